@@ -1,0 +1,88 @@
+// Package keying says which answer belongs to which request: it turns a request into a [Key] and makes the view
+// of the request that a handler may see when its answer is shared under that key.
+//
+//	scheme := &keying.Scheme{Realm: "shared-global", Headers: []string{"Accept-Language"}}
+//	key, err := scheme.Key(r, "GET /countries", "")
+//
+// The rule behind it is "visible ⇒ keyed": what the handler of a shared answer can see is in the key, and what is
+// not in the key it cannot see.
+package keying
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"sync"
+)
+
+// version is part of every digest: an answer kept under another layout of the key is never found.
+const version = 1
+
+// A Key is the SHA-256 digest of everything that selects an answer, or its HMAC-SHA256 where a secret is set.
+// Keys are comparable and may be used as map keys. The zero Key belongs to no request.
+type Key [sha256.Size]byte
+
+// String returns the key in unpadded base64url, 43 characters.
+func (k Key) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
+// digester collects length-prefixed fields and hashes them at once. Length prefixes make the encoding of a list of
+// fields unambiguous, whatever bytes are in them.
+type digester struct {
+	buf []byte
+	sum [sha256.Size]byte
+}
+
+var digesters = sync.Pool{New: func() any { return &digester{buf: make([]byte, 0, 1024)} }}
+
+func newDigester(domain string) *digester {
+	d := digesters.Get().(*digester)
+	d.buf = append(d.buf[:0], version)
+	d.text(domain)
+	return d
+}
+
+func (d *digester) free() {
+	if cap(d.buf) <= MaxInput+1024 {
+		digesters.Put(d)
+	}
+}
+
+func (d *digester) text(s string) {
+	d.count(len(s))
+	d.buf = append(d.buf, s...)
+}
+
+func (d *digester) count(n int) { d.buf = binary.AppendUvarint(d.buf, uint64(n)) }
+
+func (d *digester) flag(on bool) {
+	if on {
+		d.count(1)
+	} else {
+		d.count(0)
+	}
+}
+
+// key hashes what was collected, with the secret's HMAC where there is one, and gives the digester back.
+func (d *digester) key(macs *sync.Pool) Key {
+	defer d.free()
+	if macs == nil {
+		return sha256.Sum256(d.buf)
+	}
+	mac := macs.Get().(hash.Hash)
+	mac.Reset()
+	mac.Write(d.buf)
+	mac.Sum(d.sum[:0])
+	macs.Put(mac)
+	return d.sum
+}
+
+// newMACs returns a pool of HMAC states, or nil without a secret: setting one up costs more than using it.
+func newMACs(secret []byte) *sync.Pool {
+	if len(secret) == 0 {
+		return nil
+	}
+	secret = append([]byte(nil), secret...)
+	return &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
+}

@@ -1,0 +1,73 @@
+package keying
+
+import (
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// A Label is the digest of something that a purge can name: a tag, a route, a URL, a user. Entries and purge records
+// carry digests, so that no name, URL or user id leaves the process. 128 bits of SHA-256 (HMAC with a secret).
+type Label [16]byte
+
+// A Labeler makes labels. The zero Labeler has no secret and is ready to use; it is safe for concurrent use.
+type Labeler struct{ macs *sync.Pool }
+
+// NewLabeler returns a Labeler whose labels are HMACs under the secret; with an empty secret they are plain digests.
+// The secret is copied.
+func NewLabeler(secret []byte) Labeler { return Labeler{newMACs(secret)} }
+
+func (l Labeler) label(kind, name string) Label {
+	d := newDigester("label")
+	d.text(kind)
+	d.text(name)
+	key := d.key(l.macs)
+	return Label(key[:len(Label{})])
+}
+
+// Tag labels what carries the tag, a surrogate key.
+func (l Labeler) Tag(name string) Label { return l.label("tag", name) }
+
+// User labels what was made for the user.
+func (l Labeler) User(id string) Label { return l.label("user", id) }
+
+// Route labels every answer of a route pattern. The method is ignored (only GET is kept), and "/p/{id}", "/p/:id" and
+// "/p/{id:[0-9]+}" are one route, so that a purge reads the same for every router.
+func (l Labeler) Route(pattern string) Label { return l.label("route", NormalizePattern(pattern)) }
+
+// URL labels a URL. With a host ("https://shop.example/p/1?x=2") it means that origin's; without ("/p/1?x=2") any
+// host's. The order of different parameters does not matter; a fragment is ignored.
+func (l Labeler) URL(u *url.URL) Label {
+	query := canonical(u.RawQuery, func(string) bool { return true })
+	text := u.EscapedPath() + "?" + query
+	if u.Host != "" {
+		text = strings.ToLower(u.Scheme+"://"+u.Host) + text
+	}
+	return l.label("url", text)
+}
+
+// NormalizePattern returns the pattern without method, with every path parameter in the form {name} and a trailing
+// wildcard as {*}.
+func NormalizePattern(pattern string) string {
+	if method, rest, ok := strings.Cut(pattern, " "); ok && !strings.Contains(method, "/") {
+		pattern = strings.TrimLeft(rest, " \t")
+	}
+	segments := strings.Split(pattern, "/")
+	for i, s := range segments {
+		segments[i] = normalizeSegment(s)
+	}
+	return strings.Join(segments, "/")
+}
+
+func normalizeSegment(s string) string {
+	switch {
+	case strings.HasPrefix(s, ":") && len(s) > 1:
+		return "{" + s[1:] + "}"
+	case s == "*", strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
+		return "{*}"
+	case strings.HasPrefix(s, "{") && strings.HasSuffix(s, "}"):
+		name, _, _ := strings.Cut(s[1:len(s)-1], ":")
+		return "{" + name + "}"
+	}
+	return s
+}

@@ -1,0 +1,104 @@
+package keying
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// errQuery marks a query that net/url and other parsers read differently; such a request is never kept.
+var errQuery = errors.New("keying: the query cannot be read in one way only")
+
+// Query says which query parameters select an answer. The zero Query takes the raw query as it stands: nothing is
+// reordered, decoded or dropped. With [Only] and [Except], parameters are sorted by name (values of one name keep their
+// order), and what does not select the answer is hidden from the handler too.
+type Query struct {
+	mode  queryMode
+	names []string
+}
+
+type queryMode uint8
+
+const (
+	rawQuery queryMode = iota
+	onlyNames
+	exceptNames
+)
+
+// Only returns a Query in which just the named parameters count. A name that ends in "*" stands for every name with
+// that prefix. Only() without names ignores the whole query.
+func Only(names ...string) Query { return Query{onlyNames, slices.Clone(names)} }
+
+// Except returns a Query in which all parameters but the named ones count. A name that ends in "*" stands for every
+// name with that prefix, as in Except("utm_*").
+func Except(names ...string) Query { return Query{exceptNames, slices.Clone(names)} }
+
+// Raw reports whether the query counts as it stands.
+func (q Query) Raw() bool { return q.mode == rawQuery }
+
+// Names returns the names given to [Only] (only is true) or [Except]. The caller must not change the slice.
+func (q Query) Names() (names []string, only bool) { return q.names, q.mode == onlyNames }
+
+// keeps reports whether the parameter of this (decoded) name selects the answer.
+func (q Query) keeps(name string) bool {
+	return slices.ContainsFunc(q.names, func(pattern string) bool {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return name == pattern
+	}) == (q.mode == onlyNames)
+}
+
+// effective returns the query that selects the answer: raw itself, or what the rules leave of it, in a fixed order.
+func (q Query) effective(raw string) (string, error) {
+	if err := checkQuery(raw); err != nil || raw == "" || q.Raw() {
+		return raw, err
+	}
+	return canonical(raw, q.keeps), nil
+}
+
+// checkQuery refuses what parsers disagree about: ";" as a separator, broken escapes, NUL, too many parameters.
+func checkQuery(raw string) error {
+	params := 1
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '&':
+			params++
+		case c == ';' || c < 0x20 || c == 0x7f:
+			return errQuery
+		case c == '%':
+			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) || raw[i+1:i+3] == "00" {
+				return errQuery
+			}
+		}
+	}
+	if params > MaxParams {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// canonical keeps the pairs whose name passes and sorts them stably by decoded name. The pairs themselves stay as the
+// client wrote them: an app can tell "a" from "a=" and "%41" from "A".
+func canonical(raw string, keeps func(name string) bool) string {
+	type pair struct{ name, text string }
+	var pairs []pair
+	for text := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(text, "=")
+		name, err := url.QueryUnescape(name)
+		if text != "" && err == nil && keeps(name) {
+			pairs = append(pairs, pair{name, text})
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.name, b.name) })
+	texts := make([]string, len(pairs))
+	for i, p := range pairs {
+		texts[i] = p.text
+	}
+	return strings.Join(texts, "&")
+}

@@ -1,0 +1,134 @@
+package keying
+
+import (
+	"errors"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"sync"
+)
+
+// Limits on what may enter a key. Beyond them a request has no key and goes to its handler.
+const (
+	MaxInput  = 16 << 10 // bytes of everything that is hashed
+	MaxParams = 128      // query parameters
+)
+
+// ErrTooLarge is returned for a request whose key would be made of more than [MaxInput] bytes or [MaxParams] parameters.
+var ErrTooLarge = errors.New("keying: the request exceeds the limits of a key")
+
+// A Scheme says what selects an answer. It is read-only after the first use and safe for concurrent use; [Scheme.Compile]
+// must have been called.
+type Scheme struct {
+	Realm      string   // what must never mix: the class
+	Headers    []string // canonical names of the headers that select
+	Cookies    []string // names of the cookies that select
+	Query      Query    // zero: the raw query
+	Pass       []string // canonical names of headers that are visible although they select nothing
+	TrustProxy bool     // X-Forwarded-Proto and -Host select, and are visible
+	Private    bool     // the answer is for one user, whose handler sees the whole request
+	Secret     []byte   // not empty: keys are HMACs
+
+	macs *sync.Pool
+}
+
+// Compile prepares the scheme for use and returns it.
+func (s *Scheme) Compile() *Scheme {
+	if s.TrustProxy {
+		s.Headers = append(s.Headers[:len(s.Headers):len(s.Headers)], "X-Forwarded-Proto", "X-Forwarded-Host")
+	}
+	s.macs = newMACs(s.Secret)
+	return s
+}
+
+// Key returns the key of a GET or HEAD request that matched the route pattern, for the user if one is given. Both
+// methods have the same key. The fields are hashed as they are, length-prefixed and counted: nothing is folded, cleaned
+// or reordered that an app could tell apart. An error means that the request cannot be keyed and must not be cached.
+// The request is not changed.
+func (s *Scheme) Key(r *http.Request, pattern, user string) (Key, error) {
+	query, err := s.Query.effective(r.URL.RawQuery)
+	if err != nil {
+		return Key{}, err
+	}
+	path, target := r.URL.EscapedPath(), targetPath(r)
+	if len(path)+len(target)+len(query)+len(user)+len(r.Host) > MaxInput {
+		return Key{}, ErrTooLarge
+	}
+	d := newDigester("request")
+	d.text(s.Realm)
+	d.text(pattern)
+	d.text(Protocol(r))
+	d.text(r.Host)
+	d.text(path)
+	d.text(target)
+	d.flag(r.URL.ForceQuery && s.Query.Raw())
+	d.text(query)
+	d.text(user)
+	for _, name := range s.Headers {
+		d.values(r.Header[name])
+	}
+	if len(s.Cookies) > 0 {
+		s.cookies(d, r.Header["Cookie"])
+	}
+	if len(d.buf) > MaxInput {
+		d.free()
+		return Key{}, ErrTooLarge
+	}
+	return d.key(s.macs), nil
+}
+
+func (d *digester) values(values []string) {
+	d.count(len(values))
+	for _, v := range values {
+		d.text(v)
+	}
+}
+
+// cookies adds the selecting cookies. Every occurrence counts, in the order sent.
+func (s *Scheme) cookies(d *digester, lines []string) {
+	for _, name := range s.Cookies {
+		n := 0
+		eachCookie(lines, func(got, _ string) {
+			if got == name {
+				n++
+			}
+		})
+		d.count(n)
+		eachCookie(lines, func(got, text string) {
+			if got == name {
+				d.text(text)
+			}
+		})
+	}
+}
+
+// eachCookie calls f with every cookie of the lines and its text as sent, "name=value".
+func eachCookie(lines []string, f func(name, text string)) {
+	for _, line := range lines {
+		for text := range strings.SplitSeq(line, ";") {
+			text = textproto.TrimString(text)
+			name, _, _ := strings.Cut(text, "=")
+			if name = textproto.TrimString(name); name != "" {
+				f(name, text)
+			}
+		}
+	}
+}
+
+// Protocol returns "https" or "http", as the connection says.
+func Protocol(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// targetPath is the path of the request line. It differs from the URL's where a prefix was stripped on the way in, and
+// a handler can see it: what is mounted under "/a" must not answer for "/b".
+func targetPath(r *http.Request) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") {
+		return r.URL.EscapedPath() // absolute form, or a request that no server has read
+	}
+	return path
+}

@@ -1,0 +1,91 @@
+package keying
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// tracing are headers that every handler may see: they follow a request and select nothing.
+var tracing = []string{
+	"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled",
+	"X-B3-Flags", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id", "Uber-Trace-Id", "Sentry-Trace", "X-Datadog-Trace-Id",
+	"X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority",
+}
+
+// answeredHere are the conditions and ranges that a cache answers itself: a handler must make the whole answer.
+var answeredHere = []string{
+	"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
+}
+
+// View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
+// that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
+// of the client's: no address, no TLS certificate, no protocol version, no parsed form. On private ones the headers
+// stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
+func (s *Scheme) View(r *http.Request) *http.Request {
+	v := new(http.Request)
+	*v = *r
+	u := *r.URL
+	v.URL = &u
+	v.Form, v.PostForm, v.MultipartForm = nil, nil, nil
+	if query, err := s.Query.effective(u.RawQuery); err == nil && !s.Query.Raw() {
+		u.RawQuery, u.ForceQuery = query, false
+		v.RequestURI = requestURI(r, &u)
+	}
+	if s.Private {
+		v.Header = r.Header.Clone()
+		for _, name := range answeredHere {
+			delete(v.Header, name)
+		}
+		return v
+	}
+	u.Scheme, u.Host, u.User, u.Fragment, u.RawFragment = "", "", nil, "", ""
+	v.RequestURI = requestURI(r, &u)
+	v.Header = s.header(r.Header)
+	v.RemoteAddr = ""
+	v.Proto, v.ProtoMajor, v.ProtoMinor = "HTTP/1.1", 1, 1
+	if r.TLS != nil {
+		v.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true}
+	}
+	return v
+}
+
+// requestURI is the request line's path with the query of u.
+func requestURI(r *http.Request, u *url.URL) string {
+	if u.RawQuery == "" && !u.ForceQuery {
+		return targetPath(r)
+	}
+	return targetPath(r) + "?" + u.RawQuery
+}
+
+// header copies the visible headers.
+func (s *Scheme) header(from http.Header) http.Header {
+	to := make(http.Header, len(s.Headers)+2)
+	for _, names := range [...][]string{s.Headers, s.Pass, tracing} {
+		for _, name := range names {
+			if values, ok := from[name]; ok {
+				to[name] = slices.Clone(values)
+			}
+		}
+	}
+	if len(s.Cookies) > 0 {
+		var texts []string
+		eachCookie(from["Cookie"], func(name, text string) {
+			if slices.Contains(s.Cookies, name) {
+				texts = append(texts, text)
+			}
+		})
+		if len(texts) > 0 {
+			to["Cookie"] = []string{strings.Join(texts, "; ")}
+		}
+	}
+	return to
+}
+
+// Keyed reports whether the request header of this canonical name selects the answer.
+func (s *Scheme) Keyed(name string) bool { return slices.Contains(s.Headers, name) }
+
+// Tracing reports whether the header of this canonical name is one of the tracing headers that handlers always see.
+func Tracing(name string) bool { return slices.Contains(tracing, name) }

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// An Entry is one kept answer. It is immutable once a Store has it and may be read by any number of goroutines.
+type Entry struct {
+	Key    keying.Key // the key it was made for; checked on every read
+	At     Position   // the purge log's head before the handler ran
+	Status int        // the HTTP status; 0 for data that is no HTTP answer
+	Stored time.Time  // when the answer was complete
+
+	Fresh           time.Duration // how long it is fresh, from Stored
+	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
+	IfError         time.Duration // how much longer it may be served when its handler fails (RFC 5861 §4)
+
+	Header []Field // replaces what the response header has; a field without values removes it
+	Added  []Field // is added to what the response header has
+	Labels []keying.Label
+	Body   []byte
+
+	born uint64              // ledger's count when it was made in this process; 0: read from a store
+	seen atomic.Uint64       // ledger's count when it was last found live
+	memo atomic.Pointer[any] // see Memo
+}
+
+// A Field is a header field with all its lines.
+type Field struct {
+	Name   string
+	Values []string
+}
+
+// Age is the time since the answer was complete, never negative.
+func (e *Entry) Age(now time.Time) time.Duration { return max(0, now.Sub(e.Stored)) }
+
+// skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could
+// otherwise keep an entry for ever.
+const skew = 5 * time.Second
+
+// Left returns how much freshness is left, zero or less when the entry is stale.
+func (e *Entry) Left(now time.Time) time.Duration {
+	age := now.Sub(e.Stored)
+	if age < -skew {
+		return 0
+	}
+	return e.Fresh - max(0, age)
+}
+
+// Keep returns how long a store should hold the entry: its freshness and the longer stale window.
+func (e *Entry) Keep(now time.Time) time.Duration {
+	return e.Left(now) + max(e.WhileRevalidate, e.IfError)
+}
+
+// entryOverhead is about what an entry costs beside its bytes: the struct, the map slot and list node of a memory store.
+const entryOverhead = 400
+
+// Size returns the bytes that the entry takes in memory, overhead included. Data that is no HTTP answer counts twice,
+// because its decoded form is kept beside its bytes.
+func (e *Entry) Size() int64 {
+	n := entryOverhead + len(e.Body) + len(e.Labels)*len(keying.Label{})
+	if e.Status == 0 {
+		n += len(e.Body)
+	}
+	for _, fields := range [...][]Field{e.Header, e.Added} {
+		for _, f := range fields {
+			n += 40 + len(f.Name)
+			for _, v := range f.Values {
+				n += 16 + len(v)
+			}
+		}
+	}
+	return int64(n)
+}
+
+// Memo returns the decoded form of the body that SetMemo left, or nil.
+func (e *Entry) Memo() any {
+	if p := e.memo.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// SetMemo leaves a decoded form of the body with the entry, for as long as it stays in memory. It is never written to a
+// store outside the process.
+func (e *Entry) SetMemo(v any) { e.memo.Store(&v) }

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// A Record is one purge: everything made before it that carries one of its labels is gone, or merely stale.
+type Record struct {
+	At     Position // set by the log
+	Labels []keying.Label
+	All    bool // everything, whatever its labels
+	Soft   bool // stale instead of gone
+}
+
+// A Log orders purges. An entry remembers the log's head from before its handler ran; a purge appends the labels that it
+// names. So a purge costs the same however much it hits, needs no index of keys and no clock, and a slow handler cannot
+// bring old data back. A Far store may implement Log; then every process that shares the store shares its purges.
+type Log interface {
+	// Append adds the record and applies it to the ledger. When it returns nil every later read that goes through the
+	// log's store sees the purge; an error means that the purge may be lost for other processes, though not for this one.
+	Append(ctx context.Context, r Record) error
+	// Ledger returns this process' view of the log. A store that is a Log has brought it up to the log's head before
+	// its Get returns.
+	Ledger() *Ledger
+}
+
+// NewLog returns a purge log for one process. It lives in memory and ends with the process, and so do the entries that
+// were made under it.
+func NewLog() Log {
+	l := NewLedger()
+	l.Restart(Position{Epoch: randomEpoch()})
+	return processLog{l}
+}
+
+type processLog struct{ ledger *Ledger }
+
+func (l processLog) Ledger() *Ledger { return l.ledger }
+
+func (l processLog) Append(_ context.Context, r Record) error {
+	l.ledger.append(r)
+	return nil
+}
