@@ -1,0 +1,125 @@
+package store
+
+import (
+	"sync"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Bounds of coalescing.
+const (
+	maxWaiters = 16 << 10         // requests that wait for one flight; the next one runs alone
+	maxWait    = 30 * time.Second // for another's load; then the waiter runs alone
+	refusedFor = time.Second      // how long a key whose answer could not be kept is not coalesced
+)
+
+// A flight is one load that other requests for its key wait for.
+type flight struct {
+	done    chan struct{}
+	waiters int  // guarded by flights.mu
+	left    bool // guarded by flights.mu
+
+	// Written before done is closed, read after.
+	entry *Entry // what was loaded or found; nil: nothing that may be shared
+	retry bool   // the load ended without saying anything about its answer: another may try
+}
+
+type role uint8
+
+const (
+	leader role = iota
+	waiter
+	loner
+)
+
+// flights are the loads under way, by key. No lock is held while anything is loaded.
+type flights struct {
+	mu      sync.Mutex
+	flying  map[keying.Key]*flight
+	refused refusals
+}
+
+// join makes the caller the leader of a new flight, a waiter of the one under way, or a loner where queueing would only
+// cost time: the key's last answer could not be kept, or too many wait already.
+func (fs *flights) join(key keying.Key, now time.Time) (*flight, role) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.flying[key]; f != nil {
+		if f.waiters >= maxWaiters {
+			return nil, loner
+		}
+		f.waiters++
+		return f, waiter
+	}
+	if fs.refused.has(key, now) {
+		return nil, loner
+	}
+	f := &flight{done: make(chan struct{})}
+	if fs.flying == nil {
+		fs.flying = map[keying.Key]*flight{}
+	}
+	fs.flying[key] = f
+	return f, leader
+}
+
+// land hands the entry to the waiters, now and until the flight leaves. The leader calls it before the entry is stored,
+// which may take a while; who joins in between gets the entry at once.
+func (f *flight) land(e *Entry) {
+	f.entry = e
+	close(f.done)
+}
+
+// leave ends the flight, whatever became of it; only the first call counts. Waiters that have nothing yet are released
+// to help themselves.
+func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome, now time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.left {
+		return
+	}
+	f.left = true
+	delete(fs.flying, key)
+	if outcome == Refuse {
+		fs.refused.add(key, now)
+	}
+	if f.entry == nil {
+		f.retry = outcome == Fail
+		close(f.done)
+	}
+}
+
+// refusals remember keys whose answers could not be kept. The table is small, fixed and forgetful: a key that is pushed
+// out merely costs its next requests a wait.
+type refusals struct{ slots map[uint16]refusal }
+
+type refusal struct {
+	key   keying.Key
+	until time.Time
+}
+
+const refusalSlots = 1024
+
+func slotOf(key keying.Key) uint16 {
+	return (uint16(key[30])<<8 | uint16(key[31])) % refusalSlots
+}
+
+func (r *refusals) add(key keying.Key, now time.Time) {
+	if r.slots == nil {
+		r.slots = map[uint16]refusal{}
+	}
+	r.slots[slotOf(key)] = refusal{key, now.Add(refusedFor)}
+}
+
+func (r *refusals) has(key keying.Key, now time.Time) bool {
+	slot, ok := r.slots[slotOf(key)]
+	return ok && slot.key == key && now.Before(slot.until)
+}
+
+func (fs *flights) accept(key keying.Key) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if slot := slotOf(key); fs.refused.slots[slot].key == key {
+		delete(fs.refused.slots, slot)
+	}
+}

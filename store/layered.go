@@ -1,0 +1,65 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Layered is a Store of two tiers: a short-lived copy near, in the process' memory, in front of the truth far away. The
+// zero value is not usable: Near and Far are required. It is safe for concurrent use and must not be changed after its
+// first use.
+type Layered struct {
+	Near, Far Store
+	NearTTL   time.Duration // how long a near copy lives at most; it never outlives the far copy's freshness
+	Ledger    *Ledger       // when set, near copies that were purged are passed over
+}
+
+// Get returns the near copy while it is fresh and was not purged, and otherwise the far one, of which it leaves a copy
+// near.
+func (l *Layered) Get(ctx context.Context, key keying.Key) (*Entry, bool, error) {
+	if e, ok, _ := l.Near.Get(ctx, key); ok && l.good(e) {
+		return e, true, nil
+	}
+	e, ok, err := l.Far.Get(ctx, key)
+	if ok && err == nil {
+		l.setNear(ctx, key, e)
+	}
+	return e, ok, err
+}
+
+// Peek returns the near copy, if Near is Local. A purged copy is absent: the far one may be newer.
+func (l *Layered) Peek(key keying.Key) (*Entry, bool) {
+	near, ok := l.Near.(Local)
+	if !ok {
+		return nil, false
+	}
+	e, ok := near.Peek(key)
+	if !ok || !l.good(e) {
+		return nil, false
+	}
+	return e, true
+}
+
+func (l *Layered) good(e *Entry) bool { return l.Ledger == nil || l.Ledger.State(e) == Live }
+
+// Set keeps the entry far, and a copy near even if far fails.
+func (l *Layered) Set(ctx context.Context, key keying.Key, e *Entry, keep time.Duration) error {
+	err := l.Far.Set(ctx, key, e, keep)
+	l.setNear(ctx, key, e)
+	return err
+}
+
+func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
+	if keep := min(l.NearTTL, e.Left(time.Now())); keep > 0 {
+		_ = l.Near.Set(ctx, key, e, keep) // refused: the far copy serves
+	}
+}
+
+// Delete forgets the keys in both tiers. Far comes first: a reader in between must not fetch a near copy again.
+func (l *Layered) Delete(ctx context.Context, keys ...keying.Key) error {
+	err := l.Far.Delete(ctx, keys...)
+	_ = l.Near.Delete(ctx, keys...)
+	return err
+}

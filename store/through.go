@@ -1,0 +1,294 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Through reads through a store: it looks, loads what is missing once per key, and keeps it. It is safe for concurrent
+// use.
+type Through struct {
+	store   Store
+	local   Local // the store's memory, or nil
+	remote  bool  // the store does I/O, which a request's budget bounds
+	log     Log
+	budget  time.Duration
+	fault   func(error)
+	flights flights
+}
+
+// NewThrough returns a Through over the store. The budget bounds the time that one call waits for the store, all its
+// operations together; a store that has missed it is a miss. Faults of the store are reported to fault, which may be
+// nil; they never fail a call.
+func NewThrough(s Store, log Log, budget time.Duration, fault func(error)) *Through {
+	if fault == nil {
+		fault = func(error) {}
+	}
+	t := &Through{store: s, log: log, budget: budget, fault: fault}
+	t.local, _ = s.(Local)
+	_, layered := s.(*Layered)
+	t.remote = t.local == nil || layered
+	return t
+}
+
+// Use says what an entry is good for at a moment.
+type Use uint8
+
+const (
+	NoUse          Use = iota // purged, or past every window
+	OnError                   // stale: only if the handler fails
+	WhileRefreshed            // stale: may be served while it is refreshed
+	Fresh                     // may be served
+)
+
+// Use judges an entry by its age and by the purge log.
+func (t *Through) Use(e *Entry, now time.Time) Use {
+	state, left := t.log.Ledger().State(e), e.Left(now)
+	switch {
+	case state == Gone:
+		return NoUse
+	case state == Live && left > 0:
+		return Fresh
+	case left+e.WhileRevalidate > 0:
+		return WhileRefreshed
+	case left+e.IfError > 0:
+		return OnError
+	}
+	return NoUse
+}
+
+// Peek looks in memory, without I/O, locks shared by all or allocation. What it returns may be served; stale entries
+// are to be refreshed.
+func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
+	if t.local == nil {
+		return nil, NoUse
+	}
+	e, ok := t.local.Peek(key)
+	if !ok || e.Key != key {
+		return nil, NoUse
+	}
+	if use = t.Use(e, now); use < WhileRefreshed {
+		return nil, NoUse
+	}
+	return e, use
+}
+
+// Outcome is what a load says of its answer.
+type Outcome uint8
+
+const (
+	Fail   Outcome = iota // nothing is known: the load was cut short
+	Refuse                // the answer must not be kept nor shared
+	Old                   // the old entry is to be served instead
+	Keep                  // the entry is complete
+)
+
+// A Load makes an answer and says what may be done with it.
+type Load func(*Run) Outcome
+
+// A Run is one run of a load.
+type Run struct {
+	Entry *Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep
+	Old   *Entry // a stale entry that may be served instead if making the answer fails, or nil
+
+	t *Through
+	f *flight
+}
+
+// Refuse tells the waiters at once, while the load is still under way, that the answer will not be shared.
+func (r *Run) Refuse() {
+	if r.f != nil {
+		r.t.flights.leave(r.Entry.Key, r.f, Refuse, time.Now())
+	}
+}
+
+// Source says where a result comes from.
+type Source uint8
+
+const (
+	Loaded Source = iota // this call's load ran
+	Stored               // found in the store
+	Shared               // another call's load ran
+)
+
+// Result is what Get brings: an entry to serve, or nil where the call's own load ran. Only a Stored one may be stale.
+type Result struct {
+	Entry  *Entry
+	Use    Use
+	Source Source
+}
+
+// Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
+// all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
+// whose context ends while it waits runs its own load, which can see the context.
+func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
+	for range 2 {
+		now := time.Now()
+		f, role := t.flights.join(key, now)
+		switch role {
+		case leader:
+			return t.lead(ctx, key, f, load, WhileRefreshed)
+		case loner:
+			return t.alone(ctx, key, load)
+		}
+		if !wait(ctx, f) {
+			break
+		}
+		if f.entry != nil {
+			if use := t.Use(f.entry, time.Now()); use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live {
+				return Result{f.entry, use, Shared}
+			}
+			continue // purged since its load began: this call came later and must not see it
+		}
+		if !f.retry {
+			break
+		}
+	}
+	return t.alone(ctx, key, load)
+}
+
+// Refresh runs load unless the store has a fresh entry by now or another call is at it.
+func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) {
+	if f, role := t.flights.join(key, time.Now()); role == leader {
+		t.lead(ctx, key, f, load, Fresh)
+	}
+}
+
+// wait returns true when the flight has landed, and false when the caller should not wait any longer.
+func wait(ctx context.Context, f *flight) bool {
+	select {
+	case <-f.done: // landed already: no timer
+		return true
+	default:
+	}
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return false
+}
+
+// lead looks once more, now that nobody else can be loading: an entry that was kept between the caller's look and its
+// flight would otherwise be loaded twice. Found entries of at least the given use are served.
+func (t *Through) lead(ctx context.Context, key keying.Key, f *flight, load Load, serve Use) (r Result) {
+	outcome := Fail
+	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
+	io := t.io(ctx)
+	old, use := t.look(io, key)
+	if use >= serve {
+		outcome = Keep
+		f.land(old)
+		return Result{old, use, Stored}
+	}
+	run := t.run(key, old, f)
+	switch outcome = load(run); outcome {
+	case Keep:
+		f.land(run.Entry)
+		t.keep(io, run.Entry)
+	case Old:
+		f.land(old)
+		return Result{old, use, Stored}
+	}
+	return Result{}
+}
+
+// alone does the same without a flight.
+func (t *Through) alone(ctx context.Context, key keying.Key, load Load) Result {
+	io := t.io(ctx)
+	old, use := t.look(io, key)
+	if use >= WhileRefreshed {
+		return Result{old, use, Stored}
+	}
+	run := t.run(key, old, nil)
+	switch load(run) {
+	case Keep:
+		t.keep(io, run.Entry)
+		t.flights.accept(key)
+	case Old:
+		return Result{old, use, Stored}
+	}
+	return Result{}
+}
+
+// run is made after the look, whose round trip has brought the ledger up to date, and before the handler runs.
+func (t *Through) run(key keying.Key, old *Entry, f *flight) *Run {
+	e := &Entry{Key: key}
+	t.log.Ledger().Stamp(e)
+	return &Run{Entry: e, Old: old, t: t, f: f}
+}
+
+// Look returns what the store has under the key and may be served, without a load. Stale entries are to be refreshed.
+func (t *Through) Look(ctx context.Context, key keying.Key) (*Entry, Use) {
+	e, use := t.look(t.io(ctx), key)
+	if use < WhileRefreshed {
+		return nil, NoUse
+	}
+	return e, use
+}
+
+// Remote reports whether the store does I/O.
+func (t *Through) Remote() bool { return t.remote }
+
+func (t *Through) look(io *io, key keying.Key) (e *Entry, use Use) {
+	err := io.do(func(ctx context.Context) (err error) {
+		e, _, err = t.store.Get(ctx, key)
+		return err
+	})
+	if err != nil {
+		t.fault(err)
+		return nil, NoUse
+	}
+	if e == nil || e.Key != key {
+		return nil, NoUse
+	}
+	if use = t.Use(e, time.Now()); use == NoUse {
+		return nil, NoUse
+	}
+	return e, use
+}
+
+func (t *Through) keep(io *io, e *Entry) {
+	keep := e.Keep(time.Now())
+	if keep <= 0 || t.log.Ledger().State(e) == Gone {
+		return
+	}
+	err := io.do(func(ctx context.Context) error { return t.store.Set(ctx, e.Key, e, keep) })
+	if err != nil {
+		t.fault(err)
+	}
+}
+
+// io is one call's time for its store. The operations do not end with the request: others may be waiting for them.
+type io struct {
+	ctx  context.Context
+	left time.Duration // not used by a store in memory
+	free bool
+}
+
+func (t *Through) io(ctx context.Context) *io {
+	if !t.remote || t.budget <= 0 {
+		return &io{ctx: ctx, free: true}
+	}
+	return &io{ctx: context.WithoutCancel(ctx), left: t.budget}
+}
+
+var errBudget = errors.New("store: the time for this request's store operations was used up")
+
+func (io *io) do(f func(context.Context) error) error {
+	if io.free {
+		return f(io.ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(io.ctx, io.left, errBudget)
+	defer cancel()
+	began := time.Now()
+	err := f(ctx)
+	io.left -= time.Since(began)
+	return err
+}
