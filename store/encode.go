@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -38,23 +37,10 @@ type Codec struct{ Secret []byte }
 // Encode returns the entry as msgpack: one array of a fixed schema whose last element seals what stands before it. It
 // refuses an entry that Decode would not accept. The body is copied once; e is not changed.
 func (c Codec) Encode(e *Entry) ([]byte, error) {
-	if err := e.validate(); err != nil {
+	if err := e.Validate(); err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, int(e.Size())+64))
-	enc := msgpack.GetEncoder()
-	defer msgpack.PutEncoder(enc)
-	enc.Reset(buf)
-	w := writer{enc: enc}
-	w.entry(e)
-	if w.err != nil {
-		return nil, fmt.Errorf("store: cannot encode: %w", w.err)
-	}
-	seal := c.seal(buf.Bytes())
-	if err := enc.EncodeBytes(seal); err != nil {
-		return nil, fmt.Errorf("store: cannot encode: %w", err)
-	}
-	return buf.Bytes(), nil
+	return c.encode(int(e.Size()), func(w *writer) { w.entry(e) })
 }
 
 // writer keeps the first error, so that the schema reads as a list.
@@ -136,9 +122,9 @@ func (c Codec) seal(b []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// validate checks what must hold of an entry on both ways: nothing that net/http would choke on or send wrongly may
+// Validate checks what must hold of an entry on both ways: nothing that net/http would choke on or send wrongly may
 // come out of a store.
-func (e *Entry) validate() error {
+func (e *Entry) Validate() error {
 	switch {
 	case e.Status != 0 && (e.Status < 200 || e.Status > 599):
 		return fmt.Errorf("status %d is not final", e.Status)

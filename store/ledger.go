@@ -147,7 +147,7 @@ func (l *Ledger) Restart(at Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := mark{at, l.count.Load() + 1}
-	if (l.head == Position{}) && len(l.queue) == 0 {
+	if (l.head == Position{}) && l.floor == (mark{}) && l.faint == (mark{}) && len(l.queue) == 0 {
 		m.count = 0 // the first log seen: what this process made so far has missed no purge
 	}
 	l.head, l.floor, l.faint = at, m, mark{}
