@@ -51,7 +51,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	case len(r.b) != 0:
 		return nil, errors.New("trailing bytes")
 	}
-	return e, e.validate()
+	return e, e.Validate()
 }
 
 // open checks the seal, the last element, and returns what it seals.

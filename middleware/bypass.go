@@ -1,0 +1,41 @@
+package middleware
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// overrides turn a request's method into another behind a cache's back.
+var overrides = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// bypass says why the request is not for a cache, or "".
+func (rt *Route) bypass(r *http.Request) Reason {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return MethodReason
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return BodyReason
+	case r.Header["Upgrade"] != nil && upgrades(r.Header["Connection"]):
+		return UpgradeReason
+	case !rt.Scheme.Private && !rt.HideAuth && r.Header["Authorization"] != nil:
+		return AuthReason
+	}
+	for _, name := range overrides {
+		if r.Header[name] != nil {
+			return OverrideReason
+		}
+	}
+	return ""
+}
+
+func upgrades(connection []string) bool {
+	return slices.ContainsFunc(connection, func(line string) bool {
+		for option := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(option), "upgrade") {
+				return true
+			}
+		}
+		return false
+	})
+}

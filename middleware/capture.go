@@ -1,0 +1,59 @@
+package middleware
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/larder-go/cache/store"
+)
+
+// capture returns what the handler did to the header since outer middleware left it: fields that it set (a field that
+// it removed has no values), and lines that it added to fields that were there. What belongs to one response or one
+// connection is left out. All values are copied.
+func capture(h, outer http.Header) (set, added []store.Field) {
+	set = make([]store.Field, 0, len(h)+1)
+	hop := connectionOptions(h)
+	for name, values := range h {
+		before, there := outer[name]
+		switch {
+		case perResponse(name) || slices.Contains(hop, name):
+		case !there || len(before) == 0:
+			set = append(set, store.Field{Name: name, Values: slices.Clone(values)})
+		case slices.Equal(before, values):
+		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
+			added = append(added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
+		default:
+			set = append(set, store.Field{Name: name, Values: slices.Clone(values)})
+		}
+	}
+	for name := range outer {
+		if _, there := h[name]; !there && !perResponse(name) {
+			set = append(set, store.Field{Name: name})
+		}
+	}
+	return set, added
+}
+
+// connectionOptions are the fields that Connection lists: they are this connection's (RFC 9110 §7.6.1).
+func connectionOptions(h http.Header) (names []string) {
+	for _, line := range h["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			names = append(names, http.CanonicalHeaderKey(strings.TrimSpace(option)))
+		}
+	}
+	return names
+}
+
+// perResponse are fields that are made anew for each response, or by the layers around (RFC 9111 §3.1).
+func perResponse(name string) bool {
+	switch name = textproto.CanonicalMIMEHeaderKey(name); name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info",
+		"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+		"Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
+		"Traceparent", "Tracestate", "Retry-After":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Ratelimit")
+}

@@ -1,0 +1,64 @@
+package middleware
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Bounds that all routes of one cache share.
+const (
+	maxRecording = 64 << 20 // bytes of answers being recorded
+	maxDetached  = 64       // handlers that run on although their client has gone
+	maxRefreshes = 64       // refreshes under way
+)
+
+// Common is what the routes of one cache have in common: its name in Cache-Status and its bounds. Make it with
+// [NewCommon]; it is safe for concurrent use.
+type Common struct {
+	near, far statusLines // hits, by tier
+	name      string      // "": no Cache-Status
+
+	recording atomic.Int64
+	detached  atomic.Int64
+
+	mu         sync.Mutex
+	refreshing map[keying.Key]struct{}
+}
+
+// NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2); an empty name sends none.
+func NewCommon(name string) *Common {
+	c := &Common{name: name, refreshing: map[keying.Key]struct{}{}}
+	c.near.format = name + "; hit; ttl=%d; detail=near"
+	c.far.format = name + "; hit; ttl=%d; detail=far"
+	return c
+}
+
+// reserve takes room for n more recorded bytes, if there is any.
+func (c *Common) reserve(n int) bool {
+	if c.recording.Add(int64(n)) > maxRecording {
+		c.recording.Add(int64(-n))
+		return false
+	}
+	return true
+}
+
+func (c *Common) release(n int) { c.recording.Add(int64(-n)) }
+
+// beginRefresh reports whether the caller is to refresh the key: nobody else is at it, and there is room.
+func (c *Common) beginRefresh(key keying.Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, busy := c.refreshing[key]; busy || len(c.refreshing) >= maxRefreshes {
+		return false
+	}
+	c.refreshing[key] = struct{}{}
+	return true
+}
+
+func (c *Common) endRefresh(key keying.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.refreshing, key)
+}

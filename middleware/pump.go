@@ -1,0 +1,76 @@
+package middleware
+
+import (
+	"net/http"
+	"sync"
+)
+
+// A pump sends what is recorded at the client's own pace, so that a client that reads slowly holds up neither the handler
+// nor those who wait for its answer. It is started only for bodies that net/http would not buffer anyway.
+type pump struct {
+	w    http.ResponseWriter
+	done chan struct{}
+
+	mu     sync.Mutex
+	wake   *sync.Cond
+	body   []byte // what was recorded so far; grows, is never changed
+	closed bool
+
+	err      error // of a write; read after done
+	panicked any   // what a writer outside panicked with; read after done
+}
+
+func startPump(w http.ResponseWriter, body []byte) *pump {
+	p := &pump{w: w, body: body, done: make(chan struct{})}
+	p.wake = sync.NewCond(&p.mu)
+	go p.run()
+	return p
+}
+
+// push tells the pump that the body has grown.
+func (p *pump) push(body []byte) {
+	p.mu.Lock()
+	p.body = body
+	p.mu.Unlock()
+	p.wake.Signal()
+}
+
+// drain waits until everything is sent, or the client is gone. A panic of a writer outside passes through, in the
+// goroutine that would have met it without a pump.
+func (p *pump) drain() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.wake.Signal()
+	<-p.done
+	if p.panicked != nil {
+		panic(p.panicked)
+	}
+}
+
+func (p *pump) run() {
+	defer close(p.done)
+	defer func() { p.panicked = recover() }()
+	for sent := 0; ; {
+		chunk, ok := p.next(sent)
+		if !ok {
+			return
+		}
+		n, err := p.w.Write(chunk)
+		if err != nil {
+			p.err = err
+			return
+		}
+		sent += n
+	}
+}
+
+// next waits for more than what was sent; false when there is none to come.
+func (p *pump) next(sent int) ([]byte, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.body) == sent && !p.closed {
+		p.wake.Wait()
+	}
+	return p.body[sent:], len(p.body) > sent
+}

@@ -1,0 +1,70 @@
+package middleware
+
+// Outcome says how a request was answered.
+type Outcome string
+
+const (
+	Hit     Outcome = "hit"     // from the cache, fresh
+	Stale   Outcome = "stale"   // from the cache, past its freshness
+	Shared  Outcome = "shared"  // by another request's run of the handler
+	Miss    Outcome = "miss"    // by the handler; the reason says why the answer was not kept, none that it was
+	Bypass  Outcome = "bypass"  // by the handler, without the cache; the reason says why
+	Refresh Outcome = "refresh" // not a request's own: a stale answer was refreshed, or not, for the reason given
+	Fault   Outcome = "fault"   // not a request's own: the store failed, as Err says
+)
+
+// Reason is a stable code for why the cache did not answer, or did not keep an answer. These are all there are.
+type Reason string
+
+const (
+	// The request is not for a cache.
+	MethodReason   Reason = "method"        // neither GET nor HEAD
+	OverrideReason Reason = "override"      // it carries a method override header
+	BodyReason     Reason = "body"          // it carries a body
+	UpgradeReason  Reason = "upgrade"       // it asks for another protocol
+	AuthReason     Reason = "authorization" // a shared route, and it carries Authorization
+	IdentityReason Reason = "identity"      // a per-user route, and nobody is known
+	KeyReason      Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
+	RangeReason    Reason = "range"         // it asks for a part of what is not kept
+	HeadReason     Reason = "head"          // HEAD for what is not kept
+
+	// The answer must not be kept.
+	StatusReason     Reason = "status"              // its status is not one the policy keeps
+	NoStoreReason    Reason = "no-store"            // Cache-Control: no-store or no-cache
+	PrivateReason    Reason = "private"             // Cache-Control: private on a shared route
+	ControlReason    Reason = "cache-control"       // Cache-Control cannot be parsed
+	AgeReason        Reason = "max-age"             // the answer says that it is stale already
+	CookieReason     Reason = "set-cookie"          // it sets a cookie
+	VaryReason       Reason = "vary"                // it varies by what the key does not have
+	NonceReason      Reason = "nonce"               // a nonce in its Content-Security-Policy
+	OriginReason     Reason = "allow-origin"        // an Access-Control-Allow-Origin for one origin, which is not in the key
+	PersonalReason   Reason = "personal"            // WWW-Authenticate, Clear-Site-Data and the like
+	EncodingReason   Reason = "content-encoding"    // encoded, and Accept-Encoding is not in the key
+	PartialReason    Reason = "partial"             // a part of an answer
+	TrailerReason    Reason = "trailer"             // it has trailers
+	HeaderReason     Reason = "header"              // too many header fields, or invalid ones
+	SizeReason       Reason = "size"                // its body exceeds the policy's MaxBody
+	BusyReason       Reason = "busy"                // too many bytes of answers are being recorded
+	LengthReason     Reason = "length"              // its body is not as long as its Content-Length
+	StreamReason     Reason = "stream"              // the handler flushed
+	HijackReason     Reason = "hijack"              // the handler took the connection
+	UnwrapReason     Reason = "unwrap"              // the handler took the underlying writer
+	EmptyReason      Reason = "no-answer"           // the handler wrote nothing at all
+	HandlerReason    Reason = "handler-no-store"    // the handler called NoStore
+	ErrorReason      Reason = "handler-error"       // the handler returned an error
+	PanicReason      Reason = "panic"               // the handler panicked
+	CanceledReason   Reason = "canceled"            // the handler's context ended while it ran
+	TagReason        Reason = "tag"                 // a tag names a path parameter that the request does not have
+	LabelsReason     Reason = "labels"              // too many tags
+	NotReachedReason Reason = "refresh-not-reached" // a refresh was answered before it came to the route
+)
+
+// An Event is one outcome. Nothing in it names a URL, a user or a header value.
+type Event struct {
+	Route   string // the route pattern; "" where the router tells none
+	Outcome Outcome
+	Reason  Reason // "" for hits and kept answers
+	Tier    string // where a hit came from: "near" or "far"
+	Status  int    // 0: unknown
+	Err     error  // of faults, and of handlers that failed
+}

@@ -1,0 +1,116 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// refreshFor bounds a refresh in the background.
+const refreshFor = 30 * time.Second
+
+// mark says of a request that it is a refresh, and of which key.
+type mark struct {
+	key     keying.Key
+	reached atomic.Bool
+}
+
+type markContext struct{}
+
+func markOf(ctx context.Context) *mark {
+	m, _ := ctx.Value(markContext{}).(*mark)
+	return m
+}
+
+// refreshLater refreshes the passage's key in the background, unless that is under way. A router's context is pooled and
+// must not outlive its request, so the refresh enters anew, through the server's own handler, and every router makes its
+// own. Without a server it returns false: the passage is then to be refreshed inline, by Finish.
+func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
+	if r.Method == http.MethodHead || !rt.Common.beginRefresh(p.key) {
+		return true
+	}
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if server == nil {
+		p.way = refresh
+		return false
+	}
+	again, m := rt.again(r, p.key)
+	go func() {
+		defer rt.Common.endRefresh(p.key)
+		rt.enter(server, again, m, p.pattern)
+	}()
+	return true
+}
+
+// again builds the request of a refresh: of a shared answer just what the key covers, of one user's what that user sent,
+// without conditions and ranges. Its path is the request line's, which prefixes may have been stripped from since.
+func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
+	m := &mark{key: key}
+	ctx := context.WithValue(context.Background(), markContext{}, m)
+	for _, k := range [...]any{http.ServerContextKey, http.LocalAddrContextKey} {
+		ctx = context.WithValue(ctx, k, r.Context().Value(k))
+	}
+	view := rt.Scheme.View(r)
+	again := (&http.Request{
+		Method: http.MethodGet, Host: r.Host, Header: view.Header, RequestURI: view.RequestURI,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, RemoteAddr: r.RemoteAddr, TLS: r.TLS,
+	}).WithContext(ctx)
+	if u, err := url.ParseRequestURI(view.RequestURI); err == nil {
+		again.URL = u
+	} else {
+		again.URL = view.URL
+	}
+	return again, m
+}
+
+// enter sends a refresh through the server's handler.
+func (rt *Route) enter(server *http.Server, r *http.Request, m *mark, pattern string) {
+	defer func() {
+		if v := recover(); v != nil {
+			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
+		} else if !m.reached.Load() {
+			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
+		}
+	}()
+	ctx, cancel := context.WithTimeout(r.Context(), refreshFor)
+	defer cancel()
+	handler := server.Handler
+	if handler == nil {
+		handler = http.DefaultServeMux
+	}
+	handler.ServeHTTP(&nobody{header: http.Header{}}, r.WithContext(ctx))
+}
+
+// refreshInline runs the handler again in the request's own goroutine, after its client has the stale answer.
+func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
+	defer rt.Common.endRefresh(p.key)
+	defer func() {
+		if v := recover(); v != nil { // the client has its answer; nobody must pay for the next one
+			rt.observe(Event{Route: p.pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
+		}
+	}()
+	flush(w)
+	l := &leading{p: p, w: &nobody{header: http.Header{}}, r: r.WithContext(context.WithoutCancel(r.Context())),
+		next: next, param: param, refresh: true}
+	rt.Through.Refresh(r.Context(), p.key, rt.load(l))
+	return nil // the client has its answer: what became of the refresh is an event
+}
+
+// flush sends what the client is owed. A writer that cannot, and says so by an error or a panic, sends it when its
+// handler returns.
+func flush(w http.ResponseWriter) {
+	defer func() { _ = recover() }()
+	_ = http.NewResponseController(w).Flush()
+}
+
+// nobody is the client of a refresh.
+type nobody struct{ header http.Header }
+
+func (n *nobody) Header() http.Header         { return n.header }
+func (n *nobody) WriteHeader(int)             {}
+func (n *nobody) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,72 @@
+package middleware
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/larder-go/cache/store"
+)
+
+// replay answers the request with the entry: whole, without its body for HEAD, as 304 where the client has it already
+// (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
+// place, and appending to them makes a copy.
+func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, outcome Outcome, tier, pattern string) {
+	h := w.Header()
+	for i := range e.Header {
+		f := &e.Header[i]
+		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
+	}
+	for i := range e.Added {
+		f := &e.Added[i]
+		h[f.Name] = append(h[f.Name][:len(h[f.Name]):len(h[f.Name])], f.Values...)
+	}
+	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
+	lines := &rt.Common.near
+	if tier == "far" {
+		lines = &rt.Common.far
+	}
+	if rt.Common.name != "" {
+		rt.Common.addStatus(h, lines.of(secondsLeft(e, now)))
+	}
+	status := e.Status
+	switch {
+	case status == http.StatusOK && notModified(r, h):
+		status = http.StatusNotModified
+		strip304(h)
+		w.WriteHeader(status)
+	case status == http.StatusOK && wantsRange(r):
+		delete(h, "Content-Length") // of the part, which ServeContent knows
+		http.ServeContent(w, r, "", lastModified(h), bytes.NewReader(e.Body))
+		status = 0 // 206, 416 or 200, as the ranges are
+	default:
+		w.WriteHeader(status)
+		if r.Method != http.MethodHead && len(e.Body) > 0 {
+			_, _ = w.Write(e.Body) // the client has gone: nothing to be done
+		}
+	}
+	rt.observe(Event{Route: pattern, Outcome: outcome, Tier: tier, Status: status})
+}
+
+// secondsLeft is the ttl of RFC 9211 §2.3, negative for a stale entry.
+func secondsLeft(e *store.Entry, now time.Time) int64 {
+	left := e.Left(now)
+	if left < 0 {
+		left -= time.Second - 1 // 0.5 s past is -1, not 0
+	}
+	return int64(left / time.Second)
+}
+
+// maxRanges is how many ranges of one body are served; whoever asks for more gets the whole.
+const maxRanges = 4
+
+func wantsRange(r *http.Request) bool {
+	lines := r.Header["Range"]
+	return len(lines) == 1 && r.Method == http.MethodGet && strings.Count(lines[0], ",") < maxRanges
+}
+
+func lastModified(h http.Header) time.Time {
+	t, _ := http.ParseTime(h.Get("Last-Modified"))
+	return t
+}

@@ -1,0 +1,63 @@
+package middleware
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Steering is what a handler says of its answer while it runs. It is safe for concurrent use.
+type Steering struct {
+	mu      sync.Mutex
+	tags    []string
+	ttl     time.Duration
+	noStore bool
+}
+
+type steerContext struct{}
+
+// Steer returns a context through which a handler can steer what becomes of its answer.
+func Steer(ctx context.Context) (context.Context, *Steering) {
+	s := new(Steering)
+	return context.WithValue(ctx, steerContext{}, s), s
+}
+
+func steering(ctx context.Context, f func(*Steering)) {
+	if s, ok := ctx.Value(steerContext{}).(*Steering); ok {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f(s)
+	}
+}
+
+// AddTags labels the answer that is being made.
+func AddTags(ctx context.Context, tags ...string) {
+	steering(ctx, func(s *Steering) { s.tags = append(s.tags, tags...) })
+}
+
+// SetTTL shortens the life of the answer that is being made; of several calls the shortest counts. Zero or less refuses
+// to have it kept.
+func SetTTL(ctx context.Context, d time.Duration) {
+	steering(ctx, func(s *Steering) {
+		switch {
+		case d <= 0:
+			s.noStore = true
+		case s.ttl == 0 || d < s.ttl:
+			s.ttl = d
+		}
+	})
+}
+
+// NoStore refuses to have the answer kept that is being made.
+func NoStore(ctx context.Context) {
+	steering(ctx, func(s *Steering) { s.noStore = true })
+}
+
+// Said returns what the handler has said so far: its tags, the longest life it allows (0: it has not said), and whether
+// the answer may not be kept.
+func (s *Steering) Said() (tags []string, ttl time.Duration, noStore bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.tags), s.ttl, s.noStore
+}
