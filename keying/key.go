@@ -86,3 +86,19 @@ func newMACs(secret []byte) *sync.Pool {
 	secret = append([]byte(nil), secret...)
 	return &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
 }
+
+// A Namer makes the keys of values that are no HTTP answers. It is safe for concurrent use; the zero Namer has no secret.
+type Namer struct{ macs *sync.Pool }
+
+// NewNamer returns a Namer whose keys are HMACs under the secret, or plain digests if it is empty. The secret is copied.
+func NewNamer(secret []byte) Namer { return Namer{newMACs(secret)} }
+
+// Key returns the key of an id's value: in a realm, under a name, and for one user if one is given.
+func (n Namer) Key(realm, name, id, user string) Key {
+	d := newDigester("value")
+	d.text(realm)
+	d.text(name)
+	d.text(id)
+	d.text(user)
+	return d.key(n.macs)
+}

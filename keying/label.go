@@ -2,6 +2,7 @@ package keying
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -35,6 +36,11 @@ func (l Labeler) User(id string) Label { return l.label("user", id) }
 // "/p/{id:[0-9]+}" are one route, so that a purge reads the same for every router.
 func (l Labeler) Route(pattern string) Label { return l.label("route", NormalizePattern(pattern)) }
 
+// Value labels the value of an id among those of a name.
+func (l Labeler) Value(name, id string) Label {
+	return l.label("value", strconv.Itoa(len(name))+":"+name+id)
+}
+
 // URL labels a URL. With a host ("https://shop.example/p/1?x=2") it means that origin's; without ("/p/1?x=2") any
 // host's. The order of different parameters does not matter; a fragment is ignored.
 func (l Labeler) URL(u *url.URL) Label {
@@ -63,6 +69,8 @@ func normalizeSegment(s string) string {
 	switch {
 	case strings.HasPrefix(s, ":") && len(s) > 1:
 		return "{" + s[1:] + "}"
+	case s == "{$}": // the path ends here: net/http's way of saying that "/" is just "/"
+		return ""
 	case s == "*", strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
 		return "{*}"
 	case strings.HasPrefix(s, "{") && strings.HasSuffix(s, "}"):

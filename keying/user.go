@@ -20,10 +20,7 @@ func WithUser(ctx context.Context, id string) context.Context {
 
 // FromContext returns a User that reads the id that [WithUser] put into the request's context.
 func FromContext() User {
-	return func(r *http.Request) (string, bool) {
-		id, _ := r.Context().Value(userContext{}).(string)
-		return id, id != ""
-	}
+	return func(r *http.Request) (string, bool) { return UserOf(r.Context()) }
 }
 
 // Cookie returns a User that looks up the named cookie's value, in the app's session store for instance. A request with
@@ -37,4 +34,10 @@ func Cookie(name string, lookup func(ctx context.Context, value string) (id stri
 		id, ok := lookup(r.Context(), cookies[0].Value)
 		return id, ok && id != ""
 	}
+}
+
+// UserOf returns the id that [WithUser] put into the context.
+func UserOf(ctx context.Context) (id string, ok bool) {
+	id, _ = ctx.Value(userContext{}).(string)
+	return id, id != ""
 }

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -61,4 +62,18 @@ func (c *Common) endRefresh(key keying.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.refreshing, key)
+}
+
+// Background runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
+// after a while; f must not panic.
+func (c *Common) Background(key keying.Key, f func(context.Context)) {
+	if !c.beginRefresh(key) {
+		return
+	}
+	go func() {
+		defer c.endRefresh(key)
+		ctx, cancel := context.WithTimeout(context.Background(), refreshFor)
+		defer cancel()
+		f(ctx)
+	}()
 }

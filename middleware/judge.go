@@ -162,7 +162,7 @@ func (rt *Route) times(e *store.Entry, status int, fields []store.Field, said ti
 	if status != http.StatusOK {
 		e.Fresh = rt.StatusTTL[status]
 	}
-	e.Fresh = spread(e.Fresh, e.Key)
+	e.Fresh = Spread(e.Fresh, e.Key)
 	h := make(http.Header, 3)
 	for _, f := range fields {
 		switch f.Name {
@@ -182,8 +182,8 @@ func (rt *Route) times(e *store.Entry, status int, fields []store.Field, said ti
 	}
 }
 
-// spread shortens a lifetime by up to a tenth, by the key, so that answers made together do not expire together.
-func spread(ttl time.Duration, key keying.Key) time.Duration {
+// Spread shortens a lifetime by up to a tenth, by the key, so that answers made together do not expire together.
+func Spread(ttl time.Duration, key keying.Key) time.Duration {
 	return ttl - ttl/10*time.Duration(key[0])/256
 }
 

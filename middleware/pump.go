@@ -20,10 +20,10 @@ type pump struct {
 	panicked any   // what a writer outside panicked with; read after done
 }
 
-func startPump(w http.ResponseWriter, body []byte) *pump {
+func startPump(w http.ResponseWriter, body []byte, sent int) *pump {
 	p := &pump{w: w, body: body, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
-	go p.run()
+	go p.run(sent)
 	return p
 }
 
@@ -48,10 +48,10 @@ func (p *pump) drain() {
 	}
 }
 
-func (p *pump) run() {
+func (p *pump) run(sent int) {
 	defer close(p.done)
 	defer func() { p.panicked = recover() }()
-	for sent := 0; ; {
+	for {
 		chunk, ok := p.next(sent)
 		if !ok {
 			return

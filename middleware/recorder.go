@@ -33,6 +33,7 @@ type recorder struct {
 
 	header, added []store.Field
 	body          []byte
+	sent          int // bytes of body that were written already, without a pump
 	pump          *pump
 }
 
@@ -58,64 +59,64 @@ func (rec *recorder) WriteHeader(status int) {
 		}
 		return
 	}
+	if status = rec.head(status); !rec.held {
+		rec.w.WriteHeader(status)
+	}
+}
+
+// head takes the handler's head and returns the status that the client is to get.
+func (rec *recorder) head(status int) int {
 	rec.wrote, rec.status = true, status
 	h := rec.w.Header()
 	rec.declared = declaredLength(h)
 	if rec.run != nil && rec.run.Old != nil && status >= 500 {
 		rec.held, rec.mute = true, true
 		rec.drop(StatusReason)
-		return
+		return status
 	}
 	if rec.keeping {
 		rec.judgeHead(h)
 	}
-	rec.tweak(h)
+	rec.privatize(h)
+	if rec.keeping {
+		rec.header, rec.added = capture(h, rec.outer)
+	}
+	rec.tellStatus(h)
 	if status == http.StatusOK && rec.run != nil && notModified(rec.r, h) {
 		rec.mute, status = true, http.StatusNotModified
 		strip304(h)
 	}
-	rec.w.WriteHeader(status)
+	return status
 }
 
 func (rec *recorder) judgeHead(h http.Header) {
 	if reason := rec.rt.storable(rec.status, h, rec.outer); reason != "" {
 		rec.abandon(reason)
-		return
-	}
-	if rec.declared > rec.rt.MaxBody {
+	} else if rec.declared > rec.rt.MaxBody {
 		rec.abandon(SizeReason)
-		return
 	}
-	rec.header, rec.added = capture(h, rec.outer)
 }
 
-// tweak sets what the cache says of itself, and keeps one user's answers from other caches.
-func (rec *recorder) tweak(h http.Header) {
-	if rec.rt.Scheme.Private {
-		if rec.reason == IdentityReason {
-			h["Cache-Control"] = []string{"private, no-store"}
-		} else {
-			h["Cache-Control"] = makePrivate(h["Cache-Control"])
-		}
-		replace(rec.header, "Cache-Control", h["Cache-Control"])
+// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
+func (rec *recorder) privatize(h http.Header) {
+	switch {
+	case !rec.rt.Scheme.Private:
+	case rec.reason == IdentityReason:
+		h["Cache-Control"] = []string{"private, no-store"}
+	default:
+		h["Cache-Control"] = makePrivate(h["Cache-Control"])
 	}
+}
+
+// tellStatus says what the cache did (RFC 9211).
+func (rec *recorder) tellStatus(h http.Header) {
 	how := "miss"
 	if rec.run == nil {
 		how = fwd(rec.reason)
 	} else if rec.run.Old != nil {
 		how = "stale"
 	}
-	if rec.rt.Common.name != "" {
-		rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, rec.reason, rec.keeping))
-	}
-}
-
-func replace(fields []store.Field, name string, values []string) {
-	for i := range fields {
-		if fields[i].Name == name {
-			fields[i].Values = values
-		}
-	}
+	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, rec.reason, rec.keeping))
 }
 
 func declaredLength(h http.Header) int64 {
@@ -127,33 +128,26 @@ func declaredLength(h http.Header) int64 {
 }
 
 func (rec *recorder) Write(p []byte) (int, error) {
-	if !rec.begin(len(p)) {
+	implicit := !rec.wrote
+	if !rec.begin(p) {
 		return rec.through(p)
 	}
-	if rec.overrun(len(p)) {
+	if rec.declared >= 0 && rec.written+int64(len(p)) > rec.declared { // as net/http has it
+		rec.rt.Common.release(len(p))
+		rec.abandon(LengthReason)
 		return 0, http.ErrContentLength
 	}
 	rec.written += int64(len(p))
 	rec.body = append(rec.body, p...)
+	if implicit && len(p) < sniffed && !rec.mute {
+		_, _ = rec.w.Write(p) // not more than net/http buffers
+		rec.sent = len(p)
+	}
 	rec.send()
 	return len(p), nil
 }
 
-func (rec *recorder) WriteString(s string) (int, error) {
-	if !rec.begin(len(s)) {
-		if rec.mute {
-			return rec.through([]byte(s))
-		}
-		return io.WriteString(rec.w, s)
-	}
-	if rec.overrun(len(s)) {
-		return 0, http.ErrContentLength
-	}
-	rec.written += int64(len(s))
-	rec.body = append(rec.body, s...)
-	rec.send()
-	return len(s), nil
-}
+func (rec *recorder) WriteString(s string) (int, error) { return rec.Write([]byte(s)) }
 
 // through passes bytes on that are not recorded.
 func (rec *recorder) through(p []byte) (int, error) {
@@ -163,10 +157,23 @@ func (rec *recorder) through(p []byte) (int, error) {
 	return rec.w.Write(p)
 }
 
-// begin sees to the head and to room for n more bytes; it reports whether they are to be recorded.
-func (rec *recorder) begin(n int) bool {
+// sniffed is how many bytes of a body net/http looks at to guess its type.
+const sniffed = 512
+
+// begin sees to the head and to room for p; it reports whether p is to be recorded. A head that the handler leaves to
+// its first write is left to the first write of the client's writer too, which guesses the type from what it gets; where
+// that would be written too late, the guess is made here.
+func (rec *recorder) begin(p []byte) bool {
 	if !rec.wrote {
-		rec.WriteHeader(http.StatusOK)
+		status := rec.head(http.StatusOK)
+		if h := rec.w.Header(); rec.keeping && len(p) >= sniffed && !rec.mute {
+			if _, typed := h["Content-Type"]; !typed && len(h["Content-Encoding"]) == 0 {
+				h["Content-Type"] = []string{http.DetectContentType(p)}
+			}
+			rec.w.WriteHeader(status)
+		} else if rec.mute {
+			rec.w.WriteHeader(status)
+		}
 	}
 	if !rec.keeping {
 		return false
@@ -174,22 +181,12 @@ func (rec *recorder) begin(n int) bool {
 	switch {
 	case !bodyAllowed(rec.status):
 		rec.abandon(LengthReason) // net/http tells the handler
-	case int64(len(rec.body)+n) > rec.rt.MaxBody:
+	case int64(len(rec.body)+len(p)) > rec.rt.MaxBody:
 		rec.abandon(SizeReason)
-	case !rec.rt.Common.reserve(n):
+	case !rec.rt.Common.reserve(len(p)):
 		rec.abandon(BusyReason)
 	}
 	return rec.keeping
-}
-
-// overrun refuses what goes beyond the declared length, as net/http does.
-func (rec *recorder) overrun(n int) bool {
-	over := rec.declared >= 0 && rec.written+int64(n) > rec.declared
-	if over {
-		rec.rt.Common.release(n)
-		rec.abandon(LengthReason)
-	}
-	return over
 }
 
 func bodyAllowed(status int) bool {
@@ -203,15 +200,12 @@ func (rec *recorder) send() {
 	case rec.pump != nil:
 		rec.pump.push(rec.body)
 	case len(rec.body) > buffered:
-		rec.pump = startPump(rec.w, rec.body)
+		rec.pump = startPump(rec.w, rec.body, rec.sent)
 	}
 }
 
 // ReadFrom records up to the bound and leaves the rest to the writer behind, which may have a short cut for files.
 func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
-	if !rec.wrote {
-		rec.WriteHeader(http.StatusOK)
-	}
 	if rec.keeping {
 		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(len(rec.body))))
 		if err != nil || rec.keeping {
@@ -235,7 +229,7 @@ func (rec *recorder) abandon(reason Reason) {
 	if !rec.keeping {
 		return
 	}
-	pump, body := rec.pump, rec.body
+	pump, body := rec.pump, rec.body[rec.sent:]
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.Refuse()
@@ -252,7 +246,7 @@ func (rec *recorder) abandon(reason Reason) {
 func (rec *recorder) drop(reason Reason) {
 	rec.keeping, rec.reason = false, reason
 	rec.rt.Common.release(len(rec.body))
-	rec.body = nil
+	rec.body, rec.sent = nil, 0
 }
 
 // finish sends what is left of a recorded answer, after the flight has ended. A handler that wrote nothing leaves the
@@ -262,13 +256,14 @@ func (rec *recorder) finish() {
 		pump := rec.pump
 		rec.pump = nil
 		pump.drain()
-	} else if !rec.mute && len(rec.body) > 0 {
-		_, _ = rec.w.Write(rec.body)
+	} else if !rec.mute && len(rec.body) > rec.sent {
+		_, _ = rec.w.Write(rec.body[rec.sent:])
 	}
 	rec.rt.Common.release(len(rec.body))
-	rec.body = nil
+	rec.body, rec.sent = nil, 0
 	if !rec.wrote {
-		rec.tweak(rec.w.Header())
+		rec.privatize(rec.w.Header())
+		rec.tellStatus(rec.w.Header())
 	}
 }
 

@@ -31,19 +31,19 @@ func markOf(ctx context.Context) *mark {
 // must not outlive its request, so the refresh enters anew, through the server's own handler, and every router makes its
 // own. Without a server it returns false: the passage is then to be refreshed inline, by Finish.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
-	if r.Method == http.MethodHead || !rt.Common.beginRefresh(p.key) {
+	if r.Method == http.MethodHead {
 		return true
 	}
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server == nil {
-		p.way = refresh
-		return false
+		if rt.Common.beginRefresh(p.key) {
+			p.way = refresh
+		}
+		return p.way != refresh
 	}
 	again, m := rt.again(r, p.key)
-	go func() {
-		defer rt.Common.endRefresh(p.key)
-		rt.enter(server, again, m, p.pattern)
-	}()
+	pattern := p.pattern
+	rt.Common.Background(p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
 	return true
 }
 
@@ -69,7 +69,7 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 }
 
 // enter sends a refresh through the server's handler.
-func (rt *Route) enter(server *http.Server, r *http.Request, m *mark, pattern string) {
+func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Request, m *mark, pattern string) {
 	defer func() {
 		if v := recover(); v != nil {
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
@@ -77,8 +77,9 @@ func (rt *Route) enter(server *http.Server, r *http.Request, m *mark, pattern st
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
 		}
 	}()
-	ctx, cancel := context.WithTimeout(r.Context(), refreshFor)
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	defer context.AfterFunc(timeout, cancel)()
 	handler := server.Handler
 	if handler == nil {
 		handler = http.DefaultServeMux

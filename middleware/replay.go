@@ -40,10 +40,12 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		delete(h, "Content-Length") // of the part, which ServeContent knows
 		http.ServeContent(w, r, "", lastModified(h), bytes.NewReader(e.Body))
 		status = 0 // 206, 416 or 200, as the ranges are
+	case status == http.StatusOK && r.Method != http.MethodHead && len(e.Body) > 0:
+		_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
 	default:
 		w.WriteHeader(status)
 		if r.Method != http.MethodHead && len(e.Body) > 0 {
-			_, _ = w.Write(e.Body) // the client has gone: nothing to be done
+			_, _ = w.Write(e.Body)
 		}
 	}
 	rt.observe(Event{Route: pattern, Outcome: outcome, Tier: tier, Status: status})

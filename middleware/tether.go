@@ -88,3 +88,10 @@ func (t *tether) end() {
 	}
 	t.cancel(context.Canceled)
 }
+
+// Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
+// room for such loads. End must be called when the load is over.
+func (c *Common) Detach(parent context.Context) (ctx context.Context, end func()) {
+	ctx, t := c.tie(parent)
+	return ctx, t.end
+}

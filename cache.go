@@ -1,0 +1,194 @@
+// Package cache caches HTTP responses inside a web app. A route declares its [Class], who may receive its answer and who
+// must agree on it, and the class decides where the answer lives: in the process, in Redis, or in both.
+//
+//	c, err := cache.New(cache.Options{})
+//	…
+//	countries := c.Middleware(cache.Policy{Class: cache.SharedGlobal, TTL: 10 * time.Minute, Vary: []string{"Accept-Language"}})
+//	mux.Handle("GET /countries", countries(http.HandlerFunc(listCountries)))
+//
+// A route without a policy is never cached and its headers are never changed. A fault of the cache never fails a request:
+// the handler answers.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
+)
+
+// Options say what a Cache is made of. The zero Options make a cache in memory alone.
+type Options struct {
+	// Near is the memory of the process. nil: a memstore with its defaults, 64 MiB and 5,000 entries, which Close closes.
+	Near store.Store
+	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
+	// close. If it is a store.Log, purges reach every process that shares it; if not, its entries are good for this
+	// process alone.
+	Far store.Store
+	// User is the identity for PerUser routes whose policy has none.
+	User keying.User
+	// Name is this cache's name in Cache-Status (RFC 9211). "": "larder"; "-": the header is not sent.
+	Name string
+	// Observe is told every outcome, on the goroutine of the request and before it ends: it must be quick and safe for
+	// concurrent use. nil: nobody listens, which costs nothing.
+	Observe func(Event)
+	// Secret authenticates what is kept in Redis, and makes keys there HMACs, so that nobody can guess what is kept or plant
+	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, entries carry a checksum.
+	Secret []byte
+	// TrustProxy says that a proxy in front sets X-Forwarded-Proto and X-Forwarded-Host: they then select the answer and the
+	// handlers of shared classes see them. false: those handlers do not.
+	TrustProxy bool
+}
+
+// A Cache keeps answers by the policies of their routes. Make it with [New]; it is safe for concurrent use.
+type Cache struct {
+	near, far  store.Store
+	own        *memstore.Store // to be closed by us; nil if the caller gave one
+	log        store.Log
+	labeler    keying.Labeler
+	common     *middleware.Common
+	user       keying.User
+	observe    func(Event)
+	secret     []byte
+	trustProxy bool
+}
+
+// New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
+// first needed. An error names the option, the fault and the remedy.
+func New(o Options) (*Cache, error) {
+	name, err := memberName(o.Name)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{
+		near:       o.Near,
+		far:        o.Far,
+		common:     middleware.NewCommon(name),
+		user:       o.User,
+		observe:    o.Observe,
+		secret:     append([]byte(nil), o.Secret...),
+		labeler:    keying.NewLabeler(o.Secret),
+		trustProxy: o.TrustProxy,
+	}
+	if err := c.seal(); err != nil {
+		return nil, err
+	}
+	if c.near == nil {
+		c.own = memstore.New(memstore.Options{})
+		c.near = c.own
+	}
+	var shared bool
+	if c.log, shared = c.far.(store.Log); !shared {
+		c.log = store.NewLog()
+	}
+	return c, nil
+}
+
+// memberName checks the name under which the cache appears in Cache-Status: a token (RFC 9211 §2, RFC 8941 §3.3.4).
+func memberName(name string) (string, error) {
+	switch {
+	case name == "":
+		return "larder", nil
+	case name == "-":
+		return "", nil
+	case !httpguts.ValidHeaderFieldName(name) || !isLetter(name[0]):
+		return "", fmt.Errorf(`cache: Options.Name is %q, which Cache-Status cannot carry; use letters, digits and "-", a letter first`, name)
+	}
+	return name, nil
+}
+
+func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+
+// minSecret is how short a secret may be.
+const minSecret = 16
+
+// seal makes the far store authenticate what it keeps, if there is a secret.
+func (c *Cache) seal() error {
+	if len(c.secret) == 0 || c.far == nil {
+		return nil
+	}
+	if len(c.secret) < minSecret {
+		return fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
+	}
+	sealer, ok := c.far.(store.Sealer)
+	if !ok {
+		return fmt.Errorf("cache: Options.Secret is set and the Far store (%T) cannot authenticate entries; leave Secret out, or use one that implements store.Sealer", c.far)
+	}
+	c.far = sealer.Sealed(c.secret)
+	return nil
+}
+
+// Close lets go of what New made. Requests may still come: they find nothing in memory. Stores that were given in Options
+// are not closed. It may be called more than once.
+func (c *Cache) Close(ctx context.Context) error {
+	if c.own == nil {
+		return nil
+	}
+	return errors.Join(c.own.Close(), ctx.Err())
+}
+
+// Middleware caches the answers of the handler that it wraps, as the policy says. It panics, now, if the policy cannot
+// work, and says what to do. It belongs inside authentication, rate limits, CORS and compression, directly around the
+// handler: those do their part on every request, hit or miss.
+//
+// On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
+// known. A handler must not write into the elements of the header slices that were set for it.
+func (c *Cache) Middleware(p Policy) func(http.Handler) http.Handler {
+	route, err := c.Compile(p, "")
+	if err != nil {
+		panic(err.Error())
+	}
+	return func(next http.Handler) http.Handler { return wrapped{route, nextOf(next)} }
+}
+
+// wrapped is a handler behind a route.
+type wrapped struct {
+	route *middleware.Route
+	next  middleware.Next
+}
+
+func nextOf(h http.Handler) middleware.Next {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+func (h wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	passage, done := h.route.Begin(w, r, r.Pattern)
+	if !done {
+		_ = h.route.Finish(passage, w, r, h.next, (*http.Request).PathValue) // an http.Handler returns no error
+	}
+}
+
+var standard atomic.Pointer[Cache]
+
+// Default returns the cache that [Middleware] uses: one in memory alone, made when it is first asked for, until SetDefault
+// sets another.
+func Default() *Cache {
+	if c := standard.Load(); c != nil {
+		return c
+	}
+	c, err := New(Options{})
+	if err != nil {
+		panic(err) // the zero Options are valid
+	}
+	if !standard.CompareAndSwap(nil, c) {
+		return standard.Load()
+	}
+	return c
+}
+
+// SetDefault makes c the cache that [Middleware] uses from now on. What was registered before stays where it is.
+func SetDefault(c *Cache) { standard.Store(c) }
+
+// Middleware caches the answers of the handler that it wraps in the [Default] cache; see [Cache.Middleware].
+func Middleware(p Policy) func(http.Handler) http.Handler { return Default().Middleware(p) }

@@ -1,0 +1,114 @@
+package cache
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+)
+
+// farBudget is how long one request waits for Redis, all its operations together.
+const farBudget = 50 * time.Millisecond
+
+// Compile returns the policy in the form that adapters serve requests by, for routers other than net/http's. The pattern
+// is the route's, in the form of a [Routes] table; "" leaves it to the adapter to tell it with each request. An error names
+// the route, the fault and the remedy.
+func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
+	err := c.check(p)
+	if err == nil {
+		err = checkParams(p, pattern)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cache: %s: %w", nameOf(p, pattern), err)
+	}
+	observe := c.observer(p.Class)
+	if near := p.nearTTL(); p.Class == HotShared && near > maxNear && observe != nil {
+		observe(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason})
+	}
+	return &middleware.Route{
+		Pattern:         pattern,
+		Common:          c.common,
+		Scheme:          c.scheme(p),
+		Labeler:         c.labeler,
+		Through:         store.NewThrough(c.storeOf(p), c.log, farBudget, c.faults(pattern, observe)),
+		User:            c.userOf(p),
+		Tags:            tagsOf(p),
+		Observe:         observe,
+		HideAuth:        p.IgnoreAuthorization,
+		TTL:             p.ttl(),
+		WhileRevalidate: p.StaleWhileRevalidate,
+		IfError:         p.ifError(),
+		StatusTTL:       p.StatusTTL,
+		MaxBody:         p.maxBody(),
+	}, nil
+}
+
+// nameOf is what an error calls the policy: its route, if that is known.
+func nameOf(p Policy, pattern string) string {
+	if pattern == "" {
+		return fmt.Sprintf("policy %q", p)
+	}
+	return fmt.Sprintf("route %q", pattern)
+}
+
+func (c *Cache) scheme(p Policy) *keying.Scheme {
+	scheme := &keying.Scheme{
+		Realm:      p.Class.String(),
+		Headers:    canonicalNames(p.Vary),
+		Cookies:    sortedSet(p.Cookies),
+		Query:      p.Query,
+		Pass:       canonicalNames(p.Pass),
+		TrustProxy: c.trustProxy,
+		Private:    p.Class == PerUser,
+		Secret:     c.secret,
+	}
+	return scheme.Compile()
+}
+
+// canonicalNames are sorted, so that the order in which a policy names them does not matter.
+func canonicalNames(names []string) []string {
+	canonical := make([]string, len(names))
+	for i, name := range names {
+		canonical[i] = http.CanonicalHeaderKey(name)
+	}
+	return sortedSet(canonical)
+}
+
+func sortedSet(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func tagsOf(p Policy) []middleware.Tag {
+	tags := make([]middleware.Tag, len(p.Tags))
+	for i, text := range p.Tags {
+		tags[i], _ = middleware.ParseTag(text) // checked
+	}
+	return tags
+}
+
+func (c *Cache) userOf(p Policy) keying.User {
+	if p.User != nil {
+		return p.User
+	}
+	return c.user
+}
+
+// storeOf is where answers of the class live.
+func (c *Cache) storeOf(p Policy) store.Store {
+	switch p.Class {
+	case SharedGlobal:
+		return c.near
+	case HotShared:
+		return &store.Layered{Near: c.near, Far: c.far, NearTTL: p.nearTTL(), Ledger: c.log.Ledger()}
+	}
+	return farOnly{c.far}
+}
+
+// farOnly hides that a Far store may be memory, as in tests: what lives there is not looked for in the process.
+type farOnly struct{ store.Store }

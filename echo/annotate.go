@@ -1,0 +1,112 @@
+package echocache
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+)
+
+// Annotate caches the routes of the table, which are written as net/http writes them ("GET /products/{id}") or as echo
+// does ("GET /products/:id"). All routes must be registered before. A pattern that no route has, a method that is never
+// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then.
+//
+// The cache becomes the innermost of the middleware that was added with e.Use so far. Middleware of groups and routes
+// runs behind it, on misses only: an identity that is established there is not known, and per-user routes bypass the
+// cache. Put [Middleware] on the group, after authentication, in that case.
+func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
+	a := annotations{}
+	var faults []error
+	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
+		if err := a.add(c, e, pattern, routes[pattern]); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	hosts := len(e.Routers()) > 0
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(ec echo.Context) error {
+			if route := a.find(ec, hosts); route != nil {
+				return serve(route, ec, next)
+			}
+			return next(ec)
+		}
+	})
+	return nil
+}
+
+// annotations are the routes with policies. Only GET and HEAD are cached, so that a path says enough.
+type annotations map[place]*middleware.Route
+
+// place is where echo has a route: in which router, and its path as it was registered.
+type place struct{ host, path string }
+
+func (a annotations) find(ec echo.Context, hosts bool) *middleware.Route {
+	r := ec.Request()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil // another handler, which the table does not speak of
+	}
+	host := ""
+	if hosts && ec.Echo().Routers()[r.Host] != nil {
+		host = r.Host
+	}
+	return a[place{host, ec.Path()}]
+}
+
+func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.Policy) error {
+	method, host, path := split(pattern)
+	if method != "" && method != http.MethodGet && method != http.MethodHead {
+		return fmt.Errorf("echocache: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
+	}
+	registered, ok := registeredPath(e, host, path)
+	if !ok {
+		return fmt.Errorf("echocache: route %q: echo has no such GET route; correct the pattern, or register it before Annotate", pattern)
+	}
+	at := place{host, registered}
+	if a[at] != nil {
+		return fmt.Errorf("echocache: route %q: another line of the table stands for the same route; keep one", pattern)
+	}
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
+	}
+	a[at] = route
+	return nil
+}
+
+// registeredPath returns the path under which echo has the GET route that the pattern's path means.
+func registeredPath(e *echo.Echo, host, path string) (string, bool) {
+	registered := e.Routes()
+	if host != "" {
+		router := e.Routers()[host]
+		if router == nil {
+			return "", false
+		}
+		registered = router.Routes()
+	}
+	want := keying.NormalizePattern(path)
+	for _, r := range registered {
+		if r.Method == http.MethodGet && keying.NormalizePattern(r.Path) == want {
+			return r.Path, true
+		}
+	}
+	return "", false
+}
+
+func split(pattern string) (method, host, path string) {
+	if before, after, ok := strings.Cut(pattern, " "); ok {
+		method, pattern = before, strings.TrimLeft(after, " \t")
+	}
+	slash := max(0, strings.IndexByte(pattern, '/'))
+	return method, pattern[:slash], pattern[slash:]
+}

@@ -1,0 +1,125 @@
+// Package echocache caches the answers of echo v4 handlers.
+//
+//	e.GET("/countries", listCountries, echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal}))
+//
+// or, for a whole table of policies at once, after the routes are registered:
+//
+//	err := echocache.Annotate(c, e, routes)
+package echocache
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+)
+
+// Middleware caches the answers of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
+// work, and says what to do. It belongs inside authentication, CORS and compression: after them in a list of middleware,
+// nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept.
+//
+// On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
+// the echo.Context with Set it still sees, and must not let into the answer.
+func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
+	route, err := c.Compile(p, "")
+	if err != nil {
+		panic(err.Error())
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(ec echo.Context) error { return serve(route, ec, next) }
+	}
+}
+
+// User returns an identity that is read from the echo.Context: what authentication has Set there. It knows nobody outside
+// of this package's middleware.
+func User(fn func(echo.Context) (id string, ok bool)) keying.User {
+	return func(r *http.Request) (string, bool) {
+		ec, ok := r.Context().Value(contextKey{}).(echo.Context)
+		if !ok {
+			return "", false
+		}
+		return fn(ec)
+	}
+}
+
+type contextKey struct{}
+
+// serve passes one request through the route. Its writer is echo's own Response, so that status, size and the functions
+// registered with Before and After are right on hits too.
+func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) error {
+	r := ec.Request()
+	if route.User != nil {
+		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, ec))
+	}
+	passage, done := route.Begin(ec.Response(), r, ec.Path())
+	if done {
+		return nil
+	}
+	b := behind{ec: ec, next: next}
+	err := route.Finish(passage, ec.Response(), r, b.run, b.param)
+	var status middleware.StatusError
+	if errors.As(err, &status) {
+		return status.Err
+	}
+	return err
+}
+
+// behind is the handler behind the cache, for one request.
+type behind struct {
+	ec   echo.Context
+	next echo.HandlerFunc
+}
+
+func (b behind) param(_ *http.Request, name string) string {
+	if name == "*" || b.ec.Param(name) != "" {
+		return b.ec.Param(name)
+	}
+	if names := b.ec.ParamNames(); len(names) > 0 && names[len(names)-1] == "*" {
+		return b.ec.Param("*") // {path...} of a table is echo's "*"
+	}
+	return ""
+}
+
+// run runs the handler with the writer and the request that the cache gives it. Both are put back afterwards: the context
+// is outer middleware's too.
+func (b behind) run(w http.ResponseWriter, r *http.Request) error {
+	outer, request := b.ec.Response(), b.ec.Request()
+	defer func() {
+		b.ec.SetResponse(outer)
+		b.see(request)
+	}()
+	if w != http.ResponseWriter(outer) {
+		inner := echo.NewResponse(w, b.ec.Echo())
+		inner.Status = http.StatusOK // as echo resets it
+		b.ec.SetResponse(inner)
+	}
+	b.see(r)
+	return withStatus(b.next(b.ec))
+}
+
+// see makes the request the context's. Echo parses the query once and keeps it; what it kept is brought up to date, or a
+// handler could read parameters that the key does not cover.
+func (b behind) see(r *http.Request) {
+	if b.ec.Request() == r {
+		return
+	}
+	b.ec.SetRequest(r)
+	query := b.ec.QueryParams()
+	clear(query)
+	maps.Copy(query, r.URL.Query())
+}
+
+// withStatus tells the status that echo's error handler answers the error with.
+func withStatus(err error) error {
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		return middleware.StatusError{Status: he.Code, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,75 @@
+package cache
+
+import (
+	"errors"
+
+	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+)
+
+// An Event is one outcome: how a request was answered, or what happened beside one. Nothing in it names a URL, a user or
+// a header's value.
+type Event struct {
+	Class   Class   // 0: of no class, a purge
+	Route   string  // the route's pattern; "" where the router tells none
+	Outcome Outcome // what happened
+	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
+	Tier    string  // where a hit came from: "near" or "far"
+	Status  int     // of the answer; 0: not known
+	Err     error   // of faults and failed handlers
+}
+
+// Outcome says what happened. Hit, Stale, Shared, Miss and Bypass are how a request was answered, one for each request.
+type Outcome = middleware.Outcome
+
+// Reason is a stable code; package middleware lists them all.
+type Reason = middleware.Reason
+
+// Outcomes.
+const (
+	Hit     = middleware.Hit     // from the cache, fresh
+	Stale   = middleware.Stale   // from the cache, past its freshness
+	Shared  = middleware.Shared  // by another request's run of the handler
+	Miss    = middleware.Miss    // by the handler; Reason says why the answer was not kept
+	Bypass  = middleware.Bypass  // by the handler, without the cache; Reason says why
+	Refresh = middleware.Refresh // a stale answer was refreshed in the background, or not: Reason says why
+	Fault   = middleware.Fault   // a store failed, or a handler panicked and a stale answer stood in
+	Warning = Outcome("warning") // a policy was registered that works, but may surprise
+	Purged  = Outcome("purged")  // Purge or Expire was called
+)
+
+// Reasons of this package's own events.
+const (
+	NearTTLReason = Reason("near-ttl")      // a near TTL above 10 s: that long may processes differ
+	CorruptReason = Reason("corrupt")       // an entry in Redis is damaged, foreign or forged: a miss
+	RefusedReason = Reason("entry-refused") // a store does not take the entry, for its size
+	StoreReason   = Reason("store")         // a store failed or took too long
+	PurgeReason   = Reason("purge-failed")  // Redis was not told of a purge
+)
+
+// observer returns what routes of the class report to, or nil if nobody listens.
+func (c *Cache) observer(class Class) func(middleware.Event) {
+	if c.observe == nil {
+		return nil
+	}
+	return func(ev middleware.Event) {
+		c.observe(Event{class, ev.Route, ev.Outcome, ev.Reason, ev.Tier, ev.Status, ev.Err})
+	}
+}
+
+// faults returns what a route's store reports to.
+func (c *Cache) faults(pattern string, observe func(middleware.Event)) func(error) {
+	if observe == nil {
+		return nil
+	}
+	return func(err error) {
+		reason := StoreReason
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			reason = CorruptReason
+		case errors.Is(err, store.ErrRefused):
+			reason = RefusedReason
+		}
+		observe(middleware.Event{Route: pattern, Outcome: Fault, Reason: reason, Err: err})
+	}
+}

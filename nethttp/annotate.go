@@ -1,0 +1,141 @@
+// Package nethttp applies a table of policies to the routes of a net/http ServeMux, without touching where they are
+// registered:
+//
+//	handler, err := nethttp.Annotate(c, mux, routes)
+//	…
+//	http.ListenAndServe(":8080", handler)
+package nethttp
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/middleware"
+)
+
+// Annotate returns a handler that serves the mux and caches the routes in the table. All routes must be registered before.
+// A pattern that no route of the mux has, a method that is never cached, or a policy that cannot work is an error, which
+// lists all such lines; there is no handler then. The mux and the table are not changed.
+//
+// A pattern of the table stands for the route of the mux with the same host and path; "GET /x" also finds a route that was
+// registered as "/x" for all methods. Middleware that must run on hits too (authentication, CORS, compression) is put
+// around the returned handler.
+func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
+	a := &annotated{mux: mux, routes: map[string]*middleware.Route{}}
+	var faults []error
+	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
+		if err := a.add(c, pattern, routes[pattern]); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return a, nil
+}
+
+// annotated is a mux whose routes may have policies, by the pattern they were registered under.
+type annotated struct {
+	mux    *http.ServeMux
+	routes map[string]*middleware.Route
+}
+
+func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
+	method, _, path := split(pattern)
+	if method != "" && method != http.MethodGet && method != http.MethodHead {
+		return fmt.Errorf("nethttp: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
+	}
+	if path == "" {
+		return fmt.Errorf("nethttp: route %q: there is no path; write for example GET /products/{id}", pattern)
+	}
+	registered := a.find(pattern)
+	if registered == "" {
+		return fmt.Errorf("nethttp: route %q: the mux has no such route%s; correct the pattern, or register it before Annotate", pattern, a.instead(pattern))
+	}
+	if a.routes[registered] != nil {
+		return fmt.Errorf("nethttp: route %q: another line of the table stands for the same route %q; keep one", pattern, registered)
+	}
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
+	}
+	a.routes[registered] = route
+	return nil
+}
+
+// find returns the pattern under which the mux has the route, or "".
+func (a *annotated) find(pattern string) string {
+	registered := a.match(pattern)
+	_, host, path := split(pattern)
+	_, registeredHost, registeredPath := split(registered)
+	if registeredHost != host || registeredPath != path {
+		return ""
+	}
+	return registered
+}
+
+// match returns the pattern of the mux that a request for the route would match. A mux cannot list its routes, so it is
+// asked with a path in which every wildcard is a segment that no literal pattern has.
+func (a *annotated) match(pattern string) string {
+	_, host, path := split(pattern)
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		switch {
+		case s == "{$}":
+			segments[i] = ""
+		case strings.HasPrefix(s, "{"):
+			segments[i] = "any-value-of-a-path-parameter"
+		}
+	}
+	if host == "" {
+		host = "any.host.invalid"
+	}
+	path = strings.Join(segments, "/")
+	r := &http.Request{Method: http.MethodGet, Host: host, URL: &url.URL{Path: path}, RequestURI: path}
+	_, registered := a.mux.Handler(r)
+	return registered
+}
+
+// instead names the route that is there in the place of the one that was meant.
+func (a *annotated) instead(pattern string) string {
+	if registered := a.match(pattern); registered != "" && registered != "/" {
+		return fmt.Sprintf(" (it has %q there)", registered)
+	}
+	return ""
+}
+
+// split takes a pattern apart: "GET example.org/x" is GET, example.org, /x.
+func split(pattern string) (method, host, path string) {
+	if before, after, ok := strings.Cut(pattern, " "); ok {
+		method, pattern = before, strings.TrimLeft(after, " \t")
+	}
+	slash := strings.IndexByte(pattern, '/')
+	if slash < 0 {
+		return method, pattern, ""
+	}
+	return method, pattern[:slash], pattern[slash:]
+}
+
+func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, pattern := a.mux.Handler(r)
+	route := a.routes[pattern]
+	if route == nil {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	passage, done := route.Begin(w, r, pattern)
+	if !done {
+		_ = route.Finish(passage, w, r, a.next, (*http.Request).PathValue) // a mux returns no error
+	}
+}
+
+func (a *annotated) next(w http.ResponseWriter, r *http.Request) error {
+	a.mux.ServeHTTP(w, r)
+	return nil
+}

@@ -1,0 +1,94 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Defaults of a Policy.
+const (
+	DefaultTTL     = 60 * time.Second
+	DefaultNearTTL = 5 * time.Second
+	DefaultIfError = 30 * time.Second
+	DefaultMaxBody = 1 << 20
+)
+
+// A Policy says how a route's answers are cached. It is a plain value: nothing in it changes when it is used, and it may
+// be used for many routes. Only Class has no default.
+//
+// Answers are kept for GET, and HEAD is answered from them; other methods pass. An answer is kept if its status is 200
+// or one of StatusTTL, and unless it says otherwise: Set-Cookie, no-store, no-cache, private (on shared classes), a
+// Vary that the policy does not cover, and whatever else would be wrong for the next receiver.
+type Policy struct {
+	// Class says where answers live. Required.
+	Class Class
+	// TTL is how long an answer is fresh. 0: 60 s. The answer's own Cache-Control and Expires, and SetTTL, can only
+	// shorten it. Lifetimes are spread downwards by up to a tenth, so that answers made together do not expire together.
+	TTL time.Duration
+	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. Never longer than TTL.
+	NearTTL time.Duration
+	// StaleWhileRevalidate is how much longer a stale answer may be served at once while one refresh runs (RFC 5861 §3).
+	// 0: not at all.
+	StaleWhileRevalidate time.Duration
+	// StaleIfError is how much longer a stale answer may stand in for a handler that fails: a status of 500 or more, a
+	// panic, a returned error (RFC 5861 §4). 0: 30 s on shared classes, not at all on PerUser; negative: not at all.
+	StaleIfError time.Duration
+	// Vary names the request headers that select the answer. On shared classes the handler sees no others, besides
+	// tracing headers and Pass.
+	Vary []string
+	// Cookies names the cookies that select the answer, and that the handler sees on shared classes. Never a session's.
+	Cookies []string
+	// Query says which parameters select the answer. Zero: the raw query. What does not select is hidden from the handler.
+	Query keying.Query
+	// User says who is asking; PerUser only. nil: Options.User.
+	User keying.User
+	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}".
+	Tags []string
+	// Pass names request headers that the handler may see on shared classes although they select nothing. What the answer
+	// takes from them, everyone gets.
+	Pass []string
+	// MaxBody is how many bytes of body are kept at most. 0: 1 MiB. A longer one reaches the client whole and is not kept.
+	MaxBody int64
+	// StatusTTL opts in to keeping answers of other statuses than 200, each with its own lifetime: 203, 204, 300, 301, 302,
+	// 307, 308, 404 or 410.
+	StatusTTL map[int]time.Duration
+	// IgnoreAuthorization hides Authorization from the handler of a shared class. false: a request that carries it goes
+	// to the handler and nothing is kept.
+	IgnoreAuthorization bool
+	// RFC9111 will make the answers' own headers rule, as in a standard HTTP cache. Not available yet: it is refused at
+	// registration.
+	RFC9111 bool
+}
+
+// ttl returns the TTL with its default.
+func (p Policy) ttl() time.Duration {
+	if p.TTL == 0 {
+		return DefaultTTL
+	}
+	return p.TTL
+}
+
+func (p Policy) nearTTL() time.Duration {
+	if p.NearTTL == 0 {
+		return min(DefaultNearTTL, p.ttl())
+	}
+	return p.NearTTL
+}
+
+func (p Policy) ifError() time.Duration {
+	switch {
+	case p.StaleIfError < 0, p.StaleIfError == 0 && p.Class == PerUser:
+		return 0
+	case p.StaleIfError == 0:
+		return DefaultIfError
+	}
+	return p.StaleIfError
+}
+
+func (p Policy) maxBody() int64 {
+	if p.MaxBody == 0 {
+		return DefaultMaxBody
+	}
+	return p.MaxBody
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// A Label is what a purge names. The zero Label names nothing.
+type Label struct {
+	kind labelKind
+	name string
+}
+
+type labelKind uint8
+
+const (
+	noLabel labelKind = iota
+	tagLabel
+	routeLabel
+	urlLabel
+	userLabel
+	everythingLabel
+)
+
+// Tag names the answers that carry the tag, a surrogate key: "product:7".
+func Tag(s string) Label { return Label{tagLabel, s} }
+
+// Route names the answers of a route, by its pattern: "GET /products/{id}", or as the router writes it, "/products/:id".
+func Route(pattern string) Label { return Label{routeLabel, pattern} }
+
+// URL names the answers of a URL, for all users and in all variants. With scheme and host it is that origin's, without
+// ("/products/7") any host's. The query is the one that the route keeps: parameters that it drops are left out, the order
+// of different ones does not matter.
+func URL(u string) Label { return Label{urlLabel, u} }
+
+// User names the answers that were made for the user, on every per-user route.
+func User(id string) Label { return Label{userLabel, id} }
+
+// Everything names all answers.
+func Everything() Label { return Label{kind: everythingLabel} }
+
+// Purge makes the answers that carry any of the labels gone, for every process that shares the Far store. When it returns
+// nil, no later read of this process brings an older answer, and none of another does through Redis; near copies elsewhere
+// end with their near TTL at the latest. An answer that is being made while Purge is called is not kept. Its cost does not
+// depend on how much it hits. An error means that Redis was not told; this process has forgotten the answers all the
+// same.
+func (c *Cache) Purge(ctx context.Context, labels ...Label) error {
+	return c.record(ctx, false, labels)
+}
+
+// Expire makes the answers that carry any of the labels stale: they may be served while they are refreshed or when the
+// handler fails, within the policy's stale windows. Otherwise it is like Purge.
+func (c *Cache) Expire(ctx context.Context, labels ...Label) error {
+	return c.record(ctx, true, labels)
+}
+
+func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
+	r := store.Record{Soft: soft}
+	for _, l := range labels {
+		if l.kind == everythingLabel {
+			r.All = true
+			continue
+		}
+		label, err := c.digest(l)
+		if err != nil {
+			return err
+		}
+		r.Labels = append(r.Labels, label)
+	}
+	if !r.All && len(r.Labels) == 0 {
+		return nil
+	}
+	return c.append(ctx, r)
+}
+
+func (c *Cache) append(ctx context.Context, r store.Record) error {
+	err := c.log.Append(ctx, r)
+	if c.observe != nil {
+		ev := Event{Outcome: Purged, Err: err}
+		if err != nil {
+			ev.Reason = PurgeReason
+		}
+		c.observe(ev)
+	}
+	if err != nil {
+		return fmt.Errorf("cache: the purge holds for this process alone: %w", err)
+	}
+	return nil
+}
+
+// digest is the label in the form that entries carry.
+func (c *Cache) digest(l Label) (keying.Label, error) {
+	switch l.kind {
+	case tagLabel:
+		return c.labeler.Tag(l.name), nil
+	case routeLabel:
+		return c.labeler.Route(l.name), nil
+	case userLabel:
+		return c.labeler.User(l.name), nil
+	case urlLabel:
+		u, err := url.Parse(l.name)
+		if err != nil || u.Opaque != "" || u.Host != "" && u.Scheme == "" {
+			return keying.Label{}, fmt.Errorf(`cache: purge: %q is not a URL; write "https://host/path" or "/path"`, clip(l.name))
+		}
+		return c.labeler.URL(u), nil
+	}
+	return keying.Label{}, fmt.Errorf("cache: purge: a label names nothing; make it with Tag, Route, URL, User or Everything")
+}

@@ -1,0 +1,70 @@
+package cache
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Routes is a table of policies by route pattern, in the form of net/http's patterns: "GET /products/{id}". A route that
+// is not in the table is not cached. Adapters apply it to an app's router.
+type Routes map[string]Policy
+
+// ParseRoutes reads a table: one route a line, its pattern and then its policy as [ParsePolicy] reads it. Empty lines and
+// what follows a "#" at the beginning of a word are ignored. An error lists every faulty line, with line, column, fault and
+// remedy, and there is no table then.
+//
+//	GET /countries       shared-global ttl=10m vary=Accept-Language
+//	GET /products/{id}   hot-shared ttl=60s tags=product:{id}
+func ParseRoutes(r io.Reader) (Routes, error) {
+	routes, lines := Routes{}, map[string]int{}
+	var faults []error
+	scanner := bufio.NewScanner(r)
+	for n := 1; scanner.Scan(); n++ {
+		pattern, policy, err := parseRoute(scanner.Text())
+		switch before := lines[pattern]; {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("cache: routes: line %d, %w", n, err))
+		case pattern == "":
+		case before > 0:
+			faults = append(faults, fmt.Errorf("cache: routes: line %d, column 1: route %q has a policy already, in line %d; keep one", n, pattern, before))
+		default:
+			routes[pattern], lines[pattern] = policy, n
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		faults = append(faults, fmt.Errorf("cache: routes: cannot read the table: %w", err))
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return routes, nil
+}
+
+// parseRoute reads one line; the pattern is "" if there is nothing on it.
+func parseRoute(line string) (pattern string, p Policy, err error) {
+	words, err := splitWords(line)
+	if err != nil || len(words) == 0 {
+		return "", p, err
+	}
+	pattern, next := words[0].text, 1
+	if !strings.Contains(pattern, "/") && len(words) > 1 { // a method
+		pattern, next = pattern+" "+words[1].text, 2
+	}
+	if !strings.Contains(pattern, "/") {
+		return "", p, words[0].fault("%q is not a route pattern; write for example GET /products/{id}", clip(pattern))
+	}
+	if next == len(words) {
+		end := words[next-1]
+		return "", p, &syntaxError{end.column + len(end.text), fmt.Sprintf("route %q has no policy; add a class: %s", pattern, classList())}
+	}
+	offset := words[next].column - 1
+	p, err = parsePolicy(line[offset:])
+	var fault *syntaxError
+	if errors.As(err, &fault) {
+		fault.column += offset
+	}
+	return pattern, p, err
+}

@@ -1,0 +1,246 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+)
+
+// Values reads data through the cache: the same classes, tiers, purges and one load per key as for answers, for what is
+// no HTTP answer. Values leave the process as msgpack, so that T's exported fields are what a process that reads them from
+// Redis gets. Make it with [NewValues]; it is safe for concurrent use.
+type Values[T any] struct {
+	cache   *Cache
+	name    string
+	policy  Policy
+	tags    []middleware.Tag
+	namer   keying.Namer
+	through *store.Through
+	load    func(ctx context.Context, id string) (T, error)
+	observe func(middleware.Event)
+}
+
+// NewValues returns read-through values under a name, which must be one T's alone within the cache and in Redis. Load
+// makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
+// and NoStore work on it. Of the policy, Class, TTL, NearTTL, the stale windows, MaxBody and Tags count, in which {id}
+// stands for the id. PerUser values belong to the user of the context (WithUser); without one they are loaded and not
+// kept. NewValues panics if the policy cannot work, and says what to do.
+func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
+	if err := checkValues(c, name, p); err != nil {
+		panic(fmt.Sprintf("cache: values %q: %v", name, err))
+	}
+	observe := c.observer(p.Class)
+	return &Values[T]{
+		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
+		through: store.NewThrough(c.storeOf(p), c.log, farBudget, c.faults(name, observe)),
+	}
+}
+
+func checkValues(c *Cache, name string, p Policy) error {
+	if name == "" {
+		return fmt.Errorf("the name is empty; name what is loaded, \"product\" for example")
+	}
+	if len(p.Vary)+len(p.Cookies)+len(p.Pass)+len(p.StatusTTL) > 0 || !p.Query.Raw() || p.User != nil || p.IgnoreAuthorization {
+		return fmt.Errorf("Vary, Cookies, Query, User, Pass, StatusTTL and IgnoreAuthorization are about requests; leave them out")
+	}
+	if p.Class == PerUser {
+		p.User = keying.FromContext() // what Get reads
+	}
+	if err := c.check(p); err != nil {
+		return err
+	}
+	return checkParams(p, "/{id}")
+}
+
+// Get returns the value of the id: from memory, from Redis, from another call's load, or from its own. An error is the
+// load's, or the context's; a fault of the cache is none. A value found in memory is shared with other callers and must
+// only be read, unless T has a method Clone() T, which then makes each caller's own.
+func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
+	user, _ := keying.UserOf(ctx)
+	if v.policy.Class == PerUser && user == "" {
+		v.report(Bypass, middleware.IdentityReason, nil)
+		return v.load(ctx, id)
+	}
+	if v.policy.Class != PerUser {
+		user = ""
+	}
+	c := call[T]{v: v, ctx: ctx, id: id, user: user}
+	c.key = v.namer.Key(v.policy.Class.String(), v.name, id, user)
+	if e, use := v.through.Peek(c.key, time.Now()); e != nil {
+		if value, ok := v.open(e); ok {
+			c.found(use)
+			return value, nil
+		}
+	}
+	return c.get()
+}
+
+// Purge makes the values of the ids gone, as [Cache.Purge] does, for all users. Without ids it does nothing.
+func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var r store.Record
+	for _, id := range ids {
+		r.Labels = append(r.Labels, v.cache.labeler.Value(v.name, id))
+	}
+	return v.cache.append(ctx, r)
+}
+
+// open returns the entry's value.
+func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
+	if value, ok = e.Memo().(T); !ok {
+		if err := store.CheckMsgpack(e.Body); err != nil {
+			v.report(Fault, CorruptReason, err)
+			return value, false
+		}
+		if err := msgpack.Unmarshal(e.Body, &value); err != nil {
+			v.report(Fault, CorruptReason, fmt.Errorf("cache: values %q: the kept value is no %T: %w", v.name, value, err))
+			return value, false
+		}
+		e.SetMemo(value)
+	}
+	if c, clones := any(value).(interface{ Clone() T }); clones {
+		return c.Clone(), true
+	}
+	return value, true
+}
+
+func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
+	if v.observe != nil {
+		v.observe(middleware.Event{Route: v.name, Outcome: outcome, Reason: reason, Err: err})
+	}
+}
+
+// call is one Get.
+type call[T any] struct {
+	v    *Values[T]
+	ctx  context.Context
+	key  keying.Key
+	id   string
+	user string
+
+	value T
+	err   error
+}
+
+// get reads through the store.
+func (c *call[T]) get() (T, error) {
+	r := c.v.through.Get(c.ctx, c.key, c.run)
+	if r.Entry == nil {
+		return c.value, c.err
+	}
+	value, ok := c.v.open(r.Entry)
+	if !ok { // of another build, say: what is kept is of no use
+		return c.v.load(c.ctx, c.id)
+	}
+	c.found(r.Use)
+	return value, nil
+}
+
+// found reports a hit, and refreshes a stale value in the background.
+func (c *call[T]) found(use store.Use) {
+	if use == store.Fresh {
+		c.v.report(Hit, "", nil)
+		return
+	}
+	c.v.report(Stale, "", nil)
+	if use == store.WhileRefreshed {
+		again := &call[T]{v: c.v, ctx: context.WithoutCancel(c.ctx), key: c.key, id: c.id, user: c.user}
+		c.v.cache.common.Background(c.key, again.refresh)
+	}
+}
+
+func (c *call[T]) refresh(timeout context.Context) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	defer context.AfterFunc(timeout, cancel)()
+	c.ctx = ctx
+	defer func() {
+		if p := recover(); p != nil {
+			c.v.report(Refresh, middleware.PanicReason, fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p))
+		}
+	}()
+	c.v.through.Refresh(c.ctx, c.key, c.run)
+	c.v.report(Refresh, "", c.err)
+}
+
+// run is the load of store.Through.
+func (c *call[T]) run(run *store.Run) store.Outcome {
+	ctx, end := c.v.cache.common.Detach(c.ctx)
+	defer end()
+	ctx, said := middleware.Steer(ctx)
+	c.value, c.err = c.v.load(ctx, c.id)
+	switch {
+	case c.err != nil && run.Old != nil:
+		return store.Old
+	case ctx.Err() != nil:
+		return store.Fail
+	case c.err != nil:
+		c.v.report(Miss, middleware.ErrorReason, c.err)
+		return store.Refuse
+	}
+	reason, err := c.fill(run.Entry, said)
+	c.v.report(Miss, reason, err)
+	if reason != "" {
+		return store.Refuse
+	}
+	return store.Keep
+}
+
+// fill makes the entry, or says why the value cannot be kept.
+func (c *call[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error) {
+	tags, ttl, noStore := said.Said()
+	if noStore {
+		return middleware.HandlerReason, nil
+	}
+	body, err := msgpack.Marshal(c.value)
+	if err != nil {
+		return middleware.HandlerReason, fmt.Errorf("cache: values %q: %T cannot be written as msgpack: %w", c.v.name, c.value, err)
+	}
+	p := c.v.policy
+	if int64(len(body)) > p.maxBody() {
+		return middleware.SizeReason, nil
+	}
+	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
+		return middleware.LabelsReason, nil
+	}
+	e.Body, e.Stored, e.Fresh = body, time.Now(), middleware.Spread(p.ttl(), c.key)
+	if ttl > 0 {
+		e.Fresh = min(e.Fresh, ttl)
+	}
+	e.WhileRevalidate, e.IfError = p.StaleWhileRevalidate, p.ifError()
+	e.SetMemo(c.memo())
+	return "", nil
+}
+
+// memo is the value that memory keeps: the caller of a type that clones goes on with its own.
+func (c *call[T]) memo() T {
+	if value, clones := any(c.value).(interface{ Clone() T }); clones {
+		return value.Clone()
+	}
+	return c.value
+}
+
+func (c *call[T]) labels(added []string) []keying.Label {
+	l := c.v.cache.labeler
+	labels := []keying.Label{l.Value(c.v.name, c.id)}
+	if c.user != "" {
+		labels = append(labels, l.User(c.user))
+	}
+	for _, tag := range c.v.tags {
+		if text, ok := tag.Fill(func(string) string { return c.id }); ok {
+			labels = append(labels, l.Tag(text))
+		}
+	}
+	for _, text := range added {
+		labels = append(labels, l.Tag(text))
+	}
+	return labels
+}
