@@ -126,13 +126,18 @@ func (c *Cache) seal() error {
 	return nil
 }
 
-// Close lets go of what New made. Requests may still come: they find nothing in memory. Stores that were given in Options
-// are not closed. It may be called more than once.
+// Close waits for refreshes in the background, as long as the context allows, and lets go of what New made. Requests may
+// still come: they find nothing in memory that is not the caller's. Stores that were given in Options are not closed. It
+// may be called more than once.
 func (c *Cache) Close(ctx context.Context) error {
-	if c.own == nil {
-		return nil
+	err := c.common.Close(ctx)
+	if c.own != nil {
+		err = errors.Join(err, c.own.Close())
 	}
-	return errors.Join(c.own.Close(), ctx.Err())
+	if err != nil {
+		return fmt.Errorf("cache: close: %w", err)
+	}
+	return nil
 }
 
 // Middleware caches the answers of the handler that it wraps, as the policy says. It panics, now, if the policy cannot

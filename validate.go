@@ -29,7 +29,7 @@ func (c *Cache) check(p Policy) error {
 		return fmt.Errorf("the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
 	}
 	if p.RFC9111 {
-		return fmt.Errorf("RFC9111 is not available yet; leave it out, the answers' Cache-Control still shortens their life")
+		return fmt.Errorf("its RFC9111 is not available yet; leave it out, the answers' Cache-Control still shortens their life")
 	}
 	if p.Class.usesRedis() && c.far == nil {
 		return fmt.Errorf("%s lives in Redis and this cache has none; set Options.Far, with redisstore.Open for example, or use shared-global", p.Class)
@@ -45,21 +45,21 @@ func (c *Cache) check(p Policy) error {
 func checkTimes(p Policy) error {
 	switch {
 	case p.TTL < 0:
-		return fmt.Errorf("TTL is %v; set one above zero, or leave it at 0 for %v", p.TTL, DefaultTTL)
+		return fmt.Errorf("its TTL is %v; set one above zero, or leave it at 0 for %v", p.TTL, DefaultTTL)
 	case p.NearTTL < 0:
-		return fmt.Errorf("NearTTL is %v; set one above zero, or leave it at 0 for %v", p.NearTTL, DefaultNearTTL)
+		return fmt.Errorf("its NearTTL is %v; set one above zero, or leave it at 0 for %v", p.NearTTL, DefaultNearTTL)
 	case p.NearTTL != 0 && p.Class != HotShared:
-		return fmt.Errorf("NearTTL is set and %s keeps no near copy; leave it out, or use hot-shared", p.Class)
+		return fmt.Errorf("its NearTTL is set and %s keeps no near copy; leave it out, or use hot-shared", p.Class)
 	case p.NearTTL > p.ttl():
-		return fmt.Errorf("NearTTL (%v) is longer than TTL (%v); shorten it", p.NearTTL, p.ttl())
+		return fmt.Errorf("its NearTTL (%v) is longer than TTL (%v); shorten it", p.NearTTL, p.ttl())
 	case p.StaleWhileRevalidate < 0:
-		return fmt.Errorf("StaleWhileRevalidate is %v; set it above zero, or leave it out", p.StaleWhileRevalidate)
+		return fmt.Errorf("its StaleWhileRevalidate is %v; set it above zero, or leave it out", p.StaleWhileRevalidate)
 	case max(p.TTL, p.StaleWhileRevalidate, p.StaleIfError) > maxLife:
-		return fmt.Errorf("TTL, StaleWhileRevalidate or StaleIfError is longer than a year; shorten it")
+		return fmt.Errorf("its TTL, StaleWhileRevalidate or StaleIfError is longer than a year; shorten it")
 	case p.MaxBody < 0:
-		return fmt.Errorf("MaxBody is %d; set it above zero, or leave it at 0 for 1 MiB", p.MaxBody)
+		return fmt.Errorf("its MaxBody is %d; set it above zero, or leave it at 0 for 1 MiB", p.MaxBody)
 	case p.MaxBody > store.MaxEncoded:
-		return fmt.Errorf("MaxBody is %d bytes; a store takes at most %d, lower it", p.MaxBody, store.MaxEncoded)
+		return fmt.Errorf("its MaxBody is %d bytes; a store takes at most %d, lower it", p.MaxBody, store.MaxEncoded)
 	}
 	return nil
 }
@@ -69,9 +69,9 @@ func (c *Cache) checkIdentity(p Policy) error {
 	case private && p.User == nil && c.user == nil:
 		return fmt.Errorf("per-user needs to know who is asking; set Policy.User or Options.User, to keying.FromContext() for example")
 	case !private && p.User != nil:
-		return fmt.Errorf("User is set and %s answers are for everyone; use per-user, or leave User out", p.Class)
+		return fmt.Errorf("its User is set and %s answers are for everyone; use per-user, or leave User out", p.Class)
 	case private && p.IgnoreAuthorization:
-		return fmt.Errorf("IgnoreAuthorization has no meaning for per-user, whose handlers see the whole request; leave it out")
+		return fmt.Errorf("its IgnoreAuthorization has no meaning for per-user, whose handlers see the whole request; leave it out")
 	}
 	return nil
 }
@@ -82,26 +82,26 @@ var answered = []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Un
 
 func checkHeaders(p Policy) error {
 	if len(p.Vary) > maxSelectors {
-		return fmt.Errorf("Vary names %d headers; at most %d, or there are more variants than hits", len(p.Vary), maxSelectors)
+		return fmt.Errorf("its Vary names %d headers; at most %d, or there are more variants than hits", len(p.Vary), maxSelectors)
 	}
 	for _, name := range p.Vary {
 		switch canonical := http.CanonicalHeaderKey(name); {
 		case name == "*":
-			return fmt.Errorf(`Vary is "*", which nothing can match; name the headers that select the answer`)
+			return fmt.Errorf(`its Vary is "*", which nothing can match; name the headers that select the answer`)
 		case !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("Vary names %q, which is no header name; write for example Accept-Language", name)
+			return fmt.Errorf("its Vary names %q, which is no header name; write for example Accept-Language", name)
 		case slices.Contains(answered, canonical):
-			return fmt.Errorf("Vary names %s, which the cache handles itself; leave it out", canonical)
+			return fmt.Errorf("its Vary names %s, which the cache handles itself; leave it out", canonical)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
-			return fmt.Errorf("Vary names %s on %s, whose answers are for everyone; use per-user, or select by a harmless cookie with Cookies", canonical, p.Class)
+			return fmt.Errorf("its Vary names %s on %s, whose answers are for everyone; use per-user, or select by a harmless cookie with Cookies", canonical, p.Class)
 		}
 	}
 	for _, name := range p.Pass {
 		switch canonical := http.CanonicalHeaderKey(name); {
 		case !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("Pass names %q, which is no header name; write for example User-Agent", name)
+			return fmt.Errorf("its Pass names %q, which is no header name; write for example User-Agent", name)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
-			return fmt.Errorf("Pass names %s on %s: one user's answer would go to everyone; use per-user", canonical, p.Class)
+			return fmt.Errorf("its Pass names %s on %s: one user's answer would go to everyone; use per-user", canonical, p.Class)
 		}
 	}
 	return nil
@@ -114,16 +114,16 @@ var sessions = []string{"session", "sessionid", "session_id", "session-id", "_se
 
 func checkCookies(p Policy) error {
 	if len(p.Cookies) > maxSelectors {
-		return fmt.Errorf("Cookies names %d cookies; at most %d, or there are more variants than hits", len(p.Cookies), maxSelectors)
+		return fmt.Errorf("its Cookies name %d cookies; at most %d, or there are more variants than hits", len(p.Cookies), maxSelectors)
 	}
 	for _, name := range p.Cookies {
 		plain := strings.ToLower(name)
 		plain = strings.TrimPrefix(strings.TrimPrefix(plain, "__host-"), "__secure-")
 		switch {
 		case !httpguts.ValidHeaderFieldName(name): // a cookie's name is a token too
-			return fmt.Errorf("Cookies names %q, which is no cookie name; write for example theme", name)
+			return fmt.Errorf("its Cookies name %q, which is no cookie name; write for example theme", name)
 		case p.Class != PerUser && slices.Contains(sessions, plain):
-			return fmt.Errorf("Cookies names %q on %s: a session selects one user's answer; use per-user", name, p.Class)
+			return fmt.Errorf("its Cookies name %q on %s: a session selects one user's answer; use per-user", name, p.Class)
 		}
 	}
 	return nil
@@ -132,10 +132,10 @@ func checkCookies(p Policy) error {
 func checkQuery(p Policy) error {
 	names, only := p.Query.Names()
 	if !only && !p.Query.Raw() && len(names) == 0 {
-		return fmt.Errorf("Query excepts nothing; name parameters, or leave it out for the raw query")
+		return fmt.Errorf("its Query excepts nothing; name parameters, or leave it out for the raw query")
 	}
 	if len(names) > keying.MaxParams {
-		return fmt.Errorf("Query names %d parameters; at most %d", len(names), keying.MaxParams)
+		return fmt.Errorf("its Query names %d parameters; at most %d", len(names), keying.MaxParams)
 	}
 	return nil
 }
@@ -148,11 +148,11 @@ func checkStatuses(p Policy) error {
 	for status, ttl := range p.StatusTTL {
 		switch {
 		case status == http.StatusOK:
-			return fmt.Errorf("StatusTTL has 200, whose lifetime is TTL; leave it out")
+			return fmt.Errorf("its StatusTTL has 200, whose lifetime is TTL; leave it out")
 		case !slices.Contains(keepable, status):
-			return fmt.Errorf("StatusTTL has %d, which must not be kept; the statuses are %v", status, keepable)
+			return fmt.Errorf("its StatusTTL has %d, which must not be kept; the statuses are %v", status, keepable)
 		case ttl <= 0 || ttl > maxLife:
-			return fmt.Errorf("StatusTTL[%d] is %v; set one above zero and at most a year", status, ttl)
+			return fmt.Errorf("its StatusTTL[%d] is %v; set one above zero and at most a year", status, ttl)
 		}
 	}
 	return nil

@@ -47,7 +47,7 @@ func checkValues(c *Cache, name string, p Policy) error {
 		return fmt.Errorf("the name is empty; name what is loaded, \"product\" for example")
 	}
 	if len(p.Vary)+len(p.Cookies)+len(p.Pass)+len(p.StatusTTL) > 0 || !p.Query.Raw() || p.User != nil || p.IgnoreAuthorization {
-		return fmt.Errorf("Vary, Cookies, Query, User, Pass, StatusTTL and IgnoreAuthorization are about requests; leave them out")
+		return fmt.Errorf("its Vary, Cookies, Query, User, Pass, StatusTTL and IgnoreAuthorization are about requests; leave them out")
 	}
 	if p.Class == PerUser {
 		p.User = keying.FromContext() // what Get reads

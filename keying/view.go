@@ -87,5 +87,5 @@ func (s *Scheme) header(from http.Header) http.Header {
 // Keyed reports whether the request header of this canonical name selects the answer.
 func (s *Scheme) Keyed(name string) bool { return slices.Contains(s.Headers, name) }
 
-// Tracing reports whether the header of this canonical name is one of the tracing headers that handlers always see.
-func Tracing(name string) bool { return slices.Contains(tracing, name) }
+// Varies reports whether headers or cookies select the answer, so that a URL may have several.
+func (s *Scheme) Varies() bool { return len(s.Headers)+len(s.Cookies) > 0 }

@@ -23,9 +23,12 @@ type Common struct {
 
 	recording atomic.Int64
 	detached  atomic.Int64
+	variants  variants
 
 	mu         sync.Mutex
 	refreshing map[keying.Key]struct{}
+	closed     bool
+	background sync.WaitGroup
 }
 
 // NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2); an empty name sends none.
@@ -51,7 +54,7 @@ func (c *Common) release(n int) { c.recording.Add(int64(-n)) }
 func (c *Common) beginRefresh(key keying.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, busy := c.refreshing[key]; busy || len(c.refreshing) >= maxRefreshes {
+	if _, busy := c.refreshing[key]; busy || c.closed || len(c.refreshing) >= maxRefreshes {
 		return false
 	}
 	c.refreshing[key] = struct{}{}
@@ -70,10 +73,29 @@ func (c *Common) Background(key keying.Key, f func(context.Context)) {
 	if !c.beginRefresh(key) {
 		return
 	}
-	go func() {
+	c.background.Go(func() {
 		defer c.endRefresh(key)
 		ctx, cancel := context.WithTimeout(context.Background(), refreshFor)
 		defer cancel()
 		f(ctx)
+	})
+}
+
+// Close waits for the refreshes under way, as long as the context allows; there are none from then on. It may be called
+// more than once.
+func (c *Common) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		c.background.Wait()
+		close(done)
 	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -144,6 +144,9 @@ func (rt *Route) complete(l *leading, said *Steering) Reason {
 	if e.Validate() != nil {
 		return HeaderReason
 	}
+	if rt.Scheme.Varies() && !rt.Common.variants.admit(rt.resource(l), e.Key, e.Stored, e.Fresh) {
+		return VariantsReason
+	}
 	return ""
 }
 
@@ -212,6 +215,11 @@ func (rt *Route) labels(l *leading, added []string) ([]keying.Label, Reason) {
 		return nil, LabelsReason
 	}
 	return labels, ""
+}
+
+// resource is what variants are variants of: the URL, of this route and user.
+func (rt *Route) resource(l *leading) keying.Label {
+	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.view.Host + l.view.URL.RequestURI())
 }
 
 // origin is the scheme and host that the client asked, as far as the proxy in front may be believed.

@@ -71,9 +71,8 @@ func (rt *Route) judge(l *leading, said *Steering, canceled bool) store.Outcome 
 	rec := l.rec
 	switch {
 	case rec.held, l.err != nil && !rec.wrote && rec.run.Old != nil && serverError(l.err):
-		rec.reason = StatusReason
-		rec.mute = true
-		l.err = nil
+		rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
+		rec.mute, l.err = true, nil
 		return store.Old
 	case !rec.keeping:
 		return store.Refuse
