@@ -1,0 +1,148 @@
+package cache
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// setting is one key=value, or a flag.
+type setting struct {
+	word
+	key, value string
+	hasValue   bool
+}
+
+const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, max-body, status, ignore-authorization, rfc9111"
+
+func (p *Policy) set(s setting) (err error) {
+	switch s.key {
+	case "ignore-authorization":
+		p.IgnoreAuthorization, err = s.flag()
+	case "rfc9111":
+		p.RFC9111, err = s.flag()
+	case "ttl":
+		p.TTL, err = s.duration()
+	case "near":
+		p.NearTTL, err = s.duration()
+	case "swr":
+		p.StaleWhileRevalidate, err = s.duration()
+	case "sie":
+		if p.StaleIfError = -1; s.value != "off" {
+			p.StaleIfError, err = s.duration()
+		}
+	case "max-body":
+		p.MaxBody, err = s.bytes()
+	case "status":
+		p.StatusTTL, err = s.statuses()
+	default:
+		err = p.setList(s)
+	}
+	return err
+}
+
+func (p *Policy) setList(s setting) error {
+	lists := map[string]*[]string{"vary": &p.Vary, "cookies": &p.Cookies, "tags": &p.Tags, "pass": &p.Pass}
+	target, known := lists[s.key]
+	if !known && s.key != "query" && s.key != "except" {
+		return s.fault("unknown setting %q; the settings are %s", clip(s.key), settingNames)
+	}
+	items, err := s.list()
+	if err != nil {
+		return err
+	}
+	switch s.key {
+	case "query":
+		p.Query = keying.Only(items...)
+	case "except":
+		p.Query = keying.Except(items...)
+	default:
+		*target = items
+	}
+	return nil
+}
+
+func (s setting) flag() (bool, error) {
+	if s.hasValue {
+		return false, s.fault("%s takes no value; write %s", s.key, s.key)
+	}
+	return true, nil
+}
+
+func (s setting) duration() (time.Duration, error) {
+	d, err := time.ParseDuration(s.value)
+	if err != nil || d <= 0 {
+		return 0, s.fault("%s=%q is not a duration above zero; write for example %s=60s, or leave it out", s.key, clip(s.value), s.key)
+	}
+	return d, nil
+}
+
+func (s setting) bytes() (int64, error) {
+	digits, unit := s.value, int64(1)
+	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20} {
+		if cut, ok := strings.CutSuffix(s.value, suffix); ok {
+			digits, unit = cut, size
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 || n > (1<<40)/unit {
+		return 0, s.fault("max-body=%q is not a number of bytes above zero; write for example max-body=64KiB", clip(s.value))
+	}
+	return n * unit, nil
+}
+
+func (s setting) statuses() (map[int]time.Duration, error) {
+	ttls := map[int]time.Duration{}
+	for item := range strings.SplitSeq(s.value, ",") {
+		code, ttl, _ := strings.Cut(item, ":")
+		status, err := strconv.Atoi(code)
+		d, err2 := time.ParseDuration(ttl)
+		if err != nil || err2 != nil || d <= 0 {
+			return nil, s.fault("status=%q is not a list of status:duration; write for example status=404:10s,301:1h", clip(s.value))
+		}
+		if _, twice := ttls[status]; twice {
+			return nil, s.fault("status %d is given twice; keep one", status)
+		}
+		ttls[status] = d
+	}
+	return ttls, nil
+}
+
+// list reads a comma-separated list; an empty value is an empty one.
+func (s setting) list() (items []string, err error) {
+	if !s.hasValue {
+		return nil, s.fault("%s needs a list; write for example %s=a,b", s.key, s.key)
+	}
+	for rest := s.value; rest != ""; {
+		var item string
+		if strings.HasPrefix(rest, `"`) {
+			quoted, err := strconv.QuotedPrefix(rest)
+			if err != nil {
+				return nil, s.fault("a quoted item of %s is not closed; end it with \"", s.key)
+			}
+			item, _ = strconv.Unquote(quoted)
+			if rest = rest[len(quoted):]; rest != "" && rest[0] != ',' {
+				return nil, s.fault("after a quoted item of %s comes %q; separate items with commas", s.key, clip(rest))
+			}
+		} else {
+			end := strings.IndexByte(rest, ',')
+			if end < 0 {
+				end = len(rest)
+			}
+			if item, rest = rest[:end], rest[end:]; item == "" || strings.ContainsFunc(item, special) {
+				return nil, s.fault("%s has an empty or unquoted item in %q; write for example %s=a,\"b c\"", s.key, clip(s.value), s.key)
+			}
+		}
+		items = append(items, item)
+		if rest == "," {
+			return nil, s.fault("%s ends with a comma; remove it", s.key)
+		}
+		rest = strings.TrimPrefix(rest, ",")
+	}
+	if len(items) == 0 && s.key != "query" {
+		return nil, s.fault("%s is empty; name something or leave it out", s.key)
+	}
+	return items, nil
+}
