@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"net/http"
+	"sync"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+)
+
+// settings are what the command line and the environment say.
+type settings struct {
+	framework string
+	listen    string
+	database  string
+	redisURL  string
+}
+
+// maxForm is how long a request's body may be.
+const maxForm = 16 << 10
+
+// An app is the shop with everything that it stands on.
+type app struct {
+	handler    http.Handler
+	cache      *cache.Cache
+	db         *sql.DB
+	closeRedis func()
+	endStreams func() // open streams end; it may be called more than once
+}
+
+// open puts the app together. Only a database is needed: a Redis may come later.
+func open(set settings) (a *app, err error) {
+	a = &app{closeRedis: func() {}}
+	defer func() {
+		if err != nil {
+			a.close(context.Background())
+		}
+	}()
+	if a.db, err = openDatabase(set.database); err != nil {
+		return nil, err
+	}
+	far, closeRedis, err := openRedis(set.redisURL)
+	if err != nil {
+		return nil, err
+	}
+	a.closeRedis = closeRedis
+	a.cache, err = cache.New(cache.Options{Far: far, User: keying.FromContext(), Observe: new(faults).observe})
+	if err != nil {
+		return nil, err
+	}
+	s := newShop(a.db, a.cache)
+	a.endStreams = sync.OnceFunc(func() { close(s.closing) })
+	router, err := s.router(set.framework)
+	if err != nil {
+		return nil, err
+	}
+	guard := http.NewCrossOriginProtection() // no POSTs from other sites
+	a.handler = guard.Handler(s.sessions(http.MaxBytesHandler(router, maxForm)))
+	return a, nil
+}
+
+func (a *app) close(ctx context.Context) (err error) {
+	if a.cache != nil {
+		err = a.cache.Close(ctx)
+	}
+	a.closeRedis()
+	if a.db != nil {
+		a.db.Close()
+	}
+	return err
+}

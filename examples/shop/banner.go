@@ -1,0 +1,42 @@
+package main
+
+import (
+	_ "embed"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"text/template"
+)
+
+var (
+	//go:embed banner.txt
+	bannerText string
+	bannerForm = template.Must(template.New("banner").Parse(bannerText))
+)
+
+// banner says what is used and what to try.
+func banner(out io.Writer, set settings, addr net.Addr) {
+	err := bannerForm.Execute(out, map[string]any{
+		"Framework": set.framework,
+		"Database":  set.database,
+		"Redis":     redisName(set.redisURL),
+		"Embedded":  set.redisURL == "",
+		"URL":       "http://" + reachable(addr),
+	})
+	if err != nil {
+		slog.Error("the banner was not written", "error", err)
+	}
+}
+
+// reachable is a host and port at which this machine reaches the listener.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return addr.String()
+	}
+	if tcp.IP.IsUnspecified() {
+		return "localhost:" + strconv.Itoa(tcp.Port)
+	}
+	return tcp.String()
+}

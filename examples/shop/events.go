@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// every is how often the stream of events says something.
+const every = time.Second
+
+// events streams the shop's business: one event at once, then one a second. It has no policy; the cache leaves it alone.
+func (s *shop) events(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := s.sendEvent(w, r.Context()); err != nil {
+			return nil // the client has gone, or the database: the stream ends
+		}
+		select {
+		case <-tick.C:
+		case <-s.closing:
+			return nil
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+func (s *shop) sendEvent(w http.ResponseWriter, ctx context.Context) error {
+	var event struct {
+		At    string `json:"at"`
+		Runs  int64  `json:"handler_runs"`
+		Items int64  `json:"items_in_carts"`
+	}
+	const count = `SELECT strftime('%Y-%m-%dT%H:%M:%fZ'), (SELECT coalesce(sum(n), 0) FROM runs),
+		(SELECT coalesce(sum(quantity), 0) FROM carts)`
+	if err := s.db.QueryRowContext(ctx, count).Scan(&event.At, &event.Runs, &event.Items); err != nil {
+		return err
+	}
+	data, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "event: tick\ndata: %s\n\n", data); err != nil {
+		return err
+	}
+	return http.NewResponseController(w).Flush()
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/larder-go/cache"
+)
+
+// setPrice changes the price of a product. Only staff may.
+func (s *shop) setPrice(w http.ResponseWriter, r *http.Request) error {
+	switch u, ok := userOf(r); {
+	case !ok:
+		return errNobody
+	case !u.Staff:
+		return faultf(http.StatusForbidden, "only staff may change a price")
+	}
+	price, err := parseEuros(r.PostFormValue("price"))
+	if err != nil {
+		return err
+	}
+	p, err := s.findProduct(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if _, err := s.db.ExecContext(r.Context(), "UPDATE products SET cents = ? WHERE id = ?", price, p.ID); err != nil {
+		return err
+	}
+	p.Price = price
+	purged := s.purge(r, cache.Tag(productTag(p.ID)), cache.Tag("products"))
+	return reply(w, http.StatusOK, struct {
+		product
+		Purged bool `json:"purged"`
+	}{p, purged})
+}
+
+// productTag labels every answer that shows the product; "products" labels lists.
+func productTag(id int64) string { return fmt.Sprintf("product:%d", id) }
+
+// purge drops answers that are no longer true, after the change is in the database. A Redis that cannot be told is no reason
+// to take the change back: the answers that are left live for their TTL at most.
+func (s *shop) purge(r *http.Request, labels ...cache.Label) bool {
+	err := s.cache.Purge(r.Context(), labels...)
+	if err != nil {
+		slog.Warn("a purge did not reach Redis", "error", err)
+	}
+	return err == nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"errors"
+)
+
+// rounds makes guessing passwords slow; OWASP's figure for PBKDF2 with SHA-256.
+const rounds = 600_000
+
+// A user is who has logged in.
+type user struct {
+	ID    int64
+	Name  string
+	Staff bool
+}
+
+// accounts are those that a new database has; Sam keeps the shop.
+var accounts = []struct {
+	name, password string
+	staff          bool
+}{
+	{"alice", "wonderland", false},
+	{"bob", "builder", false},
+	{"sam", "shopkeeper", true},
+}
+
+func addUsers(ctx context.Context, tx *sql.Tx) error {
+	for _, a := range accounts {
+		salt := make([]byte, 16)
+		rand.Read(salt) // never fails
+		hash, err := hashPassword(a.password, salt)
+		if err != nil {
+			return err
+		}
+		const add = "INSERT INTO users (name, staff, salt, password) VALUES (?, ?, ?, ?)"
+		if _, err := tx.ExecContext(ctx, add, a.name, a.staff, salt, hash); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hashPassword(password string, salt []byte) ([]byte, error) {
+	return pbkdf2.Key(sha256.New, password, salt, rounds, sha256.Size)
+}
+
+// authenticate returns the user of that name and password, or errLogin. An unknown name takes as long as a wrong password,
+// or the time would tell which names there are.
+func authenticate(ctx context.Context, db *sql.DB, name, password string) (user, error) {
+	u := user{Name: name}
+	var salt, want []byte
+	const find = "SELECT id, staff, salt, password FROM users WHERE name = ?"
+	err := db.QueryRowContext(ctx, find, name).Scan(&u.ID, &u.Staff, &salt, &want)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return user{}, err
+	}
+	got, err := hashPassword(password, salt)
+	if err != nil {
+		return user{}, err
+	}
+	if subtle.ConstantTimeCompare(got, want) == 0 {
+		return user{}, errLogin
+	}
+	return u, nil
+}
