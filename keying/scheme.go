@@ -17,6 +17,9 @@ const (
 // ErrTooLarge is returned for a request whose key would be made of more than [MaxInput] bytes or [MaxParams] parameters.
 var ErrTooLarge = errors.New("keying: the request exceeds the limits of a key")
 
+// errTarget marks a target without a path, as in "GET mailto:x HTTP/1.1"; such a request is never kept.
+var errTarget = errors.New("keying: the request's target is no path")
+
 // A Scheme says what selects an answer. It is read-only after the first use and safe for concurrent use; [Scheme.Compile]
 // must have been called.
 type Scheme struct {
@@ -43,9 +46,13 @@ func (s *Scheme) Compile() *Scheme {
 
 // Key returns the key of a GET or HEAD request that matched the route pattern, for the user if one is given. Both
 // methods have the same key. The fields are hashed as they are, length-prefixed and counted: nothing is folded, cleaned
-// or reordered that an app could tell apart. An error means that the request cannot be keyed and must not be cached.
-// The request is not changed.
+// or reordered that an app could tell apart. What selects is named too, so that a policy that was changed does not find
+// what was kept under the old one. An error means that the request cannot be keyed and must not be cached. The request is
+// not changed.
 func (s *Scheme) Key(r *http.Request, pattern, user string) (Key, error) {
+	if r.URL.Opaque != "" {
+		return Key{}, errTarget
+	}
 	query, err := s.Query.effective(r.URL.RawQuery)
 	if err != nil {
 		return Key{}, err
@@ -60,16 +67,17 @@ func (s *Scheme) Key(r *http.Request, pattern, user string) (Key, error) {
 	d.text(Protocol(r))
 	d.text(r.Host)
 	d.text(path)
+	d.text(r.URL.RawPath) // to be seen even where it is no encoding of the path
 	d.text(target)
 	d.flag(r.URL.ForceQuery && s.Query.Raw())
 	d.text(query)
 	d.text(user)
+	d.count(len(s.Headers))
 	for _, name := range s.Headers {
+		d.text(name)
 		d.values(r.Header[name])
 	}
-	if len(s.Cookies) > 0 {
-		s.cookies(d, r.Header["Cookie"])
-	}
+	s.cookies(d, r.Header["Cookie"])
 	if len(d.buf) > MaxInput {
 		d.free()
 		return Key{}, ErrTooLarge
@@ -87,6 +95,7 @@ func (d *digester) values(values []string) {
 // cookies adds the selecting cookies. Every occurrence counts, in the order sent.
 func (s *Scheme) cookies(d *digester, lines []string) {
 	for _, name := range s.Cookies {
+		d.text(name)
 		n := 0
 		eachCookie(lines, func(got, _ string) {
 			if got == name {

@@ -41,10 +41,10 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 		}
 		return v
 	}
-	u.Scheme, u.Host, u.User, u.Fragment, u.RawFragment = "", "", nil, "", ""
+	u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 	v.RequestURI = requestURI(r, &u)
 	v.Header = s.header(r.Header)
-	v.RemoteAddr = ""
+	v.RemoteAddr, v.Close = "", false
 	v.Proto, v.ProtoMajor, v.ProtoMinor = "HTTP/1.1", 1, 1
 	if r.TLS != nil {
 		v.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true}
@@ -65,21 +65,21 @@ func (s *Scheme) header(from http.Header) http.Header {
 	to := make(http.Header, len(s.Headers)+2)
 	for _, names := range [...][]string{s.Headers, s.Pass, tracing} {
 		for _, name := range names {
-			if values, ok := from[name]; ok {
+			if values := from[name]; len(values) > 0 { // the key cannot tell none from absent
 				to[name] = slices.Clone(values)
 			}
 		}
 	}
-	if len(s.Cookies) > 0 {
-		var texts []string
-		eachCookie(from["Cookie"], func(name, text string) {
-			if slices.Contains(s.Cookies, name) {
+	var texts []string
+	for _, name := range s.Cookies { // in the key's order, not the client's
+		eachCookie(from["Cookie"], func(got, text string) {
+			if got == name {
 				texts = append(texts, text)
 			}
 		})
-		if len(texts) > 0 {
-			to["Cookie"] = []string{strings.Join(texts, "; ")}
-		}
+	}
+	if len(texts) > 0 {
+		to["Cookie"] = []string{strings.Join(texts, "; ")}
 	}
 	return to
 }

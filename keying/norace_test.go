@@ -1,0 +1,5 @@
+//go:build !race
+
+package keying_test
+
+const raceEnabled = false

@@ -1,0 +1,63 @@
+package keying_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/larder-go/cache/keying"
+)
+
+func TestFromContext(t *testing.T) {
+	who := keying.FromContext()
+	r := request(t, "/")
+	if id, ok := who(r); ok || id != "" {
+		t.Errorf("nobody is %q, %v", id, ok)
+	}
+	alice := r.WithContext(keying.WithUser(r.Context(), "alice"))
+	if id, ok := who(alice); !ok || id != "alice" {
+		t.Errorf("alice is %q, %v", id, ok)
+	}
+	if id, ok := who(alice.WithContext(keying.WithUser(alice.Context(), ""))); ok || id != "" {
+		t.Errorf("who was logged out is %q, %v", id, ok)
+	}
+}
+
+func TestCookieUser(t *testing.T) {
+	who := keying.Cookie("sid", func(ctx context.Context, value string) (string, bool) {
+		if ctx == nil {
+			t.Error("lookup has no context")
+		}
+		switch value {
+		case "1":
+			return "alice", true
+		case "empty":
+			return "", true
+		case "revoked":
+			return "alice", false
+		}
+		return "", false
+	})
+	tests := []struct {
+		name  string
+		lines []string
+		id    string
+		ok    bool
+	}{
+		{"alice", []string{"Cookie: sid=1"}, "alice", true},
+		{"among others", []string{"Cookie: a=b; sid=1; c=d"}, "alice", true},
+		{"no cookie", nil, "", false},
+		{"another cookie", []string{"Cookie: SID=1"}, "", false},
+		{"twice", []string{"Cookie: sid=1; sid=1"}, "", false},
+		{"twice, on two lines", []string{"Cookie: sid=1", "Cookie: sid=2"}, "", false},
+		{"unknown", []string{"Cookie: sid=9"}, "", false},
+		{"an empty id", []string{"Cookie: sid=empty"}, "", false},
+	}
+	for _, tt := range tests {
+		if id, ok := who(request(t, "/", tt.lines...)); ok != tt.ok || ok && id != tt.id {
+			t.Errorf("%s: %q, %v; want %q, %v", tt.name, id, ok, tt.id, tt.ok)
+		}
+	}
+	if _, ok := who(request(t, "/", "Cookie: sid=revoked")); ok {
+		t.Error("a session that lookup refuses has a user")
+	}
+}
