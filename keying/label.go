@@ -1,6 +1,7 @@
 package keying
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
@@ -42,10 +43,10 @@ func (l Labeler) Value(name, id string) Label {
 }
 
 // URL labels a URL. With a host ("https://shop.example/p/1?x=2") it means that origin's; without ("/p/1?x=2") any
-// host's. The order of different parameters does not matter; a fragment is ignored.
+// host's. The order of different parameters does not matter; a fragment is ignored; no path is "/" (RFC 3986 §6.2.3).
 func (l Labeler) URL(u *url.URL) Label {
 	query := canonical(u.RawQuery, func(string) bool { return true })
-	text := u.EscapedPath() + "?" + query
+	text := cmp.Or(u.EscapedPath(), "/") + "?" + query
 	if u.Host != "" {
 		text = strings.ToLower(u.Scheme+"://"+u.Host) + text
 	}
@@ -55,8 +56,8 @@ func (l Labeler) URL(u *url.URL) Label {
 // NormalizePattern returns the pattern without method, with every path parameter in the form {name} and a trailing
 // wildcard as {*}.
 func NormalizePattern(pattern string) string {
-	if method, rest, ok := strings.Cut(pattern, " "); ok && !strings.Contains(method, "/") {
-		pattern = strings.TrimLeft(rest, " \t")
+	if end := strings.IndexAny(pattern, " \t"); end >= 0 && !strings.Contains(pattern[:end], "/") {
+		pattern = strings.TrimLeft(pattern[end:], " \t")
 	}
 	segments := strings.Split(pattern, "/")
 	for i, s := range segments {
