@@ -28,6 +28,7 @@ type Ledger struct {
 
 	mu    sync.RWMutex
 	head  Position
+	local bool // a purge was taken in that the log does not know
 	floor mark // what is older is gone
 	faint mark // what is older is stale
 	hard  map[keying.Label]mark
@@ -88,7 +89,7 @@ func (l *Ledger) ApplyHere(r Record) {
 	r.At = head
 	r.At.Seq++ // also over what was stamped with the head; entries made later say so by their count
 	l.apply(r)
-	l.head = head
+	l.head, l.local = head, true
 }
 
 // append gives the record the next position and takes it in, for a log that is nothing but its ledger.
@@ -147,12 +148,36 @@ func (l *Ledger) Restart(at Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := mark{at, l.count.Load() + 1}
-	if (l.head == Position{}) && l.floor == (mark{}) && l.faint == (mark{}) && len(l.queue) == 0 {
+	if l.untouched() {
 		m.count = 0 // the first log seen: what this process made so far has missed no purge
 	}
 	l.head, l.floor, l.faint = at, m, mark{}
 	l.hard, l.soft, l.queue = map[keying.Label]mark{}, map[keying.Label]mark{}, nil
 	l.count.Add(1)
+}
+
+// Replace follows a log that was read anew, into from: as Restart and Apply would, but at once, so that nobody meets a
+// ledger that knows of half the purges. from must not be used any more.
+func (l *Ledger) Replace(from *Ledger) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	count := max(l.count.Load(), from.count.Load()) + 1
+	floor := from.floor
+	floor.count = count
+	switch {
+	case l.untouched():
+		floor.count = 0
+	case l.local:
+		floor.at = from.head // the log cannot say what those purges hit
+	}
+	l.head, l.local, l.floor, l.faint = from.head, false, floor, from.faint
+	l.hard, l.soft, l.queue = from.hard, from.soft, from.queue
+	l.count.Store(count)
+}
+
+// untouched reports whether the ledger knows of neither log nor purge.
+func (l *Ledger) untouched() bool {
+	return l.head == Position{} && l.floor == mark{} && l.faint == mark{} && len(l.queue) == 0
 }
 
 // State says what the purge log knows of the entry. Asking again costs one comparison until a purge happens.

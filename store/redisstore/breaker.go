@@ -1,0 +1,91 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+)
+
+// ErrOpen is returned, wrapped, while Redis is given a rest: it failed several times in a row, or half of the time, and
+// is not asked for half a second. Then one request asks again.
+var ErrOpen = errors.New("redis keeps failing and is not asked for a while")
+
+// errHurried marks a failure that says more of the caller's deadline than of Redis.
+var errHurried = errors.New("too little time was left")
+
+const (
+	tripAfter  = 5  // failures in a row
+	tripSample = 20 // operations in breakerWindow, half of which failed
+
+	breakerWindow = time.Second
+	breakerRest   = 500 * time.Millisecond
+)
+
+// breaker keeps a Redis that fails from costing every request its budget.
+type breaker struct {
+	circuit *gobreaker.CircuitBreaker[struct{}]
+	inARow  int // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
+}
+
+func newBreaker() *breaker {
+	b := new(breaker)
+	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests:  1,
+		Interval:     breakerWindow,
+		BucketPeriod: breakerWindow / 10,
+		Timeout:      breakerRest,
+		ReadyToTrip:  b.trips,
+		IsSuccessful: b.succeeded,
+		IsExcluded:   excluded,
+	})
+	return b
+}
+
+func (b *breaker) trips(c gobreaker.Counts) bool {
+	return b.inARow >= tripAfter || c.Requests >= tripSample && 2*c.TotalFailures >= c.Requests
+}
+
+func (b *breaker) succeeded(err error) bool {
+	if err != nil {
+		b.inARow++
+		return false
+	}
+	b.inARow = 0
+	return true
+}
+
+func excluded(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, errHurried) }
+
+// do asks Redis, or returns ErrOpen at once.
+func (b *breaker) do(op func() error) error {
+	_, err := b.circuit.Execute(func() (struct{}, error) { return struct{}{}, op() })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return ErrOpen
+	}
+	return err
+}
+
+// always asks Redis even when do would not: a purge is worth the wait.
+func (b *breaker) always(op func() error) error {
+	if err := b.do(op); !errors.Is(err, ErrOpen) {
+		return err
+	}
+	return op()
+}
+
+// outage returns the first error of the commands that says something of Redis itself. A reply that there is nothing, or
+// something of another type, is none.
+func outage(cmds ...redis.Cmder) error {
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func wrongType(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE") }

@@ -1,0 +1,81 @@
+package redisstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// What a client may wait for at most. A request waits for one of its Redis operations no longer than ReadTimeout.
+const (
+	maxTimeout     = 250 * time.Millisecond
+	maxDialTimeout = 500 * time.Millisecond
+
+	goodTimeout     = 50 * time.Millisecond
+	goodDialTimeout = 100 * time.Millisecond
+)
+
+// limits are the options of a client that decide how long a request may hang. go-redis reports them after it has filled
+// in its defaults: a MaxRetries of -1 reads 0, a time-out that was switched off 0 or -1.
+type limits struct {
+	contextTimeout          bool
+	read, write, pool, dial time.Duration
+	retries, dials          int
+	replicas                bool
+}
+
+// check returns how long one operation on the client may take.
+func check(client redis.UniversalClient) (time.Duration, error) {
+	var l limits
+	switch c := client.(type) {
+	case nil:
+		return 0, errors.New("no client; make one with redis.NewClient, or use Open")
+	case *redis.Client:
+		o := c.Options()
+		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
+			o.MaxRetries, o.DialerRetries, false}
+	case *redis.ClusterClient:
+		o := c.Options()
+		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
+			o.MaxRetries, o.DialerRetries, o.ReadOnly}
+	case *redis.Ring:
+		o := c.Options()
+		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
+			o.MaxRetries, o.DialerRetries, false}
+	default:
+		return goodTimeout, nil
+	}
+	return l.read, l.check()
+}
+
+func (l limits) check() error {
+	for _, t := range []struct {
+		name           string
+		is, most, good time.Duration
+	}{
+		{"ReadTimeout", l.read, maxTimeout, goodTimeout},
+		{"WriteTimeout", l.write, maxTimeout, goodTimeout},
+		{"PoolTimeout", l.pool, maxTimeout, goodTimeout},
+		{"DialTimeout", l.dial, maxDialTimeout, goodDialTimeout},
+	} {
+		switch {
+		case t.is <= 0:
+			return fmt.Errorf("%s has no bound; set it to %v or less (%v is a good value)", t.name, t.most, t.good)
+		case t.is > t.most:
+			return fmt.Errorf("%s is %v; set it to %v or less (%v is a good value)", t.name, t.is, t.most, t.good)
+		}
+	}
+	switch {
+	case !l.contextTimeout:
+		return errors.New("ContextTimeoutEnabled is false, so that deadlines are ignored; set it to true")
+	case l.retries > 0:
+		return fmt.Errorf("MaxRetries is %d; set it to -1, which means none", l.retries)
+	case l.dials != 1:
+		return fmt.Errorf("DialerRetries is %d; set it to 1", l.dials)
+	case l.replicas:
+		return errors.New("ReadOnly, RouteByLatency or RouteRandomly reads from replicas, which lag behind purges; set them to false")
+	}
+	return nil
+}
