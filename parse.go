@@ -62,12 +62,12 @@ func parsePolicy(text string) (Policy, error) {
 			return p, w.fault("%q is given twice; keep one", key)
 		}
 		seen[key] = true
+		if (key == "query" || key == "except") && seen["query"] && seen["except"] {
+			return p, w.fault("query and except exclude each other; keep one")
+		}
 		if err := p.set(setting{w, key, value, hasValue}); err != nil {
 			return p, err
 		}
-	}
-	if seen["query"] && seen["except"] {
-		return p, &syntaxError{1, "query and except exclude each other; keep one"}
 	}
 	return p, nil
 }

@@ -22,7 +22,8 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 	routes, lines := Routes{}, map[string]int{}
 	var faults []error
 	scanner := bufio.NewScanner(r)
-	for n := 1; scanner.Scan(); n++ {
+	n := 1
+	for ; scanner.Scan(); n++ {
 		pattern, policy, err := parseRoute(scanner.Text())
 		switch before := lines[pattern]; {
 		case err != nil:
@@ -35,7 +36,7 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 		}
 	}
 	if err := scanner.Err(); err != nil {
-		faults = append(faults, fmt.Errorf("cache: routes: cannot read the table: %w", err))
+		faults = append(faults, fmt.Errorf("cache: routes: line %d, column 1: cannot be read: %w", n, err))
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)

@@ -1,0 +1,114 @@
+package cache_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/larder-go/cache"
+)
+
+// TestAFaultyPolicySaysWhereWhatAndHow: every fault has its column, a sentence and a remedy.
+func TestAFaultyPolicySaysWhereWhatAndHow(t *testing.T) {
+	tests := []struct {
+		text          string
+		column        int
+		fault, remedy string
+	}{
+		{"", 1, "the policy is empty", "begin with a class: shared-global, per-user, hot-shared, fleet-shared"},
+		{"  \t ", 1, "the policy is empty", "begin with a class"},
+		{"# shared-global", 1, "the policy is empty", "begin with a class"},
+		{"shared", 1, `unknown class "shared"`, "the classes are shared-global, per-user, hot-shared, fleet-shared"},
+		{"  Shared-Global", 3, `unknown class "Shared-Global"`, "the classes are"},
+		{"ttl=60s shared-global", 1, `unknown class "ttl=60s"`, "the classes are"},
+		{"class(0)", 1, `unknown class "class(0)"`, "the classes are"},
+		{"shared-global speed=9", 15, `unknown setting "speed"`, "the settings are ttl, near, swr, sie, vary"},
+		{"shared-global TTL=9s", 15, `unknown setting "TTL"`, "the settings are ttl"},
+		{"shared-global =9", 15, `unknown setting ""`, "the settings are ttl"},
+		{"shared-global per-user", 15, `unknown setting "per-user"`, "the settings are"},
+		{"shared-global ttl=60", 15, `ttl="60" is not a duration above zero`, "write for example ttl=60s"},
+		{"shared-global\tttl", 15, `ttl="" is not a duration`, "write for example ttl=60s"},
+		{"shared-global ttl=0s", 15, `ttl="0s" is not a duration above zero`, "or leave it out"},
+		{"shared-global  ttl=-1s", 16, `ttl="-1s" is not a duration above zero`, "or leave it out"},
+		{"hot-shared near=x", 12, `near="x" is not a duration`, "write for example near=60s"},
+		{"shared-global ttl=9s swr=", 22, `swr="" is not a duration`, "write for example swr=60s"},
+		{"shared-global sie=never", 15, `sie="never" is not a duration`, "write for example sie=60s"},
+		{"shared-global ttl=9s ttl=9s", 22, `"ttl" is given twice`, "keep one"},
+		{"shared-global rfc9111 rfc9111", 23, `"rfc9111" is given twice`, "keep one"},
+		{"shared-global query=a except=b", 23, "query and except exclude each other", "keep one"},
+		{"shared-global except=b query=a", 24, "query and except exclude each other", "keep one"},
+		{"shared-global vary", 15, "vary needs a list", "write for example vary=a,b"},
+		{"shared-global query", 15, "query needs a list", "write for example query=a,b"},
+		{"shared-global vary=", 15, "vary is empty", "name something or leave it out"},
+		{"shared-global except=", 15, "except is empty", "name something or leave it out"},
+		{"shared-global tags=a,,b", 15, `tags has an empty or unquoted item in "a,,b"`, `write for example tags=a,"b c"`},
+		{"shared-global tags=,a", 15, "tags has an empty", "write for example"},
+		{"shared-global tags=a,", 15, "tags ends with a comma", "remove it"},
+		{`shared-global tags="a",`, 15, "tags ends with a comma", "remove it"},
+		{`shared-global tags="a"b`, 15, `after a quoted item of tags comes "b"`, "separate items with commas"},
+		{`shared-global tags=a"b"`, 15, "tags has an empty or unquoted item", "write for example"},
+		{"shared-global tags=a#b", 15, "tags has an empty or unquoted item", "write for example"},
+		{`shared-global tags="a`, 20, "a quote is not closed", "quote as in Go"},
+		{`shared-global tags="\q"`, 20, "invalid escape", "quote as in Go"},
+		{"shared-global max-body=", 15, `max-body="" is not a number of bytes above zero`, "write for example max-body=64KiB"},
+		{"shared-global max-body=0", 15, "is not a number of bytes above zero", "max-body=64KiB"},
+		{"shared-global max-body=-1KiB", 15, "is not a number of bytes above zero", "max-body=64KiB"},
+		{"shared-global max-body=1GB", 15, "is not a number of bytes", "max-body=64KiB"},
+		{"shared-global max-body=9223372036854775807MiB", 15, "is not a number of bytes", "max-body=64KiB"},
+		{"shared-global status=404", 15, `status="404" is not a list of status:duration`, "write for example status=404:10s,301:1h"},
+		{"shared-global status=", 15, "is not a list of status:duration", "status=404:10s"},
+		{"shared-global status=404:0s", 15, "is not a list of status:duration", "status=404:10s"},
+		{"shared-global status=x:10s", 15, "is not a list of status:duration", "status=404:10s"},
+		{"shared-global status=404:10s,404:1m", 15, "status 404 is given twice", "keep one"},
+		{"shared-global rfc9111=yes", 15, "rfc9111 takes no value", "write rfc9111"},
+		{"shared-global ignore-authorization=", 15, "ignore-authorization takes no value", "write ignore-authorization"},
+	}
+	for _, tt := range tests {
+		p, err := cache.ParsePolicy(tt.text)
+		if err == nil || !reflect.DeepEqual(p, cache.Policy{}) {
+			t.Errorf("ParsePolicy(%q) = %s, %v; want an error alone", tt.text, p, err)
+			continue
+		}
+		place := fmt.Sprintf("cache: policy %q: column %d: ", tt.text, tt.column)
+		if text := err.Error(); !strings.HasPrefix(text, place) || !strings.Contains(text, tt.fault) || !strings.Contains(text, "; ") && !strings.Contains(text, tt.remedy) ||
+			!strings.Contains(text[strings.Index(text, tt.fault)+len(tt.fault):], tt.remedy) {
+			t.Errorf("ParsePolicy(%q):\n %v\nwant %s%s … %s", tt.text, err, place, tt.fault, tt.remedy)
+		}
+	}
+}
+
+// TestALongFaultIsClipped: an error fits into a log line, whatever was read.
+func TestALongFaultIsClipped(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for _, text := range []string{long, "shared-global " + long, "shared-global ttl=" + long, "shared-global status=" + long,
+		"shared-global max-body=" + long, `shared-global tags="a"` + long, "shared-global tags=" + long + `"q"`,
+		"shared-global " + long + "=1 " + long + "=1"} {
+		if _, err := cache.ParsePolicy(text); err == nil || len(err.Error()) > 1200 {
+			t.Errorf("%.40s…: an error of %d bytes", text, len(fmt.Sprint(err)))
+		}
+	}
+}
+
+// FuzzParsePolicy: what is read is printed in a form that is read as the same policy; nothing panics, and errors have a
+// column.
+func FuzzParsePolicy(f *testing.F) {
+	for _, tt := range policies {
+		f.Add(tt.text)
+	}
+	f.Add("per-user ttl=60 #")
+	f.Add(`hot-shared tags="a",b,"\x00\u2028`)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := cache.ParsePolicy(text)
+		if err != nil {
+			if !strings.Contains(err.Error(), ": column ") {
+				t.Errorf("ParsePolicy(%q): %v: no column", text, err)
+			}
+			return
+		}
+		again, err := cache.ParsePolicy(p.String())
+		if err != nil || !reflect.DeepEqual(again, p) {
+			t.Errorf("%q is printed as %s and read as %s, %v", text, p, again, err)
+		}
+	})
+}
