@@ -1,0 +1,261 @@
+package cache_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/labstack/echo/v4"
+
+	"github.com/larder-go/cache"
+	echocache "github.com/larder-go/cache/echo"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/nethttp"
+	"github.com/larder-go/cache/store"
+)
+
+// A router puts endpoints behind a cache in one of the ways that the library offers.
+type router struct {
+	name  string
+	build func(c *cache.Cache, endpoints []endpoint) (http.Handler, error)
+}
+
+var routers = []router{
+	{"servemux", buildMux},
+	{"servemux-annotated", buildAnnotatedMux},
+	{"echo", buildEcho},
+	{"echo-annotated", buildAnnotatedEcho},
+	{"chi", buildChi},
+	{"chi-inline", buildInlineChi},
+}
+
+// plain is the handler for routers whose handlers return no error.
+func (h handler) plain() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+}
+
+// echo is the handler for echo, with path values where net/http's handlers look for them.
+func (h handler) echo(ec echo.Context) error {
+	r := ec.Request()
+	for i, name := range ec.ParamNames() {
+		r.SetPathValue(name, ec.ParamValues()[i])
+	}
+	return h(ec.Response(), r)
+}
+
+func (e endpoint) wrapped(c *cache.Cache) http.Handler {
+	if e.policy == nil {
+		return e.serve.plain()
+	}
+	return c.Middleware(*e.policy)(e.serve.plain())
+}
+
+func buildMux(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
+	mux := http.NewServeMux()
+	for _, e := range endpoints {
+		mux.Handle(e.pattern, e.wrapped(c))
+	}
+	return mux, nil
+}
+
+func buildAnnotatedMux(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
+	mux := http.NewServeMux()
+	for _, e := range endpoints {
+		mux.Handle(e.pattern, e.serve.plain())
+	}
+	return nethttp.Annotate(c, mux, table(endpoints))
+}
+
+func table(endpoints []endpoint) cache.Routes {
+	routes := cache.Routes{}
+	for _, e := range endpoints {
+		if e.policy != nil {
+			routes[e.pattern] = *e.policy
+		}
+	}
+	return routes
+}
+
+// place is the pattern's methods and path.
+func (e endpoint) place() (methods []string, path string) {
+	method, path, one := strings.Cut(e.pattern, " ")
+	switch {
+	case !one:
+		return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, e.pattern
+	case method == http.MethodGet:
+		return []string{"GET", "HEAD"}, path
+	}
+	return []string{method}, path
+}
+
+// echoPath writes {id} as :id and {rest...} as *.
+func echoPath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if strings.HasSuffix(s, "...}") {
+			segments[i] = "*"
+		} else if name, ok := strings.CutPrefix(s, "{"); ok {
+			segments[i] = ":" + strings.TrimSuffix(name, "}")
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func chiPath(path string) string {
+	if i := strings.Index(path, "{"); i >= 0 && strings.HasSuffix(path, "...}") {
+		return path[:i] + "*"
+	}
+	return path
+}
+
+func buildEcho(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
+	e := echo.New()
+	for _, at := range endpoints {
+		var m []echo.MiddlewareFunc
+		if at.policy != nil {
+			m = append(m, echocache.Middleware(c, *at.policy))
+		}
+		methods, path := at.place()
+		e.Match(methods, echoPath(path), at.serve.echo, m...)
+	}
+	return e, nil
+}
+
+func buildAnnotatedEcho(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
+	e := echo.New()
+	for _, at := range endpoints {
+		methods, path := at.place()
+		e.Match(methods, echoPath(path), at.serve.echo)
+	}
+	return e, echocache.Annotate(c, e, table(endpoints))
+}
+
+func buildChi(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
+	r := chi.NewRouter()
+	for _, e := range endpoints {
+		methods, path := e.place()
+		h := e.wrapped(c)
+		for _, method := range methods {
+			r.Method(method, chiPath(path), h)
+		}
+	}
+	return r, nil
+}
+
+func buildInlineChi(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
+	r := chi.NewRouter()
+	for _, e := range endpoints {
+		methods, path := e.place()
+		inline := chi.Router(r)
+		if e.policy != nil {
+			inline = r.With(c.Middleware(*e.policy))
+		}
+		for _, method := range methods {
+			inline.Method(method, chiPath(path), e.serve.plain())
+		}
+	}
+	return r, nil
+}
+
+// farStore stands in for Redis: what it keeps is msgpack, and its purge log is shared by the caches on it.
+type farStore struct {
+	store.Log
+	gets, sets atomic.Int64
+	down       atomic.Bool                          // every operation fails
+	before     func(op string, ctx context.Context) // called before every operation, if set
+
+	mu      sync.Mutex
+	entries map[keying.Key]kept
+}
+
+type kept struct {
+	bytes []byte
+	until time.Time
+}
+
+type farError struct{}
+
+func (farError) Error() string { return "the far store is down" }
+
+func newFar() *farStore { return &farStore{Log: store.NewLog(), entries: map[keying.Key]kept{}} }
+
+func (f *farStore) op(ctx context.Context, name string) error {
+	if f.before != nil {
+		f.before(name, ctx)
+	}
+	if f.down.Load() {
+		return farError{}
+	}
+	return ctx.Err()
+}
+
+func (f *farStore) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	f.gets.Add(1)
+	if err := f.op(ctx, "get"); err != nil {
+		return nil, false, err
+	}
+	f.mu.Lock()
+	k, ok := f.entries[key]
+	f.mu.Unlock()
+	if !ok || !time.Now().Before(k.until) {
+		return nil, false, nil
+	}
+	e, err := store.Codec{}.Decode(append([]byte(nil), k.bytes...))
+	return e, err == nil, err
+}
+
+func (f *farStore) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	f.sets.Add(1)
+	if err := f.op(ctx, "set"); err != nil {
+		return err
+	}
+	b, err := store.Codec{}.Encode(e)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries[key] = kept{b, time.Now().Add(keep)}
+	return nil
+}
+
+func (f *farStore) Delete(_ context.Context, keys ...keying.Key) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, key := range keys {
+		delete(f.entries, key)
+	}
+	return nil
+}
+
+func (f *farStore) Append(ctx context.Context, r store.Record) error {
+	if f.down.Load() {
+		f.Ledger().ApplyHere(r)
+		return farError{}
+	}
+	return f.Log.Append(ctx, r)
+}
+
+// len is how many entries have ever been kept and not deleted.
+func (f *farStore) len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.entries)
+}
+
+// evict forgets everything, as Redis may at any time.
+func (f *farStore) evict() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.entries)
+}
+
+func (f *farStore) operations() int64 { return f.gets.Load() + f.sets.Load() }
