@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -31,34 +32,37 @@ type app struct {
 }
 
 // open puts the app together. Only a database is needed: a Redis may come later.
-func open(set settings) (a *app, err error) {
-	a = &app{closeRedis: func() {}}
-	defer func() {
-		if err != nil {
-			a.close(context.Background())
-		}
-	}()
-	if a.db, err = openDatabase(set.database); err != nil {
+func open(set settings) (*app, error) {
+	a := &app{closeRedis: func() {}}
+	if err := a.open(set); err != nil {
+		a.close(context.Background())
 		return nil, err
+	}
+	return a, nil
+}
+
+func (a *app) open(set settings) (err error) {
+	if a.db, err = openDatabase(set.database); err != nil {
+		return err
 	}
 	far, closeRedis, err := openRedis(set.redisURL)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.closeRedis = closeRedis
 	a.cache, err = cache.New(cache.Options{Far: far, User: keying.FromContext(), Observe: new(faults).observe})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s := newShop(a.db, a.cache)
 	a.endStreams = sync.OnceFunc(func() { close(s.closing) })
 	router, err := s.router(set.framework)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	guard := http.NewCrossOriginProtection() // no POSTs from other sites
 	a.handler = guard.Handler(s.sessions(http.MaxBytesHandler(router, maxForm)))
-	return a, nil
+	return nil
 }
 
 func (a *app) close(ctx context.Context) (err error) {
@@ -67,7 +71,7 @@ func (a *app) close(ctx context.Context) (err error) {
 	}
 	a.closeRedis()
 	if a.db != nil {
-		a.db.Close()
+		err = errors.Join(err, a.db.Close())
 	}
 	return err
 }
