@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -42,7 +43,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		TTL:             p.ttl(),
 		WhileRevalidate: p.StaleWhileRevalidate,
 		IfError:         p.ifError(),
-		StatusTTL:       p.StatusTTL,
+		StatusTTL:       maps.Clone(p.StatusTTL),
 		MaxBody:         p.maxBody(),
 	}, nil
 }

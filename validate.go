@@ -98,8 +98,10 @@ func checkHeaders(p Policy) error {
 	}
 	for _, name := range p.Pass {
 		switch canonical := http.CanonicalHeaderKey(name); {
-		case !httpguts.ValidHeaderFieldName(name):
+		case name == "*" || !httpguts.ValidHeaderFieldName(name):
 			return fmt.Errorf("its Pass names %q, which is no header name; write for example User-Agent", name)
+		case slices.Contains(answered, canonical):
+			return fmt.Errorf("its Pass names %s, which the cache handles itself; leave it out", canonical)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
 			return fmt.Errorf("its Pass names %s on %s: one user's answer would go to everyone; use per-user", canonical, p.Class)
 		}

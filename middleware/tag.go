@@ -25,7 +25,7 @@ func ParseTag(text string) (Tag, error) {
 			break
 		}
 		name, after, closed := strings.Cut(after, "}")
-		if !closed || name == "" {
+		if !closed || name == "" || strings.Contains(name, "{") {
 			return Tag{}, fmt.Errorf("tag %q: {name} is not closed or has no name", text)
 		}
 		t.parts = append(t.parts, part{name, true})

@@ -1,0 +1,286 @@
+package cache_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
+)
+
+// fullCache has a Far store and no identity: every class but PerUser works in it, PerUser with a User.
+func fullCache(t testing.TB) *cache.Cache {
+	t.Helper()
+	return newCache(t, cache.Options{Far: memory(t)})
+}
+
+func newCache(t testing.TB, o cache.Options) *cache.Cache {
+	t.Helper()
+	c, err := cache.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func memory(t testing.TB) *memstore.Store {
+	s := memstore.New(memstore.Options{})
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// numbered returns n different names.
+func numbered(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("n%d", i)
+	}
+	return names
+}
+
+const year = 365 * 24 * time.Hour
+
+// TestAPolicyThatCannotWorkIsRefusedAtRegistration, with the fault and the remedy; its neighbours within the limits work.
+func TestAPolicyThatCannotWorkIsRefusedAtRegistration(t *testing.T) {
+	shared := func(change func(*cache.Policy)) cache.Policy {
+		p := cache.Policy{Class: cache.SharedGlobal}
+		change(&p)
+		return p
+	}
+	user := keying.FromContext()
+	tests := []struct {
+		name          string
+		policy        cache.Policy
+		fault, remedy string // "": it works
+	}{
+		{"no class", cache.Policy{}, "the class is missing or unknown", "set Class to one of SharedGlobal, PerUser, HotShared, FleetShared"},
+		{"unknown class", cache.Policy{Class: cache.FleetShared + 1}, "the class is missing or unknown", "set Class"},
+		{"class alone", shared(func(*cache.Policy) {}), "", ""},
+		{"RFC9111", shared(func(p *cache.Policy) { p.RFC9111 = true }), "RFC9111 is not available yet", "leave it out"},
+
+		{"TTL below zero", shared(func(p *cache.Policy) { p.TTL = -1 }), "TTL is -1ns", "set one above zero"},
+		{"TTL 1 ns", shared(func(p *cache.Policy) { p.TTL = 1 }), "", ""},
+		{"TTL a year", shared(func(p *cache.Policy) { p.TTL = year }), "", ""},
+		{"TTL above a year", shared(func(p *cache.Policy) { p.TTL = year + 1 }), "longer than a year", "shorten it"},
+		{"SWR below zero", shared(func(p *cache.Policy) { p.StaleWhileRevalidate = -1 }), "StaleWhileRevalidate is -1ns", "set it above zero"},
+		{"SWR a year", shared(func(p *cache.Policy) { p.StaleWhileRevalidate = year }), "", ""},
+		{"SWR above a year", shared(func(p *cache.Policy) { p.StaleWhileRevalidate = year + 1 }), "longer than a year", "shorten it"},
+		{"SIE below zero is off", shared(func(p *cache.Policy) { p.StaleIfError = -1 }), "", ""},
+		{"SIE a year", shared(func(p *cache.Policy) { p.StaleIfError = year }), "", ""},
+		{"SIE above a year", shared(func(p *cache.Policy) { p.StaleIfError = year + 1 }), "longer than a year", "shorten it"},
+
+		{"near below zero", cache.Policy{Class: cache.HotShared, NearTTL: -1}, "NearTTL is -1ns", "set one above zero"},
+		{"near as long as TTL", cache.Policy{Class: cache.HotShared, TTL: 9 * time.Second, NearTTL: 9 * time.Second}, "", ""},
+		{"near longer than TTL", cache.Policy{Class: cache.HotShared, TTL: 9 * time.Second, NearTTL: 9*time.Second + 1}, "NearTTL (9.000000001s) is longer than TTL (9s)", "shorten it"},
+		{"near as long as the default TTL", cache.Policy{Class: cache.HotShared, NearTTL: cache.DefaultTTL}, "", ""},
+		{"near longer than the default TTL", cache.Policy{Class: cache.HotShared, NearTTL: cache.DefaultTTL + 1}, "is longer than TTL (1m0s)", "shorten it"},
+		{"a TTL shorter than the default near TTL", cache.Policy{Class: cache.HotShared, TTL: time.Second}, "", ""},
+		{"near without a near copy", cache.Policy{Class: cache.FleetShared, NearTTL: 1}, "fleet-shared keeps no near copy", "use hot-shared"},
+
+		{"body below zero", shared(func(p *cache.Policy) { p.MaxBody = -1 }), "MaxBody is -1", "leave it at 0 for 1 MiB"},
+		{"a body of 1", shared(func(p *cache.Policy) { p.MaxBody = 1 }), "", ""},
+		{"the longest body", shared(func(p *cache.Policy) { p.MaxBody = store.MaxEncoded }), "", ""},
+		{"a longer body", shared(func(p *cache.Policy) { p.MaxBody = store.MaxEncoded + 1 }), "a store takes at most 67108864", "lower it"},
+
+		{"per-user without identity", cache.Policy{Class: cache.PerUser}, "per-user needs to know who is asking", "set Policy.User or Options.User"},
+		{"per-user", cache.Policy{Class: cache.PerUser, User: user}, "", ""},
+		{"identity for everyone", cache.Policy{Class: cache.HotShared, User: user}, "hot-shared answers are for everyone", "use per-user, or leave User out"},
+		{"per-user hides nothing", cache.Policy{Class: cache.PerUser, User: user, IgnoreAuthorization: true}, "IgnoreAuthorization has no meaning for per-user", "leave it out"},
+		{"shared hides Authorization", shared(func(p *cache.Policy) { p.IgnoreAuthorization = true }), "", ""},
+
+		{"8 headers", shared(func(p *cache.Policy) { p.Vary = numbered(8) }), "", ""},
+		{"9 headers", shared(func(p *cache.Policy) { p.Vary = numbered(9) }), "Vary names 9 headers; at most 8", "at most 8"},
+		{"vary by *", shared(func(p *cache.Policy) { p.Vary = []string{"Accept", "*"} }), `Vary is "*"`, "name the headers that select"},
+		{"vary by nothing", shared(func(p *cache.Policy) { p.Vary = []string{""} }), `Vary names "", which is no header name`, "write for example Accept-Language"},
+		{"vary by two in one", shared(func(p *cache.Policy) { p.Vary = []string{"Accept, Origin"} }), "which is no header name", "Accept-Language"},
+		{"vary by a condition", shared(func(p *cache.Policy) { p.Vary = []string{"if-none-match"} }), "Vary names If-None-Match, which the cache handles itself", "leave it out"},
+		{"vary by a range", shared(func(p *cache.Policy) { p.Vary = []string{"Range"} }), "Vary names Range", "leave it out"},
+		{"vary by host", shared(func(p *cache.Policy) { p.Vary = []string{"HOST"} }), "Vary names Host", "leave it out"},
+		{"vary by cookie", shared(func(p *cache.Policy) { p.Vary = []string{"cookie"} }), "Vary names Cookie on shared-global", "select by a harmless cookie with Cookies"},
+		{"vary by authorization", shared(func(p *cache.Policy) { p.Vary = []string{"Authorization"} }), "Vary names Authorization on shared-global", "use per-user"},
+		{"per-user by cookie", cache.Policy{Class: cache.PerUser, User: user, Vary: []string{"Cookie"}}, "", ""},
+
+		{"pass", shared(func(p *cache.Policy) { p.Pass = []string{"user-agent"} }), "", ""},
+		{"pass no name", shared(func(p *cache.Policy) { p.Pass = []string{"User Agent"} }), `Pass names "User Agent", which is no header name`, "write for example User-Agent"},
+		{"pass everything", shared(func(p *cache.Policy) { p.Pass = []string{"*"} }), `Pass names "*"`, "write for example User-Agent"},
+		{"pass cookie", shared(func(p *cache.Policy) { p.Pass = []string{"Cookie"} }), "one user's answer would go to everyone", "use per-user"},
+		{"pass authorization", shared(func(p *cache.Policy) { p.Pass = []string{"authorization"} }), "one user's answer would go to everyone", "use per-user"},
+		{"pass a condition", shared(func(p *cache.Policy) { p.Pass = []string{"if-none-match"} }), "Pass names If-None-Match, which the cache handles itself", "leave it out"},
+
+		{"8 cookies", shared(func(p *cache.Policy) { p.Cookies = numbered(8) }), "", ""},
+		{"9 cookies", shared(func(p *cache.Policy) { p.Cookies = numbered(9) }), "9 cookies; at most 8", "at most 8"},
+		{"no cookie name", shared(func(p *cache.Policy) { p.Cookies = []string{"a=b"} }), `"a=b", which is no cookie name`, "write for example theme"},
+		{"a session cookie", shared(func(p *cache.Policy) { p.Cookies = []string{"sid"} }), `"sid" on shared-global: a session selects one user's answer`, "use per-user"},
+		{"a session cookie in disguise", shared(func(p *cache.Policy) { p.Cookies = []string{"__Host-PHPSESSID"} }), "a session selects one user's answer", "use per-user"},
+		{"a session cookie per user", cache.Policy{Class: cache.PerUser, User: user, Cookies: []string{"sid"}}, "", ""},
+
+		{"no exception", shared(func(p *cache.Policy) { p.Query = keying.Except() }), "Query excepts nothing", "leave it out for the raw query"},
+		{"no parameter", shared(func(p *cache.Policy) { p.Query = keying.Only() }), "", ""},
+		{"128 parameters", shared(func(p *cache.Policy) { p.Query = keying.Only(numbered(128)...) }), "", ""},
+		{"129 parameters", shared(func(p *cache.Policy) { p.Query = keying.Only(numbered(129)...) }), "Query names 129 parameters; at most 128", "at most 128"},
+
+		{"status 200", shared(func(p *cache.Policy) { p.StatusTTL = map[int]time.Duration{200: 1} }), "StatusTTL has 200, whose lifetime is TTL", "leave it out"},
+		{"status 404", shared(func(p *cache.Policy) { p.StatusTTL = map[int]time.Duration{404: year} }), "", ""},
+		{"status 404 for ever", shared(func(p *cache.Policy) { p.StatusTTL = map[int]time.Duration{404: year + 1} }), "StatusTTL[404]", "at most a year"},
+		{"status 404 for no time", shared(func(p *cache.Policy) { p.StatusTTL = map[int]time.Duration{404: 0} }), "StatusTTL[404] is 0s", "above zero"},
+
+		{"64 tags", shared(func(p *cache.Policy) { p.Tags = numbered(64) }), "", ""},
+		{"65 tags", shared(func(p *cache.Policy) { p.Tags = numbered(65) }), "there are 65 tags; at most 64", "at most 64"},
+		{"an empty tag", shared(func(p *cache.Policy) { p.Tags = []string{""} }), "a tag is empty", "write for example product:{id}"},
+		{"an open tag", shared(func(p *cache.Policy) { p.Tags = []string{"p:{id"} }), `tag "p:{id"`, "write for example product:{id}"},
+		{"a nameless tag", shared(func(p *cache.Policy) { p.Tags = []string{"p:{}"} }), `tag "p:{}"`, "write for example product:{id}"},
+		{"a tag within a tag", shared(func(p *cache.Policy) { p.Tags = []string{"p:{{id}}"} }), `tag "p:{{id}}"`, "write for example product:{id}"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := fullCache(t)
+			_, err := c.Compile(tt.policy, "GET /p")
+			wantRefusal(t, err, `cache: route "GET /p": `, tt.fault, tt.remedy)
+			wantRefusal(t, registered(c, tt.policy), fmt.Sprintf("cache: policy %q: ", tt.policy), tt.fault, tt.remedy)
+		})
+	}
+}
+
+// registered returns what Middleware panics with.
+func registered(c *cache.Cache, p cache.Policy) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	c.Middleware(p)
+	return nil
+}
+
+func wantRefusal(t *testing.T, err error, where, fault, remedy string) {
+	t.Helper()
+	if fault == "" {
+		if err != nil {
+			t.Errorf("refused: %v", err)
+		}
+		return
+	}
+	if text := fmt.Sprint(err); !strings.HasPrefix(text, where) || !strings.Contains(text, fault) || !strings.Contains(text, remedy) {
+		t.Errorf("%v\nwant %s… %s … %s", err, where, fault, remedy)
+	}
+}
+
+// TestOnlySomeStatusesMayBeKept: no error that depends on one request or on the moment.
+func TestOnlySomeStatusesMayBeKept(t *testing.T) {
+	c := fullCache(t)
+	for status := range 700 {
+		want := false
+		switch status {
+		case 203, 204, 300, 301, 302, 307, 308, 404, 410:
+			want = true
+		}
+		if _, err := c.Compile(cache.Policy{Class: cache.SharedGlobal, StatusTTL: map[int]time.Duration{status: 1}}, ""); want != (err == nil) {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
+}
+
+// TestATagNeedsItsPathParameter, as far as the pattern is known.
+func TestATagNeedsItsPathParameter(t *testing.T) {
+	c := fullCache(t)
+	for _, tt := range []struct {
+		pattern, tag string
+		missing      string // "": it works
+	}{
+		{"GET /p/{id}", "p:{id}", ""},
+		{"GET /p/:id", "p:{id}", ""},
+		{"/p/{id:[0-9]+}", "p:{id}", ""},
+		{"/p/{path...}", "p:{path}", ""},
+		{"/p/*", "p:{*}", ""},
+		{"/{a}/{b}", "{a}-{b}", ""},
+		{"/p", "p", ""},
+		{"", "p:{id}", ""},
+		{"/p", "p:{id}", "id"},
+		{"/p/{ids}", "p:{id}", "id"},
+		{"/p/{id}", "p:{ids}", "ids"},
+		{"/{a}", "{a}-{b}", "b"},
+		{"/p/id", "p:{id}", "id"},
+	} {
+		_, err := c.Compile(cache.Policy{Class: cache.SharedGlobal, Tags: []string{tt.tag}}, tt.pattern)
+		if tt.missing == "" {
+			wantRefusal(t, err, "", "", "")
+			continue
+		}
+		wantRefusal(t, err, fmt.Sprintf("cache: route %q: tag %q needs a path parameter {%s}", tt.pattern, tt.tag, tt.missing), "which the route does not have", "correct one of them")
+	}
+}
+
+func TestWithoutRedisOnlySharedGlobalWorks(t *testing.T) {
+	c := newCache(t, cache.Options{User: keying.FromContext()})
+	for class := cache.SharedGlobal; class <= cache.FleetShared; class++ {
+		_, err := c.Compile(cache.Policy{Class: class}, "/p")
+		if class == cache.SharedGlobal {
+			wantRefusal(t, err, "", "", "")
+			continue
+		}
+		wantRefusal(t, err, `cache: route "/p": `+class.String()+" lives in Redis and this cache has none", "set Options.Far", "or use shared-global")
+	}
+}
+
+func TestTheCachesUserServesEveryPolicy(t *testing.T) {
+	c := newCache(t, cache.Options{Far: memory(t), User: keying.FromContext()})
+	_, err := c.Compile(cache.Policy{Class: cache.PerUser}, "")
+	wantRefusal(t, err, "", "", "")
+}
+
+// TestALongNearTTLIsAWarning and no error.
+func TestALongNearTTLIsAWarning(t *testing.T) {
+	var seen []cache.Event
+	c := newCache(t, cache.Options{Far: memory(t), Observe: func(ev cache.Event) { seen = append(seen, ev) }})
+	for near, want := range map[time.Duration]int{0: 0, 10 * time.Second: 0, 10*time.Second + 1: 1} {
+		seen = nil
+		if _, err := c.Compile(cache.Policy{Class: cache.HotShared, NearTTL: near}, "/p"); err != nil {
+			t.Error(err)
+		}
+		if len(seen) != want {
+			t.Errorf("NearTTL %v: events %v, want %d", near, seen, want)
+		}
+		for _, ev := range seen {
+			if ev != (cache.Event{Class: cache.HotShared, Route: "/p", Outcome: cache.Warning, Reason: cache.NearTTLReason}) {
+				t.Errorf("event %+v", ev)
+			}
+		}
+	}
+}
+
+// TestAPolicyIsAValue: using it does not change it, and what the caller does to it later does not count.
+func TestAPolicyIsAValue(t *testing.T) {
+	p := cache.Policy{Class: cache.SharedGlobal, Vary: []string{"x-b", "x-a"}, Cookies: []string{"b", "a"}, Pass: []string{"x-c"}, Tags: []string{"t"},
+		StatusTTL: map[int]time.Duration{404: time.Minute}}
+	before := p.String()
+	runs := 0
+	h := fullCache(t).Middleware(p)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		runs++
+		http.NotFound(w, r)
+	}))
+	if p.String() != before {
+		t.Errorf("%s became %s", before, p)
+	}
+	p.Vary[0], p.Vary[1], p.Cookies[0], p.Pass[0], p.Tags[0] = "x-z", "x-z", "z", "x-z", "z"
+	delete(p.StatusTTL, 404)
+	for range 2 {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	}
+	other := httptest.NewRequest("GET", "/", nil)
+	other.Header.Set("X-B", "1")
+	h.ServeHTTP(httptest.NewRecorder(), other)
+	if runs != 2 {
+		t.Errorf("%d runs for two answers that are kept", runs)
+	}
+}
