@@ -23,6 +23,7 @@ import (
 const patience = 5 * time.Second
 
 func main() {
+	hushRedis()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	set, err := parse(os.Args[1:], os.Getenv)

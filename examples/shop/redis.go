@@ -1,13 +1,22 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/store/redisstore"
 )
+
+// silent keeps go-redis from logging every connection that fails: the cache tells of faults by events.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+func hushRedis() { redis.SetLogger(silent{}) }
 
 // openRedis opens the store at the URL, or one in a Redis of our own if there is no URL. A server that does not answer is
 // no error: until it does, handlers answer.

@@ -21,7 +21,11 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	hushRedis()
+	rounds = 1000
+	goleak.VerifyTestMain(m)
+}
 
 // each plays a test on every framework.
 func each(t *testing.T, f func(t *testing.T, set settings)) {
@@ -98,6 +102,9 @@ func visit(t *testing.T, set settings) *site {
 	return s
 }
 
+// host is what clients call every site: it is part of a key, and the port of a test's server differs.
+const host = "shop.test"
+
 // A client is one visitor of any number of sites, with cookies.
 type client struct {
 	t    *testing.T
@@ -156,7 +163,7 @@ func (c *client) do(method, url, body string, headers []string) (a answer) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r.Host = "shop.test" // whatever the port: the host is part of a key
+	r.Host = host
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
