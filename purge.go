@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -103,7 +104,7 @@ func (c *Cache) digest(l Label) (keying.Label, error) {
 		return c.labeler.User(l.name), nil
 	case urlLabel:
 		u, err := url.Parse(l.name)
-		if err != nil || u.Opaque != "" || u.Host != "" && u.Scheme == "" {
+		if err != nil || u.Opaque != "" || (u.Host == "") != (u.Scheme == "") || u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 			return keying.Label{}, fmt.Errorf(`cache: purge: %q is not a URL; write "https://host/path" or "/path"`, clip(l.name))
 		}
 		return c.labeler.URL(u), nil

@@ -1,0 +1,132 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/larder-go/cache"
+)
+
+func ExampleCache_Middleware() {
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close(context.Background())
+
+	runs := 0
+	countries := func(w http.ResponseWriter, r *http.Request) {
+		runs++
+		fmt.Fprintf(w, "run %d", runs)
+	}
+	cached := c.Middleware(cache.Policy{Class: cache.SharedGlobal, TTL: 10 * time.Minute})
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /countries", cached(http.HandlerFunc(countries)))
+
+	for range 2 {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", "/countries", nil))
+		how, _, _ := strings.Cut(w.Header().Get("Cache-Status"), "; ttl")
+		fmt.Println(w.Body, "-", how)
+	}
+	// Output:
+	// run 1 - larder; fwd=miss; stored
+	// run 1 - larder; hit
+}
+
+func ExampleClassify() {
+	fmt.Println(cache.Classify(false, false)) // every process may have its own
+	fmt.Println(cache.Classify(true, false))  // all must agree
+	fmt.Println(cache.Classify(true, true))   // all must agree, and it is read all the time
+	// Output:
+	// shared-global
+	// fleet-shared
+	// hot-shared
+}
+
+func ExampleParsePolicy() {
+	p, err := cache.ParsePolicy("shared-global ttl=10m vary=Accept-Language")
+	fmt.Println(p.Class, p.TTL, p.Vary, err)
+
+	_, err = cache.ParsePolicy("shared-global ttl=10")
+	fmt.Println(err)
+	// Output:
+	// shared-global 10m0s [Accept-Language] <nil>
+	// cache: policy "shared-global ttl=10": column 15: ttl="10" is not a duration above zero; write for example ttl=60s, or leave it out
+}
+
+func ExampleParseRoutes() {
+	routes, err := cache.ParseRoutes(strings.NewReader(`
+		GET /countries       shared-global ttl=10m vary=Accept-Language
+		GET /products/{id}   hot-shared ttl=60s swr=30s tags=product:{id}
+		GET /cart            per-user ttl=30s   # read by one user alone
+	`))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(routes["GET /products/{id}"])
+	// Output:
+	// hot-shared ttl=1m0s swr=30s tags=product:{id}
+}
+
+func ExampleNewValues() {
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close(context.Background())
+
+	type Product struct{ Name string }
+	products := cache.NewValues(c, "product", cache.Policy{Class: cache.SharedGlobal, TTL: time.Minute},
+		func(ctx context.Context, id string) (Product, error) {
+			fmt.Println("loading", id)
+			return Product{Name: "Lamp"}, nil
+		})
+
+	ctx := context.Background()
+	for range 2 {
+		p, err := products.Get(ctx, "7")
+		fmt.Println(p.Name, err)
+	}
+	// Output:
+	// loading 7
+	// Lamp <nil>
+	// Lamp <nil>
+}
+
+func ExampleCache_Purge() {
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close(context.Background())
+
+	price := 5
+	cached := c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"product:{id}"}})
+	mux := http.NewServeMux()
+	mux.Handle("GET /products/{id}", cached(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "product %s costs %d", r.PathValue("id"), price)
+	})))
+	get := func() {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", "/products/7", nil))
+		fmt.Println(w.Body)
+	}
+
+	get()
+	price = 4
+	get()
+	if err := c.Purge(context.Background(), cache.Tag("product:7")); err != nil {
+		panic(err)
+	}
+	get()
+	// Output:
+	// product 7 costs 5
+	// product 7 costs 5
+	// product 7 costs 4
+}
