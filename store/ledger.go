@@ -28,7 +28,6 @@ type Ledger struct {
 
 	mu    sync.RWMutex
 	head  Position
-	local bool // a purge was taken in that the log does not know
 	floor mark // what is older is gone
 	faint mark // what is older is stale
 	hard  map[keying.Label]mark
@@ -89,7 +88,7 @@ func (l *Ledger) ApplyHere(r Record) {
 	r.At = head
 	r.At.Seq++ // also over what was stamped with the head; entries made later say so by their count
 	l.apply(r)
-	l.head, l.local = head, true
+	l.head = head
 }
 
 // append gives the record the next position and takes it in, for a log that is nothing but its ledger.
@@ -157,20 +156,17 @@ func (l *Ledger) Restart(at Position) {
 }
 
 // Replace follows a log that was read anew, into from: as Restart and Apply would, but at once, so that nobody meets a
-// ledger that knows of half the purges. from must not be used any more.
+// ledger that knows of half the purges. What ApplyHere took in is forgotten. from must not be used any more.
 func (l *Ledger) Replace(from *Ledger) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	count := max(l.count.Load(), from.count.Load()) + 1
 	floor := from.floor
 	floor.count = count
-	switch {
-	case l.untouched():
+	if l.untouched() {
 		floor.count = 0
-	case l.local:
-		floor.at = from.head // the log cannot say what those purges hit
 	}
-	l.head, l.local, l.floor, l.faint = from.head, false, floor, from.faint
+	l.head, l.floor, l.faint = from.head, floor, from.faint
 	l.hard, l.soft, l.queue = from.hard, from.soft, from.queue
 	l.count.Store(count)
 }

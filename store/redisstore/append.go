@@ -25,44 +25,49 @@ func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 
 // Append writes the record to the log, as several when it has more than store.MaxLabels labels, and takes it in.
 // It asks Redis even while ErrOpen is returned to others, and is bound by ctx and the client's own time-outs. With an
-// error the record holds for this process all the same.
+// error the record holds for this process all the same, and others are told when Redis answers again, if this process
+// lives that long.
 func (s *Store) Append(ctx context.Context, r store.Record) error {
-	err := s.appendAll(ctx, r)
+	err := s.log.lock(ctx)
+	if err == nil {
+		defer s.log.unlock()
+		if err = s.settle(ctx, s.anyway()); err == nil {
+			err = s.appendAll(ctx, s.anyway(), r)
+		}
+	}
 	if err != nil {
 		s.log.ledger.ApplyHere(r)
+		s.log.owed.add(r)
 	}
 	return prefixed(err)
 }
 
-func (s *Store) appendAll(ctx context.Context, r store.Record) error {
-	if err := s.log.lock(ctx); err != nil {
-		return err
-	}
-	defer s.log.unlock()
+// appendAll writes the record in pieces that the log takes. The caller has the turn.
+func (s *Store) appendAll(ctx context.Context, w way, r store.Record) error {
 	for labels := range slices.Chunk(r.Labels, store.MaxLabels) {
-		if err := s.append(ctx, store.Record{Labels: labels, All: r.All, Soft: r.Soft}); err != nil {
+		if err := s.append(ctx, w, store.Record{Labels: labels, All: r.All, Soft: r.Soft}); err != nil {
 			return err
 		}
 	}
 	if len(r.Labels) == 0 {
-		return s.append(ctx, r)
+		return s.append(ctx, w, r)
 	}
 	return nil
 }
 
 // append writes one record. The epoch must be the log's own, so the log is read first; a log that is lost in between
 // is not begun by a record of the old epoch (NOMKSTREAM), for then older entries would look live.
-func (s *Store) append(ctx context.Context, r store.Record) error {
+func (s *Store) append(ctx context.Context, w way, r store.Record) error {
 	for range 2 {
-		if err := s.catchUp(ctx, s.reads.always); err != nil {
+		if err := s.catchUp(ctx, w); err != nil {
 			return err
 		}
 		r.At = s.log.ledger.Head()
-		_, err := s.write(ctx, r, true)
+		_, err := s.write(ctx, w, r, true)
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
-		if err == nil && s.catchUp(ctx, s.reads.always) != nil {
+		if err == nil && s.catchUp(ctx, w) != nil {
 			s.log.ledger.ApplyHere(r) // it stands in the log, and the next Get reads it
 		}
 		return err
@@ -71,13 +76,13 @@ func (s *Store) append(ctx context.Context, r store.Record) error {
 }
 
 // write adds a record and returns its id.
-func (s *Store) write(ctx context.Context, r store.Record, mustExist bool) (id string, err error) {
+func (s *Store) write(ctx context.Context, w way, r store.Record, mustExist bool) (id string, err error) {
 	b, err := s.codec.EncodeRecord(r)
 	if err != nil {
 		return "", err
 	}
 	var add *redis.StringCmd
-	err = s.ask(ctx, s.writes.always, func() error {
+	err = s.ask(ctx, w.write, func() error {
 		pipe := s.client.Pipeline()
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
 			Stream: s.log.name, NoMkStream: mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b},

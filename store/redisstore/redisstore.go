@@ -187,6 +187,12 @@ func (l *link) name(key keying.Key) string { return l.prefix + key.String() }
 // gate is one of a breaker's two ways of asking.
 type gate func(op func() error) error
 
+// way is how the log is asked: politely for a request, anyway for a purge.
+type way struct{ read, write gate }
+
+func (l *link) politely() way { return way{l.reads.do, l.writes.do} }
+func (l *link) anyway() way   { return way{l.reads.always, l.writes.always} }
+
 // ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
 func (l *link) ask(ctx context.Context, through gate, op func() error) error {
 	return through(func() error {

@@ -31,7 +31,8 @@ type tail struct {
 	last    message                 // the last record that was read; guarded by turn
 	done    atomic.Uint64           // how often the ledger was brought up to the head
 	seen    atomic.Pointer[message] // the head it was brought up to
-	touched atomic.Int64            // when the log's life was last prolonged, in Unix seconds
+	owed    owed
+	touched atomic.Int64 // when the log's life was last prolonged, in Unix seconds
 }
 
 // message is a stream record as it stands in the log.
@@ -82,8 +83,12 @@ func (s *Store) follow(ctx context.Context, cmd *redis.XMessageSliceCmd) error {
 	if records := cmd.Val(); len(records) > 0 {
 		head = read(records[0])
 	}
-	done := s.log.done.Load()
-	if head.id != "" && s.log.knows(head) {
+	done, known := s.log.done.Load(), head.id != "" && s.log.knows(head)
+	if known && !s.log.owed.some.Load() {
+		return nil
+	}
+	if known {
+		s.trySettle(ctx)
 		return nil
 	}
 	if err := s.log.lock(ctx); err != nil {
@@ -91,18 +96,21 @@ func (s *Store) follow(ctx context.Context, cmd *redis.XMessageSliceCmd) error {
 	}
 	defer s.log.unlock()
 	// Two turns later somebody has read the log from beginning to end since we read its head, whatever that was.
-	if s.log.knows(head) || s.log.done.Load() >= done+2 {
-		return nil
+	if !s.log.knows(head) && s.log.done.Load() < done+2 {
+		if err := s.catchUp(ctx, s.politely()); err != nil {
+			return err
+		}
 	}
-	return s.catchUp(ctx, s.reads.do)
+	_ = s.settle(ctx, s.politely()) // not this request's fault; what is owed holds here anyway
+	return nil
 }
 
 // catchUp reads what the log says after the last record that the ledger knows. If that record is gone, so is what stood
 // after it: then the log is read anew, into a ledger that takes the other's place at once when it is complete. The
 // caller has the turn.
-func (s *Store) catchUp(ctx context.Context, through gate) error {
+func (s *Store) catchUp(ctx context.Context, w way) error {
 	if s.log.loading == nil && s.log.ledger.Head() != (store.Position{}) {
-		found, err := s.replay(ctx, through, s.log.ledger)
+		found, err := s.replay(ctx, w, s.log.ledger)
 		if found {
 			s.log.caughtUp()
 		}
@@ -111,10 +119,10 @@ func (s *Store) catchUp(ctx context.Context, through gate) error {
 		}
 	}
 	for range 2 {
-		if err := s.begin(ctx, through); err != nil {
+		if err := s.begin(ctx, w); err != nil {
 			return err
 		}
-		found, err := s.replay(ctx, through, s.log.loading)
+		found, err := s.replay(ctx, w, s.log.loading)
 		if err != nil {
 			return err // the next turn goes on from here
 		}
@@ -122,6 +130,7 @@ func (s *Store) catchUp(ctx context.Context, through gate) error {
 		s.log.loading = nil
 		if found {
 			s.log.ledger.Replace(loaded)
+			s.log.owed.applyTo(s.log.ledger)
 			s.log.caughtUp()
 			return nil
 		}
@@ -132,11 +141,11 @@ func (s *Store) catchUp(ctx context.Context, through gate) error {
 // begin makes a ledger that stands at the log's first record, if none is being loaded. A log that does not exist, or
 // that begins with a whole page of records that cannot be read, gets a first record of ours: a new epoch, under which
 // everything older is gone. If two processes do so at once, the later record counts.
-func (s *Store) begin(ctx context.Context, through gate) error {
+func (s *Store) begin(ctx context.Context, w way) error {
 	if s.log.loading != nil {
 		return nil
 	}
-	messages, err := s.messages(ctx, through, "-")
+	messages, err := s.messages(ctx, w, "-")
 	if err != nil {
 		return err
 	}
@@ -148,7 +157,7 @@ func (s *Store) begin(ctx context.Context, through gate) error {
 		}
 	}
 	r := store.Record{At: store.Position{Epoch: rand.Uint64() | 1}}
-	id, err := s.write(ctx, r, false)
+	id, err := s.write(ctx, w, r, false)
 	if err == nil {
 		s.load(r.At.Epoch, id)
 	}
@@ -161,10 +170,10 @@ func (s *Store) load(epoch uint64, id string) {
 }
 
 // replay applies the log's records after the ledger's head. It returns false when the head is not in the log.
-func (s *Store) replay(ctx context.Context, through gate, l *store.Ledger) (bool, error) {
+func (s *Store) replay(ctx context.Context, w way, l *store.Ledger) (bool, error) {
 	for {
 		head := l.Head()
-		messages, err := s.messages(ctx, through, fmt.Sprintf("%d-%d", head.Time, head.Seq))
+		messages, err := s.messages(ctx, w, fmt.Sprintf("%d-%d", head.Time, head.Seq))
 		if err != nil {
 			return false, err
 		}
@@ -197,9 +206,9 @@ func (s *Store) record(m message, epoch uint64) store.Record {
 }
 
 // messages reads a page of the log.
-func (s *Store) messages(ctx context.Context, through gate, from string) ([]message, error) {
+func (s *Store) messages(ctx context.Context, w way, from string) ([]message, error) {
 	var cmd *redis.XMessageSliceCmd
-	err := s.ask(ctx, through, func() error {
+	err := s.ask(ctx, w.read, func() error {
 		cmd = s.client.XRangeN(ctx, s.log.name, from, "+", page)
 		return outage(cmd)
 	})

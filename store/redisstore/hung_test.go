@@ -1,0 +1,37 @@
+//go:build unix
+
+package redisstore_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/storetest"
+)
+
+func TestHungRedisCostsOneBudgetEach(t *testing.T) {
+	server := storetest.NewServer(t)
+	s := opened(t, server.URL())
+	key := keep(t, s, "k")
+	if err := server.Process().Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	n := wantOpen(t, func() error {
+		start := time.Now()
+		_, _, err := s.Get(t.Context(), key)
+		if took := time.Since(start); took > 50*time.Millisecond+100*time.Millisecond { // what a busy machine adds
+			t.Errorf("a read took %v; want 50 ms", took)
+		}
+		return err
+	})
+	if n > 6 {
+		t.Errorf("%d reads waited; want 5", n)
+	}
+	if err := server.Process().Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Redis is asked again", func() bool { _, _, err := s.Get(t.Context(), key); return err == nil })
+	wantState(t, s, key, store.Live)
+}

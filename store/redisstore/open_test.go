@@ -1,0 +1,130 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/store/redisstore"
+)
+
+func TestOpenTakes(t *testing.T) {
+	for _, url := range []string{
+		"redis://127.0.0.1:1", "redis://user:p%40ss@127.0.0.1:1/3?pool_size=5&read_timeout=100ms", "rediss://:pw@127.0.0.1:1",
+		"unix:///nowhere/redis.sock", "redis+cluster://127.0.0.1:1?addr=127.0.0.1:2", "rediss+cluster://127.0.0.1:1",
+		"redis://127.0.0.1:1?addr=127.0.0.1:2", "redis+sentinel://127.0.0.1:1/0?master_name=main&addr=127.0.0.1:2",
+		"rediss+sentinel://127.0.0.1:1?master_name=main", "redis://127.0.0.1:1?master_name=main", "redis://[::1]:1/0",
+	} {
+		t.Run(url, func(t *testing.T) {
+			s, err := redisstore.Open(url)
+			if err != nil {
+				t.Fatalf("Open: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	const password = "hunter2"
+	for _, test := range []struct{ url, want string }{
+		{"", "unknown scheme"},
+		{"http://host", "unknown scheme"},
+		{"redis+x://host", "unknown scheme"},
+		{"user:hunter2@host:6379", "cannot be read"},
+		{"redis://user:hunter2#x@host:6379", "cannot be read"},
+		{"redis://user:hunter2/x@host:6379", "cannot be read"},
+		{"redis://:12/hunter2@host:6379", "cannot be read"},
+		{"redis://:12?hunter2@host:6379", "cannot be read"},
+		{"redis://user:hunter2%zz@host:6379", "cannot be read"},
+		{"redis://user:hunter2@host:port", "cannot be read"},
+		{"redis://user:hunter2@host/zero", "no database number"},
+		{"redis://user:hunter2@host/0/1", "no database number"},
+		{"redis://user:hunter2@host?read_timeot=1s", "read_timeot"},
+		{"redis://user:hunter2@host?pool_size=hunter2", "cannot be read"},
+		{"redis://user:hunter2@host?read_timeout=3s", "ReadTimeout is 3s; set it to 250ms or less (50ms is a good value)"},
+		{"redis://user:hunter2@host?max_retries=3", "MaxRetries is 3; set it to -1"},
+		{"unix://", "unix socket path"},
+		{"redis+cluster://user:hunter2@host/3", "drop the path"},
+		{"redis+cluster://host?route_randomly=true", "replicas"},
+		{"redis+sentinel://user:hunter2@host", "master_name"},
+		{"redis+sentinel://host?master_name=m&route_by_latency=true", "replicas"},
+	} {
+		s, err := redisstore.Open(test.url)
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("Open(%q) = nil; want an error", test.url)
+			continue
+		}
+		if text := err.Error(); !strings.Contains(text, test.want) || !strings.HasPrefix(text, "redisstore: ") {
+			t.Errorf("Open(%q) = %q; want it to say %q", test.url, text, test.want)
+		}
+		if strings.Contains(err.Error(), password) {
+			t.Errorf("Open(%q) = %q; it holds the password", test.url, err)
+		}
+	}
+}
+
+func TestNewRefusesClientsThatCouldHang(t *testing.T) {
+	for want, change := range map[string]func(*redis.Options){
+		"ReadTimeout is 3s; set it to 250ms or less (50ms is a good value)":        func(o *redis.Options) { o.ReadTimeout = 3 * time.Second },
+		"ReadTimeout has no bound; set it to 250ms or less (50ms is a good value)": func(o *redis.Options) { o.ReadTimeout = -1 },
+		"WriteTimeout has no bound": func(o *redis.Options) { o.WriteTimeout = -2 },
+		"PoolTimeout is 1.25s":      func(o *redis.Options) { o.PoolTimeout = 0 },
+		"DialTimeout is 5s; set it to 500ms or less (100ms is a good value)": func(o *redis.Options) { o.DialTimeout = 0 },
+		"ContextTimeoutEnabled is false":                                     func(o *redis.Options) { o.ContextTimeoutEnabled = false },
+		"MaxRetries is 3; set it to -1":                                      func(o *redis.Options) { o.MaxRetries = 0 },
+		"DialerRetries is 5; set it to 1":                                    func(o *redis.Options) { o.DialerRetries = 0 },
+	} {
+		o := tuned("127.0.0.1:1")
+		change(o)
+		client := redis.NewClient(o)
+		if _, err := redisstore.New(client, redisstore.Options{}); err == nil || !strings.Contains(err.Error(), "redisstore: "+want) {
+			t.Errorf("New = %v; want %q", err, want)
+		}
+		_ = client.Close()
+	}
+	if _, err := redisstore.New(nil, redisstore.Options{}); err == nil {
+		t.Error("New takes no client for a client")
+	}
+}
+
+func TestNewChecksClustersAndRings(t *testing.T) {
+	o := tuned("127.0.0.1:1")
+	co := &redis.ClusterOptions{
+		Addrs: []string{o.Addr}, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, DialTimeout: o.DialTimeout,
+		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolTimeout: o.PoolTimeout,
+	}
+	lagging, unbounded := *co, *co
+	lagging.RouteByLatency, unbounded.PoolTimeout = true, 0
+	for want, o := range map[string]*redis.ClusterOptions{"": co, "replicas": &lagging, "PoolTimeout": &unbounded} {
+		client := redis.NewClusterClient(o)
+		if _, err := redisstore.New(client, redisstore.Options{}); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("New on a cluster = %v; want %q", err, want)
+		}
+		_ = client.Close()
+	}
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": o.Addr}})
+	if _, err := redisstore.New(ring, redisstore.Options{}); err == nil {
+		t.Error("New takes a ring with go-redis' defaults")
+	}
+	_ = ring.Close()
+}
+
+func TestNothingIsDialledEarly(t *testing.T) {
+	o := tuned("127.0.0.1:1")
+	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+		t.Error("New dials")
+		return nil, errors.New("no")
+	}
+	client := redis.NewClient(o)
+	defer client.Close()
+	on(t, client, redisstore.Options{}).Sealed([]byte("secret"))
+}
