@@ -196,8 +196,11 @@ func TestPerUserAnswersLeaveAsPrivate(t *testing.T) {
 		for i, test := range tests {
 			target := fmt.Sprint("/x", i)
 			fields := []string{"Cache-Control: " + test.set}
-			if test.set == "" {
+			switch {
+			case test.set == "":
 				fields = nil
+			case i == 2:
+				fields = append(fields, "cache-control: public")
 			}
 			s.handle("GET "+target, cache.Policy{}, setting(fields...))
 		}

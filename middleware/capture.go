@@ -36,6 +36,22 @@ func capture(h, outer http.Header) (set, added []store.Field) {
 	return set, added
 }
 
+// fold gives the fields that the cache itself reads or writes their canonical spelling: a handler that has set one past
+// the methods of http.Header ("cache-control", "ETag") means it all the same.
+func fold(h http.Header) {
+	for name, values := range h {
+		canonical := http.CanonicalHeaderKey(name)
+		if canonical == name {
+			continue
+		}
+		switch canonical {
+		case "Age", "Cache-Control", "Cache-Status", "Content-Encoding", "Content-Length", "Date", "Etag", "Expires", "Last-Modified":
+			delete(h, name)
+			h[canonical] = append(h[canonical][:len(h[canonical]):len(h[canonical])], values...)
+		}
+	}
+}
+
 // connectionOptions are the fields that Connection lists: they are this connection's (RFC 9110 §7.6.1).
 func connectionOptions(h http.Header) (names []string) {
 	for _, line := range h["Connection"] {

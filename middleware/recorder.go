@@ -68,6 +68,7 @@ func (rec *recorder) WriteHeader(status int) {
 func (rec *recorder) head(status int) int {
 	rec.wrote, rec.status = true, status
 	h := rec.w.Header()
+	fold(h)
 	rec.declared = declaredLength(h)
 	if rec.run != nil && rec.run.Old != nil && status >= 500 {
 		rec.held, rec.mute = true, true
@@ -262,6 +263,7 @@ func (rec *recorder) finish() {
 	rec.rt.Common.release(len(rec.body))
 	rec.body, rec.sent = nil, 0
 	if !rec.wrote {
+		fold(rec.w.Header())
 		rec.privatize(rec.w.Header())
 		rec.tellStatus(rec.w.Header())
 	}
