@@ -1,0 +1,49 @@
+package middleware_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
+)
+
+// newRoute returns a shared route in memory, changed as the test likes before it is used.
+func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route {
+	t.Helper()
+	memory := memstore.New(memstore.Options{})
+	t.Cleanup(func() { _ = memory.Close() })
+	rt := &middleware.Route{
+		Common:  middleware.NewCommon("larder"),
+		Scheme:  &keying.Scheme{Realm: "shared"},
+		Through: store.NewThrough(memory, store.NewLog(), 0, nil),
+		TTL:     time.Minute,
+		MaxBody: 1 << 20,
+	}
+	if change != nil {
+		change(rt)
+	}
+	rt.Scheme.Compile()
+	return rt
+}
+
+// private makes it one user's.
+func private(rt *middleware.Route) {
+	rt.Scheme.Private = true
+	rt.User = func(*http.Request) (string, bool) { return "alice", true }
+}
+
+// serve passes a request through the route.
+func serve(rt *middleware.Route, w http.ResponseWriter, r *http.Request, h http.HandlerFunc) {
+	p, done := rt.Begin(w, r, "GET /")
+	if done {
+		return
+	}
+	_ = rt.Finish(p, w, r, func(w http.ResponseWriter, r *http.Request) error {
+		h(w, r)
+		return nil
+	}, (*http.Request).PathValue)
+}
