@@ -175,8 +175,9 @@ func TestLongBodiesReachEveryoneAndAreNotKept(t *testing.T) {
 		size := func(w http.ResponseWriter, r *http.Request) error {
 			n, _ := strconv.Atoi(r.PathValue("id"))
 			time.Sleep(time.Second)
-			for ; n > 0; n -= 700 {
-				if _, err := io.WriteString(w, strings.Repeat("x", min(n, 700))); err != nil {
+			chunk := n/20 + 1
+			for ; n > 0; n -= chunk {
+				if _, err := io.WriteString(w, strings.Repeat("x", min(n, chunk))); err != nil {
 					return err
 				}
 			}

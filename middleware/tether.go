@@ -26,7 +26,7 @@ type tether struct {
 
 // tie returns the context for a handler's run, and what ties it to the client's.
 func (c *Common) tie(parent context.Context) (context.Context, *tether) {
-	if parent.Done() == nil {
+	if parent.Done() == nil || parent.Err() != nil { // cannot end, or has: a waiter that hung up needs no answer
 		return parent, nil
 	}
 	base := context.WithoutCancel(parent)

@@ -116,6 +116,14 @@ func (r *refusals) has(key keying.Key, now time.Time) bool {
 	return ok && slot.key == key && now.Before(slot.until)
 }
 
+// refuse and accept tell what became of a load without a flight: the key stays marked for as long as its answers cannot
+// be kept.
+func (fs *flights) refuse(key keying.Key, now time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.refused.add(key, now)
+}
+
 func (fs *flights) accept(key keying.Key) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

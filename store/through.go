@@ -93,6 +93,7 @@ type Load func(*Run) Outcome
 type Run struct {
 	Entry *Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep
 	Old   *Entry // a stale entry that may be served instead if making the answer fails, or nil
+	Blind bool   // the store could not be asked: it will hardly take the answer either
 
 	t *Through
 	f *flight
@@ -181,13 +182,13 @@ func (t *Through) lead(ctx context.Context, key keying.Key, f *flight, load Load
 	outcome := Fail
 	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
 	io := t.io(ctx)
-	old, use := t.look(io, key)
+	old, use, err := t.look(io, key)
 	if use >= serve {
 		outcome = Keep
 		f.land(old)
 		return Result{old, use, Stored}
 	}
-	run := t.run(key, old, f)
+	run := t.run(key, old, f, err)
 	switch outcome = load(run); outcome {
 	case Keep:
 		f.land(run.Entry)
@@ -202,15 +203,17 @@ func (t *Through) lead(ctx context.Context, key keying.Key, f *flight, load Load
 // alone does the same without a flight.
 func (t *Through) alone(ctx context.Context, key keying.Key, load Load) Result {
 	io := t.io(ctx)
-	old, use := t.look(io, key)
+	old, use, err := t.look(io, key)
 	if use >= WhileRefreshed {
 		return Result{old, use, Stored}
 	}
-	run := t.run(key, old, nil)
+	run := t.run(key, old, nil, err)
 	switch load(run) {
 	case Keep:
 		t.keep(io, run.Entry)
 		t.flights.accept(key)
+	case Refuse:
+		t.flights.refuse(key, time.Now())
 	case Old:
 		return Result{old, use, Stored}
 	}
@@ -218,15 +221,15 @@ func (t *Through) alone(ctx context.Context, key keying.Key, load Load) Result {
 }
 
 // run is made after the look, whose round trip has brought the ledger up to date, and before the handler runs.
-func (t *Through) run(key keying.Key, old *Entry, f *flight) *Run {
+func (t *Through) run(key keying.Key, old *Entry, f *flight, err error) *Run {
 	e := &Entry{Key: key}
 	t.log.Ledger().Stamp(e)
-	return &Run{Entry: e, Old: old, t: t, f: f}
+	return &Run{Entry: e, Old: old, Blind: err != nil && !errors.Is(err, ErrCorrupt), t: t, f: f}
 }
 
 // Look returns what the store has under the key and may be served, without a load. Stale entries are to be refreshed.
 func (t *Through) Look(ctx context.Context, key keying.Key) (*Entry, Use) {
-	e, use := t.look(t.io(ctx), key)
+	e, use, _ := t.look(t.io(ctx), key)
 	if use < WhileRefreshed {
 		return nil, NoUse
 	}
@@ -236,22 +239,23 @@ func (t *Through) Look(ctx context.Context, key keying.Key) (*Entry, Use) {
 // Remote reports whether the store does I/O.
 func (t *Through) Remote() bool { return t.remote }
 
-func (t *Through) look(io *io, key keying.Key) (e *Entry, use Use) {
-	err := io.do(func(ctx context.Context) (err error) {
+// look returns what the store has and what it is good for. Its error has been reported.
+func (t *Through) look(io *io, key keying.Key) (e *Entry, use Use, err error) {
+	err = io.do(func(ctx context.Context) (err error) {
 		e, _, err = t.store.Get(ctx, key)
 		return err
 	})
 	if err != nil {
 		t.fault(err)
-		return nil, NoUse
+		return nil, NoUse, err
 	}
 	if e == nil || e.Key != key {
-		return nil, NoUse
+		return nil, NoUse, nil
 	}
 	if use = t.Use(e, time.Now()); use == NoUse {
-		return nil, NoUse
+		return nil, NoUse, nil
 	}
-	return e, use
+	return e, use, nil
 }
 
 func (t *Through) keep(io *io, e *Entry) {
