@@ -117,7 +117,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 	} else if rec.run.Old != nil {
 		how = "stale"
 	}
-	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, rec.reason, rec.keeping))
+	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, rec.reason, rec.keeping && !rec.run.Blind))
 }
 
 func declaredLength(h http.Header) int64 {
