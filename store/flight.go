@@ -17,6 +17,7 @@ const (
 // A flight is one load that other requests for its key wait for.
 type flight struct {
 	done    chan struct{}
+	refresh bool // nobody asked for its answer: there may be a stale one
 	waiters int  // guarded by flights.mu
 	left    bool // guarded by flights.mu
 
@@ -42,7 +43,7 @@ type flights struct {
 
 // join makes the caller the leader of a new flight, a waiter of the one under way, or a loner where queueing would only
 // cost time: the key's last answer could not be kept, or too many wait already.
-func (fs *flights) join(key keying.Key, now time.Time) (*flight, role) {
+func (fs *flights) join(key keying.Key, now time.Time, refresh bool) (*flight, role) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.flying[key]; f != nil {
@@ -55,7 +56,7 @@ func (fs *flights) join(key keying.Key, now time.Time) (*flight, role) {
 	if fs.refused.has(key, now) {
 		return nil, loner
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{done: make(chan struct{}), refresh: refresh}
 	if fs.flying == nil {
 		fs.flying = map[keying.Key]*flight{}
 	}

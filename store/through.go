@@ -128,12 +128,17 @@ type Result struct {
 func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 	for range 2 {
 		now := time.Now()
-		f, role := t.flights.join(key, now)
+		f, role := t.flights.join(key, now, false)
 		switch role {
 		case leader:
 			return t.lead(ctx, key, f, load, WhileRefreshed)
 		case loner:
 			return t.alone(ctx, key, load)
+		}
+		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
+			if e, use, _ := t.look(t.io(ctx), key); use >= WhileRefreshed {
+				return Result{e, use, Stored}
+			}
 		}
 		if !wait(ctx, f) {
 			break
@@ -153,7 +158,7 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 
 // Refresh runs load unless the store has a fresh entry by now or another call is at it.
 func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) {
-	if f, role := t.flights.join(key, time.Now()); role == leader {
+	if f, role := t.flights.join(key, time.Now(), true); role == leader {
 		t.lead(ctx, key, f, load, Fresh)
 	}
 }
