@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
 // recordFormat is the version of a purge record's encoding.
@@ -58,7 +59,7 @@ func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
 		return rec, err
 	}
 	r := reader{b: b}
-	if r.list(recordFields+1) != recordFields+1 || r.uint() != recordFormat {
+	if r.code() != msgpcode.FixedArrayLow|(recordFields+1) || r.uint() != recordFormat { // not list: the seal is cut off
 		return rec, errors.New("unknown format")
 	}
 	rec.At.Epoch = r.uint()
