@@ -36,6 +36,7 @@ func (rt *Route) load(l *leading) store.Load {
 			l.rec.restore()
 		}
 		if l.refresh {
+			l.rec.finish()
 			rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
 		}
 		return outcome

@@ -253,6 +253,10 @@ func (rec *recorder) drop(reason Reason) {
 // finish sends what is left of a recorded answer, after the flight has ended. A handler that wrote nothing leaves the
 // head to net/http, which must find it complete.
 func (rec *recorder) finish() {
+	defer func() { // a writer outside may panic
+		rec.rt.Common.release(len(rec.body))
+		rec.body, rec.sent = nil, 0
+	}()
 	if rec.pump != nil {
 		pump := rec.pump
 		rec.pump = nil
@@ -260,8 +264,6 @@ func (rec *recorder) finish() {
 	} else if !rec.mute && len(rec.body) > rec.sent {
 		_, _ = rec.w.Write(rec.body[rec.sent:])
 	}
-	rec.rt.Common.release(len(rec.body))
-	rec.body, rec.sent = nil, 0
 	if !rec.wrote {
 		fold(rec.w.Header())
 		rec.privatize(rec.w.Header())

@@ -73,7 +73,7 @@ func (t *tether) follow() {
 	}
 }
 
-// end is called when the run is over.
+// end is called when the run is over; further calls do nothing.
 func (t *tether) end() {
 	if t == nil {
 		return
@@ -81,11 +81,11 @@ func (t *tether) end() {
 	t.stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ended = true
-	if t.timer != nil {
+	if t.timer != nil && !t.ended {
 		t.timer.Stop()
 		t.common.detached.Add(-1)
 	}
+	t.ended = true
 	t.cancel(context.Canceled)
 }
 

@@ -1,0 +1,148 @@
+package middleware_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-go/cache/middleware"
+)
+
+// client is a writer that does something else than to take bytes.
+type client struct {
+	*httptest.ResponseRecorder
+	write func(p []byte) (int, error)
+}
+
+func (c client) Write(p []byte) (int, error) { return c.write(p) }
+
+var long = strings.Repeat("0123456789abcdef", 4<<10) // 64 KiB
+
+// pieces writes the long body as handlers do.
+func pieces(w http.ResponseWriter, _ *http.Request) {
+	for body := long; body != ""; body = body[1<<10:] {
+		if _, err := w.Write([]byte(body[:1<<10])); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// TestASlowClientHoldsUpNobody but itself: the handler ends and its answer is kept while the first client has yet to
+// read a byte.
+func TestASlowClientHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRoute(t, nil)
+		reads, ended := make(chan struct{}), false
+		slow := httptest.NewRecorder()
+		w := client{slow, func(p []byte) (int, error) { <-reads; return slow.Write(p) }}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) { pieces(w, r); ended = true })
+		}()
+		if synctest.Wait(); !ended {
+			t.Error("the handler waits for its client")
+		}
+		quick := httptest.NewRecorder()
+		serve(rt, quick, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) { t.Error("the handler runs again") })
+		if quick.Body.String() != long {
+			t.Errorf("the second client has %d bytes of %d", quick.Body.Len(), len(long))
+		}
+		close(reads)
+		if <-done; slow.Body.String() != long {
+			t.Errorf("the slow client has %d bytes of %d", slow.Body.Len(), len(long))
+		}
+	})
+}
+
+// TestAClientThatIsGoneCostsNoAnswer: the handler meets no error, and what it made is kept whole.
+func TestAClientThatIsGoneCostsNoAnswer(t *testing.T) {
+	for _, after := range []int{0, 1, 3000, 40000} {
+		rt := newRoute(t, nil)
+		sent := 0
+		w := client{httptest.NewRecorder(), func(p []byte) (int, error) {
+			if sent += len(p); sent > after {
+				return 0, errors.New("broken pipe")
+			}
+			return len(p), nil
+		}}
+		serve(rt, w, httptest.NewRequest("GET", "/", nil), pieces)
+		next := httptest.NewRecorder()
+		serve(rt, next, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) { t.Error("the handler runs again") })
+		if next.Body.String() != long {
+			t.Errorf("after %d bytes: the next client has %d bytes of %d", after, next.Body.Len(), len(long))
+		}
+	}
+}
+
+// TestAPanicOutsideStaysInTheRequest: a writer around the cache that panics does so where it would without a cache.
+func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
+	for name, body := range map[string]http.HandlerFunc{
+		"long":  pieces,
+		"short": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
+		"short, with a head": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(200)
+			_, _ = w.Write([]byte("hello"))
+		},
+		"long, streamed at the end": func(w http.ResponseWriter, r *http.Request) { pieces(w, r); w.(http.Flusher).Flush() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rt := newRoute(t, nil)
+			w := client{httptest.NewRecorder(), func([]byte) (int, error) { panic(http.ErrAbortHandler) }}
+			func() {
+				defer func() {
+					if v := recover(); v != http.ErrAbortHandler {
+						t.Errorf("recovered %v", v)
+					}
+				}()
+				serve(rt, w, httptest.NewRequest("GET", "/", nil), body)
+				t.Error("no panic")
+			}()
+			if n := rt.Common.Recording(); n != 0 {
+				t.Errorf("%d bytes are still accounted for", n)
+			}
+			next := httptest.NewRecorder()
+			serve(rt, next, httptest.NewRequest("GET", "/", nil), body)
+			if n := next.Body.Len(); n != len(long) && n != len("hello") {
+				t.Errorf("the next client has %d bytes", n)
+			}
+		})
+	}
+}
+
+// TestARefreshLeavesNothingBehind: no goroutine and no room that stays taken.
+func TestARefreshLeavesNothingBehind(t *testing.T) {
+	for name, body := range map[string]http.HandlerFunc{
+		"kept":             pieces,
+		"refused":          func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); pieces(w, r) },
+		"refused at once":  func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", "a=b"); pieces(w, r) },
+		"failed":           func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); pieces(w, r) },
+		"panicked":         func(w http.ResponseWriter, r *http.Request) { pieces(w, r); panic("x") },
+		"nothing":          func(http.ResponseWriter, *http.Request) {},
+		"short":            func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
+		"streamed":         func(w http.ResponseWriter, r *http.Request) { pieces(w, r); _ = http.NewResponseController(w).Flush() },
+		"longer than kept": func(w http.ResponseWriter, r *http.Request) { pieces(w, r); pieces(w, r); pieces(w, r) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := newRoute(t, func(rt *middleware.Route) { rt.WhileRevalidate, rt.MaxBody = time.Hour, 128<<10 })
+				handler := http.HandlerFunc(pieces)
+				serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), handler)
+				time.Sleep(2 * time.Minute)
+				runs := 0
+				w := httptest.NewRecorder()
+				serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) { runs++; body(w, r) })
+				if w.Body.String() != long || runs != 1 {
+					t.Errorf("the client has %d bytes, the refresh ran %d times", w.Body.Len(), runs)
+				}
+				if n := rt.Common.Recording(); n != 0 {
+					t.Errorf("%d bytes are still accounted for", n)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,144 @@
+package middleware_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+type flushes struct{ flushed *int }
+
+func (f flushes) Flush() { *f.flushed++ }
+
+type hijacks struct{}
+
+var errHijacked = errors.New("hijacked")
+
+func (hijacks) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errHijacked }
+
+type pushes struct{}
+
+var errPushed = errors.New("pushed")
+
+func (pushes) Push(string, *http.PushOptions) error { return errPushed }
+
+// bare are writers with every set of optional interfaces.
+func bare() (writers []http.ResponseWriter, flushed *int) {
+	type plain struct{ http.ResponseWriter } // hides what a recorder can
+	w := plain{httptest.NewRecorder()}
+	f, h, p := flushes{new(int)}, hijacks{}, pushes{}
+	return []http.ResponseWriter{
+		w,
+		struct {
+			plain
+			flushes
+		}{w, f},
+		struct {
+			plain
+			hijacks
+		}{w, h},
+		struct {
+			plain
+			pushes
+		}{w, p},
+		struct {
+			plain
+			flushes
+			hijacks
+		}{w, f, h},
+		struct {
+			plain
+			flushes
+			pushes
+		}{w, f, p},
+		struct {
+			plain
+			hijacks
+			pushes
+		}{w, h, p},
+		struct {
+			plain
+			flushes
+			hijacks
+			pushes
+		}{w, f, h, p},
+	}, f.flushed
+}
+
+// abilities say what a handler finds when it asks for an interface, and what it gets when it uses it.
+func abilities(w http.ResponseWriter) string {
+	_, f := w.(http.Flusher)
+	hj, h := w.(http.Hijacker)
+	ps, p := w.(http.Pusher)
+	text := fmt.Sprintf("Flusher %v, Hijacker %v, Pusher %v", f, h, p)
+	if p {
+		text += fmt.Sprint(", Push: ", ps.Push("/x", nil))
+	}
+	if h {
+		_, _, err := hj.Hijack()
+		text += fmt.Sprint(", Hijack: ", err)
+	}
+	rc := http.NewResponseController(w)
+	_, _, err := rc.Hijack()
+	return text + fmt.Sprint("; controller: ", err, ", ", rc.Flush(), ", ", rc.EnableFullDuplex())
+}
+
+// TestAHandlerFindsTheInterfacesOfTheBareWriter, and the controller's answers, in all combinations.
+func TestAHandlerFindsTheInterfacesOfTheBareWriter(t *testing.T) {
+	rt := newRoute(t, nil)
+	writers, _ := bare()
+	others, _ := bare()
+	for i, w := range writers {
+		if got, want := abilities(rt.Writer(w)), abilities(others[i]); got != want {
+			t.Errorf("with the cache:    %s\nwithout the cache: %s", got, want)
+		}
+	}
+}
+
+// TestFlushReachesTheClient through the interface and the controller.
+func TestFlushReachesTheClient(t *testing.T) {
+	rt := newRoute(t, nil)
+	writers, flushed := bare()
+	for _, w := range writers {
+		f, ok := rt.Writer(w).(http.Flusher)
+		if !ok {
+			continue
+		}
+		*flushed = 0
+		f.Flush()
+		_ = http.NewResponseController(rt.Writer(w)).Flush()
+		if *flushed != 2 {
+			t.Errorf("%T: flushed %d times, want 2", w, *flushed)
+		}
+	}
+}
+
+// TestEveryWayToWriteIsRecorded: what the handler writes by is not what decides.
+func TestEveryWayToWriteIsRecorded(t *testing.T) {
+	for name, write := range map[string]func(w http.ResponseWriter){
+		"Write":       func(w http.ResponseWriter) { _, _ = w.Write([]byte("hello")) },
+		"WriteString": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "hello") },
+		"ReadFrom":    func(w http.ResponseWriter) { _, _ = w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: hellos{}, N: 5}) },
+		"in pieces":   func(w http.ResponseWriter) { _, _ = w.Write([]byte("hel")); _, _ = io.WriteString(w, "lo") },
+		"reused":      func(w http.ResponseWriter) { b := []byte("hello"); _, _ = w.Write(b); clear(b) },
+	} {
+		rt := newRoute(t, nil)
+		for range 2 {
+			w := httptest.NewRecorder()
+			serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, _ *http.Request) { write(w) })
+			write = func(http.ResponseWriter) { t.Errorf("%s: not kept", name) }
+			if w.Body.String() != "hello" {
+				t.Errorf("%s: %q", name, w.Body)
+			}
+		}
+	}
+}
+
+type hellos struct{}
+
+func (hellos) Read(p []byte) (int, error) { return copy(p, "hello"), nil }
