@@ -21,7 +21,7 @@ func TestHungRedisCostsOneBudgetEach(t *testing.T) {
 	n := wantOpen(t, func() error {
 		start := time.Now()
 		_, _, err := s.Get(t.Context(), key)
-		if took := time.Since(start); took > 50*time.Millisecond+100*time.Millisecond { // what a busy machine adds
+		if took := time.Since(start); took > 50*time.Millisecond+200*time.Millisecond { // what a busy machine adds
 			t.Errorf("a read took %v; want 50 ms", took)
 		}
 		return err
