@@ -80,13 +80,27 @@ func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome, now time.Ti
 		return
 	}
 	f.left = true
-	delete(fs.flying, key)
+	fs.end(key, f)
 	if outcome == Refuse {
 		fs.refused.add(key, now)
 	}
 	if f.entry == nil {
 		f.retry = outcome == Fail
 		close(f.done)
+	}
+}
+
+// overtake lets the next request for the key begin a flight of its own, although the entry that f has brought is still
+// being stored: it is of no use any more.
+func (fs *flights) overtake(key keying.Key, f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.end(key, f)
+}
+
+func (fs *flights) end(key keying.Key, f *flight) {
+	if fs.flying[key] == f {
+		delete(fs.flying, key)
 	}
 }
 

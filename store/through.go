@@ -52,9 +52,9 @@ func (t *Through) Use(e *Entry, now time.Time) Use {
 		return NoUse
 	case state == Live && left > 0:
 		return Fresh
-	case left+e.WhileRevalidate > 0:
+	case e.WhileRevalidate > 0 && left+e.WhileRevalidate > 0: // without a window a soft purge is one like any other
 		return WhileRefreshed
-	case left+e.IfError > 0:
+	case e.IfError > 0 && left+e.IfError > 0:
 		return OnError
 	}
 	return NoUse
@@ -147,7 +147,8 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 			if use := t.Use(f.entry, time.Now()); use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live {
 				return Result{f.entry, use, Shared}
 			}
-			continue // purged since its load began: this call came later and must not see it
+			t.flights.overtake(key, f) // purged since its load began: this call came later and must not see it
+			continue
 		}
 		if !f.retry {
 			break
