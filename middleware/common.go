@@ -58,6 +58,7 @@ func (c *Common) beginRefresh(key keying.Key) bool {
 		return false
 	}
 	c.refreshing[key] = struct{}{}
+	c.background.Add(1) // under the lock: Close must not wait in between
 	return true
 }
 
@@ -65,6 +66,7 @@ func (c *Common) endRefresh(key keying.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.refreshing, key)
+	c.background.Done()
 }
 
 // Background runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
@@ -73,12 +75,12 @@ func (c *Common) Background(key keying.Key, f func(context.Context)) {
 	if !c.beginRefresh(key) {
 		return
 	}
-	c.background.Go(func() {
+	go func() {
 		defer c.endRefresh(key)
 		ctx, cancel := context.WithTimeout(context.Background(), refreshFor)
 		defer cancel()
 		f(ctx)
-	})
+	}()
 }
 
 // Close waits for the refreshes under way, as long as the context allows; there are none from then on. It may be called

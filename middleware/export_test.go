@@ -52,3 +52,5 @@ func (t *Tether) End() { t.end() }
 func (rt *Route) Writer(w http.ResponseWriter) http.ResponseWriter {
 	return rt.newRecorder(w, nil, nil).writer()
 }
+
+func (c *Common) Reserve(n int) bool { return c.reserve(n) }

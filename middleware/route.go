@@ -87,7 +87,8 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		return p, true
 	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
 		rt.replay(w, r, e, now, Stale, "near", pattern)
-		return p, rt.refreshLater(&p, r)
+		done = rt.refreshLater(&p, r) // which changes p
+		return p, done
 	}
 	return p, false
 }
