@@ -1,0 +1,72 @@
+package cache_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestReadmeSnippetsAreCode holds every paragraph of every Go snippet in the README against code that is compiled: the
+// examples and the Example functions.
+func TestReadmeSnippetsAreCode(t *testing.T) {
+	code := exampleCode(t)
+	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(snippets) == 0 {
+		t.Fatal("README.md shows no code")
+	}
+	for _, snippet := range snippets {
+		for paragraph := range strings.SplitSeq(snippet[1], "\n\n") {
+			if !strings.Contains(code, flat(paragraph)) {
+				t.Errorf("no example has this paragraph of the README:\n%s", paragraph)
+			}
+		}
+	}
+}
+
+// TestReadmeShowsTheShopsTable holds the table in the README against the one that the shop uses.
+func TestReadmeShowsTheShopsTable(t *testing.T) {
+	if table := strings.TrimSpace(read(t, "examples/shop/routes.cache")); !strings.Contains(read(t, "README.md"), table) {
+		t.Error("README.md does not show examples/shop/routes.cache as it is")
+	}
+}
+
+func exampleCode(t *testing.T) string {
+	files, err := filepath.Glob("example*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".go") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, path := range files {
+		code.WriteString(flat(read(t, path)))
+	}
+	return code.String()
+}
+
+func read(t *testing.T, path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// flat is code without indentation, which differs between a file and a snippet.
+func flat(code string) string {
+	lines := strings.Split(strings.TrimSpace(code), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return strings.Join(lines, "\n")
+}
