@@ -1,0 +1,171 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/store/redisstore"
+	"github.com/larder-go/cache/store/storetest"
+)
+
+// runRedis plays it on a real redis-server, and on an embedded one where there is none.
+func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...cache.Class) {
+	t.Helper()
+	servers := map[string]func(t *testing.T) string{
+		"redis-server": func(t *testing.T) string { return storetest.Redis(t) },
+		"miniredis":    func(t *testing.T) string { return "redis://" + miniredis.RunT(t).Addr() },
+	}
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			url := server(t)
+			each(t, func(t *testing.T, rt router, class cache.Class) {
+				s := newSite(t, rt, class)
+				far := open(t, url)
+				s.options.Far = far
+				t.Cleanup(func() {
+					if s.cache != nil {
+						_ = s.cache.Purge(context.Background(), cache.Everything())
+					}
+				})
+				f(t, s, url)
+			}, only...)
+		})
+	}
+}
+
+func open(t *testing.T, url string) *redisstore.Store {
+	t.Helper()
+	far, err := redisstore.Open(url)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() { _ = far.Close() })
+	return far
+}
+
+func TestOnRedisAnswersAreKeptAndPurged(t *testing.T) {
+	runRedis(t, func(t *testing.T, s *site, _ string) {
+		s.handle("GET /p/{id}", cache.Policy{Tags: []string{"p:{id}"}}, s.mirror)
+		s.missHit("/p/7")
+		s.missHit("/p/8")
+		s.purge(cache.Tag("p:7"))
+		s.miss("/p/7")
+		s.hit("/p/8")
+		s.purge(cache.Everything())
+		s.miss("/p/8")
+	}, inRedis...)
+}
+
+func TestOnRedisUsersGetTheirOwnAnswers(t *testing.T) {
+	runRedis(t, func(t *testing.T, s *site, _ string) {
+		s.handle("GET /me", cache.Policy{}, s.mirror)
+		for _, get := range []func(string, ...option) reply{s.miss, s.hit} {
+			for _, who := range []string{"alice", "bob"} {
+				if got := get("/me", as(who)); !strings.Contains(got.body, "user "+who) {
+					t.Errorf("%s has %q", who, got.body)
+				}
+			}
+		}
+		s.purge(cache.User("alice"))
+		s.miss("/me", as("alice"))
+		s.hit("/me", as("bob"))
+	}, perUser...)
+}
+
+func TestOnRedisAnswersSurviveARestart(t *testing.T) {
+	runRedis(t, func(t *testing.T, s *site, url string) {
+		s.handle("GET /x", cache.Policy{}, s.mirror)
+		first := s.missHit("/x")
+		one, far := s.served, s.cache
+		s.options.Far = open(t, url)
+		s.restart()
+		wantBody(t, s.hit("/x"), first.body)
+		s.purge(cache.URL("/x")) // reaches the first process through Redis
+		s.miss("/x")
+		second := s.hit("/x")
+		s.served, s.cache = one, far
+		s.miss("/x?other") // whatever is read from Redis brings the news
+		wantBody(t, s.hit("/x"), second.body)
+	}, inRedis...)
+}
+
+func TestOnRedisRequestsAtOnceShareOneRun(t *testing.T) {
+	runRedis(t, func(t *testing.T, s *site, _ string) {
+		begun := make(chan struct{}, 100)
+		release := make(chan struct{})
+		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
+			begun <- struct{}{}
+			<-release
+			return s.mirror(w, r)
+		})
+		s.start()
+		go func() {
+			<-begun
+			close(release)
+		}()
+		replies := s.atOnce(50, same("/x"))
+		for _, got := range replies {
+			wantBody(t, got, replies[0].body)
+		}
+		s.wantTotal(1)
+	}, inRedis...)
+}
+
+// THREATS 48: no key tells whose answer it holds, or for what.
+func TestOnRedisKeysNameNobody(t *testing.T) {
+	for _, class := range inRedis {
+		t.Run(class.String(), func(t *testing.T) {
+			server := miniredis.RunT(t)
+			s := newSite(t, routers[0], class)
+			s.options.Far = open(t, "redis://"+server.Addr())
+			s.options.Secret = []byte("0123456789abcdef0123456789abcdef")
+			s.handle("GET /secret-path/{id}", cache.Policy{Tags: []string{"secret-tag:{id}"}}, s.mirror)
+			s.missHit("/secret-path/7?q=secret-query", as("secret-user@example.org"))
+			s.purge(cache.User("secret-user@example.org"), cache.Tag("secret-tag:7"), cache.URL("/secret-path/7"))
+			keys := server.Keys()
+			if len(keys) == 0 {
+				t.Error("Redis holds nothing")
+			}
+			for _, key := range keys {
+				if strings.Contains(key, "secret") {
+					t.Errorf("the key %q tells too much", key)
+				}
+				if ttl := server.TTL(key); ttl <= 0 {
+					t.Errorf("the key %q has no TTL", key)
+				}
+				if values, err := server.Stream(key); err == nil && strings.Contains(fmt.Sprint(values), "secret") {
+					t.Errorf("the log tells too much: %v", values)
+				}
+			}
+		})
+	}
+}
+
+// A Redis that dies costs answers from the cache, and nothing else.
+func TestOnRedisOutageIsAMiss(t *testing.T) {
+	for _, class := range inRedis {
+		for _, rt := range routers {
+			t.Run(class.String()+"/"+rt.name, func(t *testing.T) {
+				server := miniredis.RunT(t)
+				s := newSite(t, rt, class)
+				s.options.Far = open(t, "redis://"+server.Addr())
+				s.handle("GET /x", cache.Policy{}, s.mirror)
+				s.missHit("/x")
+				server.Close()
+				for i := range 20 {
+					wantStatus(t, s.get(fmt.Sprint("/x?", i)), http.StatusOK)
+				}
+				if err := s.cache.Purge(t.Context(), cache.Everything()); err == nil {
+					t.Error("Purge without Redis returns no error")
+				}
+				s.miss("/x")
+			})
+		}
+	}
+}
