@@ -112,11 +112,11 @@ const minSecret = 16
 
 // seal makes the far store authenticate what it keeps, if there is a secret.
 func (c *Cache) seal() error {
+	if len(c.secret) > 0 && len(c.secret) < minSecret {
+		return fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
+	}
 	if len(c.secret) == 0 || c.far == nil {
 		return nil
-	}
-	if len(c.secret) < minSecret {
-		return fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
 	}
 	sealer, ok := c.far.(store.Sealer)
 	if !ok {
@@ -192,7 +192,8 @@ func Default() *Cache {
 	return c
 }
 
-// SetDefault makes c the cache that [Middleware] uses from now on. What was registered before stays where it is.
+// SetDefault makes c the cache that [Middleware] uses from now on; nil lets Default make a new one. What was registered
+// before stays where it is.
 func SetDefault(c *Cache) { standard.Store(c) }
 
 // Middleware caches the answers of the handler that it wraps in the [Default] cache; see [Cache.Middleware].

@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-var product, me, updatePrice http.HandlerFunc
+var product, me http.HandlerFunc
 
 func logIn(next http.Handler) http.Handler { return next }
 

@@ -9,8 +9,9 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// capture returns what the handler did to the header since outer middleware left it: fields that it set (a field that
-// it removed has no values), and lines that it added to fields that were there. What belongs to one response or one
+// capture returns what the handler did to the header since outer middleware left it: fields that it set (one
+// without values is sent by nobody, net/http included), and lines that it added to fields that were there (none: it
+// removed the field). What belongs to one response or one
 // connection is left out. All values are copied.
 func capture(h, outer http.Header) (set, added []store.Field) {
 	set = make([]store.Field, 0, len(h)+1)
@@ -30,7 +31,7 @@ func capture(h, outer http.Header) (set, added []store.Field) {
 	}
 	for name := range outer {
 		if _, there := h[name]; !there && !perResponse(name) {
-			set = append(set, store.Field{Name: name})
+			added = append(added, store.Field{Name: name})
 		}
 	}
 	return set, added

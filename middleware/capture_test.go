@@ -26,7 +26,7 @@ func TestCaptureIsWhatTheHandlerDid(t *testing.T) {
 		{"lines added", http.Header{"Vary": {"Origin"}}, http.Header{"Vary": {"Origin", "Accept", "X-T"}}, nil, []store.Field{field("Vary", "Accept", "X-T")}},
 		{"lines in front", http.Header{"Vary": {"Origin"}}, http.Header{"Vary": {"Accept", "Origin"}}, []store.Field{field("Vary", "Accept", "Origin")}, nil},
 		{"a line less", http.Header{"Link": {"a", "b"}}, http.Header{"Link": {"a"}}, []store.Field{field("Link", "a")}, nil},
-		{"removed", http.Header{"X-A": {"1"}}, http.Header{}, []store.Field{field("X-A")}, nil},
+		{"removed", http.Header{"X-A": {"1"}}, http.Header{}, nil, []store.Field{field("X-A")}},
 		{"emptied", http.Header{"X-A": {"1"}}, http.Header{"X-A": nil}, []store.Field{field("X-A")}, nil},
 		{"set to nothing", http.Header{}, http.Header{"Content-Type": nil}, []store.Field{field("Content-Type")}, nil},
 		{"filled", http.Header{"X-A": {}}, http.Header{"X-A": {"1"}}, []store.Field{field("X-A", "1")}, nil},

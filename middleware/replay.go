@@ -12,24 +12,9 @@ import (
 // replay answers the request with the entry: whole, without its body for HEAD, as 304 where the client has it already
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
-func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, outcome Outcome, tier, pattern string) {
+func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from source) {
 	h := w.Header()
-	for i := range e.Header {
-		f := &e.Header[i]
-		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
-	}
-	for i := range e.Added {
-		f := &e.Added[i]
-		h[f.Name] = append(h[f.Name][:len(h[f.Name]):len(h[f.Name])], f.Values...)
-	}
-	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
-	lines := &rt.Common.near
-	if tier == "far" {
-		lines = &rt.Common.far
-	}
-	if rt.Common.name != "" {
-		rt.Common.addStatus(h, lines.of(secondsLeft(e, now)))
-	}
+	rt.putHeader(h, e, now, from.tier)
 	status := e.Status
 	switch {
 	case status == http.StatusOK && notModified(r, h):
@@ -48,7 +33,39 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 			_, _ = w.Write(e.Body)
 		}
 	}
-	rt.observe(Event{Route: pattern, Outcome: outcome, Tier: tier, Status: status})
+	rt.observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
+}
+
+// source is where a replayed answer comes from, for the record.
+type source struct {
+	outcome Outcome
+	tier    string
+	pattern string
+}
+
+// putHeader does to the header what the handler did, and says how old the answer is.
+func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, tier string) {
+	for i := range e.Header {
+		f := &e.Header[i]
+		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
+	}
+	for i := range e.Added {
+		f := &e.Added[i]
+		if len(f.Values) == 0 {
+			delete(h, f.Name)
+			continue
+		}
+		before := h[f.Name]
+		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
+	}
+	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
+	if rt.Common.name != "" {
+		lines := &rt.Common.near
+		if tier == far {
+			lines = &rt.Common.far
+		}
+		rt.Common.addStatus(h, lines.of(secondsLeft(e, now)))
+	}
 }
 
 // secondsLeft is the ttl of RFC 9211 §2.3, negative for a stale entry.

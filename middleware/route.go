@@ -83,10 +83,10 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	e, use := rt.Through.Peek(key, now)
 	switch {
 	case use == store.Fresh:
-		rt.replay(w, r, e, now, Hit, "near", pattern)
+		rt.replay(w, r, e, now, source{Hit, near, pattern})
 		return p, true
 	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
-		rt.replay(w, r, e, now, Stale, "near", pattern)
+		rt.replay(w, r, e, now, source{Stale, near, pattern})
 		done = rt.refreshLater(&p, r) // which changes p
 		return p, done
 	}
@@ -134,7 +134,7 @@ func (rt *Route) serve(p *Passage, w http.ResponseWriter, r *http.Request, found
 	case found.Use < store.Fresh:
 		outcome = Stale
 	}
-	rt.replay(w, r, found.Entry, time.Now(), outcome, rt.tier(), p.pattern)
+	rt.replay(w, r, found.Entry, time.Now(), source{outcome, rt.tier(), p.pattern})
 	if found.Use == store.WhileRefreshed && !rt.refreshLater(p, r) {
 		return rt.refreshInline(*p, w, r, next, param)
 	}
@@ -148,7 +148,7 @@ func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, nex
 		if use < store.Fresh {
 			outcome = Stale
 		}
-		rt.replay(w, r, e, time.Now(), outcome, rt.tier(), p.pattern)
+		rt.replay(w, r, e, time.Now(), source{outcome, rt.tier(), p.pattern})
 		return nil
 	}
 	p.reason = RangeReason
@@ -186,11 +186,17 @@ func fwd(reason Reason) string {
 	return "bypass"
 }
 
+// Tiers, as events and Cache-Status name them.
+const (
+	near = "near"
+	far  = "far"
+)
+
 func (rt *Route) tier() string {
 	if rt.Through.Remote() {
-		return "far"
+		return far
 	}
-	return "near"
+	return near
 }
 
 func (rt *Route) observe(ev Event) {

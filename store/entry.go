@@ -18,8 +18,8 @@ type Entry struct {
 	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
 	IfError         time.Duration // how much longer it may be served when its handler fails (RFC 5861 §4)
 
-	Header []Field // replaces what the response header has; a field without values removes it
-	Added  []Field // is added to what the response header has
+	Header []Field // replaces what the response header has
+	Added  []Field // is added to what the response header has; a field without values is removed
 	Labels []keying.Label
 	Body   []byte
 
