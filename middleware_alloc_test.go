@@ -1,0 +1,122 @@
+package cache_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+)
+
+// reused is a writer that costs nothing: its header is cleared for each request.
+type reused struct {
+	header http.Header
+	bytes  int
+}
+
+func (w *reused) Header() http.Header         { return w.header }
+func (w *reused) WriteHeader(int)             {}
+func (w *reused) Write(p []byte) (int, error) { w.bytes += len(p); return len(p), nil }
+
+// nearHit returns what serves one hit from memory on the router, warmed up.
+func nearHit(t testing.TB, rt router, p cache.Policy) (serve func(), w *reused) {
+	c, err := cache.New(cache.Options{Far: newFar()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	runs := 0
+	h := handler(func(w http.ResponseWriter, _ *http.Request) error {
+		runs++
+		w.Header().Set("Content-Type", "text/plain")
+		_, err := w.Write(make([]byte, 1000))
+		return err
+	})
+	served, err := rt.build(c, []endpoint{{"GET /p/{id}", &p, h}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = &reused{header: http.Header{}}
+	r := newRequest("GET", "/p/7?a=b", header("Accept-Language", "fr"))
+	serve = func() {
+		clear(w.header)
+		served.ServeHTTP(w, r)
+	}
+	for range 3 {
+		serve()
+	}
+	t.Cleanup(func() {
+		if runs != 1 {
+			t.Errorf("the handler ran %d times; want hits only", runs)
+		}
+	})
+	return serve, w
+}
+
+// allocations is what a hit costs on each router; without is what the router itself costs, with a handler that only writes.
+func allocations(t *testing.T, rt router, class cache.Class) (hit, without float64) {
+	p := cache.Policy{Class: class, Vary: []string{"Accept-Language"}, TTL: cache.DefaultTTL}
+	serve, _ := nearHit(t, rt, p)
+	hit = testing.AllocsPerRun(200, serve)
+	body := make([]byte, 1000)
+	bare, err := rt.build(nil, []endpoint{{"GET /p/{id}", nil, func(w http.ResponseWriter, _ *http.Request) error {
+		_, err := w.Write(body)
+		return err
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := &reused{header: http.Header{}}, newRequest("GET", "/p/7?a=b")
+	without = testing.AllocsPerRun(200, func() { bare.ServeHTTP(w, r) })
+	return hit, without
+}
+
+// A hit from memory allocates nothing, on any router beside what the router itself does.
+func TestNearHitAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, rt := range routers {
+		for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared} {
+			hit, without := allocations(t, rt, class)
+			if rt.name == "echo" {
+				without++ // echo wraps a route's middleware anew around each request
+			}
+			t.Logf("%s, %s: %v allocations for a hit, %v for the router and a bare handler", rt.name, class, hit, without)
+			if hit > without {
+				t.Errorf("%s, %s: a hit allocates %v times; want %v at most", rt.name, class, hit, without)
+			}
+		}
+	}
+}
+
+// Without a router around it, a hit allocates nothing at all.
+func TestNearHitOfTheMiddlewareAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, p := range []cache.Policy{{}, {Vary: []string{"Accept-Language", "Accept"}}, {Cookies: []string{"theme"}}, {Pass: []string{"User-Agent"}}, {Query: keying.Only()}} {
+		p.Class = cache.SharedGlobal
+		direct := router{"direct", func(c *cache.Cache, endpoints []endpoint) (http.Handler, error) { return endpoints[0].wrapped(c), nil }}
+		serve, w := nearHit(t, direct, p)
+		if n := testing.AllocsPerRun(200, serve); n != 0 {
+			t.Errorf("%s: a hit allocates %v times; want none", p, n)
+		}
+		if w.bytes == 0 {
+			t.Error("nothing was written")
+		}
+	}
+}
+
+func BenchmarkNearHit(b *testing.B) {
+	for _, rt := range routers {
+		b.Run(rt.name, func(b *testing.B) {
+			serve, _ := nearHit(b, rt, cache.Policy{Class: cache.SharedGlobal, TTL: cache.DefaultTTL})
+			b.ReportAllocs()
+			for b.Loop() {
+				serve()
+			}
+		})
+	}
+}
