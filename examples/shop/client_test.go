@@ -94,11 +94,12 @@ func (c *client) do(method, url, body string, headers []string) (a answer) {
 	return a
 }
 
-// want checks that the answer came as said ("miss", "hit near", "hit far", "bypass", "none") and shows the texts.
+// want checks that the answer came as said ("miss", "miss unkept", "hit near", "hit far", "bypass",
+// "none") and shows the texts.
 func (a answer) want(t *testing.T, how string, shows ...string) {
 	t.Helper()
-	marks := map[string]string{"miss": "fwd=miss; stored", "hit near": "detail=near", "hit far": "detail=far", "bypass": "fwd=bypass"}
-	if mark := marks[how]; how == "none" && a.cache != "" || !strings.Contains(a.cache, mark) {
+	marks := map[string]string{"miss": "; fwd=miss; stored;", "miss unkept": "; fwd=miss;", "hit near": "detail=near", "hit far": "detail=far", "bypass": "fwd=bypass"}
+	if mark := marks[how]; how == "none" && a.cache != "" || !strings.Contains(a.cache+";", mark) || how == "miss unkept" && strings.Contains(a.cache, "stored") {
 		t.Errorf("Cache-Status is %q, want %s", a.cache, how)
 	}
 	for _, text := range shows {

@@ -60,14 +60,14 @@ func TestRedisMayBeAway(t *testing.T) {
 		s := visit(t, settings{framework: framework, database: database(t), redisURL: "redis://" + nowhere.Addr().String()})
 		alice := loggedIn(t, s, "alice", "wonderland")
 		for range 2 {
-			alice.get(s, "/me").want(t, "miss", "alice")
-			alice.get(s, "/search?q=tea").want(t, "miss", "Assam tea")
+			alice.get(s, "/me").want(t, "miss unkept", "alice")
+			alice.get(s, "/search?q=tea").want(t, "miss unkept", "Assam tea")
 		}
-		alice.get(s, "/products/1").want(t, "miss", "8.90")
+		alice.get(s, "/products/1").want(t, "miss unkept", "8.90")
 		alice.get(s, "/products/1").want(t, "hit near", "8.90") // for five seconds memory does without Redis
 		sam := loggedIn(t, s, "sam", "shopkeeper")
 		sam.post(s, "/products/1", "price", "9.90").want(t, "none", `"purged": false`)
-		alice.get(s, "/products/1").want(t, "miss", "9.90")
+		alice.get(s, "/products/1").want(t, "miss unkept", "9.90")
 		alice.get(s, "/rates").want(t, "miss")
 		alice.get(s, "/rates").want(t, "hit near")
 		alice.post(s, "/cart", "product", "1").want(t, "none", `"quantity": 1`, `"purged": false`)
