@@ -1,0 +1,164 @@
+package nethttp_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/nethttp"
+)
+
+var global = cache.Policy{Class: cache.SharedGlobal}
+
+func newCache(t *testing.T) *cache.Cache {
+	t.Helper()
+	c, err := cache.New(cache.Options{User: keying.FromContext()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	return c
+}
+
+// numbered answers with a number that no other answer has, the pattern and the path value.
+func numbered() http.Handler {
+	n := 0
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		fmt.Fprint(w, n, " ", r.Pattern, " ", r.PathValue("id"))
+	})
+}
+
+func get(h http.Handler, method, target string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+	return w
+}
+
+// Each line of a table means one route of the mux, and only that one is cached.
+func TestPatternsFindTheirRoute(t *testing.T) {
+	tests := []struct{ registered, annotated, target string }{
+		{"GET /p/{id}", "GET /p/{id}", "/p/7"},
+		{"/p/{id}", "GET /p/{id}", "/p/7"},
+		{"/p/{id}", "/p/{id}", "/p/7"},
+		{"GET /p/{id}", "HEAD /p/{id}", "/p/7"},
+		{"GET /files/{path...}", "GET /files/{path...}", "/files/a/b"},
+		{"GET /{$}", "GET /{$}", "/"},
+		{"GET /dir/", "GET /dir/", "/dir/x"},
+		{"GET example.com/x", "GET example.com/x", "/x"},
+		{"GET  /x", "GET /x", "/x"},
+	}
+	for _, test := range tests {
+		mux := http.NewServeMux()
+		mux.Handle(test.registered, numbered())
+		mux.Handle("GET /other/{id}", numbered())
+		h, err := nethttp.Annotate(newCache(t), mux, cache.Routes{test.annotated: global})
+		if err != nil {
+			t.Errorf("%q for %q: %v", test.annotated, test.registered, err)
+			continue
+		}
+		first, again := get(h, "GET", test.target).Body.String(), get(h, "GET", test.target).Body.String()
+		if first != again || !strings.HasPrefix(first, "1 ") {
+			t.Errorf("%q for %q: GET %s is answered %q and then %q; want a hit", test.annotated, test.registered, test.target, first, again)
+		}
+		if a, b := get(h, "GET", "/other/7").Body.String(), get(h, "GET", "/other/7").Body.String(); a == b {
+			t.Errorf("%q: another route is cached", test.annotated)
+		}
+	}
+}
+
+// All faulty lines are told at once, each with its pattern and a remedy; there is no handler then.
+func TestFaultyTablesListEveryFault(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /p/{id}", numbered())
+	mux.Handle("POST /p", numbered())
+	mux.Handle("/any", numbered())
+	routes := cache.Routes{
+		"GET /p/{id}":   {Class: cache.SharedGlobal, Tags: []string{"p:{name}"}},
+		"GET /unknown":  global,
+		"GET /p/{name}": global,
+		"POST /p":       global,
+		"GET /p":        global,
+		"nonsense":      global,
+		"GET /any":      global,
+		"/any":          global,
+		"GET x.org/any": global,
+		"HEAD /p/{id}":  {Class: cache.HotShared},
+	}
+	h, err := nethttp.Annotate(newCache(t), mux, routes)
+	if err == nil || h != nil {
+		t.Fatalf("Annotate = %v, %v; want an error and no handler", h, err)
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for pattern := range routes {
+		if pattern == "/any" || pattern == "GET /any" {
+			pattern = "/any" // the second of the two is at fault
+		}
+		if !strings.Contains(err.Error(), fmt.Sprintf("%q", pattern)) {
+			t.Errorf("nothing is said of %q:\n%v", pattern, err)
+		}
+	}
+	for _, line := range lines {
+		if !strings.ContainsAny(line, ";(,") {
+			t.Errorf("no remedy in %q", line)
+		}
+	}
+	if len(lines) != len(routes)-1 {
+		t.Errorf("%d faults; want %d:\n%v", len(lines), len(routes)-1, err)
+	}
+}
+
+func TestMuxAndTableAreNotChanged(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /x", numbered())
+	routes := cache.Routes{"GET /x": global}
+	h, err := nethttp.Annotate(newCache(t), mux, routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(routes, "GET /x")
+	get(h, "GET", "/x")
+	if got := get(h, "GET", "/x").Body.String(); !strings.HasPrefix(got, "1 ") {
+		t.Errorf("after the table was changed the answer is %q; want a hit", got)
+	}
+	if got := get(mux, "GET", "/x"); !strings.HasPrefix(got.Body.String(), "2 ") || got.Header().Get("Cache-Status") != "" {
+		t.Errorf("the mux itself answers %q with %v; want no cache", got.Body, got.Header())
+	}
+}
+
+// What the mux answers itself it answers as ever.
+func TestAnswersOfTheMuxStayItsOwn(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /dir/", numbered())
+	mux.Handle("GET /x", numbered())
+	h, err := nethttp.Annotate(newCache(t), mux, cache.Routes{"GET /dir/": global, "GET /x": global})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range [][2]string{{"GET", "/nothing"}, {"POST", "/x"}, {"GET", "/dir"}, {"GET", "/dir//x"}, {"GET", "/dir/../x"}} {
+		for range 2 {
+			got, want := get(h, request[0], request[1]), get(mux, request[0], request[1])
+			if got.Code != want.Code || got.Header().Get("Location") != want.Header().Get("Location") || got.Header().Get("Allow") != want.Header().Get("Allow") {
+				t.Errorf("%v: %d %v; the mux %d %v", request, got.Code, got.Header(), want.Code, want.Header())
+			}
+		}
+	}
+}
+
+func TestHeadIsAnsweredFromGet(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /x", numbered())
+	h, err := nethttp.Annotate(newCache(t), mux, cache.Routes{"GET /x": global})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := get(h, "GET", "/x").Body.String()
+	if got := get(h, "HEAD", "/x"); got.Body.Len() != 0 || got.Header().Get("Content-Length") != fmt.Sprint(len(body)) {
+		t.Errorf("HEAD: %q %v", got.Body, got.Header())
+	}
+}
