@@ -258,3 +258,23 @@ func TestSteeringOutsideARunDoesNothing(t *testing.T) {
 		t.Errorf("the empty user is %q", id)
 	}
 }
+
+// The URL of a purge is the client's, whatever prefix was stripped from it on the way.
+func TestPurgeByURLReachesWhatIsMounted(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /p/{id}", cache.Policy{Query: keying.Only("page")}, s.mirror)
+		s.outer = append(s.outer, func(next http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/a/", http.StripPrefix("/a", next))
+			mux.Handle("/b/", http.StripPrefix("/b", next))
+			return mux
+		})
+		for _, label := range []string{"/a/p/7?page=1", "http://example.com/a/p/7?page=1"} {
+			s.get("/a/p/7?page=1&x=2")
+			s.get("/b/p/7?page=1")
+			s.purge(cache.URL(label))
+			s.hit("/b/p/7?page=1")
+			s.miss("/a/p/7?page=1")
+		}
+	})
+}

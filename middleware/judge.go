@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,12 +193,9 @@ func Spread(ttl time.Duration, key keying.Key) time.Duration {
 
 // labels are what a purge can name the entry by.
 func (rt *Route) labels(l *leading, added []string) ([]keying.Label, Reason) {
-	labels := make([]keying.Label, 0, 4+len(rt.Tags)+len(added))
+	labels := make([]keying.Label, 0, 6+len(rt.Tags)+len(added))
 	labels = append(labels, rt.Labeler.Route(l.p.pattern))
-	u := *l.view.URL
-	labels = append(labels, rt.Labeler.URL(&u))
-	u.Scheme, u.Host = rt.origin(l.view)
-	labels = append(labels, rt.Labeler.URL(&u))
+	labels = rt.urlLabels(labels, l.view)
 	if l.p.user != "" {
 		labels = append(labels, rt.Labeler.User(l.p.user))
 	}
@@ -220,6 +218,24 @@ func (rt *Route) labels(l *leading, added []string) ([]keying.Label, Reason) {
 // resource is what variants are variants of: the URL, of this route and user.
 func (rt *Route) resource(l *leading) keying.Label {
 	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.view.Host + l.view.URL.RequestURI())
+}
+
+// urlLabels adds the URL that the handler saw and, where a prefix was stripped from it or it was rewritten, the one that the
+// client asked for: with and without its origin.
+func (rt *Route) urlLabels(labels []keying.Label, view *http.Request) []keying.Label {
+	seen := *view.URL
+	urls := []*url.URL{&seen}
+	if asked, err := url.ParseRequestURI(view.RequestURI); err == nil && asked.EscapedPath() != seen.EscapedPath() {
+		asked.RawQuery = seen.RawQuery
+		urls = append(urls, asked)
+	}
+	for _, u := range urls {
+		u.Scheme, u.Host = "", ""
+		labels = append(labels, rt.Labeler.URL(u))
+		u.Scheme, u.Host = rt.origin(view)
+		labels = append(labels, rt.Labeler.URL(u))
+	}
+	return labels
 }
 
 // origin is the scheme and host that the client asked, as far as the proxy in front may be believed.

@@ -1,0 +1,58 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+)
+
+func TestStaleValueStandsInForAnError(t *testing.T) {
+	fail := errors.New("down")
+	load := func(ctx context.Context, s *shelf, id string) (item, error) {
+		if s.loads.Load() > 1 && s.loads.Load() < 4 {
+			return item{}, fail
+		}
+		return item{ID: id, Loads: s.loads.Load()}, nil
+	}
+	runValues(t, cache.Policy{TTL: 10 * time.Second, StaleIfError: 20 * time.Second}, load, func(t *testing.T, s *shelf) {
+		s.get(alice(t), "7", 1)
+		time.Sleep(11 * time.Second)
+		if got := s.get(alice(t), "7", 1); got.Loads != 1 {
+			t.Errorf("Get = %+v; want the stale value", got)
+		}
+		time.Sleep(20 * time.Second)
+		if _, err := s.values.Get(alice(t), "7"); !errors.Is(err, fail) {
+			t.Errorf("past the window: %v; want the error", err)
+		}
+		s.get(alice(t), "7", 1)
+		s.get(alice(t), "7", 0)
+	})
+}
+
+func TestStaleValueIsServedAndRefreshedOnce(t *testing.T) {
+	runValues(t, cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, nil, func(t *testing.T, s *shelf) {
+		s.get(alice(t), "7", 1)
+		time.Sleep(11 * time.Second)
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if got, err := s.values.Get(alice(t), "7"); err != nil || got.Loads != 1 {
+					t.Errorf("Get = %+v, %v; want the stale value", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("stale values took %v", took)
+		}
+		time.Sleep(2 * time.Second)
+		if got := s.get(alice(t), "7", 0); got.Loads != 2 {
+			t.Errorf("after the refresh Get = %+v", got)
+		}
+	})
+}
