@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// runRedis plays it on a real redis-server, and on an embedded one where there is none.
+// runRedis plays it on a real redis-server, where there is one, and on an embedded one.
 func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...cache.Class) {
 	t.Helper()
 	servers := map[string]func(t *testing.T) string{
