@@ -40,6 +40,8 @@ fi
 
 set -x
 go test $race -count=1 -timeout 10m "$@" ./... ./examples/...
+# Allocations cannot be counted under the race detector.
+go test -count=1 -run Allocat ./...
 { set +x; } 2>/dev/null
 
 if [ -n "$left_out" ]; then

@@ -208,7 +208,7 @@ func TestExpiredIsReclaimedUnasked(t *testing.T) {
 	})
 }
 
-func TestPeekDoesNotAllocate(t *testing.T) {
+func TestPeekAllocatesNothing(t *testing.T) {
 	s := open(t, memstore.Options{})
 	_ = set(t, s, "k", "body", time.Minute)
 	hit, miss := storetest.Key("k"), storetest.Key("absent")
