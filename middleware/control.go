@@ -137,9 +137,9 @@ func (c control) lifetime(h http.Header, private bool, now time.Time) time.Durat
 	return max(0, t.Sub(now))
 }
 
-// makePrivate returns a Cache-Control for an answer that is one user's: private, whatever the handler said, and nothing
-// that a shared cache would take as leave.
-func makePrivate(lines []string) []string {
+// MakePrivate returns the lines of a Cache-Control for an answer that is one user's: private, whatever the handler said,
+// and nothing that a shared cache would take as leave. The lines given are not changed.
+func MakePrivate(lines []string) []string {
 	kept := []string{"private"}
 	for _, line := range lines {
 		for line != "" {

@@ -23,7 +23,6 @@ func Lifetime(h http.Header, private bool, now time.Time) time.Duration {
 }
 
 var (
-	MakePrivate = makePrivate
 	MatchesAny  = matchesAny
 	NotModified = notModified
 	Capture     = capture

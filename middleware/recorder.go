@@ -105,7 +105,7 @@ func (rec *recorder) privatize(h http.Header) {
 	case rec.reason == IdentityReason:
 		h["Cache-Control"] = []string{"private, no-store"}
 	default:
-		h["Cache-Control"] = makePrivate(h["Cache-Control"])
+		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
 	}
 }
 
