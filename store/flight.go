@@ -65,8 +65,13 @@ func (fs *flights) join(key keying.Key, now time.Time, refresh bool) (*flight, r
 }
 
 // land hands the entry to the waiters, now and until the flight leaves. The leader calls it before the entry is stored,
-// which may take a while; who joins in between gets the entry at once.
-func (f *flight) land(e *Entry) {
+// which may take a while; who joins in between gets the entry at once. A flight that has left has let its waiters go.
+func (fs *flights) land(f *flight, e *Entry) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.left || e == nil {
+		return
+	}
 	f.entry = e
 	close(f.done)
 }

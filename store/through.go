@@ -191,16 +191,16 @@ func (t *Through) lead(ctx context.Context, key keying.Key, f *flight, load Load
 	old, use, err := t.look(io, key)
 	if use >= serve {
 		outcome = Keep
-		f.land(old)
+		t.flights.land(f, old)
 		return Result{old, use, Stored}
 	}
 	run := t.run(key, old, f, err)
 	switch outcome = load(run); outcome {
 	case Keep:
-		f.land(run.Entry)
+		t.flights.land(f, run.Entry)
 		t.keep(io, run.Entry)
 	case Old:
-		f.land(old)
+		t.flights.land(f, old)
 		return Result{old, use, Stored}
 	}
 	return Result{}

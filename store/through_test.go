@@ -1,0 +1,61 @@
+package store_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
+	"github.com/larder-go/cache/store/storetest"
+)
+
+// through returns a Through over the store that must meet no fault.
+func through(t *testing.T, s store.Store, log store.Log) *store.Through {
+	return store.NewThrough(s, log, 50*time.Millisecond, func(err error) { t.Errorf("fault: %v", err) })
+}
+
+// kept is a load that keeps an entry of the body, fresh for ten seconds and then good in place of an error.
+func kept(body string) store.Load {
+	return func(run *store.Run) store.Outcome {
+		run.Entry.Body, run.Entry.Stored = []byte(body), time.Now()
+		run.Entry.Fresh, run.Entry.IfError = 10*time.Second, time.Minute
+		return store.Keep
+	}
+}
+
+func wantLoaded(t *testing.T, r store.Result) {
+	t.Helper()
+	if r.Entry != nil || r.Source != store.Loaded {
+		t.Errorf("Get = %+v; want its own load", r)
+	}
+}
+
+func wantEntry(t *testing.T, r store.Result, body string, source store.Source) {
+	t.Helper()
+	if r.Entry == nil || string(r.Entry.Body) != body || r.Source != source {
+		t.Errorf("Get = %+v; want %q from source %d", r, body, source)
+	}
+}
+
+// A load may find out late that the old entry is to be served after all.
+func TestOldEntryMayStandInForARefusedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Options{})
+		defer s.Close()
+		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		th.Get(t.Context(), key, kept("old"))
+		time.Sleep(11 * time.Second)
+		var waiters sync.WaitGroup
+		leader := th.Get(t.Context(), key, func(run *store.Run) store.Outcome {
+			waiters.Go(func() { wantLoaded(t, th.Get(t.Context(), key, kept("new"))) })
+			synctest.Wait()
+			run.Refuse()
+			waiters.Wait()
+			return store.Old
+		})
+		wantEntry(t, leader, "old", store.Stored)
+	})
+}
+
