@@ -64,6 +64,13 @@ func (fs *flights) join(key keying.Key, now time.Time, refresh bool) (*flight, r
 	return f, leader
 }
 
+// giveUp is called by a waiter that does not wait for the flight, or no longer.
+func (fs *flights) giveUp(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.waiters--
+}
+
 // land hands the entry to the waiters, now and until the flight leaves. The leader calls it before the entry is stored,
 // which may take a while; who joins in between gets the entry at once. A flight that has left has let its waiters go.
 func (fs *flights) land(f *flight, e *Entry) {

@@ -137,10 +137,12 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 		}
 		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
 			if e, use, _ := t.look(t.io(ctx), key); use >= WhileRefreshed {
+				t.flights.giveUp(f)
 				return Result{e, use, Stored}
 			}
 		}
 		if !wait(ctx, f) {
+			t.flights.giveUp(f)
 			break
 		}
 		if f.entry != nil {

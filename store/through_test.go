@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -59,3 +61,41 @@ func TestOldEntryMayStandInForARefusedOne(t *testing.T) {
 	})
 }
 
+
+// lead begins a load of the key that ends, keeping the body, when finish is called.
+func lead(t *testing.T, th *store.Through, key keying.Key, body string) (finish func()) {
+	release := make(chan struct{})
+	var leader sync.WaitGroup
+	leader.Go(func() {
+		wantLoaded(t, th.Get(t.Context(), key, func(run *store.Run) store.Outcome {
+			<-release
+			return kept(body)(run)
+		}))
+	})
+	synctest.Wait()
+	return func() {
+		close(release)
+		leader.Wait()
+	}
+}
+
+// The bound is on those who wait, not on those who ever did.
+func TestWaitersThatGaveUpMakeRoom(t *testing.T) {
+	const bound = 16 << 10
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Options{})
+		defer s.Close()
+		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		finish := lead(t, th, key, "first")
+		late, cancel := context.WithDeadline(t.Context(), time.Now())
+		defer cancel()
+		for range bound {
+			th.Get(late, key, func(*store.Run) store.Outcome { return store.Fail })
+		}
+		var waiter sync.WaitGroup
+		waiter.Go(func() { wantEntry(t, th.Get(t.Context(), key, kept("second")), "first", store.Shared) })
+		synctest.Wait()
+		finish()
+		waiter.Wait()
+	})
+}
