@@ -22,14 +22,14 @@ var answeredHere = []string{
 
 // View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
-// of the client's: no address, no TLS certificate, no protocol version, no parsed form. On private ones the headers
+// of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private ones the headers
 // stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
 func (s *Scheme) View(r *http.Request) *http.Request {
 	v := new(http.Request)
 	*v = *r
 	u := *r.URL
 	v.URL = &u
-	v.Form, v.PostForm, v.MultipartForm = nil, nil, nil
+	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil
 	if query, err := s.Query.effective(u.RawQuery); err == nil && !s.Query.Raw() {
 		u.RawQuery, u.ForceQuery = query, false
 		v.RequestURI = requestURI(r, &u)
@@ -44,6 +44,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 	v.RequestURI = requestURI(r, &u)
 	v.Header = s.header(r.Header)
+	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil
 	v.RemoteAddr, v.Close = "", false
 	v.Proto, v.ProtoMajor, v.ProtoMinor = "HTTP/1.1", 1, 1
 	if r.TLS != nil {

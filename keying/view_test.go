@@ -2,6 +2,8 @@ package keying_test
 
 import (
 	"context"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -31,6 +33,8 @@ func TestASharedViewHasNothingElse(t *testing.T) {
 	r := over(busy(t, "http://user:evil@shop.example/p/7?a=1&b=2"))
 	r.URL.Fragment = "evil"
 	r.Header["X-Empty"] = []string{}
+	r.Trailer = http.Header{"Evil": nil} // HTTP/2 fills it from a GET's header
+	r.Body, r.MultipartForm, r.Response = io.NopCloser(strings.NewReader("evil")), &multipart.Form{}, &http.Response{}
 	s := compiled(keying.Scheme{Headers: []string{"Accept-Language", "X-Absent", "X-Empty"}, Cookies: []string{"lang", "theme"}, Pass: []string{"User-Agent"}})
 	before := snapshot(r)
 	v := s.View(r)
@@ -52,6 +56,9 @@ func TestASharedViewHasNothingElse(t *testing.T) {
 	}
 	if v.Form != nil || v.PostForm != nil || v.MultipartForm != nil {
 		t.Errorf("parsed forms are left: %v, %v", v.Form, v.PostForm)
+	}
+	if v.Trailer != nil || v.Body != http.NoBody || v.Response != nil {
+		t.Errorf("Trailer %v, Body %v, Response %v", v.Trailer, v.Body, v.Response)
 	}
 	if v.TLS == nil || v.TLS.ServerName != "" || len(v.TLS.PeerCertificates) != 0 || !v.TLS.HandshakeComplete {
 		t.Errorf("TLS = %+v", v.TLS)
