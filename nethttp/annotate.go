@@ -69,42 +69,56 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	return nil
 }
 
+// deepest is how far below a route that ends in / or {x...} it is looked for: narrower routes may hide it nearer by.
+const deepest = 4
+
 // find returns the pattern under which the mux has the route, or "".
 func (a *annotated) find(pattern string) string {
-	registered := a.match(pattern)
 	_, host, path := split(pattern)
-	_, registeredHost, registeredPath := split(registered)
-	if registeredHost != host || registeredPath != path {
-		return ""
+	for depth := range deepest {
+		registered := a.match(pattern, depth)
+		if _, registeredHost, registeredPath := split(registered); registeredHost == host && registeredPath == path {
+			return registered
+		}
 	}
-	return registered
+	return ""
 }
 
 // match returns the pattern of the mux that a request for the route would match. A mux cannot list its routes, so it is
-// asked with a path in which every wildcard is a segment that no literal pattern has.
-func (a *annotated) match(pattern string) string {
+// asked with a path in which every wildcard is a segment that no literal pattern has, and the open end is that many.
+func (a *annotated) match(pattern string, depth int) string {
+	const anything = "any-value-of-a-path-parameter"
 	_, host, path := split(pattern)
 	segments := strings.Split(path, "/")
-	for i, s := range segments {
-		switch {
-		case s == "{$}":
-			segments[i] = ""
-		case strings.HasPrefix(s, "{"):
-			segments[i] = "any-value-of-a-path-parameter"
+	last := len(segments) - 1
+	for i, s := range segments[:last] {
+		if strings.HasPrefix(s, "{") {
+			segments[i] = anything
 		}
+	}
+	switch s := segments[last]; {
+	case s == "{$}":
+		segments[last] = ""
+	case s == "" || strings.HasSuffix(s, "...}"):
+		segments[last] = strings.TrimPrefix(strings.Repeat("/"+anything, depth), "/")
+	case strings.HasPrefix(s, "{"):
+		segments[last] = anything
 	}
 	if host == "" {
 		host = "any.host.invalid"
 	}
-	path = strings.Join(segments, "/")
-	r := &http.Request{Method: http.MethodGet, Host: host, URL: &url.URL{Path: path}, RequestURI: path}
-	_, registered := a.mux.Handler(r)
+	u := &url.URL{RawPath: strings.Join(segments, "/")}
+	u.Path = u.RawPath // of a pattern that is not escaped
+	if path, err := url.PathUnescape(u.RawPath); err == nil {
+		u.Path = path
+	}
+	_, registered := a.mux.Handler(&http.Request{Method: http.MethodGet, Host: host, URL: u, RequestURI: u.EscapedPath()})
 	return registered
 }
 
 // instead names the route that is there in the place of the one that was meant.
 func (a *annotated) instead(pattern string) string {
-	if registered := a.match(pattern); registered != "" && registered != "/" {
+	if registered := a.match(pattern, 1); registered != "" && registered != "/" {
 		return fmt.Sprintf(" (it has %q there)", registered)
 	}
 	return ""
@@ -129,6 +143,7 @@ func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.mux.ServeHTTP(w, r)
 		return
 	}
+	r.Pattern = pattern // outer middleware reads it there, as from a mux, also where the mux is not asked
 	passage, done := route.Begin(w, r, pattern)
 	if !done {
 		_ = route.Finish(passage, w, r, a.next, (*http.Request).PathValue) // a mux returns no error

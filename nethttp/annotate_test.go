@@ -72,6 +72,41 @@ func TestPatternsFindTheirRoute(t *testing.T) {
 	}
 }
 
+// A route is found whatever narrower ones stand beside it, and however its path is escaped.
+func TestNarrowerRoutesDoNotHideARoute(t *testing.T) {
+	tests := []struct {
+		annotated, target string
+		beside            []string
+	}{
+		{"/", "/x", []string{"/{$}"}},
+		{"/{$}", "/", []string{"/"}},
+		{"GET /a/", "/a/x", []string{"GET /a/{$}"}},
+		{"GET /a/", "/a/", []string{"GET /a/{b}/{c...}"}},
+		{"GET /x/{a}/", "/x/1/2/3", []string{"GET /x/{a}/{b}"}},
+		{"GET /files/{path...}", "/files/a/b", []string{"GET /files/{id}"}},
+		{"GET /files/{path...}", "/files/a/b/c", []string{"GET /files/{id}", "GET /files/{id}/{part}"}},
+		{"GET /{x}/b", "/c/b", []string{"GET /{x}/c"}},
+		{"GET /b%2Fc/{id}", "/b%2Fc/7", []string{"GET /b/c/{id}"}},
+		{"GET /café", "/caf%C3%A9", nil},
+		{"GET /a%20b", "/a%20b", nil},
+		{"GET /100%", "/100%25", nil},
+	}
+	for _, test := range tests {
+		mux := http.NewServeMux()
+		for _, pattern := range append(test.beside, test.annotated) {
+			mux.Handle(pattern, numbered())
+		}
+		h, err := nethttp.Annotate(newCache(t), mux, cache.Routes{test.annotated: global})
+		if err != nil {
+			t.Errorf("%q beside %q: %v", test.annotated, test.beside, err)
+			continue
+		}
+		if first, again := get(h, "GET", test.target), get(h, "GET", test.target); first.Body.String() != again.Body.String() {
+			t.Errorf("%q beside %q: GET %s is answered %q and then %q; want a hit", test.annotated, test.beside, test.target, first.Body, again.Body)
+		}
+	}
+}
+
 // All faulty lines are told at once, each with its pattern and a remedy; there is no handler then.
 func TestFaultyTablesListEveryFault(t *testing.T) {
 	mux := http.NewServeMux()
@@ -160,5 +195,24 @@ func TestHeadIsAnsweredFromGet(t *testing.T) {
 	body := get(h, "GET", "/x").Body.String()
 	if got := get(h, "HEAD", "/x"); got.Body.Len() != 0 || got.Header().Get("Content-Length") != fmt.Sprint(len(body)) {
 		t.Errorf("HEAD: %q %v", got.Body, got.Header())
+	}
+}
+
+// Outer middleware reads the pattern from the request, as a mux leaves it there.
+func TestOuterMiddlewareSeesThePattern(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /p/{id}", numbered())
+	mux.Handle("GET /dir/", numbered())
+	h, err := nethttp.Annotate(newCache(t), mux, cache.Routes{"GET /p/{id}": global, "GET /dir/": global})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/p/7", "/p/7", "/dir", "/dir/x", "/dir/x", "/nothing"} {
+		got, want := httptest.NewRequest("GET", target, nil), httptest.NewRequest("GET", target, nil)
+		h.ServeHTTP(httptest.NewRecorder(), got)
+		mux.ServeHTTP(httptest.NewRecorder(), want)
+		if got.Pattern != want.Pattern {
+			t.Errorf("GET %s leaves the pattern %q; the mux %q", target, got.Pattern, want.Pattern)
+		}
 	}
 }
