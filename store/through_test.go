@@ -61,7 +61,6 @@ func TestOldEntryMayStandInForARefusedOne(t *testing.T) {
 	})
 }
 
-
 // lead begins a load of the key that ends, keeping the body, when finish is called.
 func lead(t *testing.T, th *store.Through, key keying.Key, body string) (finish func()) {
 	release := make(chan struct{})

@@ -24,11 +24,11 @@ var errLost = errors.New("the purge log was lost while it was used")
 func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 
 // Append writes the record to the log, as several when it has more than store.MaxLabels labels, and takes it in.
-// It asks Redis even while ErrOpen is returned to others, and is bound by ctx and the client's own time-outs. With an
-// error the record holds for this process all the same, and others are told when Redis answers again, if this process
-// lives that long.
+// It asks Redis even while ErrOpen is returned to others, and is bound by ctx and the client's own time-outs; but where
+// another purge is being told to a Redis that does not answer, it does not queue. With an error the record holds for this
+// process all the same, and others are told when Redis answers again, if this process lives that long.
 func (s *Store) Append(ctx context.Context, r store.Record) error {
-	err := s.log.lock(ctx)
+	err := s.lockToAppend(ctx)
 	if err == nil {
 		defer s.log.unlock()
 		if err = s.settle(ctx, s.anyway()); err == nil {
@@ -40,6 +40,23 @@ func (s *Store) Append(ctx context.Context, r store.Record) error {
 		s.log.owed.add(r)
 	}
 	return prefixed(err)
+}
+
+// lockToAppend waits for the turn while those before the caller get on: not at all while Redis keeps failing, and for
+// one budget at most in which nobody reached the log's head.
+func (s *Store) lockToAppend(ctx context.Context) error {
+	for {
+		wait, done := s.budget, s.log.done.Load()
+		if s.reads.open() || s.writes.open() {
+			wait = 0
+		}
+		turn, cancel := context.WithTimeout(ctx, wait)
+		err := s.log.lock(turn)
+		cancel()
+		if err == nil || ctx.Err() != nil || s.log.done.Load() == done {
+			return err
+		}
+	}
 }
 
 // appendAll writes the record in pieces that the log takes. The caller has the turn.

@@ -77,6 +77,9 @@ func (b *breaker) always(op func() error) error {
 	return op()
 }
 
+// open reports whether do would return ErrOpen at once.
+func (b *breaker) open() bool { return b.circuit.State() == gobreaker.StateOpen }
+
 // outage returns the first error of the commands that says something of Redis itself. A reply that there is nothing, or
 // something of another type, is none.
 func outage(cmds ...redis.Cmder) error {
