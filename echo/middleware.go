@@ -51,7 +51,9 @@ func User(fn func(echo.Context) (id string, ok bool)) keying.User {
 type contextKey struct{}
 
 // serve passes one request through the route. Its writer is echo's own Response, so that status, size and the functions
-// registered with Before and After are right on hits too.
+// registered with Before and After are right on hits too. A long body is sent while its handler runs on, so that a function
+// registered with After outside of the cache may be called by another goroutine meanwhile; all calls are over when the
+// handler's middleware returns.
 func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
 	if route.User != nil {

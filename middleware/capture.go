@@ -46,7 +46,8 @@ func fold(h http.Header) {
 			continue
 		}
 		switch canonical {
-		case "Age", "Cache-Control", "Cache-Status", "Content-Encoding", "Content-Length", "Date", "Etag", "Expires", "Last-Modified":
+		case "Age", "Cache-Control", "Cache-Status", "Content-Encoding", "Content-Security-Policy",
+			"Content-Security-Policy-Report-Only", "Content-Length", "Date", "Etag", "Expires", "Last-Modified":
 			delete(h, name)
 			h[canonical] = append(h[canonical][:len(h[canonical]):len(h[canonical])], values...)
 		}

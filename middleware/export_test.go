@@ -30,7 +30,8 @@ var (
 )
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
-	return rt.storable(status, h, outer)
+	c := parseControl(h["Cache-Control"])
+	return rt.storable(&recorder{status: status, outer: outer, control: c, lifetime: c.lifetime(h, rt.Scheme.Private, time.Now())}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }

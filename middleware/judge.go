@@ -16,11 +16,11 @@ import (
 // maxVary is how many request headers an answer may vary by.
 const maxVary = 8
 
-// storable judges the head of an answer: why it must not be kept, or "". Cache-Control counts whoever set it; the rest
-// is about what the handler itself did, since outer middleware does its part again on every hit.
-func (rt *Route) storable(status int, h, outer http.Header) Reason {
-	private := rt.Scheme.Private
-	c := parseControl(h["Cache-Control"])
+// storable judges the head of an answer: why it must not be kept, or "". Cache-Control counts whoever set it, and so does
+// a nonce, which has gone into the body. The rest is about what the handler itself did, since outer middleware does its part
+// again on every hit.
+func (rt *Route) storable(rec *recorder, h http.Header) Reason {
+	status, c, private := rec.status, rec.control, rt.Scheme.Private
 	switch {
 	case status == http.StatusPartialContent || status == http.StatusNotModified:
 		return PartialReason
@@ -32,18 +32,27 @@ func (rt *Route) storable(status int, h, outer http.Header) Reason {
 		return NoStoreReason
 	case c.private && !private:
 		return PrivateReason
-	case c.lifetime(h, private, time.Now()) == 0:
+	case rec.lifetime == 0:
 		return AgeReason
 	}
+	if nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]) {
+		return NonceReason
+	}
 	for name, values := range h {
-		if before, ok := outer[name]; ok && slices.Equal(before, values) {
+		before, ok := rec.outer[name]
+		if ok && slices.Equal(before, values) {
 			continue
 		}
-		if reason := rt.storableField(http.CanonicalHeaderKey(name), values, outer[name], h); reason != "" {
+		if reason := rt.storableField(http.CanonicalHeaderKey(name), values, before, h); reason != "" {
 			return reason
 		}
 	}
 	return ""
+}
+
+// nonce reports whether a Content-Security-Policy has one: the body has it too, and it is good for one response.
+func nonce(policies []string) bool {
+	return slices.ContainsFunc(policies, func(p string) bool { return strings.Contains(strings.ToLower(p), "'nonce-") })
 }
 
 // storableField judges one field that the handler set or added to.
@@ -57,10 +66,6 @@ func (rt *Route) storableField(name string, values, before []string, h http.Head
 		return PartialReason
 	case "Trailer":
 		return TrailerReason
-	case "Content-Security-Policy", "Content-Security-Policy-Report-Only":
-		if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(strings.ToLower(v), "'nonce-") }) {
-			return NonceReason
-		}
 	case "Access-Control-Allow-Origin":
 		if !slices.Equal(values, []string{"*"}) && !rt.Scheme.Keyed("Origin") {
 			return OriginReason
@@ -117,7 +122,7 @@ func (rt *Route) mayVary(name string) bool {
 
 // complete judges a whole answer and fills the run's entry with it.
 func (rt *Route) complete(l *leading, said *Steering) Reason {
-	rec, h := l.rec, l.rec.w.Header()
+	rec, h := l.rec, l.rec.Header()
 	tags, ttl, noStore := said.Said()
 	switch {
 	case !rec.wrote:
@@ -137,7 +142,7 @@ func (rt *Route) complete(l *leading, said *Steering) Reason {
 	if e.Labels, reason = rt.labels(l, tags); reason != "" {
 		return reason
 	}
-	rt.times(e, rec.status, rec.header, ttl)
+	rt.times(e, rec, ttl)
 	e.Status, e.Header, e.Added, e.Body = rec.status, rec.header, rec.added, compact(rec.body)
 	if bodyAllowed(rec.status) {
 		e.Header = append(e.Header, store.Field{Name: "Content-Length", Values: []string{strconv.Itoa(len(e.Body))}})
@@ -160,28 +165,20 @@ func compact(body []byte) []byte {
 }
 
 // times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
-func (rt *Route) times(e *store.Entry, status int, fields []store.Field, said time.Duration) {
+func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
 	e.Stored = time.Now()
 	e.Fresh = rt.TTL
-	if status != http.StatusOK {
-		e.Fresh = rt.StatusTTL[status]
+	if rec.status != http.StatusOK {
+		e.Fresh = rt.StatusTTL[rec.status]
 	}
 	e.Fresh = Spread(e.Fresh, e.Key)
-	h := make(http.Header, 3)
-	for _, f := range fields {
-		switch f.Name {
-		case "Cache-Control", "Expires", "Date":
-			h[f.Name] = f.Values
-		}
-	}
-	c := parseControl(h["Cache-Control"])
-	if own := c.lifetime(h, rt.Scheme.Private, e.Stored); own >= 0 {
-		e.Fresh = min(e.Fresh, own)
+	if rec.lifetime >= 0 {
+		e.Fresh = min(e.Fresh, rec.lifetime)
 	}
 	if said > 0 {
 		e.Fresh = min(e.Fresh, said)
 	}
-	if !c.mustRevalidate {
+	if !rec.control.mustRevalidate {
 		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
 	}
 }

@@ -37,9 +37,16 @@ func (rt *Route) load(l *leading) store.Load {
 		}
 		if l.refresh {
 			l.rec.finish()
-			rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
 		}
 		return outcome
+	}
+}
+
+// refresh runs the handler for the cache alone, and tells of it when the answer is kept.
+func (rt *Route) refresh(l *leading) {
+	rt.Through.Refresh(l.r.Context(), l.p.key, rt.load(l))
+	if l.rec != nil {
+		rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
 	}
 }
 

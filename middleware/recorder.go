@@ -1,9 +1,12 @@
 package middleware
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/larder-go/cache/store"
 )
@@ -20,6 +23,7 @@ type recorder struct {
 	r     *http.Request       // as the client sent it
 	run   *store.Run          // nil: nothing is to be kept
 	outer http.Header         // the header as outer middleware left it
+	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
 	tie   *tether
 
 	keeping  bool   // a copy is being made
@@ -29,8 +33,12 @@ type recorder struct {
 	declared int64 // Content-Length, -1 if unknown
 	written  int64 // body bytes the handler wrote
 	mute     bool  // the client gets none of the body: it has it (304), or is to get a stale answer instead
+	over     bool  // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
+	done     bool  // the handler has returned
 	held     bool  // the answer is a failure that a stale one stands in for
 
+	control       control       // what the whole header says, whoever set it
+	lifetime      time.Duration // how long it allows, -1 if it does not say
 	header, added []store.Field
 	body          []byte
 	sent          int // bytes of body that were written already, without a pump
@@ -40,12 +48,39 @@ type recorder struct {
 func (rt *Route) newRecorder(w http.ResponseWriter, r *http.Request, run *store.Run) *recorder {
 	rec := &recorder{rt: rt, w: w, r: r, run: run, keeping: run != nil, declared: -1}
 	if rec.keeping {
-		rec.outer = w.Header().Clone()
+		rec.outer, rec.own = w.Header().Clone(), w.Header().Clone()
 	}
 	return rec
 }
 
-func (rec *recorder) Header() http.Header { return rec.w.Header() }
+// Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
+// writers outside change it when they are written to.
+func (rec *recorder) Header() http.Header {
+	if rec.own != nil {
+		return rec.own
+	}
+	return rec.w.Header()
+}
+
+// publish makes the client's header what the handler's is, and returns it.
+func (rec *recorder) publish() http.Header {
+	h := rec.w.Header()
+	if rec.own != nil {
+		clear(h)
+		for name, values := range rec.own {
+			h[name] = values[:len(values):len(values)]
+		}
+	}
+	return h
+}
+
+// surrender publishes a header that others will send, past the recorder.
+func (rec *recorder) surrender() {
+	if !rec.wrote {
+		rec.privatize(rec.publish())
+	}
+	rec.own = nil
+}
 
 // WriteHeader decides from the head whether the answer may be kept. Interim answers pass (RFC 9110 §15.2).
 func (rec *recorder) WriteHeader(status int) {
@@ -54,7 +89,10 @@ func (rec *recorder) WriteHeader(status int) {
 			rec.abandon(UpgradeReason)
 			rec.wrote, rec.status = true, status
 		}
-		if !rec.held {
+		if !rec.wrote || status == http.StatusSwitchingProtocols {
+			rec.publish()
+		}
+		if !rec.held && rec.pump == nil {
 			rec.w.WriteHeader(status) // net/http complains of a second one itself
 		}
 		return
@@ -67,14 +105,14 @@ func (rec *recorder) WriteHeader(status int) {
 // head takes the handler's head and returns the status that the client is to get.
 func (rec *recorder) head(status int) int {
 	rec.wrote, rec.status = true, status
-	h := rec.w.Header()
-	fold(h)
-	rec.declared = declaredLength(h)
 	if rec.run != nil && rec.run.Old != nil && status >= 500 {
 		rec.held, rec.mute = true, true
 		rec.drop(StatusReason)
 		return status
 	}
+	h := rec.publish()
+	fold(h)
+	rec.declared = declaredLength(h)
 	if rec.keeping {
 		rec.judgeHead(h)
 	}
@@ -91,7 +129,9 @@ func (rec *recorder) head(status int) int {
 }
 
 func (rec *recorder) judgeHead(h http.Header) {
-	if reason := rec.rt.storable(rec.status, h, rec.outer); reason != "" {
+	rec.control = parseControl(h["Cache-Control"])
+	rec.lifetime = rec.control.lifetime(h, rec.rt.Scheme.Private, time.Now())
+	if reason := rec.rt.storable(rec, h); reason != "" {
 		rec.abandon(reason)
 	} else if rec.declared > rec.rt.MaxBody {
 		rec.abandon(SizeReason)
@@ -128,7 +168,16 @@ func declaredLength(h http.Header) int64 {
 	return n
 }
 
+// errReturned is what a write gets that comes after the handler has returned.
+var errReturned = errors.New("cache: written to after the handler returned")
+
 func (rec *recorder) Write(p []byte) (int, error) {
+	switch {
+	case rec.done:
+		return 0, errReturned
+	case rec.over:
+		return 0, http.ErrContentLength
+	}
 	implicit := !rec.wrote
 	if !rec.begin(p) {
 		return rec.through(p)
@@ -136,6 +185,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if rec.declared >= 0 && rec.written+int64(len(p)) > rec.declared { // as net/http has it
 		rec.rt.Common.release(len(p))
 		rec.abandon(LengthReason)
+		rec.over = true
 		return 0, http.ErrContentLength
 	}
 	rec.written += int64(len(p))
@@ -167,10 +217,8 @@ const sniffed = 512
 func (rec *recorder) begin(p []byte) bool {
 	if !rec.wrote {
 		status := rec.head(http.StatusOK)
-		if h := rec.w.Header(); rec.keeping && len(p) >= sniffed && !rec.mute {
-			if _, typed := h["Content-Type"]; !typed && len(h["Content-Encoding"]) == 0 {
-				h["Content-Type"] = []string{http.DetectContentType(p)}
-			}
+		if rec.keeping && len(p) >= sniffed && !rec.mute {
+			sniff(rec.w.Header(), p)
 			rec.w.WriteHeader(status)
 		} else if rec.mute {
 			rec.w.WriteHeader(status)
@@ -190,6 +238,13 @@ func (rec *recorder) begin(p []byte) bool {
 	return rec.keeping
 }
 
+// sniff sets the type that net/http would guess for a body whose type nobody has told.
+func sniff(h http.Header, body []byte) {
+	if _, typed := h["Content-Type"]; !typed && len(h["Content-Encoding"]) == 0 && len(body) > 0 {
+		h["Content-Type"] = []string{http.DetectContentType(body)}
+	}
+}
+
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
@@ -207,6 +262,12 @@ func (rec *recorder) send() {
 
 // ReadFrom records up to the bound and leaves the rest to the writer behind, which may have a short cut for files.
 func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
+	if rec.done {
+		return 0, errReturned
+	}
+	if !rec.keeping && !rec.wrote {
+		rec.begin(nil)
+	}
 	if rec.keeping {
 		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(len(rec.body))))
 		if err != nil || rec.keeping {
@@ -256,6 +317,7 @@ func (rec *recorder) finish() {
 	defer func() { // a writer outside may panic
 		rec.rt.Common.release(len(rec.body))
 		rec.body, rec.sent = nil, 0
+		rec.keeping, rec.done = false, true
 	}()
 	if rec.pump != nil {
 		pump := rec.pump
@@ -265,9 +327,29 @@ func (rec *recorder) finish() {
 		_, _ = rec.w.Write(rec.body[rec.sent:])
 	}
 	if !rec.wrote {
-		fold(rec.w.Header())
-		rec.privatize(rec.w.Header())
-		rec.tellStatus(rec.w.Header())
+		h := rec.publish()
+		fold(h)
+		rec.privatize(h)
+		rec.tellStatus(h)
+	}
+	rec.publishTrailers()
+}
+
+// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
+func (rec *recorder) publishTrailers() {
+	h := rec.w.Header()
+	for name, values := range rec.own {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			h[name] = values
+		}
+	}
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if values, ok := rec.own[name]; ok {
+				h[name] = values
+			}
+		}
 	}
 }
 

@@ -98,7 +98,7 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 	flush(w)
 	l := &leading{p: p, w: &nobody{header: http.Header{}}, r: r.WithContext(context.WithoutCancel(r.Context())),
 		next: next, param: param, refresh: true}
-	rt.Through.Refresh(r.Context(), p.key, rt.load(l))
+	rt.refresh(l)
 	return nil // the client has its answer: what became of the refresh is an event
 }
 

@@ -23,14 +23,17 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		w.WriteHeader(status)
 	case status == http.StatusOK && wantsRange(r):
 		delete(h, "Content-Length") // of the part, which ServeContent knows
-		http.ServeContent(w, r, "", lastModified(h), bytes.NewReader(e.Body))
+		http.ServeContent(rt.ranged(w), r, "", lastModified(h), bytes.NewReader(e.Body))
 		status = 0 // 206, 416 or 200, as the ranges are
-	case status == http.StatusOK && r.Method != http.MethodHead && len(e.Body) > 0:
-		_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
-	default:
+	case r.Method == http.MethodHead:
+		sniff(h, e.Body) // net/http has no body to guess from
 		w.WriteHeader(status)
-		if r.Method != http.MethodHead && len(e.Body) > 0 {
-			_, _ = w.Write(e.Body)
+	default:
+		if status != http.StatusOK || len(e.Body) == 0 {
+			w.WriteHeader(status)
+		}
+		if len(e.Body) > 0 {
+			_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
 		}
 	}
 	rt.observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
@@ -58,6 +61,9 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, tier st
 		before := h[f.Name]
 		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
 	}
+	if rt.Scheme.Private { // whatever outer middleware says this time
+		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
+	}
 	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
 	if rt.Common.name != "" {
 		lines := &rt.Common.near
@@ -66,6 +72,21 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, tier st
 		}
 		rt.Common.addStatus(h, lines.of(secondsLeft(e, now)))
 	}
+}
+
+// ranged is the writer for a part of an answer. ServeContent takes Cache-Control away where no part can be served.
+func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
+	if !rt.Scheme.Private {
+		return w
+	}
+	return privateWriter{w}
+}
+
+type privateWriter struct{ http.ResponseWriter }
+
+func (w privateWriter) WriteHeader(status int) {
+	w.Header()["Cache-Control"] = MakePrivate(w.Header()["Cache-Control"])
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // secondsLeft is the ttl of RFC 9211 §2.3, negative for a stale entry.

@@ -104,7 +104,7 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	if m := markOf(r.Context()); m != nil && m.key == p.key {
 		m.reached.Store(true)
-		rt.Through.Refresh(r.Context(), p.key, rt.load(&leading{p: p, w: w, r: r, next: next, param: param, refresh: true}))
+		rt.refresh(&leading{p: p, w: w, r: r, next: next, param: param, refresh: true})
 		return nil
 	}
 	if r.Method == http.MethodHead || r.Header["Range"] != nil {
@@ -161,7 +161,7 @@ func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, nex
 // around runs the handler with the request as it is. What leaves a per-user route says that it is private.
 func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
 	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
-	if p.reason == UpgradeReason {
+	if !rt.Scheme.Private && p.reason == UpgradeReason {
 		return next(w, r)
 	}
 	if !rt.Scheme.Private {

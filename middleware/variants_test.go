@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -51,4 +52,45 @@ func TestAtMost32VariantsOfAURL(t *testing.T) {
 			t.Errorf("after the others have expired: %+v", ev)
 		}
 	})
+}
+
+// TestTakingTurnsGivesNoMoreVariants: of URLs that meet in a slot of the table each has its bound.
+func TestTakingTurnsGivesNoMoreVariants(t *testing.T) {
+	var v middleware.Variants
+	now, admitted := time.Now(), map[keying.Label]int{}
+	urls := []keying.Label{{3: 1, 5: 2, 7: 3}, {3: 4, 5: 5, 7: 6}} // two bytes of a label are one slot
+	for n := range 100 {
+		for _, url := range urls {
+			if v.Admit(url, keying.Key{byte(n)}, now, time.Minute) {
+				admitted[url]++
+			}
+		}
+	}
+	for _, url := range urls {
+		if admitted[url] != 32 {
+			t.Errorf("%d variants of %v are admitted; want 32", admitted[url], url)
+		}
+	}
+}
+
+// TestAFullURLKeepsItsSlot until its variants have expired; one that is not full makes way.
+func TestAFullURLKeepsItsSlot(t *testing.T) {
+	var v middleware.Variants
+	full, other, third := keying.Label{15: 1}, keying.Label{15: 2}, keying.Label{15: 3} // all have one slot only
+	now := time.Now()
+	for n := range 32 {
+		if !v.Admit(full, keying.Key{byte(n)}, now, time.Minute) {
+			t.Errorf("variant %d is refused", n)
+		}
+	}
+	if v.Admit(other, keying.Key{}, now, time.Minute) {
+		t.Error("another URL is admitted where there is no slot")
+	}
+	if !v.Admit(full, keying.Key{31}, now, time.Minute) || v.Admit(full, keying.Key{32}, now, time.Minute) {
+		t.Error("the full URL has lost its variants, or gets more")
+	}
+	now = now.Add(time.Minute)
+	if !v.Admit(other, keying.Key{}, now, time.Minute) || !v.Admit(third, keying.Key{}, now, time.Minute) {
+		t.Error("a URL is refused although the slot's is not full")
+	}
 }

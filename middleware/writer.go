@@ -24,6 +24,7 @@ func (rec *recorder) FlushError() error {
 
 func (rec *recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rec.abandon(HijackReason)
+	rec.surrender()
 	return http.NewResponseController(rec.w).Hijack()
 }
 
@@ -42,6 +43,7 @@ func (rec *recorder) EnableFullDuplex() error {
 // Unwrap returns the writer behind. Whoever writes there goes around the copy, so there is none from now on.
 func (rec *recorder) Unwrap() http.ResponseWriter {
 	rec.abandon(UnwrapReason)
+	rec.surrender()
 	return rec.w
 }
 
