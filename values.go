@@ -28,9 +28,10 @@ type Values[T any] struct {
 
 // NewValues returns read-through values under a name, which must be one T's alone within the cache and in Redis. Load
 // makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
-// and NoStore work on it. Of the policy, Class, TTL, NearTTL, the stale windows, MaxBody and Tags count, in which {id}
-// stands for the id. PerUser values belong to the user of the context (WithUser); without one they are loaded and not
-// kept. NewValues panics if the policy cannot work, and says what to do.
+// and NoStore work on it. A refresh in the background has the user of the caller's context and nothing else. Of the policy,
+// Class, TTL, NearTTL, the stale windows, MaxBody and Tags count, in which {id} stands for the id. PerUser values belong to
+// the user of the context (WithUser); without one they are loaded and not kept. NewValues panics if the policy cannot work,
+// and says what to do.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
 	if err := checkValues(c, name, p); err != nil {
 		panic(fmt.Sprintf("cache: values %q: %v", name, err))
@@ -152,7 +153,12 @@ func (c *call[T]) found(use store.Use) {
 	}
 	c.v.report(Stale, "", nil)
 	if use == store.WhileRefreshed {
-		again := &call[T]{v: c.v, ctx: context.WithoutCancel(c.ctx), key: c.key, id: c.id, user: c.user}
+		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
+		ctx := context.Background()
+		if user, ok := keying.UserOf(c.ctx); ok {
+			ctx = keying.WithUser(ctx, user)
+		}
+		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
 		c.v.cache.common.Background(c.key, again.refresh)
 	}
 }

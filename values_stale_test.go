@@ -3,11 +3,14 @@ package cache_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
 )
 
 func TestStaleValueStandsInForAnError(t *testing.T) {
@@ -53,6 +56,29 @@ func TestStaleValueIsServedAndRefreshedOnce(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if got := s.get(alice(t), "7", 0); got.Loads != 2 {
 			t.Errorf("after the refresh Get = %+v", got)
+		}
+	})
+}
+
+type requestData struct{}
+
+// Routers reuse what they put into a request's context once it is answered.
+func TestRefreshOfAValueKnowsOnlyTheUser(t *testing.T) {
+	load := func(ctx context.Context, _ *shelf, id string) (item, error) {
+		user, _ := keying.UserOf(ctx)
+		data, _ := ctx.Value(requestData{}).(string)
+		return item{ID: id, Tags: []string{user, data}}, nil
+	}
+	runValues(t, cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, load, func(t *testing.T, s *shelf) {
+		ctx := context.WithValue(alice(t), requestData{}, "data")
+		if got := s.get(ctx, "7", 1).Tags; !slices.Equal(got, []string{"alice", "data"}) {
+			t.Errorf("the load knew %q; want alice and data", got)
+		}
+		time.Sleep(11 * time.Second)
+		_, _ = s.values.Get(ctx, "7")
+		synctest.Wait()
+		if got := s.get(ctx, "7", 0).Tags; !slices.Equal(got, []string{"alice", ""}) {
+			t.Errorf("the refresh knew %q; want only alice", got)
 		}
 	})
 }
