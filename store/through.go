@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -18,6 +19,9 @@ type Through struct {
 	budget  time.Duration
 	fault   func(error)
 	flights flights
+
+	catcher Catcher               // the log, if others append to it, or nil
+	round   atomic.Pointer[round] // the last one
 }
 
 // NewThrough returns a Through over the store. The budget bounds the time that one call waits for the store, all its
@@ -31,6 +35,9 @@ func NewThrough(s Store, log Log, budget time.Duration, fault func(error)) *Thro
 	t.local, _ = s.(Local)
 	_, layered := s.(*Layered)
 	t.remote = t.local == nil || layered
+	if t.remote {
+		t.catcher, _ = log.(Catcher)
+	}
 	return t
 }
 
@@ -126,7 +133,8 @@ type Result struct {
 // all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
 // whose context ends while it waits runs its own load, which can see the context.
 func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
-	for range 2 {
+	before := t.round.Load()
+	for again := range 2 {
 		now := time.Now()
 		f, role := t.flights.join(key, now, false)
 		switch role {
@@ -146,10 +154,14 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 			break
 		}
 		if f.entry != nil {
-			if use := t.Use(f.entry, time.Now()); use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live {
-				return Result{f.entry, use, Shared}
+			// The first flight may have begun before a purge elsewhere, and that before this call. The second began later
+			// than this call.
+			if again > 0 || t.caughtUp(ctx, before) {
+				if use := t.Use(f.entry, time.Now()); use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live {
+					return Result{f.entry, use, Shared}
+				}
 			}
-			t.flights.overtake(key, f) // purged since its load began: this call came later and must not see it
+			t.flights.overtake(key, f) // perhaps purged since its load began: this call came later and must not see it
 			continue
 		}
 		if !f.retry {

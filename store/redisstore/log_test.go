@@ -321,3 +321,24 @@ func TestPurgeWinsEveryRace(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+func TestCatchUpBringsPurgesOfOthers(t *testing.T) {
+	server := miniredis.RunT(t)
+	s, other := open(t, server.Addr()), open(t, server.Addr())
+	keep(t, s, "k")
+	e := stamped(s, "k")
+	purge(t, other, "one")
+	if s.Ledger().State(e) != store.Live {
+		t.Fatal("the purge is known already")
+	}
+	if err := s.CatchUp(t.Context()); err != nil {
+		t.Fatalf("CatchUp: %v", err)
+	}
+	if s.Ledger().State(e) != store.Gone {
+		t.Error("the purge is not known")
+	}
+	server.SetError("LOADING")
+	if err := s.CatchUp(t.Context()); err == nil {
+		t.Error("CatchUp without Redis returned nil")
+	}
+}

@@ -40,9 +40,10 @@ type Store struct {
 }
 
 var (
-	_ store.Store  = (*Store)(nil)
-	_ store.Log    = (*Store)(nil)
-	_ store.Sealer = (*Store)(nil)
+	_ store.Store   = (*Store)(nil)
+	_ store.Log     = (*Store)(nil)
+	_ store.Catcher = (*Store)(nil)
+	_ store.Sealer  = (*Store)(nil)
 )
 
 // link is what a Store shares with those that Sealed made of it.

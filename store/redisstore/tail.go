@@ -80,7 +80,23 @@ func (t *tail) caughtUp() {
 	t.done.Add(1)
 }
 
-// follow brings the ledger up to the head that a Get has read. Most of the time it is there already.
+// CatchUp brings the ledger up to the purge log's head, in one round trip if there is no news. While Redis keeps failing
+// the error wraps [ErrOpen].
+func (s *Store) CatchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	var head *redis.XMessageSliceCmd
+	err := s.ask(ctx, s.reads.do, func() error {
+		head = s.client.XRevRangeN(ctx, s.log.name, "+", "-", 1)
+		return outage(head)
+	})
+	if err == nil {
+		err = s.follow(ctx, head)
+	}
+	return prefixed(err)
+}
+
+// follow brings the ledger up to the head that was read. Most of the time it is there already.
 func (s *Store) follow(ctx context.Context, cmd *redis.XMessageSliceCmd) error {
 	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("the purge log: %w", err)

@@ -1,0 +1,42 @@
+package store
+
+import "context"
+
+// A Catcher is a Log to which other processes append.
+type Catcher interface {
+	// CatchUp brings the ledger up to the log's head: once it has returned nil, the ledger knows every purge that was
+	// acknowledged before the call. It is called before an answer is shared with a request that came while it was made.
+	CatchUp(ctx context.Context) error
+}
+
+// A round is one CatchUp, for all who came before it began.
+type round struct {
+	done chan struct{}
+	ok   bool // written before done is closed
+}
+
+// caughtUp brings the ledger up to what the log's head was when the caller came, or later; before is what was then the
+// last round. Whoever finds that another has begun since waits for that one: however many waited for a flight, the log is
+// asked once.
+func (t *Through) caughtUp(ctx context.Context, before *round) bool {
+	if t.catcher == nil {
+		return true
+	}
+	r := &round{done: make(chan struct{})}
+	if t.round.CompareAndSwap(before, r) {
+		defer close(r.done)
+		err := t.io(ctx).do(t.catcher.CatchUp)
+		if err != nil {
+			t.fault(err)
+		}
+		r.ok = err == nil
+		return r.ok
+	}
+	r = t.round.Load()
+	select {
+	case <-r.done:
+		return r.ok
+	case <-ctx.Done():
+		return false
+	}
+}
