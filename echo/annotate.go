@@ -23,7 +23,7 @@ import (
 // runs behind it, on misses only: an identity that is established there is not known, and per-user routes bypass the
 // cache. Put [Middleware] on the group, after authentication, in that case.
 func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
-	a := annotations{}
+	a := annotations{routes: map[place]*middleware.Route{}, heads: headPlaces(e), hosts: len(e.Routers()) > 0}
 	var faults []error
 	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
 		if err := a.add(c, e, pattern, routes[pattern]); err != nil {
@@ -33,10 +33,9 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
-	hosts := len(e.Routers()) > 0
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ec echo.Context) error {
-			if route := a.find(ec, hosts); route != nil {
+			if route := a.find(ec); route != nil {
 				return serve(route, ec, next)
 			}
 			return next(ec)
@@ -46,21 +45,44 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 }
 
 // annotations are the routes with policies. Only GET and HEAD are cached, so that a path says enough.
-type annotations map[place]*middleware.Route
+type annotations struct {
+	routes map[place]*middleware.Route
+	heads  map[place]bool // where HEAD has a route: elsewhere echo answers 405, with the path of the GET route
+	hosts  bool           // there are routers of hosts
+}
 
 // place is where echo has a route: in which router, and its path as it was registered.
 type place struct{ host, path string }
 
-func (a annotations) find(ec echo.Context, hosts bool) *middleware.Route {
+func (a annotations) find(ec echo.Context) *middleware.Route {
 	r := ec.Request()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil // another handler, which the table does not speak of
 	}
-	host := ""
-	if hosts && ec.Echo().Routers()[r.Host] != nil {
-		host = r.Host
+	at := place{path: ec.Path()}
+	if a.hosts && ec.Echo().Routers()[r.Host] != nil {
+		at.host = r.Host
 	}
-	return a[place{host, ec.Path()}]
+	if r.Method == http.MethodHead && !a.heads[at] {
+		return nil
+	}
+	return a.routes[at]
+}
+
+func headPlaces(e *echo.Echo) map[place]bool {
+	heads := map[place]bool{}
+	add := func(host string, routes []*echo.Route) {
+		for _, r := range routes {
+			if r.Method == http.MethodHead {
+				heads[place{host, r.Path}] = true
+			}
+		}
+	}
+	add("", e.Routes())
+	for host, router := range e.Routers() {
+		add(host, router.Routes())
+	}
+	return heads
 }
 
 func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.Policy) error {
@@ -73,14 +95,14 @@ func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.P
 		return fmt.Errorf("echocache: route %q: echo has no such GET route; correct the pattern, or register it before Annotate", pattern)
 	}
 	at := place{host, registered}
-	if a[at] != nil {
+	if a.routes[at] != nil {
 		return fmt.Errorf("echocache: route %q: another line of the table stands for the same route; keep one", pattern)
 	}
 	route, err := c.Compile(p, pattern)
 	if err != nil {
 		return err
 	}
-	a[at] = route
+	a.routes[at] = route
 	return nil
 }
 

@@ -109,6 +109,31 @@ func TestOtherMethodsStayTheirOwn(t *testing.T) {
 	}
 }
 
+// Whether echo has a HEAD route does not depend on what is cached.
+func TestHeadIsAnsweredWhereItHasARoute(t *testing.T) {
+	e := echo.New()
+	e.GET("/get", numbered())
+	e.GET("/both", numbered())
+	e.HEAD("/both", numbered())
+	e.Any("/any", numbered())
+	e.Host("one.example").GET("/both", numbered())
+	e.Host("two.example").Match([]string{"GET", "HEAD"}, "/get", numbered())
+	routes := cache.Routes{"/get": global, "/both": global, "/any": global, "one.example/both": global, "two.example/get": global}
+	if err := echocache.Annotate(newCache(t, nil), e, routes); err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]int{
+		"/get": 405, "/both": 200, "/any": 200, "http://one.example/both": 405, "http://two.example/get": 200,
+	} {
+		cold := do(e, "HEAD", target)
+		get(e, target)
+		warm := do(e, "HEAD", target)
+		if cold.Code != want || warm.Code != want {
+			t.Errorf("HEAD %s is answered %d, and %d when GET is cached; want %d", target, cold.Code, warm.Code, want)
+		}
+	}
+}
+
 // Hosts are routers of their own.
 func TestHostsNeverShare(t *testing.T) {
 	e := echo.New()

@@ -63,6 +63,12 @@ func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) erro
 	if done {
 		return nil
 	}
+	if route.Scheme.Private {
+		h := ec.Response().Header()
+		ec.Response().Before(func() { // what echo's error handler says of an answer that the handler left to it
+			h["Cache-Control"] = middleware.MakePrivate(h["Cache-Control"])
+		})
+	}
 	b := behind{ec: ec, next: next}
 	err := route.Finish(passage, ec.Response(), r, b.run, b.param)
 	var status middleware.StatusError

@@ -199,3 +199,38 @@ func TestContextsAreNotMixedUp(t *testing.T) {
 		}
 	})
 }
+
+// What an error handler answers for a per-user route is that user's, whatever it says, also after a panic.
+func TestErrorAnswersOfPerUserRoutesArePrivate(t *testing.T) {
+	for _, w := range wirings {
+		for _, user := range []keying.User{everyone, func(*http.Request) (string, bool) { return "", false }} {
+			e := echo.New()
+			e.HTTPErrorHandler = func(err error, ec echo.Context) {
+				ec.Response().Header().Set("Cache-Control", "public, max-age=60")
+				_ = ec.String(http.StatusNotFound, err.Error())
+			}
+			e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+				return func(ec echo.Context) (err error) {
+					defer func() {
+						if v := recover(); v != nil {
+							err = fmt.Errorf("panic: %v", v)
+						}
+					}()
+					return next(ec)
+				}
+			})
+			w.wire(t, e, newCache(t, user), cache.Policy{Class: cache.PerUser}, func(ec echo.Context) error {
+				if ec.QueryParam("panics") != "" {
+					panic("of a handler")
+				}
+				return errors.New("no cart for alice")
+			})
+			for _, target := range []string{"/p/7", "/p/7?panics=1"} {
+				got := get(e, target)
+				if control := got.Header().Get("Cache-Control"); got.Code != http.StatusNotFound || !strings.HasPrefix(control, "private") || strings.Contains(control, "public") {
+					t.Errorf("%s: %s is answered %d with Cache-Control %q", w.name, target, got.Code, control)
+				}
+			}
+		}
+	}
+}
