@@ -134,6 +134,9 @@ type call[T any] struct {
 // get reads through the store.
 func (c *call[T]) get() (T, error) {
 	r := c.v.through.Get(c.ctx, c.key, c.run)
+	if r.Source == store.HungUp {
+		return c.value, c.ctx.Err()
+	}
 	if r.Entry == nil {
 		return c.value, c.err
 	}

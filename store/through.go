@@ -120,9 +120,10 @@ const (
 	Loaded Source = iota // this call's load ran
 	Stored               // found in the store
 	Shared               // another call's load ran
+	HungUp               // nowhere: the call was cancelled while it waited for another's load, and nothing ran
 )
 
-// Result is what Get brings: an entry to serve, or nil where the call's own load ran. Only a Stored one may be stale.
+// Result is what Get brings: an entry to serve, or nil where the call's own load ran or the caller hung up. Only a Stored one may be stale.
 type Result struct {
 	Entry  *Entry
 	Use    Use
@@ -131,7 +132,8 @@ type Result struct {
 
 // Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
 // all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
-// whose context ends while it waits runs its own load, which can see the context.
+// that is cancelled while it waits runs nothing: its client has gone. One whose deadline passes runs its own load, which
+// can see the context.
 func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 	before := t.round.Load()
 	for again := range 2 {
@@ -151,6 +153,9 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 		}
 		if !wait(ctx, f) {
 			t.flights.giveUp(f)
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return Result{Source: HungUp}
+			}
 			break
 		}
 		if f.entry != nil {

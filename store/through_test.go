@@ -98,3 +98,43 @@ func TestWaitersThatGaveUpMakeRoom(t *testing.T) {
 		waiter.Wait()
 	})
 }
+
+// Clients that hang up together must not set off as many loads.
+func TestWaitersThatHangUpRunNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Options{})
+		defer s.Close()
+		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		finish := lead(t, th, key, "first")
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiters sync.WaitGroup
+		for range 100 {
+			waiters.Go(func() {
+				r := th.Get(ctx, key, func(*store.Run) store.Outcome {
+					t.Error("a load ran")
+					return store.Fail
+				})
+				if r.Entry != nil || r.Source != store.HungUp {
+					t.Errorf("Get = %+v; want nothing", r)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		waiters.Wait()
+		finish()
+	})
+}
+
+func TestWaiterWhoseDeadlinePassesRunsItsOwnLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Options{})
+		defer s.Close()
+		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		finish := lead(t, th, key, "first")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wantLoaded(t, th.Get(ctx, key, kept("second")))
+		finish()
+	})
+}
