@@ -29,15 +29,17 @@ func markOf(ctx context.Context) *mark {
 
 // refreshLater refreshes the passage's key in the background, unless that is under way. A router's context is pooled and
 // must not outlive its request, so the refresh enters anew, through the server's own handler, and every router makes its
-// own. Without a server it returns false: the passage is then to be refreshed inline, by Finish.
+// own. Without a server it returns false: the passage is then to be refreshed inline, by Finish. So it is after a refresh
+// that did not reach the route, because outer middleware let in only who asked: he is the one who can.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 	if r.Method == http.MethodHead {
 		return true
 	}
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if server == nil {
+	if server == nil || rt.inline.Load() {
 		if rt.Common.beginRefresh(p.key) {
 			p.way = refresh
+			rt.inline.Store(false) // the middleware may have changed its mind
 		}
 		return p.way != refresh
 	}
@@ -74,6 +76,7 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 		if v := recover(); v != nil {
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
 		} else if !m.reached.Load() {
+			rt.inline.Store(true)
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
 		}
 	}()

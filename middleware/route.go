@@ -5,6 +5,7 @@ package middleware
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -29,6 +30,8 @@ type Route struct {
 	IfError         time.Duration
 	StatusTTL       map[int]time.Duration
 	MaxBody         int64 // bytes
+
+	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
 }
 
 // Next runs the handler behind the cache. For frameworks whose handlers return an error it returns that.
