@@ -120,6 +120,9 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
 	l := &leading{p: p, w: w, r: r, next: next, param: param}
 	result := rt.Through.Get(r.Context(), p.key, rt.load(l))
+	if result.Source == store.HungUp {
+		return nil // nobody is there to be answered
+	}
 	if result.Entry == nil {
 		l.rec.finish()
 		rt.observe(Event{Route: p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
