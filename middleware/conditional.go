@@ -49,7 +49,7 @@ func matchesAny(lines []string, tag string) bool {
 
 // nextTag takes the first entity tag (RFC 9110 §8.8.3) off a list; a malformed list ends there.
 func nextTag(s string) (tag, rest string) {
-	s = strings.TrimLeft(s, " \t,")
+	s = strings.TrimLeft(s, " \t\r\n,")
 	quoted := strings.TrimPrefix(s, "W/")
 	if !strings.HasPrefix(quoted, `"`) {
 		return "", ""
