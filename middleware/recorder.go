@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/larder-go/cache/store"
@@ -53,35 +51,6 @@ func (rt *Route) newRecorder(w http.ResponseWriter, r *http.Request, run *store.
 	return rec
 }
 
-// Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
-// writers outside change it when they are written to.
-func (rec *recorder) Header() http.Header {
-	if rec.own != nil {
-		return rec.own
-	}
-	return rec.w.Header()
-}
-
-// publish makes the client's header what the handler's is, and returns it.
-func (rec *recorder) publish() http.Header {
-	h := rec.w.Header()
-	if rec.own != nil {
-		clear(h)
-		for name, values := range rec.own {
-			h[name] = values[:len(values):len(values)]
-		}
-	}
-	return h
-}
-
-// surrender publishes a header that others will send, past the recorder.
-func (rec *recorder) surrender() {
-	if !rec.wrote {
-		rec.privatize(rec.publish())
-	}
-	rec.own = nil
-}
-
 // WriteHeader decides from the head whether the answer may be kept. Interim answers pass (RFC 9110 §15.2).
 func (rec *recorder) WriteHeader(status int) {
 	if rec.wrote || status < 200 {
@@ -100,72 +69,6 @@ func (rec *recorder) WriteHeader(status int) {
 	if status = rec.head(status); !rec.held {
 		rec.w.WriteHeader(status)
 	}
-}
-
-// head takes the handler's head and returns the status that the client is to get.
-func (rec *recorder) head(status int) int {
-	rec.wrote, rec.status = true, status
-	if rec.run != nil && rec.run.Old != nil && status >= 500 {
-		rec.held, rec.mute = true, true
-		rec.drop(StatusReason)
-		return status
-	}
-	h := rec.publish()
-	fold(h)
-	rec.declared = declaredLength(h)
-	if rec.keeping {
-		rec.judgeHead(h)
-	}
-	rec.privatize(h)
-	if rec.keeping {
-		rec.header, rec.added = capture(h, rec.outer)
-	}
-	rec.tellStatus(h)
-	if status == http.StatusOK && rec.run != nil && notModified(rec.r, h) {
-		rec.mute, status = true, http.StatusNotModified
-		strip304(h)
-	}
-	return status
-}
-
-func (rec *recorder) judgeHead(h http.Header) {
-	rec.control = parseControl(h["Cache-Control"])
-	rec.lifetime = rec.control.lifetime(h, rec.rt.Scheme.Private, time.Now())
-	if reason := rec.rt.storable(rec, h); reason != "" {
-		rec.abandon(reason)
-	} else if rec.declared > rec.rt.MaxBody {
-		rec.abandon(SizeReason)
-	}
-}
-
-// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
-func (rec *recorder) privatize(h http.Header) {
-	switch {
-	case !rec.rt.Scheme.Private:
-	case rec.reason == IdentityReason:
-		h["Cache-Control"] = []string{"private, no-store"}
-	default:
-		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
-	}
-}
-
-// tellStatus says what the cache did (RFC 9211).
-func (rec *recorder) tellStatus(h http.Header) {
-	how := "miss"
-	if rec.run == nil {
-		how = fwd(rec.reason)
-	} else if rec.run.Old != nil {
-		how = "stale"
-	}
-	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, rec.reason, rec.keeping && !rec.run.Blind))
-}
-
-func declaredLength(h http.Header) int64 {
-	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
 }
 
 // errReturned is what a write gets that comes after the handler has returned.
@@ -333,31 +236,4 @@ func (rec *recorder) finish() {
 		rec.tellStatus(h)
 	}
 	rec.publishTrailers()
-}
-
-// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
-func (rec *recorder) publishTrailers() {
-	h := rec.w.Header()
-	for name, values := range rec.own {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			h[name] = values
-		}
-	}
-	for _, line := range h["Trailer"] {
-		for name := range strings.SplitSeq(line, ",") {
-			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if values, ok := rec.own[name]; ok {
-				h[name] = values
-			}
-		}
-	}
-}
-
-// restore takes back what a failed handler has put into the header.
-func (rec *recorder) restore() {
-	h := rec.w.Header()
-	clear(h)
-	for name, values := range rec.outer {
-		h[name] = values
-	}
 }
