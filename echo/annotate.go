@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -86,7 +85,7 @@ func headPlaces(e *echo.Echo) map[place]bool {
 }
 
 func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.Policy) error {
-	method, host, path := split(pattern)
+	method, host, path := keying.SplitPattern(pattern)
 	if method != "" && method != http.MethodGet && method != http.MethodHead {
 		return fmt.Errorf("echocache: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
 	}
@@ -123,12 +122,4 @@ func registeredPath(e *echo.Echo, host, path string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func split(pattern string) (method, host, path string) {
-	if before, after, ok := strings.Cut(pattern, " "); ok {
-		method, pattern = before, strings.TrimLeft(after, " \t")
-	}
-	slash := max(0, strings.IndexByte(pattern, '/'))
-	return method, pattern[:slash], pattern[slash:]
 }

@@ -52,31 +52,3 @@ func (l Labeler) URL(u *url.URL) Label {
 	}
 	return l.label("url", text)
 }
-
-// NormalizePattern returns the pattern without method, with every path parameter in the form {name} and a trailing
-// wildcard as {*}.
-func NormalizePattern(pattern string) string {
-	if end := strings.IndexAny(pattern, " \t"); end >= 0 && !strings.Contains(pattern[:end], "/") {
-		pattern = strings.TrimLeft(pattern[end:], " \t")
-	}
-	segments := strings.Split(pattern, "/")
-	for i, s := range segments {
-		segments[i] = normalizeSegment(s)
-	}
-	return strings.Join(segments, "/")
-}
-
-func normalizeSegment(s string) string {
-	switch {
-	case strings.HasPrefix(s, ":") && len(s) > 1:
-		return "{" + s[1:] + "}"
-	case s == "{$}": // the path ends here: net/http's way of saying that "/" is just "/"
-		return ""
-	case s == "*", strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
-		return "{*}"
-	case strings.HasPrefix(s, "{") && strings.HasSuffix(s, "}"):
-		name, _, _ := strings.Cut(s[1:len(s)-1], ":")
-		return "{" + name + "}"
-	}
-	return s
-}

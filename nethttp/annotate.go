@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -47,7 +48,7 @@ type annotated struct {
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
-	method, _, path := split(pattern)
+	method, _, path := keying.SplitPattern(pattern)
 	if method != "" && method != http.MethodGet && method != http.MethodHead {
 		return fmt.Errorf("nethttp: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
 	}
@@ -74,10 +75,10 @@ const deepest = 4
 
 // find returns the pattern under which the mux has the route, or "".
 func (a *annotated) find(pattern string) string {
-	_, host, path := split(pattern)
+	_, host, path := keying.SplitPattern(pattern)
 	for depth := range deepest {
 		registered := a.match(pattern, depth)
-		if _, registeredHost, registeredPath := split(registered); registeredHost == host && registeredPath == path {
+		if _, registeredHost, registeredPath := keying.SplitPattern(registered); registeredHost == host && registeredPath == path {
 			return registered
 		}
 	}
@@ -88,7 +89,7 @@ func (a *annotated) find(pattern string) string {
 // asked with a path in which every wildcard is a segment that no literal pattern has, and the open end is that many.
 func (a *annotated) match(pattern string, depth int) string {
 	const anything = "any-value-of-a-path-parameter"
-	_, host, path := split(pattern)
+	_, host, path := keying.SplitPattern(pattern)
 	segments := strings.Split(path, "/")
 	last := len(segments) - 1
 	for i, s := range segments[:last] {
@@ -122,18 +123,6 @@ func (a *annotated) instead(pattern string) string {
 		return fmt.Sprintf(" (it has %q there)", registered)
 	}
 	return ""
-}
-
-// split takes a pattern apart: "GET example.org/x" is GET, example.org, /x.
-func split(pattern string) (method, host, path string) {
-	if before, after, ok := strings.Cut(pattern, " "); ok {
-		method, pattern = before, strings.TrimLeft(after, " \t")
-	}
-	slash := strings.IndexByte(pattern, '/')
-	if slash < 0 {
-		return method, pattern, ""
-	}
-	return method, pattern[:slash], pattern[slash:]
 }
 
 func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
