@@ -1,0 +1,57 @@
+package rfc9111
+
+import "strings"
+
+// WeakMatch reports whether two entity tags are equal but for their being weak (RFC 9110 §8.8.3.2). It is lenient with what
+// is between the quotes, as the worst it does is to spare a body; what has no quotes is no tag and matches nothing.
+func WeakMatch(a, b string) bool {
+	x, more := nextTag(a)
+	return x != "" && more == "" && x == a && opaque(a) == opaque(b)
+}
+
+// StrongMatch reports whether two entity tags are equal, well-formed (§8.8.3: no blanks, no controls) and not weak, so that
+// bytes of the one representation may be put beside bytes of the other.
+func StrongMatch(a, b string) bool {
+	if len(a) < 2 || a != b || a[0] != '"' || a[len(a)-1] != '"' {
+		return false
+	}
+	for _, c := range []byte(a[1 : len(a)-1]) {
+		if c <= ' ' || c == '"' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// MatchesAny reports whether the lines of an If-None-Match field have the entity tag, compared weakly (RFC 9110 §13.1.2). A
+// line of "*" matches whatever there is, also what has no tag. A malformed member ends its line.
+func MatchesAny(lines []string, tag string) bool {
+	for _, line := range lines {
+		if strings.TrimSpace(line) == "*" {
+			return true
+		}
+		for candidate, rest := nextTag(line); candidate != ""; candidate, rest = nextTag(rest) {
+			if WeakMatch(candidate, tag) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// nextTag takes the first entity tag off a list; there is none when the list is malformed where it begins.
+func nextTag(s string) (tag, rest string) {
+	s = strings.TrimLeft(s, " \t\r\n,")
+	quoted := strings.TrimPrefix(s, "W/")
+	if !strings.HasPrefix(quoted, `"`) {
+		return "", ""
+	}
+	end := strings.IndexByte(quoted[1:], '"')
+	if end < 0 {
+		return "", ""
+	}
+	end += len(s) - len(quoted) + 2
+	return s[:end], s[end:]
+}
+
+func opaque(tag string) string { return strings.TrimPrefix(tag, "W/") }
