@@ -1,0 +1,129 @@
+package rfc9111
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// choice is a member of a field of content negotiation: what is acceptable, and how welcome it is, in thousandths.
+type choice struct {
+	text    string
+	quality int
+}
+
+// accept is the text of a list. In the fields of content negotiation the quality rules (RFC 9110 §12.4.2): q=1 and none are
+// the same, as are 0.5 and 0.50; members stand in the order of their quality, each one once. A list that has a member of
+// another form, or one thing at two qualities, is left in its order: who knows how it is read.
+//
+// Among members of one quality the order says nothing: §12.5.3 gives it no meaning, and §12.5.4 has it that no one can rely
+// on the order of languages. Where a handler prefers the first of equals after all, as golang.org/x/text/language does, a
+// client gets a language that it asked for just as much. Browsers give each language a quality of its own.
+func accept(name string, list []string) string {
+	parse := token
+	switch name {
+	case "Accept":
+		parse = mediaRange
+	case "Accept-Charset", "Accept-Encoding", "Accept-Language":
+	default:
+		return strings.Join(list, ",")
+	}
+	choices := make([]choice, 0, len(list))
+	for _, member := range list {
+		c, ok := weighed(member, parse)
+		if !ok {
+			return strings.Join(list, ",")
+		}
+		choices = append(choices, c)
+	}
+	slices.SortFunc(choices, func(a, b choice) int { return cmp.Or(b.quality-a.quality, strings.Compare(a.text, b.text)) })
+	choices = slices.Compact(choices)
+	if ambiguous(choices) {
+		return strings.Join(list, ",")
+	}
+	var b strings.Builder
+	for i, c := range choices {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		c.write(&b)
+	}
+	return b.String()
+}
+
+// ambiguous reports whether one thing has two qualities.
+func ambiguous(choices []choice) bool {
+	seen := make(map[string]bool, len(choices))
+	for _, c := range choices {
+		if seen[c.text] {
+			return true
+		}
+		seen[c.text] = true
+	}
+	return false
+}
+
+// weighed splits a member at its semicolons: what it is, and at the end its weight, if any.
+func weighed(member string, parse func(parts []string) (string, bool)) (choice, bool) {
+	var parts []string
+	for more := true; more; {
+		end, _ := span(member, ';')
+		parts = append(parts, strings.Trim(member[:end], " \t"))
+		if more = end < len(member); more {
+			member = member[end+1:]
+		}
+	}
+	c := choice{quality: 1000}
+	if last := parts[len(parts)-1]; len(parts) > 1 && weight(last) {
+		ok := false
+		if c.quality, ok = quality(last[2:]); !ok {
+			return c, false
+		}
+		parts = parts[:len(parts)-1]
+	}
+	if slices.ContainsFunc(parts, weight) {
+		return c, false
+	}
+	var ok bool
+	c.text, ok = parse(parts)
+	return c, ok
+}
+
+func weight(part string) bool { return len(part) > 1 && part[0]|' ' == 'q' && part[1] == '=' }
+
+// quality is a qvalue in thousandths.
+func quality(s string) (thousandths int, ok bool) {
+	if s == "" || len(s) > 5 || !fits(s, "0.000"[:len(s)]) || s > "1.000"[:len(s)] {
+		return 0, false
+	}
+	whole, fraction, _ := strings.Cut(s, ".")
+	return digits(whole)*1000 + digits((fraction + "000")[:3]), true
+}
+
+func (c choice) write(b *strings.Builder) {
+	b.WriteString(c.text)
+	if c.quality == 1000 {
+		return
+	}
+	b.WriteString(";q=0")
+	if c.quality > 0 {
+		b.WriteByte('.')
+		for rest := c.quality; rest > 0; rest = rest % 100 * 10 {
+			b.WriteByte('0' + byte(rest/100))
+		}
+	}
+}
+
+// token is a language range, a coding or a charset: the case does not matter (RFC 9110 §8.3.2, §8.4.1, §8.5.1).
+func token(parts []string) (string, bool) {
+	return strings.ToLower(parts[0]), len(parts) == 1 && httpguts.ValidHeaderFieldName(parts[0])
+}
+
+// mediaRange is left as it is, but for the whitespace around its semicolons.
+func mediaRange(parts []string) (string, bool) {
+	major, minor, ok := strings.Cut(parts[0], "/")
+	ok = ok && httpguts.ValidHeaderFieldName(major) && httpguts.ValidHeaderFieldName(minor)
+	return strings.Join(parts, ";"), ok && !slices.Contains(parts, "")
+}
