@@ -1,0 +1,47 @@
+package rfc9111
+
+import (
+	"slices"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// Bounds of a Cache-Groups field; RFC 9875 §2 asks for 32 groups of 32 characters at the least.
+const (
+	maxGroups    = 128
+	maxGroupSize = 256
+)
+
+// ParseGroups are the groups that the lines of a Cache-Groups or a Cache-Group-Invalidation field name (RFC 9875 §2, §3), a
+// List of Strings of RFC 9651: in their order, each one once, without parameters, case as it is. A field that is anything
+// else names none. A name of more than 256 bytes is skipped, and after 128 groups no more are taken.
+func ParseGroups(lines []string) []string {
+	list, err := httpsfv.UnmarshalList(lines)
+	if err != nil {
+		return nil
+	}
+	var groups []string
+	for _, member := range list {
+		item, _ := member.(httpsfv.Item)
+		group, ok := item.Value.(string)
+		if !ok {
+			return nil
+		}
+		if len(group) <= maxGroupSize && len(groups) < maxGroups && !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups
+}
+
+// ClearsCache reports whether the lines of a Clear-Site-Data field ask to forget what is cached of the site: a list of
+// quoted strings with "cache" or "*" among them (Clear Site Data §3.1). Without quotes they mean nothing.
+func ClearsCache(lines []string) bool {
+	for _, line := range lines {
+		list, _ := members(line)
+		if slices.Contains(list, `"cache"`) || slices.Contains(list, `"*"`) {
+			return true
+		}
+	}
+	return false
+}
