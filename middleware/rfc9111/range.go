@@ -1,0 +1,98 @@
+package rfc9111
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxRanges bounds the ranges of a request: more than that is an attack (RFC 9110 §17.15).
+const maxRanges = 100
+
+// A Range is one that a request asks for (RFC 9110 §14.1.2): the bytes from First to Last, both counted from 0 and both
+// included; to the end when Last is -1. With Suffix it is the Last last bytes, and First is 0. The zero Range is the first
+// byte.
+type Range struct {
+	First, Last int64
+	Suffix      bool
+}
+
+// ParseRange reads a Range field (RFC 9110 §14.2). It is false, and the field to be ignored, when it is malformed, has
+// another unit than bytes, a number that is more than can be counted, or more than 100 ranges.
+func ParseRange(line string) (r []Range, ok bool) {
+	unit, set, _ := strings.Cut(strings.Trim(line, " \t"), "=")
+	if strings.ToLower(unit) != "bytes" {
+		return nil, false
+	}
+	for spec := range strings.SplitSeq(set, ",") {
+		if spec = strings.Trim(spec, " \t"); spec == "" {
+			continue
+		}
+		next, ok := parseSpec(spec)
+		if !ok || len(r) == maxRanges {
+			return nil, false
+		}
+		r = append(r, next)
+	}
+	return r, len(r) > 0
+}
+
+func parseSpec(spec string) (r Range, ok bool) {
+	first, last, ok := strings.Cut(spec, "-")
+	if !ok {
+		return Range{}, false
+	}
+	r = Range{Last: -1, Suffix: first == ""}
+	if !r.Suffix {
+		if r.First, ok = position(first); !ok {
+			return Range{}, false
+		}
+	}
+	if last != "" || r.Suffix {
+		if r.Last, ok = position(last); !ok || r.Last < r.First {
+			return Range{}, false
+		}
+	}
+	return r, true
+}
+
+// String is the range as a Range field has it: bytes=5-, bytes=0-4, bytes=-5.
+func (r Range) String() string {
+	last := strconv.FormatInt(r.Last, 10)
+	switch {
+	case r.Suffix:
+		return "bytes=-" + last
+	case r.Last < 0:
+		last = ""
+	}
+	return "bytes=" + strconv.FormatInt(r.First, 10) + "-" + last
+}
+
+// Slice takes a range out of a stored part (RFC 9111 §3.3, §4). It is false for what the part does not have, and when it is
+// not known how much there is in all. A range to the end, or a suffix, needs a part that has the end. A last position
+// beyond the representation means its end, as does a suffix longer than it its beginning (RFC 9110 §14.1.2). The bytes are
+// a slice of the body, and the part that is returned is theirs.
+//
+// A body that is not as long as the part says is still cut: a range counts from the part's First and must lie within the
+// body, or ends where the body does when it is open; a suffix counts from the body's end. No byte is taken for one that is
+// outside of the representation.
+func (p Part) Slice(body []byte, r Range) (part Part, b []byte, ok bool) {
+	if !p.valid() || p.Complete < 0 || (r.Suffix || r.Last < 0) && p.Last != p.Complete-1 {
+		return Part{}, nil, false
+	}
+	size := int64(len(body))
+	offset, length := r.First-p.First, int64(0)
+	switch {
+	case r.Suffix:
+		length = min(r.Last, p.Complete)
+		r.First, offset = p.Complete-length, size-length
+	case r.Last < 0:
+		length = min(size-offset, p.Complete-r.First)
+	default:
+		length = min(r.Last, p.Complete-1) - r.First + 1
+	}
+	if r.First < p.First || length < 1 || offset < 0 || length > size-offset {
+		return Part{}, nil, false
+	}
+	part = Part{First: r.First, Last: r.First + length - 1, Complete: p.Complete}
+	return part, body[offset : offset+length : offset+length], true
+}
