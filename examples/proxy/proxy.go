@@ -1,0 +1,93 @@
+package main
+
+import (
+	"log"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/larder-go/cache"
+)
+
+// newProxy caches the origin for all methods and all paths: POST and its like pass, and make what they change stale.
+func newProxy(origin *url.URL, transport http.RoundTripper, c *cache.Cache, class cache.Class) (http.Handler, error) {
+	policy := cache.Policy{Class: class, RFC9111: true}
+	if _, err := c.Compile(policy, ""); err != nil { // Middleware would panic
+		return nil, err
+	}
+	reverse := &httputil.ReverseProxy{
+		Rewrite:      rewriteTo(origin),
+		Transport:    transport,
+		ErrorHandler: unreachable,
+	}
+	return c.Middleware(policy)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reverse.ServeHTTP(&writer{ResponseWriter: w, head: r.Method == http.MethodHead}, r)
+	})), nil
+}
+
+func rewriteTo(origin *url.URL) func(*httputil.ProxyRequest) {
+	return func(pr *httputil.ProxyRequest) {
+		pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it selects the answer, not cleaned
+		pr.SetURL(origin)
+		pr.Out.Host = pr.In.Host // links and redirects that the origin makes lead back here
+	}
+}
+
+// newTransport is the way to the origin.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		// No Proxy: the origin is where -origin says, whatever the environment has.
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 100,
+		// Without this the Transport would ask for gzip by itself and unpack it: the answer kept would not be the origin's.
+		DisableCompression: true,
+		// Origins close idle connections too, Node's after 5 s, and a request on a connection that is being closed fails
+		// (only some are tried again). So the proxy lets go first.
+		IdleConnTimeout: 2 * time.Second,
+	}
+}
+
+// unreachable answers for an origin that does not. It must be a 5xx: for those the cache serves what it has, stale.
+func unreachable(w http.ResponseWriter, r *http.Request, err error) {
+	log.Printf("%s %s: %v", r.Method, r.URL.Redacted(), err)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "the origin cannot be reached", http.StatusBadGateway)
+}
+
+// A writer is what ReverseProxy writes to. It leaves the origin's answer as it is, and lets the cache keep it.
+type writer struct {
+	http.ResponseWriter
+	head   bool // HEAD was asked
+	stream bool // of events: it is flushed, and so not kept
+}
+
+// WriteHeader keeps net/http from guessing a Content-Type that the origin did not send: it does not where the key is
+// there, and a field without values is sent by nobody. Answers without a body get no guess anyway; there the key would
+// look like news of an answer that is kept.
+func (w *writer) WriteHeader(status int) {
+	if h := w.Header(); status >= 200 {
+		if _, typed := h["Content-Type"]; !typed && !w.head && status != http.StatusNotModified {
+			h["Content-Type"] = nil
+		}
+		media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+		w.stream = media == "text/event-stream"
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// FlushError passes on only what must not wait. ReverseProxy flushes every answer whose length is unknown, after each
+// write, and an answer that is flushed is a stream, which the cache does not keep: no chunked answer ever would be kept.
+func (w *writer) FlushError() error {
+	if !w.stream {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets ReverseProxy take over the connection for another protocol, such as WebSocket.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
