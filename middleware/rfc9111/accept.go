@@ -95,11 +95,12 @@ func weight(part string) bool { return len(part) > 1 && part[0]|' ' == 'q' && pa
 
 // quality is a qvalue in thousandths.
 func quality(s string) (thousandths int, ok bool) {
-	if s == "" || len(s) > 5 || !fits(s, "0.000"[:len(s)]) || s > "1.000"[:len(s)] {
+	whole, fraction, _ := strings.Cut(s, ".")
+	if len(s) > 5 || !fits(whole, "0") || !fits(fraction, "000"[:min(len(fraction), 3)]) {
 		return 0, false
 	}
-	whole, fraction, _ := strings.Cut(s, ".")
-	return digits(whole)*1000 + digits((fraction + "000")[:3]), true
+	thousandths = digits(whole)*1000 + digits((fraction + "000")[:3])
+	return thousandths, thousandths <= 1000
 }
 
 func (c choice) write(b *strings.Builder) {

@@ -67,17 +67,18 @@ var single = map[string]bool{
 }
 
 // joined are the lines as they are, but for whitespace around them. Cookie may be split into lines at each "; " (RFC 9113
-// §8.2.3); elsewhere a line end is what no line has.
+// §8.2.3), and one without a cookie says nothing; elsewhere a line end is what no line has.
 func joined(name string, lines []string) string {
-	between := "\n"
+	trimmed := make([]string, 0, len(lines))
+	for _, line := range lines {
+		if line = strings.Trim(line, " \t"); line != "" || name != "Cookie" {
+			trimmed = append(trimmed, line)
+		}
+	}
 	if name == "Cookie" {
-		between = "; "
+		return strings.Join(trimmed, "; ")
 	}
-	trimmed := make([]string, len(lines))
-	for i, line := range lines {
-		trimmed[i] = strings.Trim(line, " \t")
-	}
-	return strings.Join(trimmed, between)
+	return strings.Join(trimmed, "\n")
 }
 
 // open reports whether a quoted string begins in the line that does not end there.

@@ -60,7 +60,8 @@ func TestSelections(t *testing.T) {
 			{lines(`"a\", b"`)}, {lines(`"a`, `b"`)}, {lines(`"a,`, `b"`)}, {lines(`"a`)}, {lines(`a="b, c";d`)}, {lines(`a="b,c";d`)}, {lines(`"\`)}, {lines(`"\", "a"`)},
 		}},
 		{"Cookie", "RFC 9113 §8.2.3", []row{
-			{lines("a=1; b=2"), lines("a=1", "b=2"), lines(" a=1", "b=2 ")}, {lines("b=2; a=1")}, {lines("a=1,b=2")}, {lines("a=1, b=2")}, {lines("a=1;b=2")}, {lines("")}, {nil},
+			{lines("a=1; b=2"), lines("a=1", "b=2"), lines(" a=1", "b=2 ")}, {lines("b=2; a=1")}, {lines("a=1,b=2")}, {lines("a=1, b=2")}, {lines("a=1;b=2")},
+			{lines("a=1"), lines("a=1", " ")}, {lines("")}, {nil},
 		}},
 		{"User-Agent", "RFC 9110 §10.1.5", []row{{lines("a (b,c)"), lines(" a (b,c) ")}, {lines("a (b, c)")}, {lines("a (b", "c)")}, {lines("a (b,", "c)")}}},
 		{"If-None-Match", "RFC 9110 §8.8.3", []row{{lines(`"a\", "b"`)}, {lines(`"a\","b"`)}, {lines(`"a\"`, `"b"`)}}},
@@ -69,7 +70,7 @@ func TestSelections(t *testing.T) {
 			{lines("en, de"), lines("de, en"), lines("EN", "De"), lines("en;q=1,de;q=1.000"), lines("en,de,en"), lines("en ; Q=1., de")},
 			{lines("en, de;q=0.5"), lines("de;q=0.50,en"), lines("en", "de; q=0.500")},
 			{lines("en;q=0.5, de")}, {lines("en")}, {lines("en-GB")}, {lines("*")}, {lines("en,de;q=0"), lines("en,de;q=0.000")}, {lines("en,de;q=0.001")}, {nil}, {lines("")},
-			{lines("en;q=2, de")}, {lines("de, en;q=2")}, {lines("EN;q=2, de")}, {lines("en;q=.5")}, {lines("en;q=0.5000")}, {lines("en;q=1.001")}, {lines("en;q=")}, {lines("en;q")},
+			{lines("en;q=2, de")}, {lines("de, en;q=2")}, {lines("EN;q=2, de")}, {lines("en;q=.5")}, {lines("en;q=0.5000")}, {lines("en;q=1.001")}, {lines("en;q=")}, {lines("en;q=01")}, {lines("en;q=0x5")}, {lines("en;q=1.0.")}, {lines("en;q")},
 			{lines("en;q =0.5")}, {lines("en;x=1")}, {lines("en;q=0.5;q=0.5")}, {lines("en;q=1;x=1")}, {lines("en;")}, {lines(";q=1")}, {lines("en us")}, {lines("EN us")},
 			{lines("en, en;q=0.5")}, {lines("en;q=0.5, en")},
 		}},
