@@ -22,6 +22,7 @@ var casesFlag = flag.String("cases", standardCases, "files of HTTP caching cases
 // known are cases that Larder does not pass, and why. They must not pass, or the table would be wrong.
 var known = map[string]string{
 	"headers-store-Set-Cookie":        "an answer that sets a cookie is not kept: the cookie would go to everyone",
+	"other-set-cookie":                "an answer that sets a cookie is not kept: the cookie would go to everyone",
 	"headers-store-Transfer-Encoding": "net/http refuses transfer codings that it does not know",
 	"vary-normalise-lang-select":      "the request asks for another selection of languages, not for an equal one",
 	"conditional-lm-fresh-no-lm":      "the answer was made after the date that the client has (RFC 9110 §13.1.3)",
