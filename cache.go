@@ -37,6 +37,8 @@ type Options struct {
 	User keying.User
 	// Name is this cache's name in Cache-Status (RFC 9211). "": "larder"; "-": the header is not sent.
 	Name string
+	// Debug adds each answer's key to Cache-Status. Keys name nobody, but tell which answers are the same: not for production.
+	Debug bool
 	// Observe is told every outcome, on the goroutine of the request and before it ends: it must be quick and safe for
 	// concurrent use. nil: nobody listens, which costs nothing.
 	Observe func(Event)
@@ -71,7 +73,7 @@ func New(o Options) (*Cache, error) {
 	c := &Cache{
 		near:       o.Near,
 		far:        o.Far,
-		common:     middleware.NewCommon(name),
+		common:     middleware.NewCommon(name, o.Debug),
 		user:       o.User,
 		observe:    o.Observe,
 		secret:     append([]byte(nil), o.Secret...),

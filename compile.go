@@ -39,7 +39,10 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		User:            c.userOf(p),
 		Tags:            tagsOf(p),
 		Observe:         observe,
+		Purge:           c.append,
 		HideAuth:        p.IgnoreAuthorization,
+		Standard:        p.RFC9111,
+		NoVarySearch:    noVarySearch(p.Query),
 		TTL:             p.ttl(),
 		WhileRevalidate: p.StaleWhileRevalidate,
 		IfError:         p.ifError(),
@@ -58,16 +61,30 @@ func nameOf(p Policy, pattern string) string {
 
 func (c *Cache) scheme(p Policy) *keying.Scheme {
 	scheme := &keying.Scheme{
-		Realm:      p.Class.String(),
+		Realm:      realm(p),
 		Headers:    canonicalNames(p.Vary),
 		Cookies:    sortedSet(p.Cookies),
 		Query:      p.Query,
 		Pass:       canonicalNames(p.Pass),
 		TrustProxy: c.trustProxy,
 		Private:    p.Class == PerUser,
+		Open:       p.RFC9111,
 		Secret:     c.secret,
 	}
 	return scheme.Compile()
+}
+
+// realm is what the answers of other policies never mix with.
+func realm(p Policy) string {
+	if p.RFC9111 {
+		return p.Class.String() + " rfc9111"
+	}
+	return p.Class.String()
+}
+
+// noVarySearch is the field that tells clients the policy's rules for the query, or nil.
+func noVarySearch(q keying.Query) []string {
+	return nil
 }
 
 // canonicalNames are sorted, so that the order in which a policy names them does not matter.

@@ -27,15 +27,16 @@ type Reason = middleware.Reason
 
 // Outcomes.
 const (
-	Hit     = middleware.Hit     // from the cache, fresh
-	Stale   = middleware.Stale   // from the cache, past its freshness
-	Shared  = middleware.Shared  // by another request's run of the handler
-	Miss    = middleware.Miss    // by the handler; Reason says why the answer was not kept
-	Bypass  = middleware.Bypass  // by the handler, without the cache; Reason says why
-	Refresh = middleware.Refresh // a stale answer was refreshed in the background, or not: Reason says why
-	Fault   = middleware.Fault   // a store failed, or a handler panicked and a stale answer stood in
-	Warning = Outcome("warning") // a policy was registered that works, but may surprise
-	Purged  = Outcome("purged")  // Purge or Expire was called
+	Hit       = middleware.Hit       // from the cache, fresh
+	Stale     = middleware.Stale     // from the cache, past its freshness
+	Validated = middleware.Validated // from the cache, after its handler has confirmed it or added to it; RFC9111 only
+	Shared    = middleware.Shared    // by another request's run of the handler
+	Miss      = middleware.Miss      // by the handler; Reason says why the answer was not kept
+	Bypass    = middleware.Bypass    // by the handler, without the cache; Reason says why
+	Refresh   = middleware.Refresh   // a stale answer was refreshed in the background, or not: Reason says why
+	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
+	Warning   = Outcome("warning")   // a policy was registered that works, but may surprise
+	Purged    = Outcome("purged")    // Purge or Expire was called
 )
 
 // Reasons of this package's own events.

@@ -23,7 +23,7 @@ const (
 type Policy struct {
 	// Class says where answers live. Required.
 	Class Class
-	// TTL is how long an answer is fresh. 0: 60 s. The answer's own Cache-Control and Expires, and SetTTL, can only
+	// TTL is how long an answer is fresh. 0: 60 s, or with RFC9111 as long as the answer says. The answer's own Cache-Control and Expires, and SetTTL, can only
 	// shorten it. Lifetimes are spread downwards by up to a tenth, so that answers made together do not expire together.
 	TTL time.Duration
 	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. Never longer than TTL.
@@ -56,24 +56,31 @@ type Policy struct {
 	// IgnoreAuthorization hides Authorization from the handler of a shared class. false: a request that carries it goes
 	// to the handler and nothing is kept.
 	IgnoreAuthorization bool
-	// RFC9111 will make the answers' own headers rule, as in a standard HTTP cache. Not available yet: it is refused at
-	// registration.
+	// RFC9111 makes the answers' own headers rule, as in a standard HTTP cache: a shared one, or for PerUser a private one.
+	// The handler sees the whole request and says by Cache-Control, Expires, Vary and validators what may be kept, for how
+	// long, for whom; it is asked to validate what is stale; clients' Cache-Control counts; and a success of an unsafe
+	// method on the route invalidates. TTL has no default then: 0 leaves lifetimes to the answers, others bound them and are
+	// that of answers that give none. NearTTL, the stale windows, MaxBody, Query, Tags, Vary and Cookies mean what they
+	// always do, except that an answer's own stale-while-revalidate and stale-if-error go before the policy's.
 	RFC9111 bool
 }
 
 // ttl returns the TTL with its default.
 func (p Policy) ttl() time.Duration {
-	if p.TTL == 0 {
+	if p.TTL == 0 && !p.RFC9111 {
 		return DefaultTTL
 	}
 	return p.TTL
 }
 
 func (p Policy) nearTTL() time.Duration {
-	if p.NearTTL == 0 {
-		return min(DefaultNearTTL, p.ttl())
+	switch {
+	case p.NearTTL != 0:
+		return p.NearTTL
+	case p.ttl() == 0:
+		return DefaultNearTTL
 	}
-	return p.NearTTL
+	return min(DefaultNearTTL, p.ttl())
 }
 
 func (p Policy) ifError() time.Duration {

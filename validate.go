@@ -28,13 +28,10 @@ func (c *Cache) check(p Policy) error {
 	if !p.Class.valid() {
 		return fmt.Errorf("the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
 	}
-	if p.RFC9111 {
-		return fmt.Errorf("its RFC9111 is not available yet; leave it out, the answers' Cache-Control still shortens their life")
-	}
 	if p.Class.usesRedis() && c.far == nil {
 		return fmt.Errorf("%s lives in Redis and this cache has none; set Options.Far, with redisstore.Open for example, or use shared-global", p.Class)
 	}
-	for _, check := range [...]func(Policy) error{checkTimes, c.checkIdentity, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags} {
+	for _, check := range [...]func(Policy) error{checkTimes, c.checkIdentity, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags} {
 		if err := check(p); err != nil {
 			return err
 		}
@@ -50,7 +47,7 @@ func checkTimes(p Policy) error {
 		return fmt.Errorf("its NearTTL is %v; set one above zero, or leave it at 0 for %v", p.NearTTL, DefaultNearTTL)
 	case p.NearTTL != 0 && p.Class != HotShared:
 		return fmt.Errorf("its NearTTL is set and %s keeps no near copy; leave it out, or use hot-shared", p.Class)
-	case p.NearTTL > p.ttl():
+	case p.NearTTL > p.ttl() && p.ttl() > 0:
 		return fmt.Errorf("its NearTTL (%v) is longer than TTL (%v); shorten it", p.NearTTL, p.ttl())
 	case p.StaleWhileRevalidate < 0:
 		return fmt.Errorf("its StaleWhileRevalidate is %v; set it above zero, or leave it out", p.StaleWhileRevalidate)
@@ -72,6 +69,21 @@ func (c *Cache) checkIdentity(p Policy) error {
 		return fmt.Errorf("its User is set and %s answers are for everyone; use per-user, or leave User out", p.Class)
 	case private && p.IgnoreAuthorization:
 		return fmt.Errorf("its IgnoreAuthorization has no meaning for per-user, whose handlers see the whole request; leave it out")
+	}
+	return nil
+}
+
+// checkStandard refuses what has no meaning where the answers' own headers rule.
+func checkStandard(p Policy) error {
+	switch {
+	case !p.RFC9111:
+		return nil
+	case len(p.StatusTTL) > 0:
+		return fmt.Errorf("its StatusTTL is set and with RFC9111 the answers say themselves how long they may be kept; leave one of them out")
+	case len(p.Pass) > 0:
+		return fmt.Errorf("its Pass is set and with RFC9111 the handler sees every header; leave one of them out")
+	case p.IgnoreAuthorization:
+		return fmt.Errorf("its IgnoreAuthorization is set and with RFC9111 the answers say whether they are for everyone (RFC 9111 §3.5); leave one of them out")
 	}
 	return nil
 }
@@ -161,8 +173,8 @@ func checkStatuses(p Policy) error {
 }
 
 func checkTags(p Policy) error {
-	if len(p.Tags) > store.MaxLabels/2 {
-		return fmt.Errorf("there are %d tags; at most %d", len(p.Tags), store.MaxLabels/2)
+	if len(p.Tags) > store.MaxLabels/4 {
+		return fmt.Errorf("there are %d tags; at most %d", len(p.Tags), store.MaxLabels/4)
 	}
 	for _, text := range p.Tags {
 		if _, err := middleware.ParseTag(text); err != nil {

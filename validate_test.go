@@ -67,7 +67,9 @@ func TestAPolicyThatCannotWorkIsRefusedAtRegistration(t *testing.T) {
 		{"no class", cache.Policy{}, "the class is missing or unknown", "set Class to one of SharedGlobal, PerUser, HotShared, FleetShared"},
 		{"unknown class", cache.Policy{Class: cache.FleetShared + 1}, "the class is missing or unknown", "set Class"},
 		{"class alone", shared(func(*cache.Policy) {}), "", ""},
-		{"RFC9111", shared(func(p *cache.Policy) { p.RFC9111 = true }), "RFC9111 is not available yet", "leave it out"},
+		{"RFC9111 and StatusTTL", shared(func(p *cache.Policy) { p.RFC9111, p.StatusTTL = true, map[int]time.Duration{404: time.Second} }), "StatusTTL is set", "leave one of them out"},
+		{"RFC9111 and Pass", shared(func(p *cache.Policy) { p.RFC9111, p.Pass = true, []string{"X-A"} }), "Pass is set", "leave one of them out"},
+		{"RFC9111 and IgnoreAuthorization", shared(func(p *cache.Policy) { p.RFC9111, p.IgnoreAuthorization = true, true }), "IgnoreAuthorization is set", "leave one of them out"},
 
 		{"TTL below zero", shared(func(p *cache.Policy) { p.TTL = -1 }), "TTL is -1ns", "set one above zero"},
 		{"TTL 1 ns", shared(func(p *cache.Policy) { p.TTL = 1 }), "", ""},

@@ -37,6 +37,12 @@ func (l Labeler) User(id string) Label { return l.label("user", id) }
 // "/p/{id:[0-9]+}" are one route, so that a purge reads the same for every router.
 func (l Labeler) Route(pattern string) Label { return l.label("route", NormalizePattern(pattern)) }
 
+// Group labels the members of a cache group of an origin (RFC 9875 §2).
+func (l Labeler) Group(scheme, host, name string) Label {
+	origin := strings.ToLower(scheme + "://" + host)
+	return l.label("group", strconv.Itoa(len(origin))+":"+origin+name)
+}
+
 // Value labels the value of an id among those of a name.
 func (l Labeler) Value(name, id string) Label {
 	return l.label("value", strconv.Itoa(len(name))+":"+name+id)

@@ -30,6 +30,7 @@ type Scheme struct {
 	Pass       []string // canonical names of headers that are visible although they select nothing
 	TrustProxy bool     // X-Forwarded-Proto and -Host select, and are visible
 	Private    bool     // the answer is for one user, whose handler sees the whole request
+	Open       bool     // the handler sees the whole request, and says itself what its answer varies by
 	Secret     []byte   // not empty: keys are HMACs
 
 	macs *sync.Pool

@@ -22,8 +22,8 @@ var answeredHere = []string{
 
 // View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
-// of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private ones the headers
-// stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
+// of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private and open ones
+// the headers stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
 func (s *Scheme) View(r *http.Request) *http.Request {
 	v := new(http.Request)
 	*v = *r
@@ -34,7 +34,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 		u.RawQuery, u.ForceQuery = query, false
 		v.RequestURI = requestURI(r, &u)
 	}
-	if s.Private {
+	if s.Private || s.Open {
 		v.Header = r.Header.Clone()
 		for _, name := range answeredHere {
 			delete(v.Header, name)

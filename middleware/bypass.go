@@ -18,7 +18,7 @@ func (rt *Route) bypass(r *http.Request) Reason {
 		return BodyReason
 	case r.Header["Upgrade"] != nil && upgrades(r.Header["Connection"]):
 		return UpgradeReason
-	case !rt.Scheme.Private && !rt.HideAuth && r.Header["Authorization"] != nil:
+	case !rt.Scheme.Private && !rt.HideAuth && !rt.Standard && r.Header["Authorization"] != nil:
 		return AuthReason
 	}
 	for _, name := range overrides {

@@ -5,21 +5,42 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
-// capture returns what the handler did to the header since outer middleware left it: fields that it set (one
+// capture takes what the handler did to the header since outer middleware left it: fields that it set (one
 // without values is sent by nobody, net/http included), and lines that it added to fields that were there (none: it
 // removed the field). What belongs to one response or one
 // connection is left out. All values are copied.
-func capture(h, outer http.Header) (set, added []store.Field) {
-	set = make([]store.Field, 0, len(h)+1)
-	hop := connectionOptions(h)
+func (rec *recorder) capture(h http.Header) {
+	passing := perResponse
+	omit := connectionOptions(h)
+	if rec.rt.Standard {
+		passing, omit = unstored, rec.verdict.Omit
+	}
+	rec.header, rec.added = capture(h, rec.outer, func(name string) bool {
+		return passing(name) || slices.Contains(omit, http.CanonicalHeaderKey(name))
+	})
+	if rec.rt.Standard && h["Date"] == nil { // RFC 9110 §6.6.1
+		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
+	}
+}
+
+// unstored are fields that no cache stores (RFC 9111 §3.1), and those that it makes itself.
+func unstored(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
+}
+
+func capture(h, outer http.Header, leave func(name string) bool) (set, added []store.Field) {
+	set = make([]store.Field, 0, len(h)+2)
 	for name, values := range h {
 		before, there := outer[name]
 		switch {
-		case perResponse(name) || slices.Contains(hop, name):
+		case leave(name):
 		case !there || len(before) == 0:
 			set = append(set, store.Field{Name: name, Values: slices.Clone(values)})
 		case slices.Equal(before, values):
@@ -30,7 +51,7 @@ func capture(h, outer http.Header) (set, added []store.Field) {
 		}
 	}
 	for name := range outer {
-		if _, there := h[name]; !there && !perResponse(name) {
+		if _, there := h[name]; !there && !leave(name) {
 			added = append(added, store.Field{Name: name})
 		}
 	}
@@ -46,7 +67,8 @@ func fold(h http.Header) {
 			continue
 		}
 		switch canonical {
-		case "Age", "Cache-Control", "Cache-Status", "Content-Encoding", "Content-Security-Policy",
+		case "Age", "Cache-Control", "Cache-Group-Invalidation", "Cache-Groups", "Cache-Status", "Cdn-Cache-Control",
+			"Clear-Site-Data", "Connection", "Content-Encoding", "Content-Location", "Content-Range", "Location", "Vary", "Content-Security-Policy",
 			"Content-Security-Policy-Report-Only", "Content-Length", "Date", "Etag", "Expires", "Last-Modified":
 			delete(h, name)
 			h[canonical] = append(h[canonical][:len(h[canonical]):len(h[canonical])], values...)

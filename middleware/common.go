@@ -20,6 +20,7 @@ const (
 type Common struct {
 	near, far statusLines // hits, by tier
 	name      string      // "": no Cache-Status
+	debug     bool        // Cache-Status tells keys
 
 	recording atomic.Int64
 	detached  atomic.Int64
@@ -32,8 +33,9 @@ type Common struct {
 }
 
 // NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2); an empty name sends none.
-func NewCommon(name string) *Common {
-	c := &Common{name: name, refreshing: map[keying.Key]struct{}{}}
+// With debug Cache-Status tells the key of each answer.
+func NewCommon(name string, debug bool) *Common {
+	c := &Common{name: name, debug: debug, refreshing: map[keying.Key]struct{}{}}
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
 	return c

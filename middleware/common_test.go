@@ -18,7 +18,7 @@ import (
 // TestOneRefreshPerKeyAndAtMost64: what is one too many does not run, then or later.
 func TestOneRefreshPerKeyAndAtMost64(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		var runs atomic.Int64
 		end := make(chan struct{})
 		refresh := func(context.Context) { runs.Add(1); <-end }
@@ -40,7 +40,7 @@ func TestOneRefreshPerKeyAndAtMost64(t *testing.T) {
 
 func TestARefreshIsBoundTo30Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, began := middleware.NewCommon(""), time.Now()
+		c, began := middleware.NewCommon("", false), time.Now()
 		c.Background(keying.Key{}, func(ctx context.Context) { <-ctx.Done() })
 		if err := c.Close(t.Context()); err != nil || time.Since(began) != 30*time.Second {
 			t.Errorf("Close = %v after %v", err, time.Since(began))
@@ -51,7 +51,7 @@ func TestARefreshIsBoundTo30Seconds(t *testing.T) {
 // TestCloseWaitsForRefreshes as long as it may, and there are none from then on.
 func TestCloseWaitsForRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		end := make(chan struct{})
 		c.Background(keying.Key{}, func(context.Context) { <-end })
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -72,7 +72,7 @@ func TestCloseWaitsForRefreshes(t *testing.T) {
 // TestCloseMeetsRefreshes that begin at the same moment: it waits for them or they do not run.
 func TestCloseMeetsRefreshes(t *testing.T) {
 	for range 200 {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		var closed atomic.Bool
 		go func() {
 			for n := range byte(8) {

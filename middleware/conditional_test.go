@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/middleware/rfc9111"
 )
 
 func TestNotModified(t *testing.T) {
@@ -86,26 +87,26 @@ func FuzzIfNoneMatch(f *testing.F) {
 			return
 		}
 		tag := `"` + opaque + `"`
-		found := middleware.MatchesAny([]string{line}, tag)
+		found := rfc9111.MatchesAny([]string{line}, tag)
 		if found && !strings.Contains(line, tag) && strings.TrimSpace(line) != "*" {
 			t.Errorf("%s is found in %s", tag, line)
 		}
 		for _, other := range []bool{
-			middleware.MatchesAny([]string{line}, "W/"+tag),
-			middleware.MatchesAny([]string{"", line}, tag),
-			middleware.MatchesAny([]string{`"`, line}, tag),
-			middleware.MatchesAny([]string{line, `"` + opaque + `x"`}, tag),
+			rfc9111.MatchesAny([]string{line}, "W/"+tag),
+			rfc9111.MatchesAny([]string{"", line}, tag),
+			rfc9111.MatchesAny([]string{`"`, line}, tag),
+			rfc9111.MatchesAny([]string{line, `"` + opaque + `x"`}, tag),
 		} {
 			if other != found {
 				t.Errorf("%s in %s: %v, and %v when written otherwise", tag, line, found, other)
 			}
 		}
 		for _, lines := range [][]string{{line, tag}, {tag + "," + line}, {"W/" + tag + " ," + line}, {`"x"`, tag}} {
-			if !middleware.MatchesAny(lines, tag) {
+			if !rfc9111.MatchesAny(lines, tag) {
 				t.Errorf("%s is not found in %q", tag, lines)
 			}
 		}
-		if middleware.MatchesAny([]string{line}, "") && strings.TrimSpace(line) != "*" {
+		if rfc9111.MatchesAny([]string{line}, "") && strings.TrimSpace(line) != "*" {
 			t.Errorf("no tag is found in %s", line)
 		}
 		if netHTTP := servedNotModified(line, tag); netHTTP && !found && !strings.Contains(line, "*") {

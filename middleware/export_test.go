@@ -3,35 +3,24 @@ package middleware
 import (
 	"context"
 	"net/http"
-	"time"
+
+	"github.com/larder-go/cache/store"
 )
 
-// Control is what a Cache-Control says, for tests.
-type Control struct {
-	NoStore, NoCache, Private, Public, MustRevalidate, Invalid bool
-
-	MaxAge, SMaxAge time.Duration
-}
-
-func ParseControl(lines []string) Control {
-	c := parseControl(lines)
-	return Control{c.noStore, c.noCache, c.private, c.public, c.mustRevalidate, c.invalid, c.maxAge, c.sMaxAge}
-}
-
-func Lifetime(h http.Header, private bool, now time.Time) time.Duration {
-	return parseControl(h["Cache-Control"]).lifetime(h, private, now)
-}
-
 var (
-	MatchesAny  = matchesAny
 	NotModified = notModified
-	Capture     = capture
 	AgeLine     = ageLine
 )
 
+func Capture(h, outer http.Header) (set, added []store.Field) {
+	rec := &recorder{rt: &Route{}, outer: outer}
+	rec.capture(h)
+	return rec.header, rec.added
+}
+
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
-	c := parseControl(h["Cache-Control"])
-	return rt.storable(&recorder{status: status, outer: outer, control: c, lifetime: c.lifetime(h, rt.Scheme.Private, time.Now())}, h)
+	c, lifetime := rt.lifetime(h)
+	return rt.storable(&recorder{status: status, outer: outer, control: c, lifetime: lifetime}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }

@@ -4,7 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -39,20 +40,25 @@ func (rec *recorder) surrender() {
 // head takes the handler's head and returns the status that the client is to get.
 func (rec *recorder) head(status int) int {
 	rec.wrote, rec.status = true, status
-	if rec.run != nil && rec.run.Old != nil && status >= 500 {
-		rec.held, rec.mute = true, true
+	if rec.fallback() && status >= 500 {
+		rec.failed, rec.held, rec.mute = true, true, true
 		rec.drop(StatusReason)
+		return status
+	}
+	if rec.renews(status) {
+		rec.hold()
 		return status
 	}
 	h := rec.publish()
 	fold(h)
 	rec.declared = declaredLength(h)
+	rec.heed(status, h)
 	if rec.keeping {
 		rec.judgeHead(h)
 	}
 	rec.privatize(h)
 	if rec.keeping {
-		rec.header, rec.added = capture(h, rec.outer)
+		rec.capture(h)
 	}
 	rec.tellStatus(h)
 	if status == http.StatusOK && rec.run != nil && notModified(rec.r, h) {
@@ -62,12 +68,32 @@ func (rec *recorder) head(status int) int {
 	return status
 }
 
+// hold keeps an answer from the client that renews a stored one: the client gets that.
+func (rec *recorder) hold() {
+	rec.held, rec.mute = true, true
+	fold(rec.own)
+	rec.declared = declaredLength(rec.own)
+	rec.verdict = rec.rt.verdict(rec, rec.status, rec.own)
+	rec.capture(rec.own)
+}
+
 func (rec *recorder) judgeHead(h http.Header) {
-	rec.control = parseControl(h["Cache-Control"])
-	rec.lifetime = rec.control.lifetime(h, rec.rt.Scheme.Private, time.Now())
-	if reason := rec.rt.storable(rec, h); reason != "" {
+	var reason Reason
+	if rec.rt.Standard {
+		reason = rec.rt.storableStandard(rec, rec.status, h)
+		if rec.verdict.Fresh <= rec.verdict.Age && rec.r.Method != http.MethodHead {
+			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
+		}
+	} else {
+		rec.control, rec.lifetime = rec.rt.lifetime(h)
+		reason = rec.rt.storable(rec, h)
+	}
+	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {
+		h["No-Vary-Search"] = rec.rt.NoVarySearch
+	}
+	if reason != "" {
 		rec.abandon(reason)
-	} else if rec.declared > rec.rt.MaxBody {
+	} else if rec.declared > rec.rt.MaxBody && rec.r.Method != http.MethodHead {
 		rec.abandon(SizeReason)
 	}
 }
@@ -85,13 +111,19 @@ func (rec *recorder) privatize(h http.Header) {
 
 // tellStatus says what the cache did (RFC 9211).
 func (rec *recorder) tellStatus(h http.Header) {
-	how := "miss"
-	if rec.run == nil {
+	how, key := "miss", keying.Key{}
+	switch {
+	case rec.run == nil:
 		how = fwd(rec.reason)
-	} else if rec.run.Old != nil {
+	case rec.fwd != "":
+		how = rec.fwd
+	case rec.run.Old != nil:
 		how = "stale"
 	}
-	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, rec.reason, rec.keeping && !rec.run.Blind))
+	if rec.run != nil {
+		key = rec.run.Entry.Key
+	}
+	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, key, rec.reason, rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead))
 }
 
 func declaredLength(h http.Header) int64 {

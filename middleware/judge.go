@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -21,16 +24,18 @@ const maxVary = 8
 // again on every hit.
 func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 	status, c, private := rec.status, rec.control, rt.Scheme.Private
+	c.NoCache = c.NoCache || len(c.NoCacheFields) > 0
+	c.Private = c.Private || len(c.PrivateFields) > 0
 	switch {
 	case status == http.StatusPartialContent || status == http.StatusNotModified:
 		return PartialReason
 	case status != http.StatusOK && rt.StatusTTL[status] <= 0:
 		return StatusReason
-	case c.invalid:
+	case c.Malformed || c.BadTime:
 		return ControlReason
-	case c.noStore || c.noCache:
+	case c.NoStore || c.NoCache:
 		return NoStoreReason
-	case c.private && !private:
+	case c.Private && !private:
 		return PrivateReason
 	case rec.lifetime == 0:
 		return AgeReason
@@ -48,6 +53,22 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 		}
 	}
 	return ""
+}
+
+// changed reports whether the handler has set the field, or added to it.
+func (rec *recorder) changed(h http.Header, name string) bool {
+	for spelled, values := range h {
+		if http.CanonicalHeaderKey(spelled) == name && !slices.Equal(rec.outer[spelled], values) {
+			return true
+		}
+	}
+	return false
+}
+
+// reflected reports whether the answer allows the very origin that asked, and does not say that it varies by it.
+func reflected(r *http.Request, h http.Header, vary []string) bool {
+	origin, allowed := first(r.Header["Origin"]), first(h["Access-Control-Allow-Origin"])
+	return origin != "" && origin == allowed && !slices.Contains(vary, "Origin")
 }
 
 // nonce reports whether a Content-Security-Policy has one: the body has it too, and it is good for one response.
@@ -123,14 +144,11 @@ func (rt *Route) mayVary(name string) bool {
 // complete judges a whole answer and fills the run's entry with it.
 func (rt *Route) complete(l *leading, said *Steering) Reason {
 	rec, h := l.rec, l.rec.Header()
-	tags, ttl, noStore := said.Said()
 	switch {
 	case !rec.wrote:
 		return EmptyReason
 	case rec.declared >= 0 && rec.declared != rec.written:
 		return LengthReason
-	case noStore:
-		return HandlerReason
 	}
 	for name := range h {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
@@ -138,20 +156,51 @@ func (rt *Route) complete(l *leading, said *Steering) Reason {
 		}
 	}
 	e := rec.run.Entry
-	var reason Reason
-	if e.Labels, reason = rt.labels(l, tags); reason != "" {
-		return reason
-	}
-	rt.times(e, rec, ttl)
 	e.Status, e.Header, e.Added, e.Body = rec.status, rec.header, rec.added, compact(rec.body)
-	if bodyAllowed(rec.status) {
+	if e.Status == http.StatusPartialContent {
+		rec.extend()
+	}
+	rec.describe(e)
+	return rt.settle(l, said)
+}
+
+// describe adds the fields that tell of the body: its length, and a validator where nobody has set one (RFC 9110 §8.8.3).
+func (rec *recorder) describe(e *store.Entry) {
+	if bodyAllowed(e.Status) {
 		e.Header = append(e.Header, store.Field{Name: "Content-Length", Values: []string{strconv.Itoa(len(e.Body))}})
+	}
+	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && fieldOf(e, "Etag") == nil {
+		e.Header = append(e.Header, store.Field{Name: "Etag", Values: []string{entityTag(e.Body)}})
+	}
+}
+
+// entityTag is a strong validator for the bytes.
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}
+
+// settle gives an entry whose fields and body are there its life, key and labels, or says why it must not be kept.
+func (rt *Route) settle(l *leading, said *Steering) Reason {
+	e := l.rec.run.Entry
+	tags, ttl, noStore := said.Said()
+	rt.times(e, l.rec, ttl)
+	rt.place(l, l.rec.verdict.Vary)
+	if noStore {
+		return HandlerReason
+	}
+	if reason := rt.labels(l, e, tags); reason != "" {
+		return reason
 	}
 	if e.Validate() != nil {
 		return HeaderReason
 	}
-	if rt.Scheme.Varies() && !rt.Common.variants.admit(rt.resource(l), e.Key, e.Stored, e.Fresh) {
+	varies := rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource
+	if varies && !rt.Common.variants.admit(rt.resource(l), e.Key, e.Stored, e.Fresh) {
 		return VariantsReason
+	}
+	if e.Keep(time.Now()) <= 0 {
+		return AgeReason
 	}
 	return ""
 }
@@ -164,52 +213,47 @@ func compact(body []byte) []byte {
 	return body
 }
 
-// times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
-func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
-	e.Stored = time.Now()
-	e.Fresh = rt.TTL
-	if rec.status != http.StatusOK {
-		e.Fresh = rt.StatusTTL[rec.status]
-	}
-	e.Fresh = Spread(e.Fresh, e.Key)
-	if rec.lifetime >= 0 {
-		e.Fresh = min(e.Fresh, rec.lifetime)
-	}
-	if said > 0 {
-		e.Fresh = min(e.Fresh, said)
-	}
-	if !rec.control.mustRevalidate {
-		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
-	}
-}
-
 // Spread shortens a lifetime by up to a tenth, by the key, so that answers made together do not expire together.
 func Spread(ttl time.Duration, key keying.Key) time.Duration {
 	return ttl - ttl/10*time.Duration(key[0])/256
 }
 
-// labels are what a purge can name the entry by.
-func (rt *Route) labels(l *leading, added []string) ([]keying.Label, Reason) {
-	labels := make([]keying.Label, 0, 6+len(rt.Tags)+len(added))
-	labels = append(labels, rt.Labeler.Route(l.p.pattern))
-	labels = rt.urlLabels(labels, l.view)
+// labels adds what a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
+func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
+	e.Labels = append(e.Labels[:len(e.Labels):len(e.Labels)], rt.Labeler.Route(l.p.pattern))
+	e.Labels = rt.urlLabels(e.Labels, l.view)
 	if l.p.user != "" {
-		labels = append(labels, rt.Labeler.User(l.p.user))
+		e.Labels = append(e.Labels, rt.Labeler.User(l.p.user))
 	}
+	texts := append(rfc9111.ParseGroups(fieldOf(e, "Cache-Groups")), added...)
 	for _, tag := range rt.Tags {
 		text, ok := tag.Fill(func(name string) string { return l.param(l.view, name) })
 		if !ok {
-			return nil, TagReason
+			return TagReason
 		}
-		labels = append(labels, rt.Labeler.Tag(text))
+		texts = append(texts, text)
 	}
-	for _, text := range added {
-		labels = append(labels, rt.Labeler.Tag(text))
+	scheme, host := rt.origin(l.view)
+	for _, text := range texts {
+		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(scheme, host, text))
 	}
-	if len(labels) > store.MaxLabels {
-		return nil, LabelsReason
+	if len(texts) > 0 {
+		e.Labels = distinct(e.Labels)
 	}
-	return labels, ""
+	if len(e.Labels) > store.MaxLabels {
+		return LabelsReason
+	}
+	return ""
+}
+
+// distinct leaves each label once: a renewed entry has those of the one before.
+func distinct(labels []keying.Label) []keying.Label {
+	seen := make(map[keying.Label]struct{}, len(labels))
+	return slices.DeleteFunc(labels, func(label keying.Label) bool {
+		_, twice := seen[label]
+		seen[label] = struct{}{}
+		return twice
+	})
 }
 
 // resource is what variants are variants of: the URL, of this route and user.
@@ -217,17 +261,22 @@ func (rt *Route) resource(l *leading) keying.Label {
 	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.view.Host + l.view.URL.RequestURI())
 }
 
-// urlLabels adds the URL that the handler saw and, where a prefix was stripped from it or it was rewritten, the one that the
-// client asked for: with and without its origin.
-func (rt *Route) urlLabels(labels []keying.Label, view *http.Request) []keying.Label {
+// urls are the URL that the handler saw and, where a prefix was stripped from it or it was rewritten, the one that the
+// client asked for, both without their origin.
+func (rt *Route) urls(view *http.Request) []*url.URL {
 	seen := *view.URL
+	seen.Scheme, seen.Host = "", ""
 	urls := []*url.URL{&seen}
 	if asked, err := url.ParseRequestURI(view.RequestURI); err == nil && asked.EscapedPath() != seen.EscapedPath() {
-		asked.RawQuery = seen.RawQuery
+		asked.RawQuery, asked.Scheme, asked.Host = seen.RawQuery, "", ""
 		urls = append(urls, asked)
 	}
-	for _, u := range urls {
-		u.Scheme, u.Host = "", ""
+	return urls
+}
+
+// urlLabels adds the answer's URLs, with and without its origin.
+func (rt *Route) urlLabels(labels []keying.Label, view *http.Request) []keying.Label {
+	for _, u := range rt.urls(view) {
 		labels = append(labels, rt.Labeler.URL(u))
 		u.Scheme, u.Host = rt.origin(view)
 		labels = append(labels, rt.Labeler.URL(u))

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,7 +178,9 @@ func TestReasons(t *testing.T) {
 			write("hello")(w, r)
 		}},
 		{middleware.LabelsReason, nil, func(w http.ResponseWriter, r *http.Request) {
-			middleware.AddTags(r.Context(), make([]string, 126)...)
+			for i := range 126 {
+				middleware.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
+			}
 			write("hello")(w, r)
 		}},
 		{middleware.TrailerReason, nil, func(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,8 @@ type leading struct {
 	next    Next
 	param   Param
 	refresh bool // for the cache alone: no client is waiting
+	part    bool // not for a whole answer: HEAD, or a range
+	plain   bool // without conditions of the cache's: those that it set have led nowhere
 
 	rec  *recorder
 	view *http.Request // what the handler saw
@@ -28,9 +30,9 @@ type leading struct {
 func (rt *Route) load(l *leading) store.Load {
 	return func(run *store.Run) store.Outcome {
 		if l.refresh {
-			run.Old = nil // it stays where it is; nobody is to be served with it
+			run.Use = min(run.Use, store.OnValidation) // it stays where it is; nobody is to be served with it
 		}
-		l.rec = rt.newRecorder(l.w, l.r, run)
+		rt.record(l, run)
 		outcome := rt.lead(l)
 		if outcome == store.Old {
 			l.rec.restore()
@@ -38,8 +40,17 @@ func (rt *Route) load(l *leading) store.Load {
 		if l.refresh {
 			l.rec.finish()
 		}
+		if l.part && outcome == store.Refuse {
+			return store.Fail // which says nothing about the whole
+		}
 		return outcome
 	}
+}
+
+// record gives the run its recorder.
+func (rt *Route) record(l *leading, run *store.Run) {
+	l.rec = rt.newRecorder(l.w, l.r, run)
+	l.rec.user, l.rec.fwd = l.p.user, l.p.fwd
 }
 
 // refresh runs the handler for the cache alone, and tells of it when the answer is kept.
@@ -59,12 +70,15 @@ func (rt *Route) lead(l *leading) (outcome store.Outcome) {
 	rec.tie = tie
 	ctx, said := Steer(ctx)
 	l.view = rt.Scheme.View(l.r.WithContext(ctx))
+	if rt.Standard {
+		rec.asked = rt.ask(l, rec.run.Old, l.view.Header)
+	}
 
 	returned := false
 	defer func() {
 		switch {
 		case returned:
-		case rec.run.Old == nil || rec.wrote && !rec.held:
+		case !rec.fallback() || rec.wrote && !rec.held:
 			rec.void() // and the panic goes on, its stack untouched
 		default:
 			outcome = rec.standIn(l, recover())
@@ -78,7 +92,9 @@ func (rt *Route) lead(l *leading) (outcome store.Outcome) {
 func (rt *Route) judge(l *leading, said *Steering, canceled bool) store.Outcome {
 	rec := l.rec
 	switch {
-	case rec.held, l.err != nil && !rec.wrote && rec.run.Old != nil && serverError(l.err):
+	case rec.wrote && rec.renews(rec.status) && l.err == nil && !canceled:
+		return rt.renew(l, said)
+	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
 		rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
 		return store.Old
@@ -90,6 +106,8 @@ func (rt *Route) judge(l *leading, said *Steering, canceled bool) store.Outcome 
 	case l.err != nil:
 		rec.keeping, rec.reason = false, ErrorReason
 		return store.Refuse
+	case l.r.Method == http.MethodHead:
+		return rt.headed(l, said)
 	}
 	if reason := rt.complete(l, said); reason != "" {
 		rec.keeping, rec.reason = false, reason

@@ -4,13 +4,14 @@ package middleware
 type Outcome string
 
 const (
-	Hit     Outcome = "hit"     // from the cache, fresh
-	Stale   Outcome = "stale"   // from the cache, past its freshness
-	Shared  Outcome = "shared"  // by another request's run of the handler
-	Miss    Outcome = "miss"    // by the handler; the reason says why the answer was not kept, none that it was
-	Bypass  Outcome = "bypass"  // by the handler, without the cache; the reason says why
-	Refresh Outcome = "refresh" // not a request's own: a stale answer was refreshed, or not, for the reason given
-	Fault   Outcome = "fault"   // not a request's own: the store failed, as Err says
+	Hit       Outcome = "hit"       // from the cache, fresh
+	Stale     Outcome = "stale"     // from the cache, past its freshness
+	Shared    Outcome = "shared"    // by another request's run of the handler
+	Miss      Outcome = "miss"      // by the handler; the reason says why the answer was not kept, none that it was
+	Bypass    Outcome = "bypass"    // by the handler, without the cache; the reason says why
+	Refresh   Outcome = "refresh"   // not a request's own: a stale answer was refreshed, or not, for the reason given
+	Validated Outcome = "validated" // from the cache, after its handler has confirmed it or added to it
+	Fault     Outcome = "fault"     // not a request's own: the store failed, as Err says
 )
 
 // Reason is a stable code for why the cache did not answer, or did not keep an answer. These are all there are.
@@ -27,6 +28,10 @@ const (
 	KeyReason      Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
 	RangeReason    Reason = "range"         // it asks for a part of what is not kept
 	HeadReason     Reason = "head"          // HEAD for what is not kept
+
+	RequestReason      Reason = "request-no-store" // its Cache-Control says no-store
+	ConditionReason    Reason = "condition"        // it has a condition that only the origin can judge
+	OnlyIfCachedReason Reason = "only-if-cached"   // it wants what is kept or nothing, and nothing is
 
 	// The answer must not be kept.
 	StatusReason     Reason = "status"              // its status is not one the policy keeps

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -28,15 +29,22 @@ type recorder struct {
 	reason   Reason // why not
 	wrote    bool   // the handler's head is known
 	status   int
-	declared int64 // Content-Length, -1 if unknown
-	written  int64 // body bytes the handler wrote
-	mute     bool  // the client gets none of the body: it has it (304), or is to get a stale answer instead
-	over     bool  // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
-	done     bool  // the handler has returned
-	held     bool  // the answer is a failure that a stale one stands in for
+	declared int64  // Content-Length, -1 if unknown
+	written  int64  // body bytes the handler wrote
+	mute     bool   // the client gets none of the body: it has it (304), or is to get a stale answer instead
+	over     bool   // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
+	done     bool   // the handler has returned
+	held     bool   // nothing of the answer is for the client
+	failed   bool   // … because it is a failure that a stale one stands in for
+	changes  bool   // the method is unsafe: a success invalidates
+	user     string // who is asking, if that is known
+	fwd      string // why the request came to the handler; "": a miss
 
-	control       control       // what the whole header says, whoever set it
-	lifetime      time.Duration // how long it allows, -1 if it does not say
+	asked         renewal         // what the handler was asked for instead of a whole answer
+	began         time.Time       // when the handler was asked; standard routes only
+	verdict       rfc9111.Verdict // standard routes: what the law says of the answer
+	control       rfc9111.Control // others: what the whole header says, whoever set it
+	lifetime      time.Duration   // … and how long it allows, -1 if it does not say
 	header, added []store.Field
 	body          []byte
 	sent          int // bytes of body that were written already, without a pump
@@ -48,7 +56,21 @@ func (rt *Route) newRecorder(w http.ResponseWriter, r *http.Request, run *store.
 	if rec.keeping {
 		rec.outer, rec.own = w.Header().Clone(), w.Header().Clone()
 	}
+	if rt.Standard {
+		rec.began = time.Now()
+	}
 	return rec
+}
+
+// release gives the copy's room back, when it has become an entry's or is not needed.
+func (rec *recorder) release() {
+	rec.rt.Common.release(len(rec.body))
+	rec.body, rec.sent = nil, 0
+}
+
+// fallback reports whether a stale answer may stand in for one that fails.
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= store.OnError
 }
 
 // WriteHeader decides from the head whether the answer may be kept. Interim answers pass (RFC 9110 §15.2).
@@ -80,6 +102,8 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		return 0, errReturned
 	case rec.over:
 		return 0, http.ErrContentLength
+	case rec.held && !bodyAllowed(rec.status):
+		return 0, http.ErrBodyNotAllowed
 	}
 	implicit := !rec.wrote
 	if !rec.begin(p) {
@@ -210,16 +234,14 @@ func (rec *recorder) abandon(reason Reason) {
 // drop forgets the copy.
 func (rec *recorder) drop(reason Reason) {
 	rec.keeping, rec.reason = false, reason
-	rec.rt.Common.release(len(rec.body))
-	rec.body, rec.sent = nil, 0
+	rec.release()
 }
 
 // finish sends what is left of a recorded answer, after the flight has ended. A handler that wrote nothing leaves the
 // head to net/http, which must find it complete.
 func (rec *recorder) finish() {
 	defer func() { // a writer outside may panic
-		rec.rt.Common.release(len(rec.body))
-		rec.body, rec.sent = nil, 0
+		rec.release()
 		rec.keeping, rec.done = false, true
 	}()
 	if rec.pump != nil {
@@ -232,6 +254,7 @@ func (rec *recorder) finish() {
 	if !rec.wrote {
 		h := rec.publish()
 		fold(h)
+		rec.heed(http.StatusOK, h)
 		rec.privatize(h)
 		rec.tellStatus(h)
 	}

@@ -3,9 +3,11 @@ package middleware
 import (
 	"bytes"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -14,13 +16,15 @@ import (
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from source) {
 	h := w.Header()
-	rt.putHeader(h, e, now, from.tier)
+	rt.putHeader(h, e, now, from)
 	status := e.Status
 	switch {
-	case status == http.StatusOK && notModified(r, h):
+	case (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h):
 		status = http.StatusNotModified
 		strip304(h)
 		w.WriteHeader(status)
+	case status == http.StatusPartialContent:
+		replayPart(w, r, e)
 	case status == http.StatusOK && wantsRange(r):
 		delete(h, "Content-Length") // of the part, which ServeContent knows
 		http.ServeContent(rt.ranged(w), r, "", lastModified(h), bytes.NewReader(e.Body))
@@ -39,15 +43,32 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 	rt.observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
 }
 
+// replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7).
+func replayPart(w http.ResponseWriter, r *http.Request, e *store.Entry) {
+	part, body, ok := slice(e, r)
+	if ok { // or it is the part that was just made for this very request
+		h := w.Header()
+		h["Content-Range"] = []string{part.String()}
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	} else {
+		body = e.Body
+	}
+	w.WriteHeader(http.StatusPartialContent)
+	_, _ = w.Write(body)
+}
+
 // source is where a replayed answer comes from, for the record.
 type source struct {
 	outcome Outcome
 	tier    string
 	pattern string
+	fwd     string // why the request went to the handler all the same; "": it did not
+	status  int    // what the handler then answered
+	stored  bool   // and whether the answer was kept
 }
 
-// putHeader does to the header what the handler did, and says how old the answer is.
-func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, tier string) {
+// apply does to the header what the handler did.
+func apply(h http.Header, e *store.Entry) {
 	for i := range e.Header {
 		f := &e.Header[i]
 		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
@@ -61,16 +82,17 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, tier st
 		before := h[f.Name]
 		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
 	}
+}
+
+// putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
+func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, from source) {
+	apply(h, e)
 	if rt.Scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
 	}
 	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
 	if rt.Common.name != "" {
-		lines := &rt.Common.near
-		if tier == far {
-			lines = &rt.Common.far
-		}
-		rt.Common.addStatus(h, lines.of(secondsLeft(e, now)))
+		rt.Common.addStatus(h, rt.Common.answered(e, from, secondsLeft(e, now)))
 	}
 }
 
@@ -107,6 +129,6 @@ func wantsRange(r *http.Request) bool {
 }
 
 func lastModified(h http.Header) time.Time {
-	t, _ := http.ParseTime(h.Get("Last-Modified"))
+	t, _ := rfc9111.ParseDate(first(h["Last-Modified"]), time.Now())
 	return t
 }

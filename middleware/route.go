@@ -4,6 +4,7 @@
 package middleware
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -22,14 +23,18 @@ type Route struct {
 	Through  *store.Through
 	User     keying.User // who is asking; required where Scheme.Private
 	Tags     []Tag
-	Observe  func(Event) // nil: nobody listens
-	HideAuth bool        // shared routes: Authorization is hidden from the handler instead of bypassing the cache
+	Observe  func(Event)                               // nil: nobody listens
+	Purge    func(context.Context, store.Record) error // appends to the purge log; nil: nothing is ever invalidated by answers
+	HideAuth bool                                      // shared routes: Authorization is hidden from the handler instead of bypassing the cache
 
 	TTL             time.Duration // at most; the handler may shorten it
 	WhileRevalidate time.Duration
 	IfError         time.Duration
 	StatusTTL       map[int]time.Duration
 	MaxBody         int64 // bytes
+
+	Standard     bool     // the answers' own headers rule (RFC 9111); TTL is a bound and a default then, or 0
+	NoVarySearch []string // what the answers say of the query, or nil
 
 	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
 }
@@ -42,11 +47,15 @@ type Param func(r *http.Request, name string) string
 
 // A Passage is one request on its way, between [Route.Begin] and [Route.Finish].
 type Passage struct {
-	key     keying.Key
-	pattern string
-	user    string
-	way     way
-	reason  Reason
+	key      keying.Key
+	resource keying.Key   // standard routes: what all answers of the URL are under
+	index    *store.Entry // standard routes: what leads from there to the answer, or nil
+	fresh    bool         // standard routes: what is stored is fresh, but not enough for the request
+	fwd      string       // standard routes: why the handler must answer
+	pattern  string
+	user     string
+	way      way
+	reason   Reason
 }
 
 // way is how a request goes on that the memory did not answer.
@@ -81,15 +90,15 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		p.reason = KeyReason
 		return p, false
 	}
-	p.key, p.way = key, through
+	p.key, p.resource, p.way = key, key, through
 	now := time.Now()
-	e, use := rt.Through.Peek(key, now)
+	e, use := rt.peek(&p, r, now)
 	switch {
 	case use == store.Fresh:
-		rt.replay(w, r, e, now, source{Hit, near, pattern})
+		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
 	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
-		rt.replay(w, r, e, now, source{Stale, near, pattern})
+		rt.replay(w, r, e, now, source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
 		return p, done
 	}
@@ -110,6 +119,9 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 		rt.refresh(&leading{p: p, w: w, r: r, next: next, param: param, refresh: true})
 		return nil
 	}
+	if rt.Standard {
+		return rt.standard(p, w, r, next, param)
+	}
 	if r.Method == http.MethodHead || r.Header["Range"] != nil {
 		return rt.lookOnly(p, w, r, next)
 	}
@@ -119,42 +131,56 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 // run answers a GET from the store, from another request's run of the handler, or by running it.
 func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
 	l := &leading{p: p, w: w, r: r, next: next, param: param}
-	result := rt.Through.Get(r.Context(), p.key, rt.load(l))
-	if result.Source == store.HungUp {
-		return nil // nobody is there to be answered
-	}
-	if result.Entry == nil {
-		l.rec.finish()
-		rt.observe(Event{Route: p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
-		return l.err
-	}
-	return rt.serve(&p, w, r, result, next, param)
+	return rt.conclude(l, rt.Through.Get(r.Context(), p.key, rt.load(l)))
 }
 
-// serve replays what Get found, and refreshes it where it is stale.
-func (rt *Route) serve(p *Passage, w http.ResponseWriter, r *http.Request, found store.Result, next Next, param Param) error {
-	outcome := Hit
+// conclude ends a request with what Get has brought: the handler's own answer, most of which the client has already, or an
+// entry to serve.
+func (rt *Route) conclude(l *leading, found store.Result) error {
+	switch {
+	case found.Source == store.HungUp:
+		return nil // nobody is there to be answered
+	case found.Entry == nil:
+		l.rec.finish()
+		rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
+		return l.err
+	}
+	return rt.serve(l, found)
+}
+
+// serve replays what was found, and refreshes it where it is stale.
+func (rt *Route) serve(l *leading, found store.Result) error {
+	from := source{outcome: Hit, tier: rt.tier(), pattern: l.p.pattern}
 	switch {
 	case found.Source == store.Shared:
-		outcome = Shared
+		from.outcome = Shared
+	case found.Source == store.Renewed:
+		from.outcome = Validated
 	case found.Use < store.Fresh:
-		outcome = Stale
+		from.outcome = Stale
 	}
-	rt.replay(w, r, found.Entry, time.Now(), source{outcome, rt.tier(), p.pattern})
-	if found.Use == store.WhileRefreshed && !rt.refreshLater(p, r) {
-		return rt.refreshInline(*p, w, r, next, param)
+	if l.rec != nil { // the handler has run
+		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.keeping && l.rec.reason == ""
+		if l.p.fwd != "" {
+			from.fwd = l.p.fwd
+		}
+		l.rec.release()
+	}
+	rt.replay(l.w, l.r, found.Entry, time.Now(), from)
+	if found.Use == store.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
+		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)
 	}
 	return nil
 }
 
 // lookOnly serves HEAD and ranges: from the store, or by the handler, whose answer is not whole and is not kept.
 func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
-	if e, use := rt.Through.Look(r.Context(), p.key); e != nil {
+	if e, use := rt.Through.Call(r.Context()).Look(p.key, nil); use >= store.WhileRefreshed {
 		outcome := Hit
 		if use < store.Fresh {
 			outcome = Stale
 		}
-		rt.replay(w, r, e, time.Now(), source{outcome, rt.tier(), p.pattern})
+		rt.replay(w, r, e, time.Now(), source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
 		return nil
 	}
 	p.reason = RangeReason
@@ -170,14 +196,20 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 	if !rt.Scheme.Private && p.reason == UpgradeReason {
 		return next(w, r)
 	}
-	if !rt.Scheme.Private {
-		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), p.reason, false))
+	changes := unsafe(r.Method)
+	if !rt.Scheme.Private && !changes {
+		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
 		return next(w, r)
 	}
 	rec := rt.newRecorder(w, r, nil)
-	rec.keeping, rec.reason = false, p.reason
+	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
+	if changes && rt.User != nil && p.user == "" {
+		rec.user, _ = rt.User(r)
+	}
 	err := next(rec.writer(), r)
-	rec.finish()
+	if err == nil || rec.wrote {
+		rec.finish()
+	}
 	return err
 }
 
@@ -188,6 +220,8 @@ func fwd(reason Reason) string {
 		return "method"
 	case HeadReason, RangeReason:
 		return "miss"
+	case RequestReason:
+		return "request"
 	}
 	return "bypass"
 }

@@ -17,7 +17,7 @@ func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route
 	memory := memstore.New(memstore.Options{})
 	t.Cleanup(func() { _ = memory.Close() })
 	rt := &middleware.Route{
-		Common:  middleware.NewCommon("larder"),
+		Common:  middleware.NewCommon("larder", false),
 		Scheme:  &keying.Scheme{Realm: "shared"},
 		Through: store.NewThrough(memory, store.NewLog(), 0, nil),
 		TTL:     time.Minute,

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.
@@ -54,11 +58,40 @@ func (c *Common) addStatus(h http.Header, line []string) {
 	h["Cache-Status"] = line
 }
 
-// forwarded is the member for an answer of the handler's (RFC 9211 §2.2 to §2.5).
-func (c *Common) forwarded(fwd string, reason Reason, stored bool) []string {
-	line := c.name + "; fwd=" + fwd
+// answered is the member for an answer from the cache (RFC 9211 §2.1 to §2.7).
+func (c *Common) answered(e *store.Entry, from source, ttl int64) []string {
+	lines := &c.near
+	if from.tier == far {
+		lines = &c.far
+	}
+	switch {
+	case from.outcome == Shared:
+		return c.member("; fwd=miss; collapsed", e.Key, "")
+	case from.fwd != "":
+		line := "; fwd=" + from.fwd + "; fwd-status=" + strconv.Itoa(from.status)
+		if from.stored {
+			line += "; stored"
+		}
+		return c.member(line+"; ttl="+strconv.FormatInt(ttl, 10), e.Key, "")
+	case c.debug:
+		return c.member(strings.TrimPrefix(lines.of(ttl)[0], c.name), e.Key, "")
+	}
+	return lines.of(ttl)
+}
+
+// forwarded is the member for an answer of the handler's. Its fwd-status is the status that is sent (§2.3).
+func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored bool) []string {
+	line := "; fwd=" + fwd
 	if stored {
 		line += "; stored"
+	}
+	return c.member(line, key, reason)
+}
+
+func (c *Common) member(parameters string, key keying.Key, reason Reason) []string {
+	line := c.name + parameters
+	if c.debug && key != (keying.Key{}) {
+		line += `; key="` + key.String() + `"`
 	}
 	if reason != "" {
 		line += "; detail=" + string(reason)

@@ -12,7 +12,7 @@ import (
 var ages = []int64{-1 << 62, -3600, -1, 0, 1, 59, 3599, 3600, 3601, 1 << 31}
 
 func TestStatusLinesSayTheSeconds(t *testing.T) {
-	c := middleware.NewCommon("edge")
+	c := middleware.NewCommon("edge", false)
 	for range 2 { // made, and made before
 		for _, n := range ages {
 			if got, want := c.HitLine(n), fmt.Sprintf("edge; hit; ttl=%d; detail=near", n); !slices.Equal(got, []string{want}) {
@@ -27,7 +27,7 @@ func TestStatusLinesSayTheSeconds(t *testing.T) {
 
 // TestALineIsClipped: whoever appends to a line that others use gets a copy.
 func TestALineIsClipped(t *testing.T) {
-	c := middleware.NewCommon("edge")
+	c := middleware.NewCommon("edge", false)
 	for _, n := range ages {
 		for _, line := range [][]string{c.HitLine(n), middleware.AgeLine(n)} {
 			if len(line) != 1 || cap(line) != 1 {
@@ -38,7 +38,7 @@ func TestALineIsClipped(t *testing.T) {
 }
 
 func TestLinesAreMadeOnce(t *testing.T) {
-	c := middleware.NewCommon("edge")
+	c := middleware.NewCommon("edge", false)
 	c.HitLine(60)
 	if n := testing.AllocsPerRun(100, func() { c.HitLine(60) }); n != 0 {
 		t.Errorf("%v allocations for a line that is there", n)

@@ -38,7 +38,7 @@ func (t *tied) endsAfter() time.Duration {
 
 func TestAHandlerOutlastsItsClientForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		run := tieTo(c, t.Context())
 		defer run.end()
 		run.hangUp()
@@ -57,7 +57,7 @@ func TestAHandlerOutlastsItsClientForAWhile(t *testing.T) {
 
 func TestAHandlerWithAClientHasNoBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		run := tieTo(c, t.Context())
 		time.Sleep(time.Hour)
 		if run.handler.Err() != nil || c.Detached() != 0 {
@@ -74,7 +74,7 @@ func TestADeadlineHolds(t *testing.T) {
 	for name, hangUp := range map[string]bool{"with its client": false, "without": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := middleware.NewCommon("")
+				c := middleware.NewCommon("", false)
 				limited, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				run := tieTo(c, limited)
@@ -104,7 +104,7 @@ func TestADeadlineHolds(t *testing.T) {
 // TestAtMost64OutlastTheirClients: one more ends with its client, and there is room again when one has ended.
 func TestAtMost64OutlastTheirClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		var runs []*tied
 		for range 65 {
 			run := tieTo(c, t.Context())
@@ -146,7 +146,7 @@ func TestAFollowerEndsWithItsClient(t *testing.T) {
 	for name, step := range steps {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := middleware.NewCommon("")
+				c := middleware.NewCommon("", false)
 				run := tieTo(c, t.Context())
 				defer run.end()
 				step[0](run)
@@ -169,7 +169,7 @@ func TestAFollowerEndsWithItsClient(t *testing.T) {
 // TestAClientWithoutEndNeedsNoTether.
 func TestAClientWithoutEndNeedsNoTether(t *testing.T) {
 	client := context.WithoutCancel(t.Context())
-	ctx, tie := middleware.NewCommon("").Tie(client)
+	ctx, tie := middleware.NewCommon("", false).Tie(client)
 	if ctx != client || tie != nil {
 		t.Errorf("Tie = %v, %v", ctx, tie)
 	}
@@ -179,7 +179,7 @@ func TestAClientWithoutEndNeedsNoTether(t *testing.T) {
 
 func TestTheHandlerSeesItsClientsValues(t *testing.T) {
 	type key struct{}
-	run := tieTo(middleware.NewCommon(""), context.WithValue(t.Context(), key{}, "value"))
+	run := tieTo(middleware.NewCommon("", false), context.WithValue(t.Context(), key{}, "value"))
 	defer run.end()
 	if run.handler.Value(key{}) != "value" {
 		t.Error("a value is lost")
@@ -189,7 +189,7 @@ func TestTheHandlerSeesItsClientsValues(t *testing.T) {
 // TestDetachedLoadsShareTheBound and end with their end.
 func TestDetachedLoadsShareTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := middleware.NewCommon("")
+		c := middleware.NewCommon("", false)
 		client, hangUp := context.WithCancel(t.Context())
 		ctx, end := c.Detach(client)
 		hangUp()

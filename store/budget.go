@@ -13,11 +13,11 @@ type io struct {
 	free bool
 }
 
-func (t *Through) io(ctx context.Context) *io {
+func (t *Through) io(ctx context.Context) io {
 	if !t.remote || t.budget <= 0 {
-		return &io{ctx: ctx, free: true}
+		return io{ctx: ctx, free: true}
 	}
-	return &io{ctx: context.WithoutCancel(ctx), left: t.budget}
+	return io{ctx: context.WithoutCancel(ctx), left: t.budget}
 }
 
 var errBudget = errors.New("store: the time for this request's store operations was used up")

@@ -41,6 +41,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	e.Fresh = time.Duration(r.upTo(math.MaxInt64))
 	e.WhileRevalidate = time.Duration(r.upTo(math.MaxInt64))
 	e.IfError = time.Duration(r.upTo(math.MaxInt64))
+	e.IfValidated = time.Duration(r.upTo(math.MaxInt64))
 	e.Header = r.fields(MaxFields)
 	e.Added = r.fields(MaxFields)
 	e.Labels = r.labels()

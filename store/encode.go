@@ -15,16 +15,16 @@ import (
 )
 
 // format is the version of the encoding. A reader that meets another treats the entry as absent.
-const format = 1
+const format = 2
 
 // fields is how many elements the outer array has before the seal.
-const fields = 14
+const fields = 15
 
 // Limits of an encoded entry, checked when it is written and when it is read.
 const (
 	MaxFields     = 64       // header fields
 	MaxFieldBytes = 16 << 10 // bytes of all header names and values
-	MaxLabels     = 128
+	MaxLabels     = 256
 	MaxEncoded    = 64 << 20 // bytes of body
 
 	maxLines = 1024 // lines of all header fields
@@ -72,6 +72,7 @@ func (w *writer) entry(e *Entry) {
 	w.uint(uint64(e.Fresh))
 	w.uint(uint64(e.WhileRevalidate))
 	w.uint(uint64(e.IfError))
+	w.uint(uint64(e.IfValidated))
 	w.fields(e.Header)
 	w.fields(e.Added)
 	w.labels(e.Labels)
@@ -128,7 +129,7 @@ func (e *Entry) Validate() error {
 	switch {
 	case e.Status != 0 && (e.Status < 200 || e.Status > 599):
 		return fmt.Errorf("status %d is not final", e.Status)
-	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.Stored.UnixMilli() < 0:
+	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Stored.UnixMilli() < 0:
 		return errors.New("negative time")
 	case e.Keep(e.Stored) < 0:
 		return errors.New("times overflow")

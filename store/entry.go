@@ -17,6 +17,7 @@ type Entry struct {
 	Fresh           time.Duration // how long it is fresh, from Stored
 	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
 	IfError         time.Duration // how much longer it may be served when its handler fails (RFC 5861 §4)
+	IfValidated     time.Duration // how much longer it may be served once its handler has confirmed it (RFC 9111 §4.3)
 
 	Header []Field // replaces what the response header has
 	Added  []Field // is added to what the response header has; a field without values is removed
@@ -50,9 +51,9 @@ func (e *Entry) Left(now time.Time) time.Duration {
 	return e.Fresh - max(0, age)
 }
 
-// Keep returns how long a store should hold the entry: its freshness and the longer stale window.
+// Keep returns how long a store should hold the entry: its freshness and the longest stale window.
 func (e *Entry) Keep(now time.Time) time.Duration {
-	return e.Left(now) + max(e.WhileRevalidate, e.IfError)
+	return e.Left(now) + max(e.WhileRevalidate, e.IfError, e.IfValidated)
 }
 
 // entryOverhead is about what an entry costs beside its bytes: the struct, the map slot and list node of a memory store.

@@ -54,6 +54,8 @@ func (l *Layered) Set(ctx context.Context, key keying.Key, e *Entry, keep time.D
 func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
 	if keep := min(l.NearTTL, e.Left(time.Now())); keep > 0 {
 		_ = l.Near.Set(ctx, key, e, keep) // refused: the far copy serves
+	} else {
+		_ = l.Near.Delete(ctx, key) // what it takes the place of must not be found any more
 	}
 }
 

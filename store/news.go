@@ -18,14 +18,15 @@ type round struct {
 // caughtUp brings the ledger up to what the log's head was when the caller came, or later; before is what was then the
 // last round. Whoever finds that another has begun since waits for that one: however many waited for a flight, the log is
 // asked once.
-func (t *Through) caughtUp(ctx context.Context, before *round) bool {
+func (c *Call) caughtUp(before *round) bool {
+	t := c.t
 	if t.catcher == nil {
 		return true
 	}
 	r := &round{done: make(chan struct{})}
 	if t.round.CompareAndSwap(before, r) {
 		defer close(r.done)
-		err := t.io(ctx).do(t.catcher.CatchUp)
+		err := c.io.do(t.catcher.CatchUp)
 		if err != nil {
 			t.fault(err)
 		}
@@ -36,7 +37,7 @@ func (t *Through) caughtUp(ctx context.Context, before *round) bool {
 	select {
 	case <-r.done:
 		return r.ok
-	case <-ctx.Done():
+	case <-c.ctx.Done():
 		return false
 	}
 }

@@ -65,6 +65,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 		Fresh:           time.Minute,
 		WhileRevalidate: 30 * time.Second,
 		IfError:         45 * time.Second,
+		IfValidated:     50 * time.Second,
 		Header: []store.Field{
 			{Name: "Content-Type", Values: []string{"text/plain; charset=utf-8"}},
 			{Name: "Link", Values: []string{"</a>; rel=preload", "</b>; rel=preload"}},
@@ -81,7 +82,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
-		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError &&
+		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated &&
 		slices.EqualFunc(a.Header, b.Header, sameField) && slices.EqualFunc(a.Added, b.Added, sameField) &&
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }

@@ -1,0 +1,87 @@
+package middleware
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// fitness says what a stored answer is good for in one request (RFC 9111 §4): at most what its own age makes of it, less if
+// the request wants more, and more if the request takes a stale one. Shared is an answer that was made just now for another
+// request: its age is nothing that this one could object to.
+func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use store.Use, shared bool) store.Use {
+	switch {
+	case e.Status == 0, shared && rt.variant(p, r, fieldOf(e, "Vary")) != e.Key:
+		return store.NoUse
+	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, false).ForAuthorized():
+		return unvalidated(e, use)
+	case e.Status == http.StatusPartialContent:
+		if _, _, ok := slice(e, r); !ok {
+			return unvalidated(e, use)
+		}
+	}
+	if shared || ask == noAsk {
+		return use
+	}
+	now := time.Now()
+	switch ask.Fit(e.Age(now), e.Left(now)) {
+	case rfc9111.Unfit:
+		p.fresh = p.fresh || use == store.Fresh
+		return unvalidated(e, use)
+	case rfc9111.FitsExpired:
+		if !controlOf(e, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
+			return store.Fresh
+		}
+	}
+	return use
+}
+
+// noAsk is a request that wants nothing special.
+var noAsk = rfc9111.ParseAsk(nil)
+
+// unvalidated is what an answer is good for that must not be served as it is.
+func unvalidated(e *store.Entry, use store.Use) store.Use {
+	if e.IfValidated == 0 {
+		return store.NoUse
+	}
+	return min(use, store.OnValidation)
+}
+
+// slice takes what the request's range asks for out of a stored part (RFC 9111 §3.3).
+func slice(e *store.Entry, r *http.Request) (rfc9111.Part, []byte, bool) {
+	lines := r.Header["Range"]
+	if len(lines) != 1 || r.Method != http.MethodGet {
+		return rfc9111.Part{}, nil, false
+	}
+	if wanted := r.Header["If-Range"]; wanted != nil && !rfc9111.StrongMatch(first(wanted), first(fieldOf(e, "Etag"))) {
+		return rfc9111.Part{}, nil, false
+	}
+	part, known := rfc9111.ParseContentRange(fieldOf(e, "Content-Range"))
+	ranges, ok := rfc9111.ParseRange(lines[0])
+	if !known || !ok || len(ranges) != 1 {
+		return rfc9111.Part{}, nil, false
+	}
+	return part.Slice(e.Body, ranges[0])
+}
+
+// fieldOf returns the lines of a field that the handler set.
+func fieldOf(e *store.Entry, name string) []string {
+	for _, fields := range [...][]store.Field{e.Header, e.Added} {
+		for i := range fields {
+			if fields[i].Name == name {
+				return fields[i].Values
+			}
+		}
+	}
+	return nil
+}
+
+// controlOf is what rules a stored answer.
+func controlOf(e *store.Entry, private bool) rfc9111.Control {
+	return rfc9111.Effective(http.Header{
+		"Cache-Control":     fieldOf(e, "Cache-Control"),
+		"Cdn-Cache-Control": fieldOf(e, "Cdn-Cache-Control"),
+	}, private)
+}

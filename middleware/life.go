@@ -1,0 +1,121 @@
+package middleware
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+const (
+	year = 365 * 24 * time.Hour // no answer is fresh for longer
+	// validatable is how long past its freshness an answer is kept that a validation could make fresh again.
+	validatable = 24 * time.Hour
+)
+
+// lifetime is what an answer's directives are and how long they allow to keep it, -1 if they do not say. Its other fields
+// are the policy's business.
+func (rt *Route) lifetime(h http.Header) (rfc9111.Control, time.Duration) {
+	c := rfc9111.Effective(h, rt.Scheme.Private)
+	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private, Received: time.Now()}
+	if d, said := a.Lifetime(c); said {
+		return c, d
+	}
+	return c, -1
+}
+
+// times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
+func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
+	if rt.Standard {
+		rt.standardTimes(e, rec.verdict, said)
+		return
+	}
+	e.Stored = time.Now()
+	e.Fresh = rt.TTL
+	if rec.status != http.StatusOK {
+		e.Fresh = rt.StatusTTL[rec.status]
+	}
+	e.Fresh = Spread(e.Fresh, e.Key)
+	if rec.lifetime >= 0 {
+		e.Fresh = min(e.Fresh, rec.lifetime)
+	}
+	if said > 0 {
+		e.Fresh = min(e.Fresh, said)
+	}
+	if !rec.control.NeverStale(rt.Scheme.Private) {
+		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
+	}
+}
+
+// standardTimes sets how long the entry lives by the law: as the answer says; the policy's TTL and the handler bound it
+// (RFC 9111 §4.2, RFC 5861). An entry counts from when the answer was made, not from when it came.
+func (rt *Route) standardTimes(e *store.Entry, v rfc9111.Verdict, said time.Duration) {
+	age := min(v.Age, year)
+	e.Stored, e.Fresh = time.Now().Add(-age), min(v.Fresh, year)
+	if v.Age > year {
+		e.Fresh = 0
+	}
+	for _, most := range [...]time.Duration{rt.TTL, said} {
+		if most > 0 {
+			e.Fresh = min(e.Fresh, age+most)
+		}
+	}
+	if !v.NeverStale {
+		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
+		if d := v.Control.WhileRevalidate; d >= 0 {
+			e.WhileRevalidate = min(d, year)
+		}
+		if d := v.Control.IfError; d >= 0 {
+			e.IfError = min(d, year)
+		}
+	}
+	if e.Status == http.StatusPartialContent || fieldOf(e, "Etag") != nil || fieldOf(e, "Last-Modified") != nil {
+		e.IfValidated = validatable
+	}
+}
+
+// verdict is what the law says of an answer to the recorder's request.
+func (rt *Route) verdict(rec *recorder, status int, h http.Header) rfc9111.Verdict {
+	now := time.Now()
+	return rfc9111.Judge(rfc9111.Answer{
+		Status: status, Header: h,
+		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
+		Received: now, Delay: now.Sub(rec.began), Default: rt.TTL,
+	})
+}
+
+// refusals are the reasons of the law's refusals.
+var refusals = [...]Reason{
+	rfc9111.Storable:      "",
+	rfc9111.NoStore:       NoStoreReason,
+	rfc9111.Private:       PrivateReason,
+	rfc9111.Malformed:     ControlReason,
+	rfc9111.Authorization: AuthReason,
+	rfc9111.Status:        StatusReason,
+	rfc9111.Partial:       PartialReason,
+	rfc9111.Varying:       VaryReason,
+}
+
+// storableStandard judges the head of an answer by the law, and by what is not to be kept whatever the answer says: a
+// cookie is one client's, a nonce one response's, a trailer comes too late.
+func (rt *Route) storableStandard(rec *recorder, status int, h http.Header) Reason {
+	v := rt.verdict(rec, status, h)
+	rec.verdict = v
+	switch {
+	case v.Refusal != rfc9111.Storable:
+		return refusals[v.Refusal]
+	case status == http.StatusPartialContent && rec.r.Header["Range"] == nil:
+		return PartialReason
+	case rec.changed(h, "Set-Cookie"):
+		return CookieReason
+	case h["Trailer"] != nil:
+		return TrailerReason
+	case rt.Scheme.Private:
+	case nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]):
+		return NonceReason
+	case reflected(rec.r, h, v.Vary):
+		return OriginReason
+	}
+	return ""
+}

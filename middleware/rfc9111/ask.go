@@ -1,0 +1,79 @@
+package rfc9111
+
+import (
+	"strings"
+	"time"
+)
+
+// An Ask is what a request's Cache-Control wants of a cache (RFC 9111 §5.2.1). Durations are -1 where it does not say.
+// Pragma is ignored, as §5.4 has it.
+type Ask struct {
+	NoStore, NoCache, OnlyIfCached bool
+
+	MaxAge, MinFresh, MaxStale time.Duration
+}
+
+// forEver is a staleness without a bound.
+const forEver = most * time.Second
+
+// ParseAsk reads the lines of a request's Cache-Control. What cannot be parsed is ignored, except that a max-age that is
+// no time accepts nothing that is not new.
+func ParseAsk(lines []string) Ask {
+	a := Ask{MaxAge: unsaid, MinFresh: unsaid, MaxStale: unsaid}
+	for d, ok := range Directives(lines) {
+		if ok {
+			a.add(d)
+		}
+	}
+	return a
+}
+
+func (a *Ask) add(d Directive) {
+	switch strings.ToLower(d.Name) {
+	case "no-store":
+		a.NoStore = true
+	case "no-cache":
+		a.NoCache = true
+	case "only-if-cached":
+		a.OnlyIfCached = true
+	case "max-age":
+		age, ok := Seconds(d.Value)
+		if !ok {
+			age = 0
+		}
+		if a.MaxAge < 0 || age < a.MaxAge {
+			a.MaxAge = age
+		}
+	case "min-fresh":
+		if fresh, ok := Seconds(d.Value); ok {
+			a.MinFresh = max(a.MinFresh, fresh)
+		}
+	case "max-stale":
+		if stale, ok := Seconds(d.Value); ok {
+			a.MaxStale = max(a.MaxStale, stale)
+		} else if !d.HasValue {
+			a.MaxStale = forEver
+		}
+	}
+}
+
+// Fit says what a stored answer is to a request's wishes.
+type Fit uint8
+
+const (
+	Unfit       Fit = iota // not without validation
+	Fits                   // as fresh, or as stale, as it is
+	FitsExpired            // although it is past its freshness: the request takes it (max-stale)
+)
+
+// Fit judges a stored answer of this age, with so much freshness left (negative: so long past it). Whether the answer
+// itself allows to be served stale is the caller's to know.
+func (a Ask) Fit(age, left time.Duration) Fit {
+	switch {
+	case a.NoCache, a.MaxAge >= 0 && age > a.MaxAge, a.MinFresh > 0 && left < a.MinFresh:
+		return Unfit
+	case left <= 0 && a.MaxStale >= 0 && -left <= a.MaxStale:
+		return FitsExpired
+	}
+	return Fits
+}

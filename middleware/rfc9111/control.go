@@ -1,0 +1,202 @@
+package rfc9111
+
+import (
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// unsaid is a duration that a field does not give.
+const unsaid = -1
+
+// A Control is what a response's Cache-Control says (RFC 9111 §5.2.2, RFC 5861, RFC 8246). Durations are -1 where the
+// response does not give them. Of a directive given twice with different times the shorter one counts.
+type Control struct {
+	NoStore, NoCache, Private, Public, MustRevalidate, ProxyRevalidate, MustUnderstand, Immutable bool
+
+	NoCacheFields, PrivateFields []string // canonical; of the forms of no-cache and private that name fields
+
+	MaxAge, SMaxAge, WhileRevalidate, IfError time.Duration
+
+	Targeted  bool // it is no Cache-Control but a targeted field (RFC 9213)
+	Malformed bool // it cannot be parsed: anything may stand in it
+	BadTime   bool // a time in it is none: the response is stale (§4.2.1)
+}
+
+// ParseControl reads the lines of a Cache-Control field.
+func ParseControl(lines []string) Control {
+	c := Control{MaxAge: unsaid, SMaxAge: unsaid, WhileRevalidate: unsaid, IfError: unsaid}
+	for d, ok := range Directives(lines) {
+		if !ok {
+			c.Malformed = true
+		} else {
+			c.add(d)
+		}
+	}
+	return c
+}
+
+func (c *Control) add(d Directive) {
+	switch strings.ToLower(d.Name) {
+	case "no-store":
+		c.NoStore = true
+	case "no-cache":
+		qualify(&c.NoCache, &c.NoCacheFields, d)
+	case "private":
+		qualify(&c.Private, &c.PrivateFields, d)
+	case "public":
+		c.Public = true
+	case "must-revalidate":
+		c.MustRevalidate = true
+	case "proxy-revalidate":
+		c.ProxyRevalidate = true
+	case "must-understand":
+		c.MustUnderstand = true
+	case "immutable":
+		c.Immutable = true
+	case "max-age":
+		c.shorten(&c.MaxAge, d.Value)
+	case "s-maxage":
+		c.shorten(&c.SMaxAge, d.Value)
+	case "stale-while-revalidate":
+		c.shorten(&c.WhileRevalidate, d.Value)
+	case "stale-if-error":
+		c.shorten(&c.IfError, d.Value)
+	}
+}
+
+// qualify sets a directive, or the fields that its qualified form names (§5.2.2.4, §5.2.2.7). A form that names none, or
+// something that is no field, means the whole response.
+func qualify(whole *bool, fields *[]string, d Directive) {
+	if !d.HasValue {
+		*whole = true
+		return
+	}
+	n := 0
+	for name := range strings.SplitSeq(d.Value, ",") {
+		if name = strings.Trim(name, " \t"); name == "" {
+			continue
+		}
+		if !httpguts.ValidHeaderFieldName(name) {
+			*whole = true
+			return
+		}
+		*fields = append(*fields, http.CanonicalHeaderKey(name))
+		n++
+	}
+	if n == 0 {
+		*whole = true
+	}
+}
+
+func (c *Control) shorten(to *time.Duration, value string) {
+	d, ok := Seconds(value)
+	switch {
+	case !ok:
+		c.BadTime = true
+	case *to < 0 || d < *to:
+		*to = d
+	}
+}
+
+// most is the largest delta-seconds; greater values mean it (§1.2.2).
+const most = 1 << 31
+
+// Seconds reads delta-seconds (§1.2.2): digits only.
+func Seconds(value string) (d time.Duration, ok bool) {
+	if value == "" {
+		return 0, false
+	}
+	var n int64
+	for _, digit := range []byte(value) {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+		n = min(most, n*10+int64(digit-'0'))
+	}
+	return time.Duration(n) * time.Second, true
+}
+
+// Directives yields the directives of Cache-Control lines, and false in place of the rest of a line that cannot be parsed.
+func Directives(lines []string) iter.Seq2[Directive, bool] {
+	return func(yield func(Directive, bool) bool) {
+		for _, line := range lines {
+			for ok := true; ok && line != ""; {
+				var d Directive
+				if d, _, line, ok = nextDirective(line); ok && d.Name == "" {
+					break
+				}
+				if !yield(d, ok) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// nextDirective takes the first directive off a list: a token, or a token with an argument that is a token or quoted. The
+// text is the directive as it was written; no name and true mean that there is none left.
+func nextDirective(s string) (d Directive, text, rest string, ok bool) {
+	s = strings.TrimLeft(s, " \t,")
+	if s == "" {
+		return d, "", "", true
+	}
+	end := strings.IndexAny(s, "=, \t")
+	if end < 0 {
+		end = len(s)
+	}
+	d.Name, rest = s[:end], s[end:]
+	if d.HasValue = strings.HasPrefix(rest, "="); d.HasValue {
+		if d.Value, rest, ok = argument(rest[1:]); !ok {
+			return Directive{}, "", "", false
+		}
+	}
+	text = s[:len(s)-len(rest)]
+	rest = strings.TrimLeft(rest, " \t")
+	if !httpguts.ValidHeaderFieldName(d.Name) || rest != "" && rest[0] != ',' {
+		return Directive{}, "", "", false
+	}
+	return d, text, rest, true
+}
+
+func argument(s string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexAny(s, ", \t")
+		if end < 0 {
+			end = len(s)
+		}
+		return s[:end], s[end:], httpguts.ValidHeaderFieldName(s[:end])
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return s[1:i], s[i+1:], true
+		}
+	}
+	return "", "", false
+}
+
+// MakePrivate returns the lines of a Cache-Control for an answer that is one user's: private, whatever it said, and
+// nothing that a shared cache would take as leave. The lines given are not changed.
+func MakePrivate(lines []string) []string {
+	kept := []string{"private"}
+	for _, line := range lines {
+		for line != "" {
+			d, text, rest, ok := nextDirective(line)
+			if !ok {
+				return []string{"private, no-store"}
+			}
+			switch line = rest; strings.ToLower(d.Name) {
+			case "", "private", "public", "s-maxage":
+			default:
+				kept = append(kept, text)
+			}
+		}
+	}
+	return []string{strings.Join(kept, ", ")}
+}

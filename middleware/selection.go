@@ -1,0 +1,132 @@
+package middleware
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// What a resource's answers vary by is known only from the answers (RFC 9111 §4.1). So the key of a resource leads either
+// to its one answer or to an index: an entry without a status, whose Vary lists the sets of request fields that its answers
+// have named, the newest first. Under the key of the resource and the fields' values lies the answer.
+
+// maxSets bounds the sets of an index: each costs a look.
+const maxSets = 4
+
+const indexFor = 24 * time.Hour
+
+func isIndex(e *store.Entry) bool { return e.Status == 0 }
+
+// sets are what the index lists.
+func sets(index *store.Entry) []string {
+	if index == nil {
+		return nil
+	}
+	return fieldOf(index, "Vary")
+}
+
+// variant is the key of the answer that the request selects, among answers whose Vary has these lines.
+func (rt *Route) variant(p *Passage, r *http.Request, vary []string) keying.Key {
+	names, _ := rfc9111.VaryNames(vary)
+	return rt.variantOf(p, r, names)
+}
+
+func (rt *Route) variantOf(p *Passage, r *http.Request, names []string) keying.Key {
+	if len(names) == 0 {
+		return p.resource
+	}
+	return rt.Scheme.Select(p.resource, names, r, rfc9111.Selection)
+}
+
+// find looks for the answer that the request selects, and makes its key the passage's. What it finds and may not be served
+// as it is, is what can be validated.
+func (rt *Route) find(call *store.Call, p *Passage, r *http.Request, judge store.Judge) (*store.Entry, store.Use) {
+	e, use := call.Look(p.resource, nil)
+	if e == nil || !isIndex(e) {
+		p.key = p.resource
+		return judged(judge, e, use)
+	}
+	p.index = e
+	var best *store.Entry
+	var bestUse store.Use
+	for i, set := range sets(e) {
+		key := rt.variant(p, r, []string{set})
+		found, use := call.Look(key, judge)
+		if i == 0 || use > bestUse {
+			p.key, best, bestUse = key, found, use
+		}
+		if use >= store.WhileRefreshed {
+			break
+		}
+	}
+	return best, bestUse
+}
+
+func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, store.Use) {
+	if e == nil {
+		return nil, store.NoUse
+	}
+	if use = judge(e, use, false); use == store.NoUse {
+		return nil, use
+	}
+	return e, use
+}
+
+// peek looks for the answer in memory, without I/O.
+func (rt *Route) peek(p *Passage, r *http.Request, now time.Time) (*store.Entry, store.Use) {
+	e, use := rt.Through.Peek(p.key, now)
+	if !rt.Standard || e == nil {
+		return e, use
+	}
+	if isIndex(e) {
+		e, use = rt.peekVariant(p, r, e, now)
+	}
+	if e == nil || rt.unanswerable(r, noAsk) != "" {
+		return nil, store.NoUse
+	}
+	ask := noAsk
+	if lines := r.Header["Cache-Control"]; lines != nil {
+		if ask = rfc9111.ParseAsk(lines); ask.NoStore {
+			return nil, store.NoUse
+		}
+	}
+	return e, rt.fitness(p, r, ask, e, use, false)
+}
+
+func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, store.Use) {
+	for _, set := range sets(index) {
+		key := rt.variant(p, r, []string{set})
+		if e, use := rt.Through.Peek(key, now); e != nil {
+			p.key = key
+			return e, use
+		}
+	}
+	return nil, store.NoUse
+}
+
+// place gives the run's entry the key that its Vary calls for, and makes the index that leads there.
+func (rt *Route) place(l *leading, names []string) {
+	run := l.rec.run
+	if !rt.Standard {
+		return
+	}
+	run.Entry.Key = rt.variantOf(&l.p, l.r, names)
+	if run.Entry.Key == l.p.resource {
+		return
+	}
+	set := strings.ToLower(strings.Join(names, ","))
+	known := sets(l.p.index)
+	if len(known) > 0 && known[0] == set && l.p.index.Left(time.Now()) > indexFor/2 {
+		return
+	}
+	known = slices.DeleteFunc(slices.Clone(known), func(s string) bool { return s == set })
+	known = slices.Insert(known, 0, set)
+	run.Index = run.Beside(l.p.resource)
+	run.Index.Stored, run.Index.Fresh = time.Now(), max(indexFor, run.Entry.Keep(time.Now()))
+	run.Index.Header = []store.Field{{Name: "Vary", Values: known[:min(len(known), maxSets)]}}
+}

@@ -1,0 +1,76 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// standard answers GET and HEAD as an HTTP cache does (RFC 9111 §4): from the store where the stored answer and the request
+// allow it, and else by the handler, whose answer may be a validation of the stored one.
+func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
+	ask := rfc9111.ParseAsk(r.Header["Cache-Control"])
+	if p.reason = rt.unanswerable(r, ask); p.reason != "" {
+		return rt.around(p, w, r, next)
+	}
+	judge := func(e *store.Entry, use store.Use, shared bool) store.Use {
+		return rt.fitness(&p, r, ask, e, use, shared)
+	}
+	call := rt.Through.Call(r.Context())
+	e, use := rt.find(call, &p, r, judge)
+	if use >= store.WhileRefreshed {
+		l := &leading{p: p, w: w, r: r, next: next, param: param}
+		return rt.serve(l, store.Result{Entry: e, Use: use, Source: store.Stored})
+	}
+	if ask.OnlyIfCached {
+		return rt.unsatisfied(p, w)
+	}
+	p.fwd = forwardedFor(&p, e, use)
+	l := &leading{p: p, w: w, r: r, next: next, param: param, part: r.Method == http.MethodHead || r.Header["Range"] != nil}
+	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
+		p.reason = HeadReason
+		return rt.around(p, w, r, next)
+	}
+	if l.part {
+		return rt.conclude(l, call.Alone(p.key, rt.load(l), judge))
+	}
+	return rt.conclude(l, call.Get(p.key, rt.load(l), judge))
+}
+
+// unanswerable says why a request is for the handler alone: the client wants nothing of it to be stored (§5.2.1.5), or has
+// set conditions that only the origin can judge (RFC 9110 §13.1.1, §13.1.4).
+func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
+	switch {
+	case ask.NoStore:
+		return RequestReason
+	case r.Header["If-Match"] != nil, r.Header["If-Unmodified-Since"] != nil:
+		return ConditionReason
+	}
+	return ""
+}
+
+// unsatisfied answers a request that wants what is stored or nothing (§5.2.1.7).
+func (rt *Route) unsatisfied(p Passage, w http.ResponseWriter) error {
+	h := w.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(OnlyIfCachedReason)})
+	w.WriteHeader(http.StatusGatewayTimeout)
+	rt.observe(Event{Route: p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Status: http.StatusGatewayTimeout})
+	return nil
+}
+
+// forwardedFor is why a stored answer does not do, in RFC 9211's words (§2.2).
+func forwardedFor(p *Passage, e *store.Entry, use store.Use) string {
+	switch {
+	case e == nil && p.index != nil:
+		return "vary-miss"
+	case e == nil:
+		return "uri-miss"
+	case e.Status == http.StatusPartialContent:
+		return "partial"
+	case p.fresh:
+		return "request"
+	}
+	return "stale"
+}
