@@ -22,26 +22,27 @@ type choice struct {
 // on the order of languages. Where a handler prefers the first of equals after all, as golang.org/x/text/language does, a
 // client gets a language that it asked for just as much. Browsers give each language a quality of its own.
 func accept(name string, list []string) string {
+	asWritten := strings.Join(list, ",")
 	parse := token
 	switch name {
 	case "Accept":
 		parse = mediaRange
 	case "Accept-Charset", "Accept-Encoding", "Accept-Language":
 	default:
-		return strings.Join(list, ",")
+		return asWritten
 	}
 	choices := make([]choice, 0, len(list))
 	for _, member := range list {
 		c, ok := weighed(member, parse)
 		if !ok {
-			return strings.Join(list, ",")
+			return asWritten
 		}
 		choices = append(choices, c)
 	}
 	slices.SortFunc(choices, func(a, b choice) int { return cmp.Or(b.quality-a.quality, strings.Compare(a.text, b.text)) })
 	choices = slices.Compact(choices)
 	if ambiguous(choices) {
-		return strings.Join(list, ",")
+		return asWritten
 	}
 	var b strings.Builder
 	for i, c := range choices {

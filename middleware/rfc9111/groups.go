@@ -38,8 +38,7 @@ func ParseGroups(lines []string) []string {
 // quoted strings with "cache" or "*" among them (Clear Site Data §3.1). Without quotes they mean nothing.
 func ClearsCache(lines []string) bool {
 	for _, line := range lines {
-		list, _ := members(line)
-		if slices.Contains(list, `"cache"`) || slices.Contains(list, `"*"`) {
+		if list := members(line); slices.Contains(list, `"cache"`) || slices.Contains(list, `"*"`) {
 			return true
 		}
 	}

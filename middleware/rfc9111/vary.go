@@ -36,11 +36,15 @@ func VaryNames(lines []string) (names []string, ok bool) {
 	return names, true
 }
 
+// maxSelection is how many bytes of a request field are worth the work.
+const maxSelection = 4096
+
 // Selection is a request field as it selects among responses (RFC 9111 §4.1): lines of one meaning have one text, lines of
 // different meanings never do. A field without lines is not present, and that is another selection than an empty one.
 //
 // What is made equal is what §4.1 allows: one list on one line or on several, the whitespace around its commas, its empty
-// members; in the fields of content negotiation also what accept says. The text is its own Selection.
+// members; in the fields of content negotiation also what accept says. A field of more than 4096 bytes is left as it is, as
+// is a list with a quoted string that does not end in its line. The text is its own Selection.
 func Selection(name string, values []string) (normal string, present bool) {
 	if len(values) == 0 {
 		return "", false
@@ -49,11 +53,11 @@ func Selection(name string, values []string) (normal string, present bool) {
 	if single[name] {
 		return joined(name, values), true
 	}
-	if slices.ContainsFunc(values, open) {
+	line := strings.Join(values, ",")
+	if len(line) > maxSelection || slices.ContainsFunc(values, open) {
 		return joined(name, values), true
 	}
-	list, _ := members(strings.Join(values, ","))
-	return accept(name, list), true
+	return accept(name, members(line)), true
 }
 
 // single are the fields that are no lists, although they may have commas: there is no whitespace in them that we know to
@@ -83,28 +87,26 @@ func joined(name string, lines []string) string {
 
 // open reports whether a quoted string begins in the line that does not end there.
 func open(line string) bool {
-	_, ok := members(line)
-	return !ok
+	_, closed := span(line, '\n')
+	return !closed
 }
 
 // members are those of a list, without the empty ones and without the whitespace around them (RFC 9110 §5.6.1). A comma in
-// a quoted string (§5.6.4) is none of the list's. It is false for a quoted string that does not end.
-func members(line string) (list []string, ok bool) {
+// a quoted string (§5.6.4) is none of the list's; one that does not end goes on to the end of the line.
+func members(line string) (list []string) {
 	for line != "" {
-		end, ok := span(line, ',')
-		if !ok {
-			return nil, false
-		}
+		end, _ := span(line, ',')
 		if member := strings.Trim(line[:end], " \t"); member != "" {
 			list = append(list, member)
 		}
 		line = line[min(end+1, len(line)):]
 	}
-	return list, true
+	return list
 }
 
-// span is the length of s up to the first such byte outside of a quoted string, or that of all of it.
-func span(s string, until byte) (end int, ok bool) {
+// span is the length of s up to the first such byte outside of a quoted string, or that of all of it; closed is false when
+// it ends in such a string.
+func span(s string, until byte) (end int, closed bool) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

@@ -102,6 +102,19 @@ func TestSelections(t *testing.T) {
 	}
 }
 
+// TestALongFieldIsLeftAsItIs: 4096 bytes are put in order, one more is not (RFC 9111 §4.1 allows it, and asks for nothing).
+func TestALongFieldIsLeftAsItIs(t *testing.T) {
+	for size, want := range map[int]bool{4096: true, 4097: false} {
+		there, back := "en,"+strings.Repeat("x", size-3), strings.Repeat("x", size-3)+",en"
+		if got := selection("Accept-Language", []string{there}) == selection("Accept-Language", []string{back}); got != want {
+			t.Errorf("%d bytes: equal %v", size, got)
+		}
+		if got := selection("Foo", []string{"en", there[3:]}) == selection("Foo", []string{there}); got != want {
+			t.Errorf("%d bytes on two lines: equal %v", size, got)
+		}
+	}
+}
+
 func selection(field string, lines []string) string {
 	text, present := rfc9111.Selection(field, lines)
 	if !present {
