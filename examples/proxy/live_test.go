@@ -13,10 +13,8 @@ import (
 var (
 	liveFlag   = flag.String("live", "", "URL of a cache to play the cases on, in real time")
 	originFlag = flag.String("origin-listen", "127.0.0.1:0", "where the origin of that cache listens")
+	atOnceFlag = flag.Int("at-once", 100, "how many cases are played at a time on that cache: they pause a lot")
 )
-
-// atOnce is how many cases are played at a time on a cache that is live: they pause a lot.
-const atOnce = 100
 
 // A cache that runs elsewhere can be played on, this one on a Redis for example:
 //
@@ -34,13 +32,13 @@ func TestLive(t *testing.T) {
 	o.group.Go(func() { o.serve(listener) })
 	defer o.close()
 	defer listener.Close()
-	client := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: atOnce, IdleConnTimeout: 2 * time.Second}
+	client := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: *atOnceFlag, IdleConnTimeout: 2 * time.Second}
 	defer client.CloseIdleConnections()
 	g := &stage{origin: o, base: strings.TrimSuffix(*liveFlag, "/"), via: client}
 
 	list := cases(t)
 	s := newScore(list)
-	places := make(chan struct{}, atOnce)
+	places := make(chan struct{}, *atOnceFlag)
 	var group sync.WaitGroup
 	for _, c := range list {
 		places <- struct{}{}

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -89,10 +90,17 @@ func openCache(redisURL string) (c *cache.Cache, close func(context.Context) err
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = cache.New(cache.Options{Far: far}); err != nil {
+	if c, err = cache.New(cache.Options{Far: far, Observe: logFaults}); err != nil {
 		return nil, nil, errors.Join(err, far.Close())
 	}
 	return c, func(ctx context.Context) error { return errors.Join(c.Close(ctx), far.Close()) }, nil
+}
+
+// logFaults tells of a Redis that does not do its part; the origin answers then.
+func logFaults(e cache.Event) {
+	if e.Outcome == cache.Fault && e.Err != nil {
+		log.Print("the cache has a fault: ", e.Err)
+	}
 }
 
 // banner says what is cached and what to try.
