@@ -26,6 +26,9 @@ import (
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
 // the echo.Context with Set it still sees, and must not let into the answer.
+//
+// Interim answers such as 103 pass, and the final one follows, which echo by itself drops. Only a handler that keeps the
+// Response must call its Header between the two heads, as handlers that set a field do.
 func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
 	route, err := c.Compile(p, "")
 	if err != nil {
@@ -70,7 +73,7 @@ func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) erro
 		})
 	}
 	b := behind{ec: ec, next: next}
-	err := route.Finish(passage, ec.Response(), r, b.run, b.param)
+	err := route.Finish(passage, outsideOf(ec.Response()), r, b.run, b.param)
 	var status middleware.StatusError
 	if errors.As(err, &status) {
 		return status.Err
@@ -102,13 +105,13 @@ func (b behind) run(w http.ResponseWriter, r *http.Request) error {
 		b.ec.SetResponse(outer)
 		b.see(request)
 	}()
-	if w != http.ResponseWriter(outer) {
-		inner := echo.NewResponse(w, b.ec.Echo())
-		inner.Status = http.StatusOK // as echo resets it
-		b.ec.SetResponse(inner)
-	}
+	in := newInside(w, b.ec)
 	b.see(r)
-	return withStatus(b.next(b.ec))
+	err := b.next(b.ec)
+	if in.implied {
+		cache.NoStore(r.Context())
+	}
+	return withStatus(err)
 }
 
 // see makes the request the context's. Echo parses the query once and keeps it; what it kept is brought up to date, or a
