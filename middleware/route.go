@@ -114,10 +114,15 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 	case p.way == around:
 		return rt.around(p, w, r, next)
 	}
-	if m := markOf(r.Context()); m != nil && m.key == p.key {
-		m.reached.Store(true)
-		rt.refresh(&leading{p: p, w: w, r: r, next: next, param: param, refresh: true})
-		return nil
+	if m := markOf(r.Context()); m != nil {
+		if rt.Standard { // the key of a variant is not known before its index is
+			rt.find(rt.Through.Call(r.Context()), &p, r, nil)
+		}
+		if m.key == p.key {
+			m.reached.Store(true)
+			rt.refresh(&leading{p: p, w: w, r: r, next: next, param: param, refresh: true})
+			return nil
+		}
 	}
 	if rt.Standard {
 		return rt.standard(p, w, r, next, param)
@@ -207,9 +212,8 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 		rec.user, _ = rt.User(r)
 	}
 	err := next(rec.writer(), r)
-	if err == nil || rec.wrote {
-		rec.finish()
-	}
+	rec.changes = rec.changes && err == nil // else the caller answers, with an error
+	rec.finish()
 	return err
 }
 

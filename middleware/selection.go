@@ -68,8 +68,8 @@ func (rt *Route) find(call *store.Call, p *Passage, r *http.Request, judge store
 }
 
 func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, store.Use) {
-	if e == nil {
-		return nil, store.NoUse
+	if e == nil || judge == nil {
+		return e, use
 	}
 	if use = judge(e, use, false); use == store.NoUse {
 		return nil, use
