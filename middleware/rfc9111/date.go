@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ParseDate reads an HTTP-date in one of its three forms, to the letter (RFC 9110 §5.6.7): another zone than GMT, another
-// case or another count of digits or spaces makes it no date. http.ParseTime takes more, and a cache that does so keeps
-// answers whose Expires the rest of the world holds to be past (RFC 9111 §5.3).
+// ParseDate reads an HTTP-date in one of its three forms (RFC 9110 §5.6.7), but for the case of its letters, which does not
+// matter: another zone than GMT, or another count of digits or spaces, makes it no date. http.ParseTime takes more, and a
+// cache that does so keeps answers whose Expires the rest of the world holds to be past (RFC 9111 §5.3).
 //
 // A weekday that is not that of the date is let pass. Second 60 is a leap second, and so the next minute. A year of two
 // digits is the last one that is not more than 50 years after now. The time is in UTC, and zero when there is none.
@@ -23,10 +23,15 @@ func ParseDate(s string, now time.Time) (t time.Time, ok bool) {
 	return rfc850(s, now)
 }
 
+// The layouts of names, in a calendar's order.
 var (
 	weekdays = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
 	months   = []string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
 )
+
+func index(layouts []string, s string) int {
+	return slices.IndexFunc(layouts, func(layout string) bool { return fits(s, layout) })
+}
 
 // fixdate reads IMF-fixdate: Sun, 06 Nov 1994 08:49:37 GMT.
 func fixdate(s string) (time.Time, bool) {
@@ -47,7 +52,7 @@ func asctime(s string) (time.Time, bool) {
 // rfc850 reads the form of RFC 850: Sunday, 06-Nov-94 08:49:37 GMT.
 func rfc850(s string, now time.Time) (time.Time, bool) {
 	day, rest, _ := strings.Cut(s, ",")
-	if !fits(rest, " 00-...-00 00:00:00 GMT") || !slices.Contains(weekdays, day) {
+	if !fits(rest, " 00-...-00 00:00:00 GMT") || index(weekdays, day) < 0 {
 		return time.Time{}, false
 	}
 	now = now.UTC()
@@ -62,7 +67,7 @@ func rfc850(s string, now time.Time) (time.Time, bool) {
 	}
 }
 
-// fits compares s with a layout: a 0 is any digit, a dot is anything, all else is itself.
+// fits compares s with a layout: a 0 is any digit, a dot is anything, a letter is itself in either case, all else is itself.
 func fits(s, layout string) bool {
 	if len(s) != len(layout) {
 		return false
@@ -71,15 +76,23 @@ func fits(s, layout string) bool {
 		switch c := layout[i]; {
 		case c == '.':
 		case c == '0' && '0' <= s[i] && s[i] <= '9':
-		case c != s[i] || c == '0':
+		case lower(c) != lower(s[i]) || c == '0':
 			return false
 		}
 	}
 	return true
 }
 
+// lower is of ASCII only: no other letter is one of a date's.
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
 func weekday(short string) bool {
-	return slices.ContainsFunc(weekdays, func(long string) bool { return long[:3] == short })
+	return slices.ContainsFunc(weekdays, func(long string) bool { return fits(short, long[:3]) })
 }
 
 // digits is the number that a few digits write.
@@ -92,7 +105,7 @@ func digits(s string) (n int) {
 
 // moment is false for a day that the month does not have, and for a clock that shows no time.
 func moment(year int, month string, day int, clock string) (time.Time, bool) {
-	m := time.Month(slices.Index(months, month) + 1)
+	m := time.Month(index(months, month) + 1)
 	hour, minute, second := digits(clock[:2]), digits(clock[3:5]), digits(clock[6:])
 	if m == 0 || hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}, false

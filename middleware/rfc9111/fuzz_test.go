@@ -10,15 +10,17 @@ import (
 	"github.com/larder-go/cache/middleware/rfc9111"
 )
 
-// FuzzDate: what is a date here is the same date to net/http, and what one writes is read again.
+// FuzzDate: what is a date here is the same date to net/http, but for the case of GMT, and what one writes is read again, in
+// any case.
 func FuzzDate(f *testing.F) {
 	f.Add("Sun, 06 Nov 1994 08:49:37 GMT", int64(784111777))
 	f.Add("Sunday, 06-Nov-94 08:49:37 GMT", int64(0))
 	f.Add("Sun Nov  6 08:49:37 1994", int64(253402300799))
+	f.Add("sUN, 06 nOV 1994 08:49:37 gmt", int64(1))
 	f.Add("Sat, 31 Dec 2016 23:59:60 GMT", int64(-62135596800))
 	f.Fuzz(func(t *testing.T, s string, at int64) {
 		if got, ok := rfc9111.ParseDate(s, now); ok && !strings.Contains(s, ":60") {
-			want, err := http.ParseTime(strings.Trim(s, " \t"))
+			want, err := http.ParseTime(strings.ToUpper(strings.Trim(s, " \t")))
 			near := got.After(now.AddDate(-50, 0, 0)) && !got.After(now.AddDate(50, 0, 0))
 			if short := strings.Contains(s, "-"); err != nil || !short && !got.Equal(want) ||
 				short && (!near || got.Year()%100 != want.Year()%100 || got.YearDay()-want.YearDay() > 1) {
@@ -31,8 +33,10 @@ func FuzzDate(f *testing.F) {
 		when := time.Unix(at, 0).UTC()
 		for _, layout := range []string{http.TimeFormat, time.ANSIC, "Monday, 02-Jan-06 15:04:05 GMT"} {
 			text := when.Format(layout)
-			if got, ok := rfc9111.ParseDate(text, when); !ok || !got.Equal(when) {
-				t.Errorf("%q is %v, %v", text, got, ok)
+			for _, text := range []string{text, strings.ToUpper(text), strings.ToLower(text)} {
+				if got, ok := rfc9111.ParseDate(text, when); !ok || !got.Equal(when) {
+					t.Errorf("%q is %v, %v", text, got, ok)
+				}
 			}
 		}
 	})
