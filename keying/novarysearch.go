@@ -1,0 +1,52 @@
+package keying
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// NoVarySearch returns the value of a No-Vary-Search header (draft-ietf-httpbis-no-vary-search) that tells other caches
+// what the Query says, or "" where there is nothing to tell: for the raw query. What the header cannot express, such as
+// names that end in "*", it leaves out, so that other caches tell apart more than this one. In one respect they tell
+// apart less: they compare parameters decoded, as a handler reads them from a form, while a key has them as they were
+// written. Do not send it where handlers read the raw query.
+func (q Query) NoVarySearch() string {
+	const order = "key-order"
+	names, complete := q.plainNames()
+	switch {
+	case q.Raw():
+		return ""
+	case q.mode == onlyNames && len(q.names) == 0:
+		return "except=()" // without parameters there is no order
+	case q.mode == onlyNames && complete:
+		return order + ", except=" + innerList(names)
+	case q.mode == exceptNames && len(names) > 0:
+		return order + ", params=" + innerList(names)
+	}
+	return order
+}
+
+// plainNames returns the names that No-Vary-Search can express, in order, and whether that is all of them. A name that is
+// not UTF-8, or has U+FFFD in it, is not: decoding makes one of both.
+func (q Query) plainNames() (names []string, complete bool) {
+	for _, name := range q.names {
+		if !strings.HasSuffix(name, "*") && utf8.ValidString(name) && !strings.ContainsRune(name, utf8.RuneError) {
+			names = append(names, name)
+		}
+	}
+	complete = len(names) == len(q.names)
+	slices.Sort(names)
+	return slices.Compact(names), complete
+}
+
+// innerList returns the names as an inner list of Strings (RFC 9651 §3.1.1). A cache decodes each like a form's name, so
+// that no character needs more than the escapes of a URL.
+func innerList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = `"` + url.QueryEscape(name) + `"`
+	}
+	return "(" + strings.Join(quoted, " ") + ")"
+}
