@@ -24,6 +24,7 @@ var known = map[string]string{
 	"headers-store-Set-Cookie":        "an answer that sets a cookie is not kept: the cookie would go to everyone",
 	"other-set-cookie":                "an answer that sets a cookie is not kept: the cookie would go to everyone",
 	"headers-store-Transfer-Encoding": "net/http refuses transfer codings that it does not know",
+	"method-POST":                     "answers to POST are not kept: the purge that POST itself is would be hard to tell from another's",
 	"vary-normalise-lang-select":      "the request asks for another selection of languages, not for an equal one",
 	"conditional-lm-fresh-no-lm":      "the answer was made after the date that the client has (RFC 9110 §13.1.3)",
 }
