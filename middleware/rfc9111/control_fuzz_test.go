@@ -1,0 +1,45 @@
+package rfc9111_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+)
+
+// FuzzControl: nothing panics, two lines say what they say as one (RFC 9110 §5.3), and what is made private is private,
+// nothing that a shared cache would take as leave, and no less strict than before.
+func FuzzControl(f *testing.F) {
+	f.Add("public, max-age=60", "s-maxage=60")
+	f.Add(`no-cache="a, b", foo="\"",,private`, `x="`)
+	f.Add(`private="x-a", private="b c"`, `no-cache=""`)
+	f.Add("max-age=0060, max-age=99999999999", "=;")
+	f.Add("s-maxage=x, must-understand", "proxy-revalidate, max-age")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		lines := []string{a, b}
+		said := rfc9111.ParseControl(lines)
+		if joined := rfc9111.ParseControl([]string{a + "," + b}); !said.Malformed && !reflect.DeepEqual(joined, said) {
+			t.Errorf("%q say %+v, and %+v in one line", lines, said, joined)
+		}
+		made := rfc9111.MakePrivate(lines)
+		now := rfc9111.ParseControl(made)
+		if len(made) != 1 || !now.Private || now.Public || now.SMaxAge != unsaid || now.PrivateFields != nil || now.Malformed {
+			t.Fatalf("%q becomes %q: %+v", lines, made, now)
+		}
+		if again := rfc9111.MakePrivate(made); !slices.Equal(made, again) {
+			t.Errorf("%q becomes %q, and that becomes %q", lines, made, again)
+		}
+		if said.Malformed {
+			if !now.NoStore {
+				t.Errorf("%q becomes %q", lines, made)
+			}
+			return
+		}
+		want := said // but for a time that was that of an s-maxage
+		want.Private, want.PrivateFields, want.Public, want.SMaxAge, want.BadTime = true, nil, false, unsaid, now.BadTime
+		if !reflect.DeepEqual(now, want) || now.BadTime && !said.BadTime {
+			t.Errorf("%q becomes %q: %+v, want %+v", lines, made, now, want)
+		}
+	})
+}
