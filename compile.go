@@ -84,6 +84,9 @@ func realm(p Policy) string {
 
 // noVarySearch is the field that tells clients the policy's rules for the query, or nil.
 func noVarySearch(q keying.Query) []string {
+	if value := q.NoVarySearch(); value != "" {
+		return []string{value}
+	}
 	return nil
 }
 
