@@ -13,11 +13,11 @@ type Ask struct {
 	MaxAge, MinFresh, MaxStale time.Duration
 }
 
-// forEver is a staleness without a bound.
+// forEver stands for a staleness without a bound.
 const forEver = most * time.Second
 
-// ParseAsk reads the lines of a request's Cache-Control. What cannot be parsed is ignored, except that a max-age that is
-// no time accepts nothing that is not new.
+// ParseAsk reads the lines of a request's Cache-Control. Of a directive given twice with different times the stricter one
+// counts. What cannot be parsed is ignored, except that a max-age that is no time accepts nothing that is not new.
 func ParseAsk(lines []string) Ask {
 	a := Ask{MaxAge: unsaid, MinFresh: unsaid, MaxStale: unsaid}
 	for d, ok := range Directives(lines) {
@@ -37,22 +37,17 @@ func (a *Ask) add(d Directive) {
 	case "only-if-cached":
 		a.OnlyIfCached = true
 	case "max-age":
-		age, ok := Seconds(d.Value)
-		if !ok {
-			age = 0
-		}
-		if a.MaxAge < 0 || age < a.MaxAge {
-			a.MaxAge = age
-		}
+		age, _ := Seconds(d.Value)
+		shortest(&a.MaxAge, age)
 	case "min-fresh":
 		if fresh, ok := Seconds(d.Value); ok {
 			a.MinFresh = max(a.MinFresh, fresh)
 		}
 	case "max-stale":
 		if stale, ok := Seconds(d.Value); ok {
-			a.MaxStale = max(a.MaxStale, stale)
+			shortest(&a.MaxStale, stale)
 		} else if !d.HasValue {
-			a.MaxStale = forEver
+			shortest(&a.MaxStale, forEver)
 		}
 	}
 }
@@ -69,11 +64,14 @@ const (
 // Fit judges a stored answer of this age, with so much freshness left (negative: so long past it). Whether the answer
 // itself allows to be served stale is the caller's to know.
 func (a Ask) Fit(age, left time.Duration) Fit {
+	stale := left <= 0
 	switch {
-	case a.NoCache, a.MaxAge >= 0 && age > a.MaxAge, a.MinFresh > 0 && left < a.MinFresh:
+	case a.NoCache, a.MaxAge >= 0 && age > a.MaxAge, a.MinFresh >= 0 && left < a.MinFresh:
 		return Unfit
-	case left <= 0 && a.MaxStale >= 0 && -left <= a.MaxStale:
+	case stale && a.MaxStale >= 0 && left >= -a.MaxStale:
 		return FitsExpired
+	case stale && (a.MaxStale >= 0 || a.MaxAge >= 0): // it is too stale; a max-age alone takes none that is stale
+		return Unfit
 	}
 	return Fits
 }

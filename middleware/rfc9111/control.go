@@ -93,11 +93,16 @@ func qualify(whole *bool, fields *[]string, d Directive) {
 }
 
 func (c *Control) shorten(to *time.Duration, value string) {
-	d, ok := Seconds(value)
-	switch {
-	case !ok:
+	if d, ok := Seconds(value); ok {
+		shortest(to, d)
+	} else {
 		c.BadTime = true
-	case *to < 0 || d < *to:
+	}
+}
+
+// shortest sets a duration that is not given yet, or that is longer.
+func shortest(to *time.Duration, d time.Duration) {
+	if *to < 0 || d < *to {
 		*to = d
 	}
 }
