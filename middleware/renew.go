@@ -2,7 +2,9 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
@@ -95,7 +97,7 @@ func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
 	}
 	rec.freshen(old)
 	e.Labels = old.Labels
-	storable := rt.storableStandard(rec, e.Status, headerOf(e, rec.outer))
+	storable := rt.storableRenewed(rec)
 	if rec.reason = rt.settle(l, said); rec.reason == "" {
 		rec.reason = storable
 	}
@@ -103,6 +105,18 @@ func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
 		e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
 	}
 	return store.Renew
+}
+
+// storableRenewed judges the stored fields together with those of the new answer, and leaves out what the directives of
+// the two together say must not be stored.
+func (rt *Route) storableRenewed(rec *recorder) Reason {
+	e, age := rec.run.Entry, rec.verdict.Age // which the new answer alone tells: no Age is stored
+	reason := rt.storableStandard(rec, e.Status, headerOf(e, rec.outer))
+	rec.verdict.Age = age
+	for _, name := range rec.verdict.Omit {
+		e.Header, e.Added = withoutField(e.Header, name), withoutField(e.Added, name)
+	}
+	return reason
 }
 
 // headerOf is the header of a response that is replayed from the entry.
@@ -125,7 +139,7 @@ func (rt *Route) headed(l *leading, said *Steering) store.Outcome {
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, old.Labels
 	rec.freshen(old)
-	if rec.reason = rt.storableStandard(rec, e.Status, headerOf(e, rec.outer)); rec.reason == "" {
+	if rec.reason = rt.storableRenewed(rec); rec.reason == "" {
 		rec.reason = rt.settle(l, said)
 	}
 	if rec.reason != "" {
@@ -184,7 +198,7 @@ func (rec *recorder) extend() {
 // (§3.2). What tells how the stored body is coded and how long it is stays.
 func (rec *recorder) freshen(old *store.Entry) {
 	e := rec.run.Entry
-	e.Header, e.Added = merge(old.Header, rec.header), merge(old.Added, rec.added)
+	e.Header, e.Added = merge(old.Header, rec.header, rec.added), merge(old.Added, rec.added, rec.header)
 	if e.Status == http.StatusOK {
 		e.Header = withoutField(e.Header, "Content-Range")
 	} else if part := fieldOf(&store.Entry{Header: rec.header}, "Content-Range"); part != nil {
@@ -193,19 +207,26 @@ func (rec *recorder) freshen(old *store.Entry) {
 	e.Header = replaceField(e.Header, "Content-Length", strconv.Itoa(len(e.Body)))
 }
 
-func merge(stored, fresh []store.Field) []store.Field {
+// merge puts the fresh fields in place of the stored ones. Other are fresh fields too, that go elsewhere: what outer
+// middleware has set may be another this time, so that a field that was added to is now set, or the other way round. A
+// field without values is none that the new answer has.
+func merge(stored, fresh, other []store.Field) []store.Field {
 	merged := make([]store.Field, 0, len(stored)+len(fresh))
 	for _, f := range stored {
-		if !updates(f.Name) || fieldOf(&store.Entry{Header: fresh}, f.Name) == nil {
+		if !updates(f.Name) || !has(fresh, f.Name) && !has(other, f.Name) {
 			merged = append(merged, f)
 		}
 	}
 	for _, f := range fresh {
-		if updates(f.Name) {
+		if updates(f.Name) && len(f.Values) > 0 {
 			merged = append(merged, f)
 		}
 	}
 	return merged
+}
+
+func has(fields []store.Field, name string) bool {
+	return slices.ContainsFunc(fields, func(f store.Field) bool { return len(f.Values) > 0 && strings.EqualFold(f.Name, name) })
 }
 
 func updates(name string) bool {
@@ -219,7 +240,7 @@ func updates(name string) bool {
 func withoutField(fields []store.Field, name string) []store.Field {
 	kept := make([]store.Field, 0, len(fields))
 	for _, f := range fields {
-		if f.Name != name {
+		if http.CanonicalHeaderKey(f.Name) != name {
 			kept = append(kept, f)
 		}
 	}
