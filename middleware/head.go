@@ -72,6 +72,7 @@ func (rec *recorder) head(status int) int {
 func (rec *recorder) hold() {
 	rec.held, rec.mute = true, true
 	fold(rec.own)
+	rec.untarget(rec.own)
 	rec.declared = declaredLength(rec.own)
 	rec.verdict = rec.rt.verdict(rec, rec.status, rec.own)
 	rec.capture(rec.own)
@@ -98,8 +99,16 @@ func (rec *recorder) judgeHead(h http.Header) {
 	}
 }
 
+// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
+func (rec *recorder) untarget(h http.Header) {
+	if rec.rt.Scheme.Private {
+		delete(h, "Cdn-Cache-Control")
+	}
+}
+
 // privatize keeps one user's answers from other caches, whoever set their Cache-Control.
 func (rec *recorder) privatize(h http.Header) {
+	rec.untarget(h)
 	switch {
 	case !rec.rt.Scheme.Private:
 	case rec.reason == IdentityReason:
