@@ -112,7 +112,7 @@ func (a Answer) refusal(c Control, fresh bool) Refusal {
 		return Private
 	case a.Authorized && !a.Private && !c.ForAuthorized():
 		return Authorization
-	case !fresh && !c.Public && !(c.Private && a.Private):
+	case a.Status < 200, !fresh && !c.Public && !(c.Private && a.Private): // 1xx are not final
 		return Status
 	}
 	return Storable
