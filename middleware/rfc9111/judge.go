@@ -64,7 +64,7 @@ func Judge(a Answer) Verdict {
 	}
 	var ok bool
 	v.Vary, ok = VaryNames(a.Header["Vary"])
-	v.Refusal = a.refusal(v.Control, explicit || heuristic(a.Status, v.Control))
+	v.Refusal = a.refusal(v.Control)
 	if v.Refusal == Storable && !ok {
 		v.Refusal = Varying
 	}
@@ -100,7 +100,7 @@ func (c Control) NeverStale(private bool) bool {
 func (c Control) ForAuthorized() bool { return c.Public || c.MustRevalidate || c.SMaxAge >= 0 }
 
 // refusal is §3, clause by clause.
-func (a Answer) refusal(c Control, fresh bool) Refusal {
+func (a Answer) refusal(c Control) Refusal {
 	switch {
 	case c.Malformed:
 		return Malformed
@@ -112,10 +112,19 @@ func (a Answer) refusal(c Control, fresh bool) Refusal {
 		return Private
 	case a.Authorized && !a.Private && !c.ForAuthorized():
 		return Authorization
-	case a.Status < 200, !fresh && !c.Public && !(c.Private && a.Private): // 1xx are not final
+	case a.Status < 200, !a.allowed(c): // 1xx are not final
 		return Status
 	}
 	return Storable
+}
+
+// allowed reports whether the answer has one of what §3 lists as leave to store it. A time that is none is no leave.
+func (a Answer) allowed(c Control) bool {
+	switch {
+	case c.MaxAge >= 0, c.SMaxAge >= 0 && !a.Private, c.Private && a.Private, len(a.Header["Expires"]) > 0 && !c.Targeted:
+		return true
+	}
+	return heuristic(a.Status, c)
 }
 
 // partKnown reports whether a 206 says which part of how much it is, and that it has just one (§3.3).
