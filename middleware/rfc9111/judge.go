@@ -28,7 +28,7 @@ const (
 	Malformed             // its Cache-Control cannot be parsed
 	Authorization         // §3.5
 	Status                // §3: nothing says that a response of this status may be stored
-	Partial               // §3.3: a part of something that is not known, or a 304
+	Partial               // §3.3: a part of something that is not known; a 304, a 416
 	Varying               // §4.1: no later request can match
 )
 
@@ -105,6 +105,8 @@ func (a Answer) refusal(c Control) Refusal {
 	case c.Malformed:
 		return Malformed
 	case a.Status == http.StatusNotModified, a.Status == http.StatusPartialContent && !a.partKnown():
+		return Partial
+	case a.Status == http.StatusRequestedRangeNotSatisfiable: // or one range would deny everyone the whole
 		return Partial
 	case c.MustUnderstand && !understood(a.Status), c.NoStore && !c.MustUnderstand:
 		return NoStore

@@ -180,6 +180,8 @@ func TestStorable(t *testing.T) {
 		{"two Content-Ranges (§3.3)", 206, "Content-Range: bytes 0-4/10\nContent-Range: bytes 5-9/10\n" + minute, "both", "partial"},
 		{"a part, no-store (§3)", 206, "Content-Range: bytes 0-4/10\nCache-Control: no-store", "both", "no-store"},
 		{"a Content-Range that says nothing (RFC 9110 §14.4)", 200, "Content-Range: bytes 0-4/10\n" + minute, "both", "1m0s"},
+		{"no part (RFC 9110 §15.5.17: of a range that only its request names)", 416, "Content-Range: bytes */10\n" + minute, "both", "partial"},
+		{"no part, public (RFC 9110 §15.5.17)", 416, "Cache-Control: public", "both", "partial"},
 		{"304 (§3, §4.3.4)", 304, minute, "both", "partial"},
 
 		{"what cannot be parsed (§5.2)", 200, "Cache-Control: max-age=60, =", "both", "malformed"},
@@ -194,7 +196,7 @@ func TestStorable(t *testing.T) {
 func TestHeuristicallyCacheable(t *testing.T) {
 	cacheable := []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501} // and 206
 	for status := 200; status < 1000; status++ {
-		if status == http.StatusPartialContent || status == http.StatusNotModified {
+		if slices.Contains([]int{http.StatusPartialContent, http.StatusNotModified, http.StatusRequestedRangeNotSatisfiable}, status) {
 			continue
 		}
 		want := "status"
