@@ -13,6 +13,8 @@ import (
 // request: its age is nothing that this one could object to.
 func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use store.Use, shared bool) store.Use {
 	switch {
+	case use == store.NoUse: // purged, or past every window: no wish of a client's brings it back
+		return use
 	case e.Status == 0, shared && rt.variant(p, r, fieldOf(e, "Vary")) != e.Key:
 		return store.NoUse
 	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, false).ForAuthorized():
