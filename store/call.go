@@ -49,7 +49,7 @@ func (c *Call) Get(key keying.Key, load Load, judge Judge) Result {
 			// The first flight may have begun before a purge elsewhere, and that before this call. The second began later
 			// than this call.
 			if again > 0 || c.caughtUp(before) {
-				use, ok := t.share(f.entry, judge)
+				use, ok := t.share(f, judge)
 				if ok {
 					return Result{f.entry, use, Shared}
 				}
@@ -67,10 +67,15 @@ func (c *Call) Get(key keying.Key, load Load, judge Judge) Result {
 	return c.Alone(key, load, judge)
 }
 
-// share says whether another call's entry is of use: without a judge, any that was not purged, however short its life.
-func (t *Through) share(e *Entry, judge Judge) (Use, bool) {
-	use := judge.use(e, t.Use(e, time.Now()), true)
-	return use, use >= WhileRefreshed || judge == nil && t.log.Ledger().State(e) == Live
+// share says whether another call's entry is of use. Without a judge any is that was not purged, however short its life.
+// One that stands in for an answer that failed is, to all whom it may be served to: or each of them would wait for a
+// failure of its own.
+func (t *Through) share(f *flight, judge Judge) (Use, bool) {
+	use := judge.use(f.entry, t.Use(f.entry, time.Now()), !f.found)
+	if judge == nil {
+		return use, use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live
+	}
+	return use, use >= WhileRefreshed || f.found && use >= OnError
 }
 
 // wait returns true when the flight has landed, and false when the caller should not wait any longer.
@@ -99,16 +104,16 @@ func (c *Call) lead(key keying.Key, f *flight, load Load, judge Judge, serve Use
 	old, use, err := c.look(key, judge)
 	if use >= serve {
 		outcome = Keep
-		t.flights.land(f, old)
+		t.flights.land(f, old, true)
 		return Result{old, use, Stored}
 	}
 	run := t.run(key, old, use, f, err)
 	switch outcome = load(run); outcome {
 	case Keep, Renew:
-		t.flights.land(f, run.Entry)
+		t.flights.land(f, run.Entry, false)
 		c.keep(run)
 	case Old:
-		t.flights.land(f, old)
+		t.flights.land(f, old, true)
 	}
 	return run.result(outcome)
 }

@@ -23,6 +23,7 @@ type flight struct {
 
 	// Written before done is closed, read after.
 	entry *Entry // what was loaded or found; nil: nothing that may be shared
+	found bool   // it was in the store before: it may be stale, or older than a waiter would have it
 	retry bool   // the load ended without saying anything about its answer: another may try
 }
 
@@ -71,15 +72,15 @@ func (fs *flights) giveUp(f *flight) {
 	f.waiters--
 }
 
-// land hands the entry to the waiters, now and until the flight leaves. The leader calls it before the entry is stored,
+// land hands the entry, which was made or found, to the waiters, now and until the flight leaves. The leader calls it before the entry is stored,
 // which may take a while; who joins in between gets the entry at once. A flight that has left has let its waiters go.
-func (fs *flights) land(f *flight, e *Entry) {
+func (fs *flights) land(f *flight, e *Entry, found bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f.left || e == nil {
 		return
 	}
-	f.entry = e
+	f.entry, f.found = e, found
 	close(f.done)
 }
 
