@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
@@ -129,13 +130,15 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 	return h
 }
 
-// headed updates the stored answer by one to HEAD, if it is about the same representation (§4.3.5).
+// headed updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
+// for stale (§4.3.5).
 func (rt *Route) headed(l *leading, said *Steering) store.Outcome {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
-	same := rec.keeping && old != nil && rec.status == old.Status && rec.confirms(old) &&
-		(rec.declared < 0 || rec.declared == int64(len(old.Body)))
-	if !same {
+	switch {
+	case !rec.keeping, old == nil, rec.status != old.Status:
 		return store.Fail
+	case !rec.confirms(old), rec.declared >= 0 && rec.declared != int64(len(old.Body)):
+		return outdate(e, old)
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, old.Labels
 	rec.freshen(old)
@@ -145,6 +148,18 @@ func (rt *Route) headed(l *leading, said *Steering) store.Outcome {
 	if rec.reason != "" {
 		return store.Fail
 	}
+	return store.Keep
+}
+
+// outdate makes the entry what the old one is, but stale from now on.
+func outdate(e, old *store.Entry) store.Outcome {
+	now := time.Now()
+	if old.Left(now) <= 0 {
+		return store.Fail
+	}
+	e.Status, e.Header, e.Added, e.Body, e.Labels = old.Status, old.Header, old.Added, old.Body, old.Labels
+	e.Stored, e.Fresh = old.Stored, old.Age(now)
+	e.WhileRevalidate, e.IfError, e.IfValidated = old.WhileRevalidate, old.IfError, old.IfValidated
 	return store.Keep
 }
 
