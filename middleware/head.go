@@ -61,9 +61,10 @@ func (rec *recorder) head(status int) int {
 		rec.capture(h)
 	}
 	rec.tellStatus(h)
-	if status == http.StatusOK && rec.run != nil && notModified(rec.r, h) {
+	if (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h) {
 		rec.mute, status = true, http.StatusNotModified
 		strip304(h)
+		delete(h, "Content-Range")
 	}
 	return status
 }
