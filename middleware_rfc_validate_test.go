@@ -1,0 +1,280 @@
+package cache_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+)
+
+// How stale answers are made fresh again.
+func TestStandardValidation(t *testing.T) {
+	patient := cache.Policy{RFC9111: true, StaleIfError: time.Hour}
+	obey(t, []rule{
+		{of: "RFC 9111 §4.3.1: the handler sees the stored validators, and not the client's", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Last-Modified: {-100s}
+			GET | If-None-Match: "x" | If-Modified-Since: {-1s} => run #1 | saw If-None-Match: - | saw If-Modified-Since: -
+			+10s
+			origin 304 | ETag: "a" | Cache-Control: max-age=10
+			GET | If-None-Match: "x" | If-Modified-Since: {-1s} => run #1 | saw If-None-Match: "a" | saw If-Modified-Since: {-110s}
+			+10s
+			GET => run #1 | saw If-None-Match: "a" | saw If-Modified-Since: {-120s} | saw Range: -`},
+		{of: "RFC 9111 §4.3.4: a 304 updates the stored fields and the freshness", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 1 | X-B: 1 | X-B: 2 | Content-Type: text/x
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=20 | ETag: "a" | X-B: 3 | X-C: 4
+			GET => run #1 | Age: 0 | X-A: 1 | X-B: 3 | X-C: 4 | Content-Type: text/x | Date: {-0s} | Cache-Control: ~max-age=20
+			+19s
+			GET => hit #1 | Age: 19 | X-A: 1 | X-B: 3 | X-C: 4 | Content-Type: text/x | Date: {-19s} | ETag: "a"
+			+1s
+			GET => run #1`},
+		{of: "RFC 9111 §3.2: what tells of the stored body stays", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | body 0123456789 | Content-Type: text/x
+			GET => run #1
+			+10s
+			origin 304 | ETag: "a" | Content-Length: 3 | Content-Range: bytes 0-2/10 | Content-Encoding: br | nil Content-Type
+			GET => run #1 | Content-Length: 10 | Content-Range: - | Content-Encoding: - | Content-Type: text/x
+			GET => hit #1 | Content-Length: 10 | Content-Range: - | Content-Encoding: - | Content-Type: text/x`},
+		{of: "RFC 9111 §4.3.4: a 304 about another answer", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10 | ETag: "b"
+			GET => run2 304 | saw If-None-Match: -`},
+		{of: "RFC 9111 §4.3.4: weakly compared", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: W/"a"
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1 | saw If-None-Match: W/"a"
+			GET => hit #1`},
+		{of: "RFC 9111 §4.3.4: by the date alone", script: `
+			origin 200 | Cache-Control: max-age=10 | Last-Modified: {-100s}
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10
+			GET => run #1 | saw If-None-Match: - | saw If-Modified-Since: {-110s}
+			GET => hit #1`},
+		{of: "RFC 9111 §4.3.3: a 200 takes its place", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 1
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: "b"
+			GET => run #2 | X-A: -
+			GET => hit #2 | X-A: - | ETag: "b"`},
+		{of: "RFC 9111 §4.3.3: a 404 takes its place", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+10s
+			origin 404 | Cache-Control: max-age=10
+			GET => run 404 #2
+			GET => hit 404 #2`},
+		{of: "RFC 9111 §4.3.3: an answer that is not kept does not", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+10s
+			origin 500
+			GET => run 500 #2
+			origin 304
+			GET => run #1`},
+		{of: "RFC 5861 §4: a 5xx within stale-if-error", policy: patient, script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=20 | ETag: "a" | X-A: 1
+			GET => run #1
+			+29s
+			origin 500 | X-A: 2 | X-B: 2 | Set-Cookie: a=b
+			GET => run #1 | Age: 29 | X-A: 1 | X-B: - | Set-Cookie: - | Cache-Status: ~fwd=stale; fwd-status=500
+			origin panic
+			GET => run #1
+			+1s
+			origin 503
+			GET => run 503 #4`},
+		{of: "a 304 that is one client's own", policy: patient, script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10 | ETag: "a" | Set-Cookie: a=b
+			GET => run #1 | Set-Cookie: a=b
+			origin 304 | ETag: "a"
+			GET => run #1 | Set-Cookie: -
+			+10s
+			origin 304 | Cache-Control: no-store | ETag: "a"
+			GET => run #1 | Cache-Control: ~no-store
+			origin 304 | ETag: "a"
+			GET => run #1 | Cache-Control: !no-store`},
+		{of: "a validation makes tags and a user's labels anew", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Cache-Groups: "g"
+			GET => run #1
+			+10s
+			origin 304 | ETag: "a" | Cache-Groups: "h"
+			GET => run #1
+			origin 200 | Cache-Group-Invalidation: "h" | ETag: "b"
+			POST /other => run
+			GET => run #4`},
+	})
+}
+
+// What a client has already: RFC 9110 §13.
+func TestStandardConditions(t *testing.T) {
+	const kept = `
+			origin 200 | Cache-Control: max-age=10 | ETag: W/"a" | Last-Modified: {-100s}
+			GET => run #1
+`
+	obey(t, []rule{
+		{of: "RFC 9110 §13.1.2: compared weakly", script: kept + `
+			GET | If-None-Match: W/"a" => hit 304 empty | ETag: W/"a" | Content-Length: -
+			GET | If-None-Match: "a" => hit 304 empty
+			GET | If-None-Match: "b", "a" => hit 304 empty
+			GET | If-None-Match: * => hit 304 empty
+			GET | If-None-Match: "b" => hit #1
+			HEAD | If-None-Match: "a" => hit 304 empty
+			HEAD | If-None-Match: "b" => hit 200 empty`},
+		{of: "RFC 9110 §13.1.3: If-Modified-Since", script: kept + `
+			GET | If-Modified-Since: {-100s} => hit 304 empty
+			GET | If-Modified-Since: {-101s} => hit #1
+			GET | If-Modified-Since: never => hit #1`},
+		{of: "RFC 9110 §13.1.3: If-None-Match goes before it", script: kept + `
+			GET | If-None-Match: "b" | If-Modified-Since: {-1s} => hit #1
+			GET | If-None-Match: "a" | If-Modified-Since: {-200s} => hit 304 empty`},
+		{of: "RFC 9110 §13.2.2: also of an answer that was just made, or confirmed", script: kept + `
+			GET /x | If-None-Match: "a" => run 304 empty | Content-Length: -
+			GET /x => hit #2
+			+10s
+			origin 304 | ETag: W/"a" | X-A: b
+			GET /x | If-None-Match: "a" => run 304 empty | X-A: b
+			GET /x => hit #2 | X-A: b`},
+		{of: "RFC 9110 §13.2.2: a condition goes before a range", script: kept + `
+			GET | If-None-Match: "a" | Range: bytes=0-1 => hit 304 empty | Content-Range: -
+			GET | If-None-Match: "b" | Range: bytes=0-1 => hit 206 #1[0:2]`},
+		{of: "RFC 9110 §13.2.2: also of a part that was just made", script: `
+			origin 206 | Cache-Control: max-age=10 | ETag: "a" | Content-Range: bytes 0-1/10 | body 01
+			GET | If-None-Match: "a" | Range: bytes=0-1 => run 304 empty | Content-Range: -
+			GET | If-None-Match: "a" | Range: bytes=0-1 => hit 304 empty`},
+	})
+}
+
+// HEAD tells of what is stored: RFC 9111 §4.3.5.
+func TestStandardHead(t *testing.T) {
+	obey(t, []rule{
+		{of: "RFC 9110 §9.3.2: answered by what is stored", script: `
+			origin 200 | Cache-Control: max-age=10 | body 0123456789 | X-A: b
+			HEAD => run | X-A: b
+			GET => run #2
+			HEAD => hit empty | Content-Length: 10 | X-A: b`},
+		{of: "RFC 9111 §4.3.5: updates what is stale", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 1 | body 0123456789
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 2 | Content-Length: 10 | body 0123456789
+			HEAD => run | X-A: 2 | saw If-None-Match: -
+			GET => hit #1 | X-A: 2 | Age: 0
+			+9s
+			GET => hit #1 | X-A: 2 | Age: 9`},
+		{of: "RFC 9111 §4.3.5: not by one of another length, nor of another tag", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | body 0123456789
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Content-Length: 9 | body 012345678
+			HEAD => run
+			origin 200 | Cache-Control: max-age=10 | ETag: "b" | body 0123456789
+			HEAD => run
+			GET => run #4 | saw If-None-Match: "a"`},
+		{of: "RFC 9111 §4.3.5: which make it stale", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			GET => hit #1
+			origin 200 | Cache-Control: max-age=10 | ETag: "b"
+			HEAD | Cache-Control: no-cache => run
+			GET => run #3 | saw If-None-Match: "a"`},
+		{of: "RFC 9111 §4.3.5: a HEAD that is not kept changes nothing", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			origin 200 | Cache-Control: no-store | ETag: "a"
+			HEAD | Cache-Control: no-cache => run
+			GET => hit #1
+			origin 500
+			HEAD | Cache-Control: no-cache => run 500
+			GET => hit #1`},
+	})
+}
+
+// Those who wait while an answer is validated get the answer that it is or another's own, whatever the handler says.
+func TestStandardWaitersOfAValidation(t *testing.T) {
+	cases := []struct {
+		name   string
+		status int
+		fields []string
+		body   string
+		want   reply
+		runs   int64 // of nine requests at once
+	}{
+		{"confirmed", 304, []string{`Etag: "a"`, "Cache-Control: max-age=10"}, "", reply{status: 200, body: "one"}, 1},
+		{"replaced", 200, []string{`Etag: "b"`, "Cache-Control: max-age=10"}, "two", reply{status: 200, body: "two"}, 1},
+		{"with a cookie", 304, []string{`Etag: "a"`, "Cache-Control: max-age=10", "Set-Cookie: a=b"}, "", reply{status: 200, body: "one"}, 9},
+		{"not to be kept", 200, []string{"Cache-Control: no-store"}, "two", reply{status: 200, body: "two"}, 9},
+		{"failed", 500, nil, "oops", reply{status: 200, body: "one"}, 1},
+	}
+	run(t, func(t *testing.T, s *site) {
+		for i, c := range cases {
+			n := 0
+			var mu sync.Mutex
+			s.handle(fmt.Sprint("GET /", i), cache.Policy{RFC9111: true, StaleIfError: time.Hour}, func(w http.ResponseWriter, r *http.Request) error {
+				mu.Lock()
+				n++
+				first := n == 1
+				mu.Unlock()
+				if first {
+					w.Header().Set("Cache-Control", "max-age=10")
+					w.Header().Set("Etag", `"a"`)
+					_, err := w.Write([]byte("one"))
+					return err
+				}
+				time.Sleep(time.Second)
+				return answering(c.status, c.body, c.fields...)(w, r)
+			})
+		}
+		for i, c := range cases {
+			target := fmt.Sprint("/", i)
+			s.miss(target)
+			time.Sleep(11 * time.Second)
+			before := s.runs.Load()
+			for _, got := range s.together(9, func(int) reply { return s.get(target) }) {
+				if got.status != c.want.status || got.body != c.want.body {
+					t.Errorf("%s: a client has %d %q; want %d %q", c.name, got.status, got.body, c.want.status, c.want.body)
+				}
+			}
+			if n := s.runs.Load() - before; n != c.runs {
+				t.Errorf("%s: the handler ran %d times; want %d", c.name, n, c.runs)
+			}
+		}
+	})
+}
+
+// together sends requests at the same time.
+func (s *site) together(n int, send func(i int) reply) []reply {
+	replies := make([]reply, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { replies[i] = send(i) })
+	}
+	wg.Wait()
+	return replies
+}
+
+// answering answers with a status, fields and a body.
+func answering(status int, body string, fields ...string) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		for _, field := range fields {
+			addField(w.Header(), field)
+		}
+		w.WriteHeader(status)
+		if body == "" {
+			return nil
+		}
+		_, err := w.Write([]byte(body))
+		return err
+	}
+}
