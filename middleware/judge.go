@@ -196,10 +196,14 @@ func (rt *Route) settle(l *leading, said *Steering) Reason {
 		return HeaderReason
 	}
 	varies := rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource
-	if varies && !rt.Common.variants.admit(rt.resource(l), e.Key, e.Stored, e.Fresh) {
+	now, counts := time.Now(), e.Fresh
+	if rt.Standard {
+		counts = max(e.Left(now), counted)
+	}
+	if varies && !rt.Common.variants.admit(rt.resource(l), e.Key, now, counts) {
 		return VariantsReason
 	}
-	if e.Keep(time.Now()) <= 0 {
+	if e.Keep(now) <= 0 {
 		return AgeReason
 	}
 	return ""

@@ -13,6 +13,9 @@ import (
 // fill the cache with them.
 const maxVariants = 32
 
+// counted is for how long a variant counts at the least. One that is kept to be validated may never be fresh.
+const counted = time.Minute
+
 const (
 	variantSlots  = 1024
 	variantProbes = 4 // slots that a resource may be in
