@@ -15,9 +15,9 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 	switch {
 	case use == store.NoUse: // purged, or past every window: no wish of a client's brings it back
 		return use
-	case e.Status == 0, shared && rt.variant(p, r, fieldOf(e, "Vary")) != e.Key:
+	case e.Status == 0, shared && rt.variant(p, r, linesOf(e, p.outer, "Vary")) != e.Key:
 		return store.NoUse
-	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, false).ForAuthorized():
+	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, p.outer, false).ForAuthorized():
 		return unvalidated(e, use)
 	case e.Status == http.StatusPartialContent:
 		if _, _, ok := slice(e, r); !ok {
@@ -33,7 +33,7 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 		p.fresh = p.fresh || use == store.Fresh
 		return unvalidated(e, use)
 	case rfc9111.FitsExpired:
-		if !controlOf(e, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
+		if !controlOf(e, p.outer, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
 			return store.Fresh
 		}
 	}
@@ -80,10 +80,30 @@ func fieldOf(e *store.Entry, name string) []string {
 	return nil
 }
 
+// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set.
+func linesOf(e *store.Entry, outer http.Header, name string) []string {
+	for i := range e.Header {
+		if e.Header[i].Name == name {
+			return e.Header[i].Values
+		}
+	}
+	lines := outer[name]
+	for i := range e.Added {
+		switch added := e.Added[i]; {
+		case added.Name != name:
+		case len(added.Values) == 0: // removed
+			return nil
+		default:
+			return append(lines[:len(lines):len(lines)], added.Values...)
+		}
+	}
+	return lines
+}
+
 // controlOf is what rules a stored answer.
-func controlOf(e *store.Entry, private bool) rfc9111.Control {
+func controlOf(e *store.Entry, outer http.Header, private bool) rfc9111.Control {
 	return rfc9111.Effective(http.Header{
-		"Cache-Control":     fieldOf(e, "Cache-Control"),
-		"Cdn-Cache-Control": fieldOf(e, "Cdn-Cache-Control"),
+		"Cache-Control":     linesOf(e, outer, "Cache-Control"),
+		"Cdn-Cache-Control": linesOf(e, outer, "Cdn-Cache-Control"),
 	}, private)
 }

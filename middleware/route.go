@@ -51,6 +51,7 @@ type Passage struct {
 	resource keying.Key   // standard routes: what all answers of the URL are under
 	index    *store.Entry // standard routes: what leads from there to the answer, or nil
 	fresh    bool         // standard routes: what is stored is fresh, but not enough for the request
+	outer    http.Header  // standard routes, once memory has not answered: what outer middleware has set
 	fwd      string       // standard routes: why the handler must answer
 	pattern  string
 	user     string
