@@ -158,8 +158,7 @@ func (o *origin) step(line string) bool {
 			options = append(options, as(who))
 			continue
 		}
-		name, value, _ := strings.Cut(o.fill(field), ": ")
-		options = append(options, header(name, value))
+		options = append(options, func(r *http.Request) { addField(r.Header, o.fill(field)) })
 	}
 	before := len(o.bodies)
 	got := o.s.do(method, o.at+target, options...)
@@ -247,6 +246,6 @@ func (o *origin) differs(h http.Header, field string) string {
 
 // addField adds a field, "Name: value".
 func addField(h http.Header, field string) {
-	name, value, _ := strings.Cut(field, ": ")
-	h.Add(name, value)
+	name, value, _ := strings.Cut(field, ":")
+	h.Add(name, strings.TrimPrefix(value, " "))
 }
