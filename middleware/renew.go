@@ -53,13 +53,11 @@ func askConfirmation(old *store.Entry, h http.Header) renewal {
 func askRest(old *store.Entry, h http.Header) renewal {
 	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
 	missing, one := part.Missing()
-	if !ok || !one || !part.Fits(old.Body) {
+	tag := first(fieldOf(old, "Etag"))
+	if !ok || !one || !part.Fits(old.Body) || !rfc9111.StrongMatch(tag, tag) { // or it could not be joined
 		return nothing
 	}
-	h["Range"] = []string{missing.String()}
-	if tag := first(fieldOf(old, "Etag")); rfc9111.StrongMatch(tag, tag) {
-		h["If-Range"] = []string{tag}
-	}
+	h["Range"], h["If-Range"] = []string{missing.String()}, []string{tag}
 	return rest
 }
 
@@ -71,13 +69,14 @@ func copyFields(to, from http.Header, names ...string) {
 	}
 }
 
-// renews reports whether the status is the one that the handler was asked for.
+// renews reports whether the status is an answer to what the handler was asked for, which is none for the client: it may
+// well have asked for no range.
 func (rec *recorder) renews(status int) bool {
 	switch rec.asked {
 	case confirmation:
 		return status == http.StatusNotModified
 	case rest:
-		return status == http.StatusPartialContent
+		return status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable
 	}
 	return false
 }
@@ -91,7 +90,7 @@ func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
 		ok = rec.confirms(old)
 		e.Status, e.Body = old.Status, old.Body
 	} else if ok {
-		ok = rec.join(old) && e.Status == http.StatusOK
+		ok = rec.status == http.StatusPartialContent && rec.join(old) && e.Status == http.StatusOK
 	}
 	if !ok {
 		return rt.anew(l)
