@@ -196,6 +196,9 @@ func want(r *http.Request) string {
 // DESIGN, rule 9: whoever makes variants up does not fill the cache with them, however short they live.
 func TestStandardVariantsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
+		if s.router.name != "servemux" {
+			return // all the same behind each
+		}
 		for i, control := range []string{"max-age=1000", "no-cache", "max-age=0", "max-age=1"} {
 			s.handle(fmt.Sprint("GET /", i), cache.Policy{RFC9111: true}, setting("Cache-Control: "+control, "Vary: X-A", `Etag: "a"`))
 		}
