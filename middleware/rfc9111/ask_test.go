@@ -78,6 +78,7 @@ func TestFit(t *testing.T) {
 		{"not new (§5.2.1.1)", "max-age=0", 1, 60 * s, unfit},
 		{"older, whatever its staleness (§5.2.1.1)", "max-age=10, max-stale=99", 11 * s, -s, unfit},
 		{"stale, although young (§5.2.1.1: max-stale is not present)", "max-age=100", 60 * s, -s, unfit},
+		{"stale as soon as it is made (§5.2.1.1)", "max-age=0", 0, 0, unfit},
 		{"just stale (§5.2.1.1)", "max-age=100", 60 * s, 0, unfit},
 		{"stale, and takes it (§5.2.1.1: max-stale is also present)", "max-age=100, max-stale=5", 60 * s, -s, expired},
 

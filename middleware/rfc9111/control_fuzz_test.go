@@ -1,9 +1,11 @@
 package rfc9111_test
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
 )
@@ -40,6 +42,27 @@ func FuzzControl(f *testing.F) {
 		want.Private, want.PrivateFields, want.Public, want.SMaxAge, want.BadTime = true, nil, false, unsaid, now.BadTime
 		if !reflect.DeepEqual(now, want) || now.BadTime && !said.BadTime {
 			t.Errorf("%q becomes %q: %+v, want %+v", lines, made, now, want)
+		}
+	})
+}
+
+// FuzzAsk: nothing panics, and what does not fit fits no better when it is older.
+func FuzzAsk(f *testing.F) {
+	f.Add("max-age=10, max-stale", int64(60e9), int64(-1e9), uint32(1e9))
+	f.Add("min-fresh=0, max-stale=5", int64(60e9), int64(0), uint32(1))
+	f.Add("no-cache, =", int64(0), int64(60e9), uint32(0))
+	f.Add(`max-age="x"`, int64(math.MaxInt64), int64(math.MinInt64), uint32(1))
+	f.Fuzz(func(t *testing.T, line string, age, left int64, later uint32) {
+		a := rfc9111.ParseAsk([]string{line})
+		fit := a.Fit(time.Duration(age), time.Duration(left))
+		if fit == rfc9111.FitsExpired && (left > 0 || a.MaxStale < 0) || fit != rfc9111.Unfit && (a.NoCache || a.MaxAge >= 0 && age > int64(a.MaxAge)) {
+			t.Errorf("%q of age %v with %v left: %d", line, age, left, fit)
+		}
+		if age > math.MaxInt64-int64(later) || left < math.MinInt64+int64(later) {
+			return
+		}
+		if then := a.Fit(time.Duration(age+int64(later)), time.Duration(left-int64(later))); fit == rfc9111.Unfit && then != rfc9111.Unfit {
+			t.Errorf("%q of age %v with %v left does not fit, but %v later", line, age, left, later)
 		}
 	})
 }

@@ -197,6 +197,8 @@ func TestMakePrivate(t *testing.T) {
 	}{
 		{nil, "private"},
 		{[]string{""}, "private"},
+		{[]string{" , ", ","}, "private"},
+		{[]string{"max-age=60,, "}, "private, max-age=60"},
 		{[]string{"private"}, "private"},
 		{[]string{"public"}, "private"},
 		{[]string{"PUBLIC, S-MaxAge=60"}, "private"},

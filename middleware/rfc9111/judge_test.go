@@ -149,6 +149,7 @@ func TestStorable(t *testing.T) {
 		{"Expires (§3)", 302, "Expires: @60", "both", "1m0s"},
 		{"Expires that is invalid (§3, §5.3)", 302, "Expires: 0", "both", "0s"},
 		{"s-maxage (§3)", 302, "Cache-Control: s-maxage=60", "shared", "1m0s, never stale"},
+		{"s-maxage=0 (§3)", 302, "Cache-Control: s-maxage=0", "shared", "0s, never stale"},
 		{"s-maxage, if the cache is shared (§3)", 302, "Cache-Control: s-maxage=60", "private", "status"},
 		{"public (§3)", 302, "Cache-Control: public", "both", "0s, guessed"},
 		{"private, if the cache is not shared (§3)", 302, "Cache-Control: private", "private", "0s"},
