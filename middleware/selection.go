@@ -48,7 +48,7 @@ func (rt *Route) variantOf(p *Passage, r *http.Request, names []string) keying.K
 func (rt *Route) find(call *store.Call, p *Passage, r *http.Request, judge store.Judge) (*store.Entry, store.Use) {
 	e, use := call.Look(p.resource, nil)
 	if e == nil || !isIndex(e) {
-		p.key = p.resource
+		p.key, p.index = p.resource, nil
 		return judged(judge, e, use)
 	}
 	p.index = e
@@ -102,7 +102,7 @@ func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, no
 	for _, set := range sets(index) {
 		key := rt.variant(p, r, []string{set})
 		if e, use := rt.Through.Peek(key, now); e != nil {
-			p.key = key
+			p.key, p.index = key, index // for a refresh, which must not forget the other sets
 			return e, use
 		}
 	}
