@@ -88,12 +88,13 @@ func (o *origin) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	o.bodies = append(o.bodies, body)
 	o.mu.Unlock()
+	if answer[0] == "panic" {
+		panic("the handler's")
+	}
 	h := w.Header()
 	for _, field := range answer[1:] {
 		name, value, ok := strings.Cut(o.fill(field), ": ")
 		switch {
-		case field == "panic":
-			panic("the handler's")
 		case strings.HasPrefix(field, "nil "):
 			h[field[4:]] = nil
 		case ok:

@@ -1,0 +1,273 @@
+package cache_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+)
+
+// Unsafe methods invalidate: RFC 9111 §4.4.
+func TestStandardInvalidation(t *testing.T) {
+	const kept = `
+			origin 200 | Cache-Control: max-age=1000 | ETag: "a"
+			GET /a => run #1
+			GET /b?c=d => run #2
+			GET /c%20d => run #3
+`
+	rules := []rule{
+		{of: "RFC 9111 §4.4: its own URL, with its query", script: kept + `
+			origin 200
+			POST /b?c=d => run
+			GET /a => hit #1
+			GET /c%20d => hit #3
+			GET /b?c=d => run #5`},
+		{of: "RFC 9111 §4.4: another query is another URL", script: kept + `
+			origin 200
+			POST /b?x=y => run
+			POST /b => run
+			GET /b?c=d => hit #2`},
+		{of: "RFC 9111 §4.4: escaped", script: kept + `
+			origin 204
+			DELETE /c%20d => run 204
+			GET /c%20d => run 204
+			GET /a => hit #1`},
+		{of: "RFC 9111 §4.4: Location and Content-Location, relative", script: kept + `
+			origin 201 | Location: b?c=d | Content-Location: @/c%20d
+			PUT /other => run 201
+			GET /a => hit #1
+			GET /b?c=d => run 201
+			GET /c%20d => run 201`},
+		{of: "RFC 9111 §4.4: Location and Content-Location, absolute", script: kept + `
+			origin 303 | Location: http://example.com@/b?c=d#e | Content-Location: HTTP://EXAMPLE.com:80@/x/../c%20d
+			PATCH /other => run 303
+			GET /a => hit #1
+			GET /b?c=d => run 303
+			GET /c%20d => run 303`},
+		{of: "RFC 9111 §4.4: not those of other origins", script: kept + `
+			origin 303 | Location: http://example.org@/a | Content-Location: https://example.com@/b?c=d
+			POST /other => run 303
+			origin 303 | Location: //example.com:8080@/a | Content-Location: mailto:a@b
+			POST /other => run 303
+			GET /a => hit #1
+			GET /b?c=d => hit #2`},
+		{of: "RFC 9111 §4.4: not on what is no URL", script: kept + `
+			origin 303 | Location: :// | Content-Location: %zz
+			POST /other => run 303
+			GET /a => hit #1`},
+		{of: "RFC 9111 §4.4: not on errors", script: kept + `
+			origin 404 | Location: @/a
+			POST /a => run 404
+			origin 500 | Location: @/a
+			POST /a => run 500
+			GET /a => hit #1`},
+		{of: "RFC 9110 §9.2.1: not by safe methods", script: kept + `
+			origin 200 | Location: @/a
+			OPTIONS /a => run
+			HEAD /other => run
+			GET /other => run #6
+			GET /a => hit #1`},
+		{of: "RFC 9111 §4.4: variants, parts and what is stale", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | Vary: X-A | ETag: "a"
+			GET /a | X-A: a => run #1
+			GET /a | X-A: b => run #2
+			+11s
+			origin 200
+			POST /a => run
+			origin 500
+			GET /a | X-A: a => run 500 | saw If-None-Match: -
+			GET /a | X-A: b => run 500 | saw If-None-Match: -`},
+		{of: "RFC 9111 §4.4: for every user", only: perUser, script: kept + `
+			GET /a | as bob => run #4
+			origin 200
+			POST /a | as carol => run
+			GET /a => run #6
+			GET /a | as bob => run #7`},
+		{of: "the policy's rules for the query hold", policy: cache.Policy{RFC9111: true, Query: keying.Only("page")}, script: `
+			origin 200 | Cache-Control: max-age=1000
+			GET /a?page=1&x=2 => run #1
+			GET /a?page=2 => run #2
+			POST /a?y=3&page=1 => run #3
+			GET /a?page=1 => run #4
+			GET /a?page=2&x=1 => hit #2`},
+	}
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		for _, status := range []int{200, 201, 204, 302, 303} {
+			rules = append(rules, rule{of: fmt.Sprintf("RFC 9111 §4.4: %s %d", method, status), script: kept + fmt.Sprintf(`
+			origin %d
+			%s /a => run %d
+			origin 200
+			GET /a => run #5
+			GET /b?c=d => hit #2`, status, method, status)})
+		}
+	}
+	obey(t, rules)
+}
+
+// A method that nobody knows may change something (RFC 9110 §9.2.1).
+func TestStandardUnknownMethodsInvalidate(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		if s.router.name != "servemux" && s.router.name != "servemux-annotated" {
+			return // the others route methods that they know
+		}
+		s.handle("/x", standardPolicy, setting("Cache-Control: max-age=100"))
+		s.missHit("/x")
+		for _, safe := range []string{"HEAD", "OPTIONS", "TRACE"} {
+			s.do(safe, "/x")
+		}
+		s.hit("/x")
+		s.do("FROBNICATE", "/x")
+		s.miss("/x")
+	})
+}
+
+// An answer that is made while the state changes is not kept, and not given to those who come after.
+func TestStandardInvalidationWhileAnAnswerIsMade(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		var state atomic.Value
+		s.handle("/{rest...}", standardPolicy, func(w http.ResponseWriter, r *http.Request) error {
+			if r.Method == http.MethodPost {
+				state.Store("new")
+				return answering(204, "")(w, r)
+			}
+			seen := state.Load().(string)
+			time.Sleep(time.Second)
+			return answering(200, seen, "Cache-Control: max-age=100", `Etag: "`+seen+`"`, "Vary: X-A")(w, r)
+		})
+		if s.router.name == "echo-annotated" {
+			return // its table speaks of GET and HEAD alone
+		}
+		for range 2 { // the second time with an index
+			state.Store("old")
+			s.purge(cache.Everything())
+			first := make(chan reply)
+			go func() { first <- s.get("/x") }()
+			time.Sleep(time.Second / 2)
+			s.do("POST", "/x")
+			for _, got := range s.together(3, func(int) reply { return s.get("/x") }) {
+				wantBody(t, got, "new")
+			}
+			wantBody(t, <-first, "old")
+			wantBody(t, s.hit("/x"), "new")
+		}
+	})
+}
+
+// Two processes on one Redis.
+func TestStandardInvalidationReachesTheFleet(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		if s.router.name == "echo-annotated" {
+			return
+		}
+		other := newSite(t, s.router, s.class)
+		other.far, other.options.Far = s.far, s.far
+		content := "1"
+		for _, site := range []*site{s, other} {
+			site.handle("/x", standardPolicy, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Cache-Control", "max-age=1000")
+				_, err := io.WriteString(w, content)
+				return err
+			})
+		}
+		wantBody(t, s.get("/x"), "1")
+		content = "2"
+		wantBody(t, other.hit("/x"), "1")
+		wantBody(t, s.hit("/x"), "1")
+		other.do("POST", "/x")
+		wantBody(t, other.get("/x"), "2")
+		wantBody(t, s.hit("/x"), "2")
+	}, inRedis...)
+}
+
+// What is stale, and when it may be served: RFC 5861.
+func TestStandardStale(t *testing.T) {
+	policy := cache.Policy{RFC9111: true, StaleWhileRevalidate: 20 * time.Second, StaleIfError: 40 * time.Second}
+	obey(t, []rule{
+		{of: "RFC 5861 §3: from the answer", script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=5
+			GET => run #1
+			+12s
+			GET => run #1 | Age: 12 | Cache-Status: ~larder; hit; ttl=-2
+			GET => hit #2 | Age: 0
+			+15s
+			GET => run #3`},
+		{of: "RFC 5861 §3: from the policy", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10
+			GET => run #1
+			+29s
+			GET => run #1 | Age: 29
+			GET => hit #2
+			+30s
+			GET => run #3`},
+		{of: "RFC 5861 §3: the answer's own goes before it", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=0
+			GET => run #1
+			+11s
+			GET => run #2`},
+		{of: "RFC 5861 §3: the refresh validates", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 1
+			GET => run #1
+			+11s
+			origin 304 | Cache-Control: max-age=10 | ETag: "a" | X-A: 2
+			GET | If-None-Match: "z" => run #1 | saw If-None-Match: "a" | X-A: 1
+			GET => hit #1 | Age: 0 | X-A: 2
+			+11s
+			GET | Range: bytes=0-1 => run 206 #1[0:2] | saw If-None-Match: "a" | saw Range: -
+			GET => hit #1`},
+		{of: "RFC 5861 §3: a refresh that fails leaves what is stored", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+11s
+			origin 500
+			GET => run #1
+			GET => hit #1
+			+1s
+			origin panic
+			GET => run #1
+			+1s
+			origin 304
+			GET => run #1
+			GET => hit #1`},
+		{of: "RFC 5861 §3: a refresh of a variant", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10 | Vary: X-A
+			GET | X-A: a => run #1
+			GET | X-A: b => run #2
+			+11s
+			GET | X-A: a => run #1
+			GET | X-A: a => hit #3
+			GET | X-A: b => run #2
+			GET | X-A: b => hit #4`},
+		{of: "RFC 5861 §4: from the answer, and no longer", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=20
+			GET => run #1
+			+29s
+			origin 500
+			GET => run #1 | Age: 29
+			GET | Range: bytes=0-1 => run 206 #1[0:2]
+			origin panic
+			GET => run #1
+			+1s
+			origin 502
+			GET => run 502 #5`},
+		{of: "RFC 5861 §4: from the policy", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=0
+			GET => run #1
+			+49s
+			origin 503
+			GET => run #1 | Age: 49
+			HEAD => run 200
+			+1s
+			GET => run 503 #4`},
+		{of: "RFC 5861 §4: what is no error", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=0
+			GET => run #1
+			+11s
+			origin 404
+			GET => run 404 #2`},
+	})
+}

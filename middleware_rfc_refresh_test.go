@@ -1,0 +1,86 @@
+package cache_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-go/cache"
+)
+
+// A refresh behind a server: all who ask meanwhile have the stale answer, and the handler runs once, for the variant that
+// was asked for.
+func TestStandardRefreshBehindAServer(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		var refreshes atomic.Int64
+		s.options.Observe = func(ev cache.Event) {
+			if ev.Outcome == cache.Refresh {
+				refreshes.Add(1)
+				if ev.Reason != "" {
+					t.Errorf("a refresh ended with %q", ev.Reason)
+				}
+			}
+		}
+		policy := cache.Policy{RFC9111: true, StaleWhileRevalidate: time.Minute}
+		s.handle("GET /{vary}", policy, func(w http.ResponseWriter, r *http.Request) error {
+			if s.runs.Load() > 1 {
+				time.Sleep(time.Second)
+			}
+			h := w.Header()
+			h.Set("Cache-Control", "max-age=10")
+			if vary := r.PathValue("vary"); vary != "none" {
+				h.Set("Vary", vary)
+			}
+			_, err := fmt.Fprintf(w, "%s %d", r.Header.Get("X-A"), s.runs.Load())
+			return err
+		})
+		server := behindServer(s)
+		for _, path := range []string{"/none", "/X-A", "/x-b,x-a"} {
+			ask := []option{server, header("X-A", "a")}
+			first := s.get(path, ask...)
+			for range 2 {
+				time.Sleep(12 * time.Second)
+				before, told := s.runs.Load(), refreshes.Load()
+				for _, got := range s.together(5, func(int) reply { return s.get(path, ask...) }) {
+					wantBody(t, got, first.body)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if n := s.runs.Load() - before; n != 1 || refreshes.Load() != told+1 {
+					t.Errorf("%s: the handler ran %d times, and %d refreshes are told of; want one", path, n, refreshes.Load()-told)
+				}
+				if got := s.hit(path, ask...); got.body == first.body {
+					t.Errorf("%s: the refreshed answer is %q", path, got.body)
+				} else {
+					first = got
+				}
+			}
+		}
+	})
+}
+
+// A refresh of one answer leaves the way to those that vary by other fields.
+func TestStandardRefreshKeepsOtherVariants(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		policy := cache.Policy{RFC9111: true, StaleWhileRevalidate: time.Minute}
+		s.handle("GET /x", policy, func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Vary", r.Header.Get("X-Vary"))
+			w.Header().Set("Cache-Control", "max-age="+r.Header.Get("X-Age"))
+			return s.mirror(w, r)
+		})
+		b := []option{header("X-Vary", "X-B"), header("X-B", "b"), header("X-Age", "1000")}
+		a := []option{header("X-Vary", "X-A"), header("X-A", "a"), header("X-Age", "1")}
+		s.miss("/x", b...)
+		s.miss("/x", a...)
+		s.hit("/x", b...)
+		for range 3 {
+			time.Sleep(2 * time.Second)
+			s.get("/x", a...) // stale, and refreshed inline
+			s.hit("/x", a...)
+			s.hit("/x", b...)
+		}
+	})
+}
