@@ -203,7 +203,7 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 		return next(w, r)
 	}
 	changes := unsafe(r.Method)
-	if !rt.Scheme.Private && !changes {
+	if !rt.Scheme.Private && !changes && !rt.Standard { // there the handler may be a proxy, whose member comes before ours
 		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
 		return next(w, r)
 	}

@@ -64,6 +64,8 @@ func (rt *Route) unsatisfied(p Passage, w http.ResponseWriter) error {
 // forwardedFor is why a stored answer does not do, in RFC 9211's words (§2.2).
 func forwardedFor(p *Passage, e *store.Entry, use store.Use) string {
 	switch {
+	case e == nil && p.fresh: // and of no use for a validation
+		return "request"
 	case e == nil && p.index != nil:
 		return "vary-miss"
 	case e == nil:
