@@ -93,12 +93,10 @@ func (o *origin) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	for _, field := range answer[1:] {
-		name, value, ok := strings.Cut(o.fill(field), ": ")
-		switch {
-		case strings.HasPrefix(field, "nil "):
-			h[field[4:]] = nil
-		case ok:
-			h.Add(name, value)
+		if name, ok := strings.CutPrefix(field, "nil "); ok {
+			h[name] = nil
+		} else if !strings.HasPrefix(field, "body ") {
+			addField(h, o.fill(field))
 		}
 	}
 	var status int
