@@ -154,7 +154,9 @@ func TestStandardParts(t *testing.T) {
 			GET | Range: bytes=0-4 => run 206 #2
 			` + part + `0-4/10 | body 012345
 			GET | Range: bytes=0-4 => run 206 #3
-			GET | Range: bytes=0-4 => run 206 #4`},
+			GET | Range: bytes=0-4 => hit 206 #3[0:5]
+			origin 200 | Cache-Control: max-age=100 | body 0123456789
+			GET => run #4`},
 		{of: "RFC 9111 §3: what a handler answers instead of a range", script: `
 			origin 416 | Content-Range: bytes */10
 			GET | Range: bytes=10- => run 416

@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
 )
 
 // TestStorable gives every reason for which the head of an answer is not to be kept, and its near misses.
@@ -178,7 +179,7 @@ func TestReasons(t *testing.T) {
 			write("hello")(w, r)
 		}},
 		{middleware.LabelsReason, nil, func(w http.ResponseWriter, r *http.Request) {
-			for i := range 126 {
+			for i := range store.MaxLabels / 2 {
 				middleware.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
 			}
 			write("hello")(w, r)

@@ -54,10 +54,14 @@ func askRest(old *store.Entry, h http.Header) renewal {
 	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
 	missing, one := part.Missing()
 	tag := first(fieldOf(old, "Etag"))
-	if !ok || !one || !part.Fits(old.Body) || !rfc9111.StrongMatch(tag, tag) { // or it could not be joined
+	strong := rfc9111.StrongMatch(tag, tag)
+	if !ok || !one || !part.Fits(old.Body) || tag != "" && !strong {
 		return nothing
 	}
-	h["Range"], h["If-Range"] = []string{missing.String()}, []string{tag}
+	h["Range"] = []string{missing.String()}
+	if strong { // without, the new part must bring one that the old part lacked, or the whole is asked for
+		h["If-Range"] = []string{tag}
+	}
 	return rest
 }
 
