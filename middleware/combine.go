@@ -1,0 +1,42 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// join combines a 206 with the stored part (§3.4): strong validators in common, and bytes that fit.
+func (rec *recorder) join(old *store.Entry) bool {
+	got := &store.Entry{Header: rec.header, Added: rec.added}
+	if !rfc9111.StrongMatch(first(fieldOf(got, "Etag")), first(fieldOf(old, "Etag"))) {
+		return false
+	}
+	a, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
+	b, ok2 := rfc9111.ParseContentRange(fieldOf(got, "Content-Range"))
+	part, body, joined := rfc9111.Join(a, old.Body, b, rec.body)
+	if !ok || !ok2 || !joined || int64(len(body)) > rec.rt.MaxBody {
+		return false
+	}
+	e := rec.run.Entry
+	e.Body, e.Status = body, http.StatusPartialContent
+	rec.header = replaceField(rec.header, "Content-Range", part.String())
+	if part.Whole() {
+		e.Status = http.StatusOK
+	}
+	return true
+}
+
+// extend puts a part that the client has asked for together with the stored one, if they belong together.
+func (rec *recorder) extend() {
+	old, e := rec.run.Old, rec.run.Entry
+	if old == nil || old.Status != http.StatusPartialContent || !rec.join(old) {
+		e.Status, e.Header, e.Body = rec.status, rec.header, compact(rec.body)
+		return
+	}
+	e.Header = rec.header
+	if e.Status == http.StatusOK {
+		e.Header = withoutField(e.Header, "Content-Range")
+	}
+}

@@ -1,0 +1,67 @@
+package middleware
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/larder-go/cache/store"
+)
+
+// freshen makes the fields of the run's entry: the stored ones, with those of the new answer in place of what they name
+// (§3.2). What tells how the stored body is coded and how long it is stays.
+func (rec *recorder) freshen(old *store.Entry) {
+	e := rec.run.Entry
+	e.Header, e.Added = merge(old.Header, rec.header, rec.added), merge(old.Added, rec.added, rec.header)
+	if e.Status == http.StatusOK {
+		e.Header = withoutField(e.Header, "Content-Range")
+	} else if part := fieldOf(&store.Entry{Header: rec.header}, "Content-Range"); part != nil {
+		e.Header = replaceField(e.Header, "Content-Range", part[0])
+	}
+	e.Header = replaceField(e.Header, "Content-Length", strconv.Itoa(len(e.Body)))
+}
+
+// merge puts the fresh fields in place of the stored ones. Other are fresh fields too, that go elsewhere: what outer
+// middleware has set may be another this time, so that a field that was added to is now set, or the other way round. A
+// field without values is none that the new answer has.
+func merge(stored, fresh, other []store.Field) []store.Field {
+	merged := make([]store.Field, 0, len(stored)+len(fresh))
+	for _, f := range stored {
+		if !updates(f.Name) || !has(fresh, f.Name) && !has(other, f.Name) {
+			merged = append(merged, f)
+		}
+	}
+	for _, f := range fresh {
+		if updates(f.Name) && len(f.Values) > 0 {
+			merged = append(merged, f)
+		}
+	}
+	return merged
+}
+
+func has(fields []store.Field, name string) bool {
+	return slices.ContainsFunc(fields, func(f store.Field) bool { return len(f.Values) > 0 && strings.EqualFold(f.Name, name) })
+}
+
+func updates(name string) bool {
+	switch name {
+	case "Content-Encoding", "Content-Length", "Content-Range":
+		return false
+	}
+	return true
+}
+
+func withoutField(fields []store.Field, name string) []store.Field {
+	kept := make([]store.Field, 0, len(fields))
+	for _, f := range fields {
+		if http.CanonicalHeaderKey(f.Name) != name {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+func replaceField(fields []store.Field, name, value string) []store.Field {
+	return append(withoutField(fields, name), store.Field{Name: name, Values: []string{value}})
+}

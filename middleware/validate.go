@@ -1,0 +1,94 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// renewal is what a handler is asked for instead of a whole answer.
+type renewal uint8
+
+const (
+	nothing      renewal = iota
+	confirmation         // whether the stored answer is still good: 304 (RFC 9111 §4.3)
+	rest                 // the bytes that a stored part lacks: 206 (§3.3, §3.4)
+)
+
+// ask puts the conditions into the handler's request, a copy, under which the stored answer can be used again, and returns
+// what they ask for. A client that wants a range gets it from the handler, unless a stored whole can be validated.
+func (rt *Route) ask(l *leading, old *store.Entry, h http.Header) renewal {
+	asked := nothing
+	switch {
+	case l.r.Method == http.MethodHead:
+		return nothing
+	case l.plain, old == nil:
+	case old.Status != http.StatusPartialContent:
+		asked = askConfirmation(old, h)
+	case !l.part:
+		asked = askRest(old, h)
+	}
+	if asked == nothing && l.part {
+		copyFields(h, l.r.Header, "Range", "If-Range")
+	}
+	return asked
+}
+
+func askConfirmation(old *store.Entry, h http.Header) renewal {
+	asked := nothing
+	if tag := fieldOf(old, "Etag"); len(tag) == 1 {
+		h["If-None-Match"], asked = []string{tag[0]}, confirmation
+	}
+	if modified := fieldOf(old, "Last-Modified"); len(modified) == 1 {
+		h["If-Modified-Since"], asked = []string{modified[0]}, confirmation
+	}
+	return asked
+}
+
+func askRest(old *store.Entry, h http.Header) renewal {
+	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
+	missing, one := part.Missing()
+	tag := first(fieldOf(old, "Etag"))
+	strong := rfc9111.StrongMatch(tag, tag)
+	if !ok || !one || !part.Fits(old.Body) || tag != "" && !strong {
+		return nothing
+	}
+	h["Range"] = []string{missing.String()}
+	if strong { // without, the new part must bring one that the old part lacked, or the whole is asked for
+		h["If-Range"] = []string{tag}
+	}
+	return rest
+}
+
+func copyFields(to, from http.Header, names ...string) {
+	for _, name := range names {
+		if lines := from[name]; lines != nil {
+			to[name] = append([]string(nil), lines...)
+		}
+	}
+}
+
+// renews reports whether the status is an answer to what the handler was asked for, which is none for the client: it may
+// well have asked for no range.
+func (rec *recorder) renews(status int) bool {
+	switch rec.asked {
+	case confirmation:
+		return status == http.StatusNotModified
+	case rest:
+		return status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable
+	}
+	return false
+}
+
+// confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the same.
+func (rec *recorder) confirms(old *store.Entry) bool {
+	got := &store.Entry{Header: rec.header, Added: rec.added}
+	if tag := first(fieldOf(got, "Etag")); tag != "" {
+		return rfc9111.WeakMatch(tag, first(fieldOf(old, "Etag"))) || tag == first(fieldOf(old, "Etag"))
+	}
+	if modified := first(fieldOf(got, "Last-Modified")); modified != "" && fieldOf(old, "Etag") == nil {
+		return modified == first(fieldOf(old, "Last-Modified"))
+	}
+	return true
+}
