@@ -70,3 +70,28 @@ func flat(code string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// TestDocsNameTests holds the tests that docs/http.md names against those that there are.
+func TestDocsNameTests(t *testing.T) {
+	tests := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, "_test.go") {
+			for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+				tests[found[1]] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(read(t, "docs/http.md"), -1)
+	if len(named) == 0 {
+		t.Fatal("docs/http.md names no tests")
+	}
+	for _, name := range named {
+		if !tests[name[1]] {
+			t.Errorf("docs/http.md names %s, which there is not", name[1])
+		}
+	}
+}
