@@ -162,7 +162,7 @@ func (rec *recorder) publishTrailers() {
 	}
 }
 
-// restore takes back what a failed handler has put into the header.
+// restore takes back what a handler has put into the header whose answer is not the client's.
 func (rec *recorder) restore() {
 	h := rec.w.Header()
 	clear(h)

@@ -11,6 +11,7 @@ import (
 // together the handler is run again, without conditions.
 func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
+	rec.restore() // what interim answers have put there
 	ok := rec.keeping && l.err == nil
 	if ok && rec.asked == confirmation {
 		ok = rec.confirms(old)
