@@ -99,7 +99,11 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 		}
 	}()
 	flush(w)
-	l := &leading{p: p, w: &nobody{header: http.Header{}}, r: r.WithContext(context.WithoutCancel(r.Context())),
+	header := p.outer.Clone() // outer middleware is not entered again
+	if header == nil {
+		header = http.Header{}
+	}
+	l := &leading{p: p, w: &nobody{header: header}, r: r.WithContext(context.WithoutCancel(r.Context())),
 		next: next, param: param, refresh: true}
 	rt.refresh(l)
 	return nil // the client has its answer: what became of the refresh is an event

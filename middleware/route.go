@@ -51,12 +51,12 @@ type Passage struct {
 	resource keying.Key   // standard routes: what all answers of the URL are under
 	index    *store.Entry // standard routes: what leads from there to the answer, or nil
 	fresh    bool         // standard routes: what is stored is fresh, but not enough for the request
-	outer    http.Header  // standard routes, once memory has not answered: what outer middleware has set
 	fwd      string       // standard routes: why the handler must answer
 	pattern  string
 	user     string
 	way      way
 	reason   Reason
+	outer    http.Header // what outer middleware has set: in a refresh, and on standard routes that memory did not answer
 }
 
 // way is how a request goes on that the memory did not answer.
@@ -99,6 +99,7 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
 	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
+		p.outer = w.Header().Clone()
 		rt.replay(w, r, e, now, source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
 		return p, done
@@ -171,6 +172,8 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 			from.fwd = l.p.fwd
 		}
 		l.rec.release()
+	} else if found.Use == store.WhileRefreshed {
+		l.p.outer = l.w.Header().Clone()
 	}
 	rt.replay(l.w, l.r, found.Entry, time.Now(), from)
 	if found.Use == store.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
