@@ -14,10 +14,8 @@ import (
 func (rec *recorder) freshen(old *store.Entry) {
 	e := rec.run.Entry
 	e.Header, e.Added = merge(old.Header, rec.header, rec.added), merge(old.Added, rec.added, rec.header)
-	if e.Status == http.StatusOK {
+	if old.Status == http.StatusPartialContent { // and a whole now
 		e.Header = withoutField(e.Header, "Content-Range")
-	} else if part := fieldOf(&store.Entry{Header: rec.header}, "Content-Range"); part != nil {
-		e.Header = replaceField(e.Header, "Content-Range", part[0])
 	}
 	e.Header = replaceField(e.Header, "Content-Length", strconv.Itoa(len(e.Body)))
 }
