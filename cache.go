@@ -11,11 +11,13 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -33,6 +35,9 @@ type Options struct {
 	// close. If it is a store.Log, purges reach every process that shares it; if not, its entries are good for this
 	// process alone.
 	Far store.Store
+	// FarBudget is how long one request waits for Far, all its operations together; then the handler answers. 0: 50 ms;
+	// negative or more than a second is refused.
+	FarBudget time.Duration
 	// User is the identity for PerUser routes whose policy has none.
 	User keying.User
 	// Name is this cache's name in Cache-Status (RFC 9211). "": "larder"; "-": the header is not sent.
@@ -50,6 +55,12 @@ type Options struct {
 	TrustProxy bool
 }
 
+// DefaultFarBudget is what Options.FarBudget is if it is 0.
+const DefaultFarBudget = 50 * time.Millisecond
+
+// maxFarBudget keeps a Redis that hangs from making every request slow.
+const maxFarBudget = time.Second
+
 // A Cache keeps answers by the policies of their routes. Make it with [New]; it is safe for concurrent use.
 type Cache struct {
 	near, far  store.Store
@@ -61,6 +72,7 @@ type Cache struct {
 	observe    func(Event)
 	secret     []byte
 	trustProxy bool
+	farBudget  time.Duration
 }
 
 // New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
@@ -79,6 +91,10 @@ func New(o Options) (*Cache, error) {
 		secret:     append([]byte(nil), o.Secret...),
 		labeler:    keying.NewLabeler(o.Secret),
 		trustProxy: o.TrustProxy,
+		farBudget:  cmp.Or(o.FarBudget, DefaultFarBudget),
+	}
+	if c.farBudget < 0 || c.farBudget > maxFarBudget {
+		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
 	}
 	if err := c.seal(); err != nil {
 		return nil, err

@@ -212,3 +212,16 @@ func TestPurgeByURLReachesIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAFarBudgetHasBounds(t *testing.T) {
+	for _, budget := range []time.Duration{-1, time.Second + 1} {
+		if _, err := cache.New(cache.Options{FarBudget: budget}); err == nil || !strings.Contains(err.Error(), "FarBudget is "+budget.String()+"; set one above zero") {
+			t.Errorf("a budget of %v: %v; want an error that says what to do", budget, err)
+		}
+	}
+	for _, budget := range []time.Duration{0, 1, time.Second} {
+		if _, err := cache.New(cache.Options{FarBudget: budget}); err != nil {
+			t.Errorf("a budget of %v: %v", budget, err)
+		}
+	}
+}

@@ -5,15 +5,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
-
-// farBudget is how long one request waits for Redis, all its operations together.
-const farBudget = 50 * time.Millisecond
 
 // Compile returns the policy in the form that adapters serve requests by, for routers other than net/http's. The pattern
 // is the route's, in the form of a [Routes] table; "" leaves it to the adapter to tell it with each request. An error names
@@ -35,7 +31,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         store.NewThrough(c.storeOf(p), c.log, farBudget, c.faults(pattern, observe)),
+		Through:         store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)),
 		User:            c.userOf(p),
 		Tags:            tagsOf(p),
 		Observe:         observe,

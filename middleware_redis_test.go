@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -27,7 +28,7 @@ func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...c
 			each(t, func(t *testing.T, rt router, class cache.Class) {
 				s := newSite(t, rt, class)
 				far := open(t, url)
-				s.options.Far = far
+				s.options.Far, s.options.FarBudget = far, time.Second
 				t.Cleanup(func() {
 					if s.cache != nil {
 						_ = s.cache.Purge(context.Background(), cache.Everything())
@@ -39,9 +40,12 @@ func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...c
 	}
 }
 
+// patient are time-outs for a test machine that is busy.
+const patient = "?read_timeout=250ms&write_timeout=250ms&pool_timeout=250ms&dial_timeout=500ms"
+
 func open(t *testing.T, url string) *redisstore.Store {
 	t.Helper()
-	far, err := redisstore.Open(url)
+	far, err := redisstore.Open(url + patient)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -123,7 +127,7 @@ func TestOnRedisKeysNameNobody(t *testing.T) {
 		t.Run(class.String(), func(t *testing.T) {
 			server := miniredis.RunT(t)
 			s := newSite(t, routers[0], class)
-			s.options.Far = open(t, "redis://"+server.Addr())
+			s.options.Far, s.options.FarBudget = open(t, "redis://"+server.Addr()), time.Second
 			s.options.Secret = []byte("0123456789abcdef0123456789abcdef")
 			s.handle("GET /secret-path/{id}", cache.Policy{Tags: []string{"secret-tag:{id}"}}, s.mirror)
 			s.missHit("/secret-path/7?q=secret-query", as("secret-user@example.org"))
@@ -154,7 +158,7 @@ func TestOnRedisOutageIsAMiss(t *testing.T) {
 			t.Run(class.String()+"/"+rt.name, func(t *testing.T) {
 				server := miniredis.RunT(t)
 				s := newSite(t, rt, class)
-				s.options.Far = open(t, "redis://"+server.Addr())
+				s.options.Far, s.options.FarBudget = open(t, "redis://"+server.Addr()), time.Second
 				s.handle("GET /x", cache.Policy{}, s.mirror)
 				s.missHit("/x")
 				server.Close()
