@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/store"
