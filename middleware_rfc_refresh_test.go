@@ -84,3 +84,91 @@ func TestStandardRefreshKeepsOtherVariants(t *testing.T) {
 		}
 	})
 }
+
+// What is stale, and when it may be served: RFC 5861.
+func TestStandardStale(t *testing.T) {
+	policy := cache.Policy{RFC9111: true, StaleWhileRevalidate: 20 * time.Second, StaleIfError: 40 * time.Second}
+	obey(t, []rule{
+		{of: "RFC 5861 §3: from the answer", script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=5
+			GET => run #1
+			+12s
+			GET => run #1 | Age: 12 | Cache-Status: ~larder; hit; ttl=-2
+			GET => hit #2 | Age: 0
+			+15s
+			GET => run #3`},
+		{of: "RFC 5861 §3: from the policy", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10
+			GET => run #1
+			+29s
+			GET => run #1 | Age: 29
+			GET => hit #2
+			+30s
+			GET => run #3`},
+		{of: "RFC 5861 §3: the answer's own goes before it", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=0
+			GET => run #1
+			+11s
+			GET => run #2`},
+		{of: "RFC 5861 §3: the refresh validates", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 1
+			GET => run #1
+			+11s
+			origin 304 | Cache-Control: max-age=10 | ETag: "a" | X-A: 2
+			GET | If-None-Match: "z" => run #1 | saw If-None-Match: "a" | X-A: 1
+			GET => hit #1 | Age: 0 | X-A: 2
+			+11s
+			GET | Range: bytes=0-1 => run 206 #1[0:2] | saw If-None-Match: "a" | saw Range: -
+			GET => hit #1`},
+		{of: "RFC 5861 §3: a refresh that fails leaves what is stored", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+11s
+			origin 500
+			GET => run #1
+			GET => hit #1
+			+1s
+			origin panic
+			GET => run #1
+			+1s
+			origin 304
+			GET => run #1
+			GET => hit #1`},
+		{of: "RFC 5861 §3: a refresh of a variant", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10 | Vary: X-A
+			GET | X-A: a => run #1
+			GET | X-A: b => run #2
+			+11s
+			GET | X-A: a => run #1
+			GET | X-A: a => hit #3
+			GET | X-A: b => run #2
+			GET | X-A: b => hit #4`},
+		{of: "RFC 5861 §4: from the answer, and no longer", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=20
+			GET => run #1
+			+29s
+			origin 500
+			GET => run #1 | Age: 29
+			GET | Range: bytes=0-1 => run 206 #1[0:2]
+			origin panic
+			GET => run #1
+			+1s
+			origin 502
+			GET => run 502 #5`},
+		{of: "RFC 5861 §4: from the policy", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=0
+			GET => run #1
+			+49s
+			origin 503
+			GET => run #1 | Age: 49
+			HEAD => run 200
+			+1s
+			GET => run 503 #4`},
+		{of: "RFC 5861 §4: what is no error", policy: policy, script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=0
+			GET => run #1
+			+11s
+			origin 404
+			GET => run 404 #2`},
+	})
+}
