@@ -139,9 +139,6 @@ func TestStandardInvalidationWhileAnAnswerIsMade(t *testing.T) {
 			time.Sleep(time.Second)
 			return answering(200, seen, "Cache-Control: max-age=100", `Etag: "`+seen+`"`, "Vary: X-A")(w, r)
 		})
-		if s.router.name == "echo-annotated" {
-			return // its table speaks of GET and HEAD alone
-		}
 		for range 2 { // the second time with an index
 			state.Store("old")
 			s.purge(cache.Everything())
@@ -161,9 +158,6 @@ func TestStandardInvalidationWhileAnAnswerIsMade(t *testing.T) {
 // Two processes on one Redis.
 func TestStandardInvalidationReachesTheFleet(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
-		if s.router.name == "echo-annotated" {
-			return
-		}
 		other := newSite(t, s.router, s.class)
 		other.far, other.options.Far = s.far, s.far
 		content := "1"

@@ -22,7 +22,7 @@ import (
 // runs behind it, on misses only: an identity that is established there is not known, and per-user routes bypass the
 // cache. Put [Middleware] on the group, after authentication, in that case.
 func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
-	a := annotations{routes: map[place]*middleware.Route{}, heads: headPlaces(e), hosts: len(e.Routers()) > 0}
+	a := annotations{routes: map[place]annotation{}, heads: headPlaces(e), hosts: len(e.Routers()) > 0}
 	var faults []error
 	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
 		if err := a.add(c, e, pattern, routes[pattern]); err != nil {
@@ -45,9 +45,15 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 
 // annotations are the routes with policies. Only GET and HEAD are cached, so that a path says enough.
 type annotations struct {
-	routes map[place]*middleware.Route
+	routes map[place]annotation
 	heads  map[place]bool // where HEAD has a route: elsewhere echo answers 405, with the path of the GET route
 	hosts  bool           // there are routers of hosts
+}
+
+// annotation is a route with a policy.
+type annotation struct {
+	route *middleware.Route
+	all   bool // its pattern names no method: a success of an unsafe one may invalidate
 }
 
 // place is where echo has a route: in which router, and its path as it was registered.
@@ -55,17 +61,17 @@ type place struct{ host, path string }
 
 func (a annotations) find(ec echo.Context) *middleware.Route {
 	r := ec.Request()
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return nil // another handler, which the table does not speak of
-	}
 	at := place{path: ec.Path()}
 	if a.hosts && ec.Echo().Routers()[r.Host] != nil {
 		at.host = r.Host
 	}
-	if r.Method == http.MethodHead && !a.heads[at] {
+	switch found := a.routes[at]; {
+	case r.Method == http.MethodHead && !a.heads[at]:
 		return nil
+	case r.Method == http.MethodGet, r.Method == http.MethodHead, found.all:
+		return found.route
 	}
-	return a.routes[at]
+	return nil // another handler, which the table does not speak of
 }
 
 func headPlaces(e *echo.Echo) map[place]bool {
@@ -94,14 +100,14 @@ func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.P
 		return fmt.Errorf("echocache: route %q: echo has no such GET route; correct the pattern, or register it before Annotate", pattern)
 	}
 	at := place{host, registered}
-	if a.routes[at] != nil {
+	if a.routes[at].route != nil {
 		return fmt.Errorf("echocache: route %q: another line of the table stands for the same route; keep one", pattern)
 	}
 	route, err := c.Compile(p, pattern)
 	if err != nil {
 		return err
 	}
-	a.routes[at] = route
+	a.routes[at] = annotation{route, method == ""}
 	return nil
 }
 

@@ -37,4 +37,5 @@ func strip304(h http.Header) {
 	delete(h, "Content-Type")
 	delete(h, "Content-Length")
 	delete(h, "Content-Encoding")
+	delete(h, "Content-Range")
 }

@@ -64,7 +64,6 @@ func (rec *recorder) head(status int) int {
 	if (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h) {
 		rec.mute, status = true, http.StatusNotModified
 		strip304(h)
-		delete(h, "Content-Range")
 	}
 	return status
 }

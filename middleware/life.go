@@ -62,7 +62,10 @@ func (rt *Route) standardTimes(e *store.Entry, v rfc9111.Verdict, said time.Dura
 		}
 	}
 	if !v.NeverStale {
-		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
+		e.IfError = rt.IfError
+		if v.Fresh > 0 { // one that never was fresh would be served as if it were
+			e.WhileRevalidate = rt.WhileRevalidate
+		}
 		if d := v.Control.WhileRevalidate; d >= 0 {
 			e.WhileRevalidate = min(d, year)
 		}

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		replayPart(w, r, e)
 	case status == http.StatusOK && wantsRange(r):
 		delete(h, "Content-Length") // of the part, which ServeContent knows
-		http.ServeContent(rt.ranged(w), r, "", lastModified(h), bytes.NewReader(e.Body))
+		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
 		status = 0 // 206, 416 or 200, as the ranges are
 	case r.Method == http.MethodHead:
 		sniff(h, e.Body) // net/http has no body to guess from
@@ -89,6 +90,7 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, from so
 	apply(h, e)
 	if rt.Scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
+		delete(h, "Cdn-Cache-Control")
 	}
 	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
 	if rt.Common.name != "" {
@@ -123,9 +125,27 @@ func secondsLeft(e *store.Entry, now time.Time) int64 {
 // maxRanges is how many ranges of one body are served; whoever asks for more gets the whole.
 const maxRanges = 4
 
+// wantsRange reports whether the request asks for bytes in a way that is understood; a range of anything else is ignored
+// (RFC 9110 §14.2).
 func wantsRange(r *http.Request) bool {
 	lines := r.Header["Range"]
-	return len(lines) == 1 && r.Method == http.MethodGet && strings.Count(lines[0], ",") < maxRanges
+	if len(lines) != 1 || r.Method != http.MethodGet {
+		return false
+	}
+	ranges, ok := rfc9111.ParseRange(lines[0])
+	return ok && len(ranges) <= maxRanges
+}
+
+// inBytes is the request with its range as ServeContent reads it, which knows the unit in lower case alone.
+func inBytes(r *http.Request) *http.Request {
+	unit, set, _ := strings.Cut(r.Header["Range"][0], "=")
+	if unit == "bytes" {
+		return r
+	}
+	again := *r
+	again.Header = maps.Clone(r.Header)
+	again.Header["Range"] = []string{"bytes=" + set}
+	return &again
 }
 
 func lastModified(h http.Header) time.Time {

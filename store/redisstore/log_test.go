@@ -189,9 +189,11 @@ func TestLongLogIsReadInPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: logName, Values: []any{"r", b}})
-	}
-	if _, err := pipe.Exec(t.Context()); err != nil {
-		t.Fatal(err)
+		if i%100 == 99 { // a busy machine would not answer in time for more
+			if _, err := pipe.Exec(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	fresh := open(t, addr)
 	for _, s := range []*redisstore.Store{late, fresh} {
