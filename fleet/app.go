@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/redisstore"
+)
+
+// app is the process that is tested: a web app with routes of all classes, on a port of 127.0.0.1 that it prints.
+type app struct {
+	id    uint64
+	board *board
+	cache *cache.Cache
+	tally tally
+}
+
+// runApp is the program when its first argument is "app". It ends when its standard input does, and so never outlives
+// the harness.
+func runApp(args []string) error {
+	flags := flag.NewFlagSet("app", flag.ExitOnError)
+	id := flags.Uint64("id", 0, "number of this process")
+	name := flags.String("board", "", "file of the board")
+	url := flags.String("redis", "", "URL of the Redis that processes share")
+	ttl := flags.Duration("ttl", time.Minute, "TTL of all routes")
+	near := flags.Duration("near", 0, "near TTL of hot-shared routes")
+	skew := flags.Duration("skew", 0, "how far this process' clock is ahead")
+	_ = flags.Parse(args)
+
+	goredis.SetLogger(quiet{})
+	board, err := openBoard(*name)
+	if err != nil {
+		return err
+	}
+	redis, err := redisstore.Open(*url)
+	if err != nil {
+		return err
+	}
+	defer redis.Close()
+	var far store.Store = redis
+	if *skew != 0 {
+		far = skewed{redis, *skew}
+	}
+	a := &app{id: *id, board: board}
+	a.cache, err = cache.New(cache.Options{Far: far, User: who, Observe: a.tally.observe})
+	if err != nil {
+		return err
+	}
+	return a.serve(a.mux(*ttl, *near))
+}
+
+// quiet keeps go-redis from logging every dial that fails: failing is what Redis does here.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func (a *app) serve(h http.Handler) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: h}
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = server.Shutdown(ctx)
+		_ = a.cache.Close(ctx)
+	}()
+	fmt.Println(l.Addr())
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// mux has every route of every class, the same without a cache, and what the harness asks.
+func (a *app) mux(ttl, near time.Duration) *http.ServeMux {
+	mux := http.NewServeMux()
+	for k := range kinds {
+		for route := range routes {
+			var h http.Handler = http.HandlerFunc(a.answer)
+			if class, cached := classes[k]; cached {
+				p := cache.Policy{Class: class, TTL: ttl, Tags: []string{fmt.Sprintf("%s:%d:{id}", k, route)}}
+				if k == hot {
+					p.NearTTL = min(near, ttl)
+				}
+				h = a.cache.Middleware(p)(h)
+			}
+			mux.Handle(fmt.Sprintf("GET /%s/r%d/{id}", k, route), h)
+		}
+	}
+	mux.HandleFunc("POST /-/purge", a.purge)
+	mux.HandleFunc("GET /-/tally", a.tally.write)
+	mux.HandleFunc("POST /-/reset", a.tally.reset)
+	return mux
+}
+
+// who stands in for authentication: here everybody is who they say they are.
+func who(r *http.Request) (string, bool) {
+	id := r.Header.Get("User")
+	return id, id != ""
+}
+
+// answer is every route's handler. It reads its data first and takes its time then, as handlers do that race with a write.
+func (a *app) answer(w http.ResponseWriter, r *http.Request) {
+	k, err := parsePath(r.URL.Path)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	k.user, _ = strconv.Atoi(trimUser(r.Header.Get("User")))
+	slot := k.slot()
+	a.board.by[slot].Store(a.id)
+	a.board.ran[slot].Add(1)
+	made := answer{path: r.URL.Path, owner: k.owner(), version: a.board.version[slot].Load(), run: a.board.runs.Add(1), by: a.id}
+	a.board.sleep()
+	_, _ = io.WriteString(w, made.compose())
+}

@@ -1,0 +1,110 @@
+// Command fleet measures how several processes that share a Redis agree, what faults of Redis cost them, and how often
+// handlers run. Everything in it is real: redis-server processes, app processes (itself, with "app" as the first
+// argument), connections, signals. It prints a table and writes it into docs/reliability.md.
+//
+//	go run ./fleet                   bounded sizes: three minutes at most
+//	go run ./fleet -long             full sizes
+//	go run ./fleet -only cold,purge  some of the scenarios; nothing is written
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A scenario plays on a stage and returns what it measured.
+type scenario struct {
+	name string
+	play func(*stage) ([]figure, error)
+}
+
+var scenarios = []scenario{
+	{"cold", cold}, {"herd", herd}, {"purge", purges}, {"near", near}, {"outage", outage},
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "app" {
+		if err := runApp(os.Args[2:]); err != nil {
+			log.Fatal("app: ", err)
+		}
+		return
+	}
+	only := flag.String("only", "", "scenarios to play, with commas between; others are left out and nothing is written")
+	long := flag.Bool("long", false, "play at full size")
+	verbose := flag.Bool("v", false, "say what happens")
+	file := flag.String("o", "docs/reliability.md", "file whose table is replaced")
+	flag.Parse()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		log.Fatal("fleet: redis-server is not on the PATH; install Redis to measure on it")
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	figures, err := playAll(ctx, *only, *long, *verbose)
+	report := table(figures)
+	fmt.Print(report)
+	if err == nil && *only == "" {
+		err = writeTable(*file, about(*long)+report)
+	}
+	if err != nil {
+		log.Fatal("fleet: ", err)
+	}
+	if slices.ContainsFunc(figures, func(f figure) bool { return !f.holds }) {
+		os.Exit(1)
+	}
+}
+
+func playAll(ctx context.Context, only string, long, verbose bool) ([]figure, error) {
+	var names []string
+	if only != "" {
+		names = strings.Split(only, ",")
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(scenarios, func(sc scenario) bool { return sc.name == name }) {
+			return nil, fmt.Errorf("no scenario is called %q", name)
+		}
+	}
+	var figures []figure
+	var failed error
+	for _, sc := range scenarios {
+		if names != nil && !slices.Contains(names, sc.name) {
+			continue
+		}
+		begun := time.Now()
+		some, err := play(ctx, sc, long, verbose)
+		log.Printf("%s: %v", sc.name, time.Since(begun).Round(100*time.Millisecond))
+		figures = append(figures, some...)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", sc.name, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return figures, failed
+}
+
+// play plays one scenario, for so long at most, and leaves nothing of it behind.
+func play(ctx context.Context, sc scenario, long, verbose bool) ([]figure, error) {
+	most := 2 * time.Minute
+	if long {
+		most = 30 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	s, err := newStage(ctx, long, verbose)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	return sc.play(s)
+}
