@@ -17,7 +17,7 @@ type Record struct {
 // A Log orders purges. An entry remembers the log's head from before its handler ran; a purge appends the labels that it
 // names. So a purge costs the same however much it hits, needs no index of keys and no clock, and a slow handler cannot
 // bring old data back. A Far store may implement Log; then every process that shares the store shares its purges. It should
-// be a Catcher, too.
+// be a Catcher and a Follower, too.
 type Log interface {
 	// Append adds the record and applies it to the ledger. When it returns nil every later read that goes through the
 	// log's store sees the purge; an error means that the purge may be lost for other processes, though not for this one.

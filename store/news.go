@@ -9,6 +9,15 @@ type Catcher interface {
 	CatchUp(ctx context.Context) error
 }
 
+// A Follower is a Log to which other processes append, and that can tell its ledger at once.
+type Follower interface {
+	Log
+	// Follow keeps the ledger at the log's head until ctx ends, and returns soon after that with nothing left behind. It
+	// costs nobody else anything while the log cannot be reached: then it calls changed with the error, once, and with
+	// nil when it follows again. To follow twice at once only costs more.
+	Follow(ctx context.Context, changed func(err error))
+}
+
 // A round is one CatchUp, for all who came before it began.
 type round struct {
 	done chan struct{}

@@ -77,6 +77,15 @@ func (b *breaker) always(op func() error) error {
 	return op()
 }
 
+// aside asks Redis unless it is given a rest. What comes of it does not count: what follows the log on its own account is
+// no measure of what requests would meet.
+func (b *breaker) aside(op func() error) error {
+	if b.open() {
+		return ErrOpen
+	}
+	return op()
+}
+
 // open reports whether do would return ErrOpen at once.
 func (b *breaker) open() bool { return b.circuit.State() == gobreaker.StateOpen }
 

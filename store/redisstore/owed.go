@@ -79,11 +79,11 @@ func (s *Store) settle(ctx context.Context, w way) error {
 }
 
 // trySettle is settle for whoever would not wait for the turn.
-func (s *Store) trySettle(ctx context.Context) {
+func (s *Store) trySettle(ctx context.Context, w way) {
 	select {
 	case s.log.turn <- struct{}{}:
 		defer s.log.unlock()
-		_ = s.settle(ctx, s.politely())
+		_ = s.settle(ctx, w)
 	default:
 	}
 }

@@ -40,10 +40,11 @@ type Store struct {
 }
 
 var (
-	_ store.Store   = (*Store)(nil)
-	_ store.Log     = (*Store)(nil)
-	_ store.Catcher = (*Store)(nil)
-	_ store.Sealer  = (*Store)(nil)
+	_ store.Store    = (*Store)(nil)
+	_ store.Log      = (*Store)(nil)
+	_ store.Catcher  = (*Store)(nil)
+	_ store.Follower = (*Store)(nil)
+	_ store.Sealer   = (*Store)(nil)
 )
 
 // link is what a Store shares with those that Sealed made of it.
@@ -55,6 +56,8 @@ type link struct {
 	reads    *breaker
 	writes   *breaker
 	close    func() error
+	life     context.Context // ends with Close
+	end      context.CancelFunc
 }
 
 // New returns a Store on the client, which stays the caller's to close. A client that could hold a request up, or
@@ -75,11 +78,15 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, budget: budget,
 		reads: newBreaker(), writes: newBreaker(), close: func() error { return nil },
 	}
+	l.life, l.end = context.WithCancel(context.Background())
 	return &Store{link: l, log: newTail(l.prefix + "log")}, nil
 }
 
-// Close closes the client if [Open] made it, for this Store and for those that Sealed made of it.
-func (s *Store) Close() error { return s.close() }
+// Close ends [Store.Follow] and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
+func (s *Store) Close() error {
+	s.end()
+	return s.close()
+}
 
 // Sealed returns a Store on the same client whose entries and purge records are authenticated under the secret, which is
 // copied. It has a purge log of its own.
@@ -185,14 +192,15 @@ func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 
 func (l *link) name(key keying.Key) string { return l.prefix + key.String() }
 
-// gate is one of a breaker's two ways of asking.
+// gate is one of a breaker's ways of asking.
 type gate func(op func() error) error
 
-// way is how the log is asked: politely for a request, anyway for a purge.
+// way is how the log is asked: politely for a request, anyway for a purge, aside for whoever follows it.
 type way struct{ read, write gate }
 
 func (l *link) politely() way { return way{l.reads.do, l.writes.do} }
 func (l *link) anyway() way   { return way{l.reads.always, l.writes.always} }
+func (l *link) aside() way    { return way{l.reads.aside, l.writes.aside} }
 
 // ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
 func (l *link) ask(ctx context.Context, through gate, op func() error) error {
