@@ -32,8 +32,9 @@ type Options struct {
 	// Near is the memory of the process. nil: a memstore with its defaults, 64 MiB and 5,000 entries, which Close closes.
 	Near store.Store
 	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
-	// close. If it is a store.Log, purges reach every process that shares it; if not, its entries are good for this
-	// process alone.
+	// close, after the Cache. If it is a store.Log, purges reach every process that shares it; if not, its entries are good
+	// for this process alone. If that is a store.Follower, too, copies in memory, SharedGlobal ones among them, learn of
+	// purges elsewhere at once: from the first copy on one goroutine follows the log, until Close.
 	Far store.Store
 	// FarBudget is how long one request waits for Far, all its operations together; then the handler answers. 0: 50 ms;
 	// negative or more than a second is refused.
@@ -66,6 +67,7 @@ type Cache struct {
 	near, far  store.Store
 	own        *memstore.Store // to be closed by us; nil if the caller gave one
 	log        store.Log
+	following  *following // nil: nobody else purges
 	labeler    keying.Labeler
 	common     *middleware.Common
 	user       keying.User
@@ -107,6 +109,7 @@ func New(o Options) (*Cache, error) {
 	if c.log, shared = c.far.(store.Log); !shared {
 		c.log = store.NewLog()
 	}
+	c.follow()
 	return c, nil
 }
 
@@ -144,11 +147,14 @@ func (c *Cache) seal() error {
 	return nil
 }
 
-// Close waits for refreshes in the background, as long as the context allows, and lets go of what New made. Requests may
-// still come: they find nothing in memory that is not the caller's. Stores that were given in Options are not closed. It
+// Close waits for refreshes in the background and for the end of following other processes' purges, as long as the context
+// allows, and lets go of what New made. Requests may still come: they find nothing in memory that is not the caller's. Stores that were given in Options are not closed. It
 // may be called more than once.
 func (c *Cache) Close(ctx context.Context) error {
 	err := c.common.Close(ctx)
+	if c.following != nil {
+		err = errors.Join(err, c.following.end(ctx))
+	}
 	if c.own != nil {
 		err = errors.Join(err, c.own.Close())
 	}

@@ -120,9 +120,9 @@ func (c *Cache) userOf(p Policy) keying.User {
 func (c *Cache) storeOf(p Policy) store.Store {
 	switch p.Class {
 	case SharedGlobal:
-		return c.near
+		return c.nearStore()
 	case HotShared:
-		return &store.Layered{Near: c.near, Far: c.far, NearTTL: p.nearTTL(), Ledger: c.log.Ledger()}
+		return &store.Layered{Near: c.nearStore(), Far: c.far, NearTTL: p.nearTTL(), Ledger: c.log.Ledger()}
 	}
 	return farOnly{c.far}
 }

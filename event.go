@@ -10,7 +10,7 @@ import (
 // An Event is one outcome: how a request was answered, or what happened beside one. Nothing in it names a URL, a user or
 // a header's value.
 type Event struct {
-	Class   Class   // 0: of no class, a purge
+	Class   Class   // 0: of no class, a purge or the purge log
 	Route   string  // the route's pattern; "" where the router tells none
 	Outcome Outcome // what happened
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
@@ -37,6 +37,7 @@ const (
 	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
 	Warning   = Outcome("warning")   // a policy was registered that works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
+	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
 )
 
 // Reasons of this package's own events.
@@ -46,6 +47,7 @@ const (
 	RefusedReason = Reason("entry-refused") // a store does not take the entry, for its size
 	StoreReason   = Reason("store")         // a store failed or took too long
 	PurgeReason   = Reason("purge-failed")  // Redis was not told of a purge
+	LogReason     = Reason("log-lost")      // purges elsewhere do not reach copies in memory, which end with their time to live
 )
 
 // observer returns what routes of the class report to, or nil if nobody listens.

@@ -45,8 +45,8 @@ func User(id string) Label { return Label{userLabel, id} }
 func Everything() Label { return Label{kind: everythingLabel} }
 
 // Purge makes the answers that carry any of the labels gone, for every process that shares the Far store. When it returns
-// nil, no later read of this process brings an older answer, and none of another does through Redis; near copies elsewhere
-// end with their near TTL at the latest. An answer that is being made while Purge is called is not kept. Its cost does not
+// nil, no later read of this process brings an older answer, and none of another does through Redis; copies in memory
+// elsewhere end within milliseconds, or with their TTL (near TTL if HotShared) where the purge log's tail is cut off. An answer that is being made while Purge is called is not kept. Its cost does not
 // depend on how much it hits. An error means that Redis was not told; this process has forgotten the answers all the
 // same.
 func (c *Cache) Purge(ctx context.Context, labels ...Label) error {

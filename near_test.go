@@ -1,0 +1,197 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
+	"github.com/larder-go/cache/store/storetest"
+)
+
+// fleet is a far store whose log can be followed.
+type fleet struct {
+	store.Log
+	store.Store
+	follows atomic.Int64 // how often Follow was called
+	under   atomic.Int64 // how many are under way
+	deaf    bool         // Follow does not end with its context
+	panics  bool
+	changed func(error)
+	release chan struct{} // ends a deaf one
+}
+
+func newFleet(t *testing.T) *fleet {
+	memory := memstore.New(memstore.Options{})
+	t.Cleanup(func() { _ = memory.Close() })
+	return &fleet{Log: store.NewLog(), Store: memory, release: make(chan struct{})}
+}
+
+func (f *fleet) Follow(ctx context.Context, changed func(error)) {
+	f.follows.Add(1)
+	f.under.Add(1)
+	defer f.under.Add(-1)
+	if f.panics {
+		panic("a hook")
+	}
+	f.changed = changed
+	if f.deaf {
+		<-f.release
+		return
+	}
+	<-ctx.Done()
+}
+
+// counted is a route whose answers tell how many times its handler ran.
+func counted(c *cache.Cache, p cache.Policy) (get func() string) {
+	var n atomic.Int64
+	h := c.Middleware(p)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, n.Add(1)) }))
+	return func() string {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+		return w.Body.String()
+	}
+}
+
+func TestLogIsFollowedFromTheFirstNearCopyOn(t *testing.T) {
+	for class, want := range map[cache.Class]int64{cache.SharedGlobal: 1, cache.HotShared: 1, cache.FleetShared: 0} {
+		t.Run(class.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				c := newCache(t, cache.Options{Far: f})
+				get := counted(c, cache.Policy{Class: class})
+				if synctest.Wait(); f.follows.Load() != 0 {
+					t.Error("the log is followed before anything is kept")
+				}
+				var clients sync.WaitGroup
+				for range 20 {
+					clients.Go(func() { get() })
+				}
+				clients.Wait()
+				if synctest.Wait(); f.follows.Load() != want {
+					t.Errorf("Follow was called %d times; want %d", f.follows.Load(), want)
+				}
+				if err := c.Close(t.Context()); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+				if get(); f.under.Load() != 0 || f.follows.Load() != want {
+					t.Error("the log is followed after Close")
+				}
+			})
+		})
+	}
+}
+
+func TestNothingIsFollowedAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		c := newCache(t, cache.Options{Far: f})
+		get := counted(c, cache.Policy{Class: cache.SharedGlobal})
+		_ = c.Close(t.Context())
+		get()
+		if synctest.Wait(); f.follows.Load() != 0 {
+			t.Error("the log is followed after Close")
+		}
+	})
+}
+
+func TestCloseWaitsForFollowing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.deaf = true
+		c := newCache(t, cache.Options{Far: f})
+		counted(c, cache.Policy{Class: cache.SharedGlobal})()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close = %v; want the context's error", err)
+		}
+		close(f.release)
+		if err := c.Close(t.Context()); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	})
+}
+
+func TestLostLogIsAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		var events []cache.Event
+		c := newCache(t, cache.Options{Far: f, Observe: func(ev cache.Event) {
+			if ev.Class == 0 {
+				events = append(events, ev)
+			}
+		}})
+		counted(c, cache.Policy{Class: cache.SharedGlobal})()
+		synctest.Wait()
+		lost := errors.New("down")
+		f.changed(lost)
+		f.changed(nil)
+		want := []cache.Event{{Outcome: cache.Fault, Reason: cache.LogReason, Err: lost}, {Outcome: cache.Followed}}
+		if len(events) != 2 || events[0] != want[0] || events[1] != want[1] {
+			t.Errorf("events %v; want %v", events, want)
+		}
+	})
+}
+
+func TestPanicWhileFollowingIsAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.panics = true
+		var faults atomic.Int64
+		c := newCache(t, cache.Options{Far: f, Observe: func(ev cache.Event) {
+			if ev.Reason == cache.LogReason {
+				faults.Add(1)
+			}
+		}})
+		counted(c, cache.Policy{Class: cache.SharedGlobal})()
+		if synctest.Wait(); faults.Load() != 1 {
+			t.Errorf("%d events; want 1", faults.Load())
+		}
+	})
+}
+
+// Copies in memory end when they are purged elsewhere, although nothing is read from Redis.
+func TestOnRedisPurgesReachCopiesInMemory(t *testing.T) {
+	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared} {
+		for _, secret := range [][]byte{nil, []byte("0123456789abcdef0123456789abcdef")} {
+			t.Run(fmt.Sprint(class, " sealed ", secret != nil), func(t *testing.T) {
+				url := storetest.Redis(t)
+				c := newCache(t, cache.Options{Far: open(t, url), Secret: secret})
+				other := newCache(t, cache.Options{Far: open(t, url), Secret: secret})
+				get := counted(c, cache.Policy{Class: class, TTL: time.Hour, NearTTL: time.Hour * time.Duration(hot(class))})
+				answer := get()
+				for range 3 {
+					if err := other.Purge(t.Context(), cache.URL("/x")); err != nil {
+						t.Fatalf("Purge: %v", err)
+					}
+					began := time.Now()
+					for get() == answer {
+						if time.Since(began) > 10*time.Second {
+							t.Fatal("the purged answer is served after 10 s")
+						}
+					}
+					answer = get()
+				}
+			})
+		}
+	}
+}
+
+// hot is 1 for the class that has a near TTL.
+func hot(class cache.Class) int {
+	if class == cache.HotShared {
+		return 1
+	}
+	return 0
+}
