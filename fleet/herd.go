@@ -56,7 +56,7 @@ func herdOn(n *node, k key, clients int) (failed int, err error) {
 		}
 		conns = append(conns, c)
 	}
-	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nUser: %s\r\n\r\n", k.path(), host, k.owner())
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nUser: %s\r\n\r\n", k.path(), site, k.owner())
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	sent := time.Now()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,6 +45,36 @@ func TestOpenLoopKeepsItsSchedule(t *testing.T) {
 		}
 		if least := until.Sub(a.at); a.took < least {
 			t.Fatalf("request %d took %v, though it was due %v before the end of the stall", i, a.took, least)
+		}
+	}
+}
+
+// What the other figures rest on: processes answer with each other's answers, and a purge on one is seen by the other.
+func TestProcessesShareAnswers(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not on the PATH; install Redis to run this test")
+	}
+	s := testStage(t)
+	redis, err := s.redis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := s.apps(2, redis.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []kind{fleet, user, hot} {
+		k := nth(kind, 1)
+		first := s.ask(nodes[0], k, time.Now())
+		if second := s.ask(nodes[1], k, time.Now()); !first.fine() || first.hit || !second.fine() || !second.hit {
+			t.Errorf("%v: %+v, then %+v", kind, first, second)
+		}
+		version := s.write(k)
+		if err := nodes[0].purge(k); err != nil {
+			t.Fatal(err)
+		}
+		if a := s.ask(nodes[0], k, time.Now()); a.hit || a.answer.version != version {
+			t.Errorf("%v: %+v after a purge", kind, a)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"cold", cold}, {"herd", herd}, {"purge", purges}, {"near", near}, {"outage", outage},
+	{"cold", cold}, {"herd", herd}, {"purge", purges}, {"near", near}, {"outage", outage}, {"chaos", chaos}, {"clock", clock},
 }
 
 func main() {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// chaos has three processes, each behind a proxy of its own, answer 1,000 users on 200 routes while Redis and the way to it
+// fail at random.
+func chaos(s *stage) ([]figure, error) {
+	const ttl = 3 * time.Second
+	c := havoc{stage: s}
+	var err error
+	if c.redis, err = s.redis(); err != nil {
+		return nil, err
+	}
+	for range 3 {
+		p, err := s.proxy(c.redis.addr())
+		if err != nil {
+			return nil, err
+		}
+		n, err := s.app(p.url(), "-ttl", ttl.String(), "-near", "1s")
+		if err != nil {
+			return nil, err
+		}
+		c.proxies, c.nodes = append(c.proxies, p), append(c.nodes, n)
+	}
+	s.board.takes(time.Millisecond)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	t := new(told)
+	wg.Go(func() { c.fail(stop) })
+	wg.Go(func() {
+		for !over(stop) && s.pause(20*time.Millisecond) == nil {
+			n, k := c.any()
+			s.change(n, k, t)
+		}
+	})
+	var v verdicts
+	v.closedLoop(s, 64, or(s, 1_000_000, 100_000), or(s, 20*time.Minute, 45*time.Second), ttl, t, c.any)
+	close(stop)
+	wg.Wait()
+	return []figure{{
+		fmt.Sprintf("%d random faults, 1,000 users × 200 routes, TTL 3 s", c.faults), "0 foreign, 0 truncated, 0 stale beyond the bound",
+		fmt.Sprintf("%v; %d older than a purge that had returned", &v, v.outrun.Load()), v.clean(),
+	}}, s.Err()
+}
+
+func over(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// havoc is what fails.
+type havoc struct {
+	*stage
+	redis   *server
+	proxies []*proxy
+	nodes   []*node
+	faults  int
+}
+
+// any is a process and what it is asked for: one of few things that all ask for, or one of a thousand users' own.
+func (c *havoc) any() (*node, key) {
+	k := key{kind: kind(rand.IntN(int(plain))), route: rand.IntN(routes), id: rand.IntN(3)}
+	if k.kind == user {
+		k.user, k.id = rand.IntN(1000), 0
+	}
+	return c.nodes[rand.IntN(len(c.nodes))], k
+}
+
+// fail has one thing fail after the other, with some rest in between.
+func (c *havoc) fail(stop <-chan struct{}) {
+	for !over(stop) && c.pause(rand.N(time.Second)) == nil {
+		name, begin, end := c.one()
+		c.logf("chaos: %s", name)
+		if err := begin(); err != nil {
+			c.logf("chaos: %s: %v", name, err)
+		}
+		c.faults++
+		_ = c.pause(rand.N(time.Second))
+		if err := end(); err != nil {
+			c.logf("chaos: the end of %s: %v", name, err)
+		}
+	}
+}
+
+// one picks a fault of the way to Redis, for one process or all, or one of Redis itself.
+func (c *havoc) one() (name string, begin, end func() error) {
+	if rand.IntN(2) == 0 {
+		m := mode(1 + rand.IntN(int(modes)-1))
+		hit := c.proxies[:1+rand.IntN(len(c.proxies))]
+		return m.String(), func() error { return setAll(hit, m) }, func() error { return setAll(hit, pass) }
+	}
+	all := append(c.redis.faults(c.proxies[0]),
+		fault{"emptied", func() error { return c.redis.do("FLUSHALL") }, nothing},
+		fault{"evicting", func() error { return c.redis.evict("allkeys-lru", "2mb") }, func() error { return c.redis.evict("noeviction", "0") }},
+		fault{"other types", c.redis.retype, nothing},
+	)
+	f := all[rand.IntN(len(all))]
+	return f.name, f.begin, f.end
+}
+
+func nothing() error { return nil }
+
+func setAll(ps []*proxy, m mode) error {
+	for _, p := range ps {
+		p.late.Store(int64(rand.N(120 * time.Millisecond)))
+		p.set(m)
+	}
+	return nil
+}
+
+func (r *server) evict(policy, limit string) error {
+	if err := r.do("CONFIG", "SET", "maxmemory-policy", policy); err != nil {
+		return err
+	}
+	return r.do("CONFIG", "SET", "maxmemory", limit)
+}
+
+// retype makes some keys lists, whatever they were.
+func (r *server) retype() error {
+	for range 50 {
+		name, err := r.admin.RandomKey(r.stage).Result()
+		if err != nil {
+			return err
+		}
+		if err := r.listAt(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *server) listAt(name string) error {
+	pipe := r.admin.TxPipeline()
+	pipe.Del(r.stage, name)
+	pipe.RPush(r.stage, name, "not", "ours")
+	pipe.Expire(r.stage, name, time.Minute)
+	_, err := pipe.Exec(r.stage)
+	return err
+}
