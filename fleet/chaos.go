@@ -107,42 +107,10 @@ func (c *havoc) one() (name string, begin, end func() error) {
 	return f.name, f.begin, f.end
 }
 
-func nothing() error { return nil }
-
 func setAll(ps []*proxy, m mode) error {
 	for _, p := range ps {
 		p.late.Store(int64(rand.N(120 * time.Millisecond)))
 		p.set(m)
 	}
 	return nil
-}
-
-func (r *server) evict(policy, limit string) error {
-	if err := r.do("CONFIG", "SET", "maxmemory-policy", policy); err != nil {
-		return err
-	}
-	return r.do("CONFIG", "SET", "maxmemory", limit)
-}
-
-// retype makes some keys lists, whatever they were.
-func (r *server) retype() error {
-	for range 50 {
-		name, err := r.admin.RandomKey(r.stage).Result()
-		if err != nil {
-			return err
-		}
-		if err := r.listAt(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *server) listAt(name string) error {
-	pipe := r.admin.TxPipeline()
-	pipe.Del(r.stage, name)
-	pipe.RPush(r.stage, name, "not", "ours")
-	pipe.Expire(r.stage, name, time.Minute)
-	_, err := pipe.Exec(r.stage)
-	return err
 }

@@ -147,3 +147,17 @@ func TestStaleCountsFromTheWrite(t *testing.T) {
 		t.Errorf("the latest is stale for %v", d)
 	}
 }
+
+func TestAStreamIsManyBursts(t *testing.T) {
+	var times []time.Time
+	begun := time.Now()
+	for i := range 100 {
+		times = append(times, begun.Add(time.Duration(i)*10*time.Millisecond))
+	}
+	if n := bursts(times); n < 16 || n > 20 {
+		t.Errorf("%d bursts in a second of something every 10 ms", n)
+	}
+	if n := bursts(times[:3]); n != 1 {
+		t.Errorf("%d bursts at once", n)
+	}
+}

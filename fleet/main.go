@@ -29,7 +29,7 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"cold", cold}, {"herd", herd}, {"purge", purges}, {"near", near}, {"outage", outage}, {"chaos", chaos}, {"clock", clock},
+	{"cold", cold}, {"herd", herd}, {"purge", purges}, {"near", near}, {"outage", outage}, {"chaos", chaos}, {"clock", clock}, {"cluster", clusters}, {"sentinel", sentinels}, {"lies", lies},
 }
 
 func main() {

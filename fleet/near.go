@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -118,4 +119,11 @@ func (s *stage) cutOff(other, cutOff *node, p *proxy) ([]time.Duration, error) {
 		}
 	}
 	return all, nil
+}
+
+func worst(all []time.Duration) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	return slices.Max(all)
 }

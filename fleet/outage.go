@@ -7,13 +7,6 @@ import (
 	"time"
 )
 
-// A fault is one way in which Redis fails, and how it ends.
-type fault struct {
-	name  string
-	begin func() error
-	end   func() error
-}
-
 // outageRate is requests a second over all processes. There are two of those, as there are cores.
 const outageRate = 2000
 
@@ -54,16 +47,6 @@ func outage(s *stage) ([]figure, error) {
 	return append(figures, figure{
 		"recovery after each fault", "hit ratio ≥ 95 % of before within 5 s", strings.Join(back, "; "), recovered,
 	}), nil
-}
-
-func (r *server) faults(p *proxy) []fault {
-	return []fault{
-		{"killed", func() error { r.kill(); return nil }, r.start},
-		{"stopped", func() error { return r.stop() }, func() error { return r.cont() }}, // r.process is another by then
-		{hole.String(), func() error { p.set(hole); return nil }, func() error { p.set(pass); return nil }},
-		{"read-only", func() error { return r.do("REPLICAOF", "127.0.0.1", "1") }, func() error { return r.do("REPLICAOF", "NO", "ONE") }},
-		{"full", func() error { return r.do("CONFIG", "SET", "maxmemory", "1") }, func() error { return r.do("CONFIG", "SET", "maxmemory", "0") }},
-	}
 }
 
 // outageRun is load on the nodes before, during and after a fault.

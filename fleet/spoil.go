@@ -33,6 +33,10 @@ func (p *proxy) commands(from *bufio.Reader, down, up net.Conn) {
 
 // replies passes on what Redis sends, reply by reply.
 func (p *proxy) replies(up, down net.Conn) {
+	if p.blind {
+		_, _ = io.Copy(down, up)
+		return
+	}
 	from := bufio.NewReaderSize(up, 64<<10)
 	for {
 		reply, err := readReply(from)

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// cluster is three primaries and three replicas.
+type cluster struct {
+	*stage
+	servers []*server
+}
+
+func (s *stage) cluster() (*cluster, error) {
+	c := &cluster{stage: s}
+	args := []string{"--cluster", "create"}
+	for range 6 {
+		r, err := s.redis("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0")
+		if err != nil {
+			return nil, err
+		}
+		c.servers = append(c.servers, r)
+		args = append(args, r.addr())
+	}
+	ctx, cancel := context.WithTimeout(s, 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "redis-cli", append(args, "--cluster-replicas", "1", "--cluster-yes")...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("redis-cli --cluster create: %w: %s", err, out)
+	}
+	return c, s.until("the cluster is there", 20*time.Second, c.complete)
+}
+
+// complete says whether every member thinks so, and every replica is one.
+func (c *cluster) complete() bool {
+	for _, r := range c.servers {
+		info, err := r.admin.ClusterInfo(c).Result()
+		if err != nil || !strings.Contains(info, "cluster_state:ok") {
+			return false
+		}
+		if info, err = r.admin.Info(c, "replication").Result(); err != nil || strings.Contains(info, "master_link_status:down") {
+			return false
+		}
+	}
+	members, err := c.members()
+	return err == nil && !slices.ContainsFunc(members, func(m member) bool { return !m.primary && m.of == nil })
+}
+
+func (c *cluster) url() string {
+	url := "redis+cluster://" + c.servers[0].addr()
+	for i, r := range c.servers[1:] {
+		url += map[bool]string{true: "?", false: "&"}[i == 0] + "addr=" + r.addr()
+	}
+	return url
+}
+
+// A member is a server as the cluster sees it.
+type member struct {
+	*server
+	id      string
+	primary bool
+	of      *server // a replica's primary
+	slots   [][2]int
+}
+
+func (m member) has(slot int) bool {
+	return m.primary && slices.ContainsFunc(m.slots, func(r [2]int) bool { return r[0] <= slot && slot <= r[1] })
+}
+
+// members asks a server that is there. Servers that are gone are left out.
+func (c *cluster) members() ([]member, error) {
+	for _, r := range c.servers {
+		select {
+		case <-r.gone:
+			continue
+		default:
+		}
+		text, err := r.admin.ClusterNodes(c).Result()
+		if err != nil {
+			return nil, err
+		}
+		return c.parse(text)
+	}
+	return nil, fmt.Errorf("nobody is left of the cluster")
+}
+
+// parse reads what CLUSTER NODES says: id, address, flags, primary, three numbers, link, slots.
+func (c *cluster) parse(text string) ([]member, error) {
+	byID, ofID := map[string]*server{}, map[string]string{}
+	var members []member
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 8 {
+			return nil, fmt.Errorf("CLUSTER NODES says %q", line)
+		}
+		addr, _, _ := strings.Cut(f[1], "@")
+		i := slices.IndexFunc(c.servers, func(r *server) bool { return r.addr() == addr })
+		if i < 0 || strings.Contains(f[2], "fail") {
+			continue
+		}
+		m := member{server: c.servers[i], id: f[0], primary: strings.Contains(f[2], "master")}
+		for _, slots := range f[8:] {
+			from, to, two := strings.Cut(slots, "-")
+			if a, err := strconv.Atoi(from); err == nil {
+				b, err := strconv.Atoi(to)
+				if !two || err != nil {
+					b = a
+				}
+				m.slots = append(m.slots, [2]int{a, b})
+			}
+		}
+		byID[m.id], ofID[m.id] = m.server, f[3]
+		members = append(members, m)
+	}
+	for i, m := range members {
+		members[i].of = byID[ofID[m.id]]
+	}
+	return members, nil
+}
+
+// primary returns who has the slot, and a primary that has not.
+func (c *cluster) primary(slot int) (has, other member, err error) {
+	members, err := c.members()
+	if err != nil {
+		return has, other, err
+	}
+	for _, m := range members {
+		switch {
+		case m.has(slot):
+			has = m
+		case m.primary && len(m.slots) > 0:
+			other = m
+		}
+	}
+	if has.server == nil || other.server == nil {
+		return has, other, fmt.Errorf("nobody has slot %d", slot)
+	}
+	return has, other, nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// lies has Redis answer, but not as it should.
+func lies(s *stage) ([]figure, error) {
+	var figures []figure
+	for _, lie := range []struct {
+		name string
+		tell func(*stage) (*liar, error)
+	}{
+		{"Redis answers rubbish", rubbish},
+		{"another type at every entry's key", otherEntries},
+		{"another type at the purge log's key", otherLog},
+		{"ACL denies every command", denied},
+		{"wrong password", wrongPassword},
+	} {
+		l, err := lie.tell(s)
+		if err != nil {
+			return figures, fmt.Errorf("%s: %w", lie.name, err)
+		}
+		f, err := l.listen(s)
+		if err != nil {
+			return figures, fmt.Errorf("%s: %w", lie.name, err)
+		}
+		f.what = lie.name
+		figures = append(figures, f)
+	}
+	return figures, nil
+}
+
+// A liar is a Redis that an app process asks, through a proxy that counts.
+type liar struct {
+	proxy *proxy
+	url   string
+	lie   func() error // tells it what to say, once the app has had some honest answers; nil: it lies from the start
+	heals bool         // the app mends what is wrong: then it may ask as often as it likes
+}
+
+// listen asks 500 times a second for a while, and counts how often Redis was asked.
+func (l *liar) listen(s *stage) (figure, error) {
+	n, err := s.app(l.url)
+	if err != nil {
+		return figure{}, err
+	}
+	pick := func(i int) (*node, key) { return n, nth([]kind{user, hot, fleet}[i%3], rand.IntN(50)) }
+	if l.lie != nil {
+		s.openLoop(500, time.Second/2, pick)
+		if err := l.lie(); err != nil {
+			return figure{}, err
+		}
+	}
+	if err := n.reset(); err != nil {
+		return figure{}, err
+	}
+	lasts := or(s, 10*time.Second, 2500*time.Millisecond)
+	settled := time.Now().Add(lasts / 5)
+	var v verdicts
+	for _, a := range s.openLoop(500, lasts, pick) {
+		v.see(s, a, 0, time.Minute)
+	}
+	probes := float64(bursts(l.proxy.since(settled))) / (lasts * 4 / 5).Seconds()
+	c, err := n.counts()
+	faults := 0
+	for name, count := range c.Events {
+		if strings.HasPrefix(name, "fault/") && !strings.HasSuffix(name, "/open") {
+			faults += count
+		}
+	}
+	n.kill()
+	s.logf("lies: %v, last %s", c.Events, c.Last)
+	f := figure{must: "events, the handler answers, ≤ 2 probes/s", holds: v.clean() && faults > 0 && (probes <= 2 || l.heals)}
+	f.got = fmt.Sprintf("%d of %d answered well; %d faults told; %.1f probes/s", v.all.Load()-v.bad(), v.all.Load(), faults, probes)
+	if l.heals {
+		f.must = "events, the handler answers; then hits again"
+		f.got = fmt.Sprintf("%d of %d answered well, %d %% hits; %d faults told", v.all.Load()-v.bad(), v.all.Load(), 100*v.hits.Load()/v.all.Load(), faults)
+	}
+	return f, err
+}
+
+func (v *verdicts) bad() int64 {
+	return v.foreign.Load() + v.truncated.Load() + v.tardy.Load() + v.unanswered.Load() + v.failed.Load()
+}
+
+// bursts is how often something happened, where what happens within 50 ms counts once: one probe is a dial, a greeting and
+// a command.
+func bursts(times []time.Time) (n int) {
+	var begun time.Time
+	for _, t := range times {
+		if t.Sub(begun) > 50*time.Millisecond {
+			begun = t
+			n++
+		}
+	}
+	return n
+}
