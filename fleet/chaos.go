@@ -42,10 +42,10 @@ func chaos(s *stage) ([]figure, error) {
 	v.closedLoop(s, 64, or(s, 1_000_000, 100_000), or(s, 20*time.Minute, 45*time.Second), ttl, t, c.any)
 	close(stop)
 	wg.Wait()
-	return []figure{{
+	return []figure{row(
 		fmt.Sprintf("%d random faults, 1,000 users × 200 routes, TTL 3 s", c.faults), "0 foreign, 0 truncated, 0 stale beyond the bound",
 		fmt.Sprintf("%v; %d older than a purge that had returned", &v, v.outrun.Load()), v.clean(),
-	}}, s.Err()
+	)}, s.Err()
 }
 
 func over(stop <-chan struct{}) bool {

@@ -21,25 +21,30 @@ func clock(s *stage) ([]figure, error) {
 		}
 		nodes = append(nodes, n)
 	}
-	lasts := or(s, 2*time.Minute, 6*time.Second)
-	deadline := time.Now().Add(lasts)
-	any := func() key { return nth([]kind{user, fleet, hot}[rand.IntN(3)], rand.IntN(20)) }
-	wrote := make(chan struct{})
-	go func() { // nobody is told: only the bound ends an old answer
-		defer close(wrote)
-		for time.Now().Before(deadline) && s.pause(5*time.Millisecond) == nil {
-			s.write(any())
-		}
-	}()
-	var v verdicts
-	v.closedLoop(s, 6, 1<<40, lasts, ttl, new(told), func() (*node, key) { return nodes[rand.IntN(len(nodes))], any() })
-	<-wrote
+	v := s.untold(nodes, or(s, 2*time.Minute, 6*time.Second), ttl)
 	a := agreement{kinds: []kind{fleet, user}, workers: 4, slow: 4 * time.Millisecond}
 	a.rounds.Store(1000) // other keys
 	a.play(s, nodes, or(s, 10_000, 300), func() bool { return true })
 	a.rounds.Add(-1000)
-	return []figure{{
+	return []figure{row(
 		"clocks of two processes ± 1 h apart from a third's, TTL 2 s", "no stale read beyond the bound",
-		fmt.Sprintf("without purges: %v; with purges: %v", &v, &a), v.clean() && a.outrun.Load() == 0 && a.failed.Load() == 0,
-	}}, s.Err()
+		fmt.Sprintf("without purges: %v; with purges: %v", v, &a), v.clean() && a.outrun.Load() == 0 && a.failed.Load() == 0,
+	)}, s.Err()
+}
+
+// untold has data change that nobody purges: only the bound ends an old answer.
+func (s *stage) untold(nodes []*node, lasts, bound time.Duration) *verdicts {
+	some := func() key { return nth([]kind{user, fleet, hot}[rand.IntN(3)], rand.IntN(20)) }
+	deadline := time.Now().Add(lasts)
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		for time.Now().Before(deadline) && s.pause(5*time.Millisecond) == nil {
+			s.write(some())
+		}
+	}()
+	v := new(verdicts)
+	v.closedLoop(s, 6, 1<<40, lasts, bound, new(told), func() (*node, key) { return nodes[rand.IntN(len(nodes))], some() })
+	<-wrote
+	return v
 }

@@ -37,7 +37,7 @@ func herd(s *stage) ([]figure, error) {
 		holds = holds && runs == 1 && failed == 0
 		s.logf("herd: %s: %v", class, time.Since(begun))
 	}
-	return []figure{{"10,000 concurrent cold clients on one process", "handler runs = 1; nobody fails", strings.Join(got, "; "), holds}}, nil
+	return []figure{row("10,000 concurrent cold clients on one process", "handler runs = 1; nobody fails", strings.Join(got, "; "), holds)}, nil
 }
 
 // herdOn opens all connections, sends a request on each and then reads the answers. It returns how many were not fine.

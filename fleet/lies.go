@@ -66,21 +66,25 @@ func (l *liar) listen(s *stage) (figure, error) {
 	}
 	probes := float64(bursts(l.proxy.since(settled))) / (lasts * 4 / 5).Seconds()
 	c, err := n.counts()
+	n.kill()
+	s.logf("lies: %v, last %s", c.Events, c.Last)
+	return l.figure(&v, c, probes), err
+}
+
+func (l *liar) figure(v *verdicts, c counts, probes float64) figure {
 	faults := 0
 	for name, count := range c.Events {
 		if strings.HasPrefix(name, "fault/") && !strings.HasSuffix(name, "/open") {
 			faults += count
 		}
 	}
-	n.kill()
-	s.logf("lies: %v, last %s", c.Events, c.Last)
-	f := figure{must: "events, the handler answers, ≤ 2 probes/s", holds: v.clean() && faults > 0 && (probes <= 2 || l.heals)}
-	f.got = fmt.Sprintf("%d of %d answered well; %d faults told; %.1f probes/s", v.all.Load()-v.bad(), v.all.Load(), faults, probes)
+	must, got := "events, the handler answers, ≤ 2 probes/s", fmt.Sprintf("%.1f probes/s", probes)
 	if l.heals {
-		f.must = "events, the handler answers; then hits again"
-		f.got = fmt.Sprintf("%d of %d answered well, %d %% hits; %d faults told", v.all.Load()-v.bad(), v.all.Load(), 100*v.hits.Load()/v.all.Load(), faults)
+		must, got = "events, the handler answers; then hits again", fmt.Sprintf("%d %% hits", 100*v.hits.Load()/v.all.Load())
 	}
-	return f, err
+	return row("", must,
+		fmt.Sprintf("%d of %d answered well; %d faults told; %s", v.all.Load()-v.bad(), v.all.Load(), faults, got),
+		v.clean() && faults > 0 && (probes <= 2 || l.heals))
 }
 
 func (v *verdicts) bad() int64 {

@@ -58,7 +58,7 @@ func main() {
 	if err != nil {
 		log.Fatal("fleet: ", err)
 	}
-	if slices.ContainsFunc(figures, func(f figure) bool { return !f.holds }) {
+	if slices.ContainsFunc(figures, figure.fails) {
 		os.Exit(1)
 	}
 }

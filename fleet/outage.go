@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// outageRate is requests a second over all processes. There are two of those, as there are cores.
-const outageRate = 2000
+// How many requests come in a second over all processes, of which there are two, and how long handlers take.
+const (
+	outageRate    = 2000
+	outageHandler = 5 * time.Millisecond // takes
+)
 
 // outage has Redis fail in five ways under load.
 func outage(s *stage) ([]figure, error) {
@@ -24,7 +27,7 @@ func outage(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.board.takes(5 * time.Millisecond)
+	s.board.takes(outageHandler)
 	var figures []figure
 	var back []string
 	recovered := true
@@ -44,9 +47,9 @@ func outage(s *stage) ([]figure, error) {
 		back = append(back, f.name+" "+text)
 		recovered = recovered && ok
 	}
-	return append(figures, figure{
+	return append(figures, row(
 		"recovery after each fault", "hit ratio ≥ 95 % of before within 5 s", strings.Join(back, "; "), recovered,
-	}), nil
+	)), nil
 }
 
 // outageRun is load on the nodes before, during and after a fault.

@@ -16,15 +16,25 @@ type figure struct {
 	must  string // be
 	got   string
 	holds bool
+	noise string // why the machine was too busy to tell whether it holds; "" otherwise
+}
+
+func row(what, must, got string, holds bool) figure {
+	return figure{what: what, must: must, got: got, holds: holds}
 }
 
 func (f figure) String() string {
-	verdict := "yes"
-	if !f.holds {
-		verdict = "**no**"
+	verdict := "**no**"
+	switch {
+	case f.noise != "":
+		verdict = "? " + f.noise
+	case f.holds:
+		verdict = "yes"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s |\n", f.what, f.must, f.got, verdict)
 }
+
+func (f figure) fails() bool { return !f.holds && f.noise == "" }
 
 func table(figures []figure) string {
 	var b strings.Builder

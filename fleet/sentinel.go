@@ -117,8 +117,8 @@ func (f *failover) figure(what string, before, across, after *agreement) figure 
 	for _, a := range []*agreement{before, across, after} {
 		holds = holds && a.failed.Load() == 0
 	}
-	return figure{
+	return row(
 		what, fmt.Sprintf("0 stale reads after the purge returned; in the failover none beyond the TTL of %v", failoverTTL),
 		fmt.Sprintf("before: %v; meanwhile: %v, oldest %s; after: %v", before, across, ms(time.Duration(across.oldest.Load())), after), holds,
-	}
+	)
 }
