@@ -16,10 +16,14 @@ func (s *Store) CatchUp(ctx context.Context) error { return s.catchUpFor(ctx, s.
 func (s *Store) catchUpFor(ctx context.Context, w way) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	var head *redis.XMessageSliceCmd
+	head := redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
 	err := s.ask(ctx, w.read, func() error {
-		head = s.client.XRevRangeN(ctx, s.log.name, "+", "-", 1)
-		return outage(head)
+		_ = s.client.Process(ctx, head) // no pipeline: go-redis dials twice for one
+		err := outage(head)
+		if err == nil {
+			s.log.touch(ctx, s.client)
+		}
+		return err
 	})
 	if err == nil {
 		err = s.reach(ctx, w, head)

@@ -35,8 +35,9 @@ const layout = "1"
 // "<prefix>:1:log". Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
 type Store struct {
 	*link
-	codec store.Codec
-	log   *tail
+	codec  store.Codec
+	log    *tail
+	queues *nodes
 }
 
 var (
@@ -52,6 +53,7 @@ type link struct {
 	client   redis.UniversalClient
 	prefix   string
 	maxBytes int
+	most     any           // maxBytes as an argument
 	budget   time.Duration // of one Get, Set or Delete
 	reads    *breaker
 	writes   *breaker
@@ -75,11 +77,11 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 		o.MaxBytes = 16 << 20
 	}
 	l := &link{
-		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, budget: budget,
+		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
 		reads: newBreaker(), writes: newBreaker(), close: func() error { return nil },
 	}
 	l.life, l.end = context.WithCancel(context.Background())
-	return &Store{link: l, log: newTail(l.prefix + "log")}, nil
+	return &Store{link: l, log: newTail(l.prefix + "log"), queues: new(nodes)}, nil
 }
 
 // Close ends [Store.Follow] and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
@@ -95,24 +97,20 @@ func (s *Store) Sealed(secret []byte) store.Store {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte("log"))
 	name := s.prefix + "log:" + hex.EncodeToString(mac.Sum(nil)[:4])
-	return &Store{link: s.link, codec: store.Codec{Secret: secret}, log: newTail(name)}
+	return &Store{link: s.link, codec: store.Codec{Secret: secret}, log: newTail(name), queues: new(nodes)}
 }
 
 // Get reads the entry and the purge log's head in one round trip, and the log's news if there are any. When it cannot
 // tell what was purged, it returns an error and no entry. While Redis keeps failing the error wraps [ErrOpen].
 func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	ctx, cancel := s.within(ctx)
 	defer cancel()
-	var value *redis.StringCmd
-	var head *redis.XMessageSliceCmd
-	err := s.ask(ctx, s.reads.do, func() error {
-		pipe := s.client.Pipeline()
-		value = pipe.GetRange(ctx, s.name(key), 0, int64(s.maxBytes))
-		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1) // after the value: it knows the purges of what was read
-		s.log.touch(ctx, pipe)
-		_, _ = pipe.Exec(ctx)
-		return outage(value, head)
-	})
+	name := s.name(key)
+	value := redis.NewStringCmd(ctx, "getrange", name, 0, s.most)
+	head, err := s.read(ctx, s.queues.of(ctx, s.client, name), value)
+	if err == nil {
+		err = outage(value)
+	}
 	if err == nil {
 		err = s.follow(ctx, head)
 	}
@@ -124,6 +122,14 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 		return nil, false, fmt.Errorf("redisstore: %w", err)
 	}
 	return e, e != nil, nil
+}
+
+// within bounds ctx by the budget, if it is not bound as much already.
+func (l *link) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= l.budget {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, l.budget)
 }
 
 // entry decodes what is kept under the key; nil is nothing.

@@ -20,8 +20,9 @@ const (
 
 // tail follows one purge log.
 type tail struct {
-	name   string
-	ledger *store.Ledger
+	name    string
+	askHead []any // the command that reads the log's head; go-redis does not write to it
+	ledger  *store.Ledger
 
 	turn    chan struct{}           // held by the one goroutine that reads or writes the log
 	loading *store.Ledger           // a log that is being read anew, over several turns if need be; guarded by turn
@@ -36,7 +37,7 @@ type tail struct {
 type message struct{ id, text string }
 
 func newTail(name string) *tail {
-	return &tail{name: name, ledger: store.NewLedger(), turn: make(chan struct{}, 1)}
+	return &tail{name: name, askHead: []any{"xrevrange", name, "+", "-", "count", 1}, ledger: store.NewLedger(), turn: make(chan struct{}, 1)}
 }
 
 // lock waits for the turn, and takes one that is free even if the context has ended. It is a channel and no mutex:
@@ -57,11 +58,11 @@ func (t *tail) lock(ctx context.Context) error {
 
 func (t *tail) unlock() { <-t.turn }
 
-// touch prolongs the log's life along with a read that is under way, once a day.
-func (t *tail) touch(ctx context.Context, pipe redis.Pipeliner) {
+// touch prolongs the log's life along with a read, once a day.
+func (t *tail) touch(ctx context.Context, client redis.Cmdable) {
 	now, last := time.Now().Unix(), t.touched.Load()
 	if now-last >= int64(touchEvery/time.Second) && t.touched.CompareAndSwap(last, now) {
-		pipe.PExpire(ctx, t.name, logKeep)
+		client.PExpire(ctx, t.name, logKeep)
 	}
 }
 

@@ -1,0 +1,127 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	maxFlights = 4       // batches under way at once
+	maxBatch   = 64      // reads in one batch
+	direct     = 2       // reads at once that are sent one by one, where batches have been small:
+	small      = 3       // reads in a batch
+	batchBytes = 1 << 18 // of the values that one batch brings, more or less
+)
+
+// batches gather reads while others are under way. Who comes while there are few sends his own at once; who comes later
+// joins what gathers, which is sent as soon as one is back. A read never joins a batch that has been sent: the head that
+// it is held against must be newer than the read.
+type batches struct {
+	mu      sync.Mutex
+	flights int      // under way
+	queue   []*batch // not sent yet; only the last may be joined
+	room    int      // for how many reads a batch has room, as the last one's values were; 0: none is back yet
+	size    int      // of the last batches: 16 times their mean
+}
+
+// join returns the batch that has the command now, and whether it is the first there.
+func (q *batches) join(cmd redis.Cmder) (b *batch, first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.flights == 0 || q.flights < direct && len(q.queue) == 0 && q.size < 16*small {
+		q.takesOff(1)
+		return &batch{cmds: []redis.Cmder{cmd}}, true
+	}
+	room := cmp.Or(q.room, maxBatch)
+	if n := len(q.queue); n > 0 && len(q.queue[n-1].cmds) < room {
+		b = q.queue[n-1]
+	} else {
+		b, first = &batch{done: make(chan struct{}), cmds: make([]redis.Cmder, 0, room)}, true
+		q.queue = append(q.queue, b)
+	}
+	b.cmds = append(b.cmds, cmd)
+	b.waiting++
+	return b, first
+}
+
+// leave is called by a reader who does not wait any longer.
+func (q *batches) leave(b *batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b.waiting--
+}
+
+// takeOff lets b be sent before others are back, unless it was sent already or too many are under way. There may be more
+// where large values leave room for few in each.
+func (q *batches) takeOff(b *batch) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.queue, b)
+	if i < 0 || q.flights >= maxFlights*min(4, maxBatch/cmp.Or(q.room, maxBatch)) {
+		return false
+	}
+	q.queue = slices.Delete(q.queue, i, i+1)
+	q.takesOff(len(b.cmds))
+	return true
+}
+
+func (q *batches) takesOff(reads int) {
+	q.flights++
+	q.size += 4*reads - q.size/4
+}
+
+// landed returns the next batch to be sent by whoever sent b, or nil. Batches that everybody has left are not sent.
+func (q *batches) landed(b *batch) *batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.flights--
+	q.room = b.room()
+	for len(q.queue) > 0 {
+		next := q.queue[0]
+		q.queue = slices.Delete(q.queue, 0, 1)
+		if next.waiting > 0 {
+			q.takesOff(len(next.cmds))
+			return next
+		}
+		close(next.done)
+	}
+	return nil
+}
+
+// room is how many values of the size that b has brought one batch may bring.
+func (b *batch) room() int {
+	bytes := 1
+	for _, cmd := range b.cmds {
+		if value, ok := cmd.(*redis.StringCmd); ok {
+			bytes += len(value.Val())
+		}
+	}
+	return min(max(batchBytes*len(b.cmds)/bytes, 1), maxBatch)
+}
+
+// nodes are the batches of a cluster, one for each node: one that is slow or gone holds up no reads of others.
+type nodes struct {
+	sync.Map // of *batches, by the node's address
+	other    batches
+}
+
+// of returns the batches of the node that has the key.
+func (n *nodes) of(ctx context.Context, client redis.UniversalClient, name string) *batches {
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return &n.other
+	}
+	node, err := cluster.MasterForKey(ctx, name)
+	if err != nil {
+		return &n.other // it fails soon enough
+	}
+	q, ok := n.Load(node.Options().Addr)
+	if !ok {
+		q, _ = n.LoadOrStore(node.Options().Addr, new(batches))
+	}
+	return q.(*batches)
+}
