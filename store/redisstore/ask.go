@@ -1,0 +1,41 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// gate is one of a breaker's ways of asking.
+type gate func(op func() error) error
+
+// way is how the log is asked: politely for a request, anyway for a purge, aside for whoever follows it.
+type way struct{ read, write gate }
+
+func (l *link) politely() way { return way{l.reads.do, l.writes.do} }
+func (l *link) anyway() way   { return way{l.reads.always, l.writes.always} }
+func (l *link) aside() way    { return way{l.reads.aside, l.writes.aside} }
+
+// ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
+func (l *link) ask(ctx context.Context, through gate, op func() error) error {
+	return through(func() error {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(errHurried, err)
+		}
+		deadline, ok := ctx.Deadline()
+		hurried := ok && time.Until(deadline) < l.budget/2
+		err := op()
+		if err != nil && hurried {
+			return fmt.Errorf("%w: %w", errHurried, err)
+		}
+		return err
+	})
+}
+
+func prefixed(err error) error {
+	if err != nil {
+		return fmt.Errorf("redisstore: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// Get reads the entry and the purge log's head in one round trip, and the log's news if there are any. When it cannot
+// tell what was purged, it returns an error and no entry. While Redis keeps failing the error wraps [ErrOpen].
+func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	name := s.name(key)
+	value := redis.NewStringCmd(ctx, "getrange", name, 0, s.most)
+	head, err := s.read(ctx, s.queues.of(ctx, s.client, name), value)
+	if err == nil {
+		err = outage(value)
+	}
+	if err == nil {
+		err = s.follow(ctx, head)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("redisstore: %w", err)
+	}
+	e, err := s.entry(key, value)
+	if err != nil {
+		return nil, false, fmt.Errorf("redisstore: %w", err)
+	}
+	return e, e != nil, nil
+}
+
+// within bounds ctx by the budget, if it is not bound as much already.
+func (l *link) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= l.budget {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, l.budget)
+}
+
+// entry decodes what is kept under the key; nil is nothing.
+func (s *Store) entry(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
+	b, err := value.Bytes()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	case len(b) == 0:
+		return nil, nil
+	case len(b) > s.maxBytes:
+		return nil, fmt.Errorf("%w: more than %d bytes", store.ErrCorrupt, s.maxBytes)
+	}
+	e, err := s.codec.Decode(b)
+	if err == nil && e.Key != key {
+		return nil, fmt.Errorf("%w: made for another key", store.ErrCorrupt)
+	}
+	return e, err
+}

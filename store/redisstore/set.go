@@ -1,0 +1,57 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// Set keeps the entry, which it does not retain. An entry that cannot be encoded, or not within Options.MaxBytes, is
+// refused with an error that wraps store.ErrRefused. A keep of zero or less forgets the key.
+func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	if keep <= 0 { // to go-redis 0 is for ever and -1 keeps the old time to live
+		return s.Delete(ctx, key)
+	}
+	b, err := s.codec.Encode(e)
+	if err != nil {
+		return fmt.Errorf("redisstore: %w: %w", store.ErrRefused, err)
+	}
+	if len(b) > s.maxBytes {
+		return fmt.Errorf("redisstore: %w: %d bytes; at most %d", store.ErrRefused, len(b), s.maxBytes)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	return prefixed(s.ask(ctx, s.writes.do, func() error {
+		return outage(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond)))
+	}))
+}
+
+// deleteAtOnce is how many keys one round trip deletes.
+const deleteAtOnce = 1000
+
+// Delete forgets the keys, a thousand per round trip.
+func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
+	for some := range slices.Chunk(keys, deleteAtOnce) {
+		if err := s.unlink(ctx, some); err != nil {
+			return prefixed(err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	return s.ask(ctx, s.writes.do, func() error {
+		pipe := s.client.Pipeline()
+		for _, key := range keys {
+			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
+		}
+		cmds, _ := pipe.Exec(ctx)
+		return outage(cmds...)
+	})
+}
