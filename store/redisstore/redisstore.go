@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -23,6 +24,10 @@ import (
 type Options struct {
 	// Prefix is what all keys begin with; "" is "larder". Caches that share a prefix share their entries and purges.
 	Prefix string
+	// Build keeps the entries of one build of the app apart from those of others with the same Prefix, where their answers
+	// must not mix while one takes the other's place; purges reach all of them. It is made of letters, digits and "._+-",
+	// and 64 bytes long at most. "": builds share their entries, and what another layout or format has left is a miss.
+	Build string
 	// MaxBytes is the size of the largest encoded entry that is written or read; 0 or less: 16 MiB.
 	MaxBytes int
 }
@@ -30,7 +35,9 @@ type Options struct {
 // layout is the version of what is written under which key; another version's keys are never looked at.
 const layout = "1"
 
-// A Store keeps entries in Redis, under "<prefix>:1:<key>", and the purges of all processes that share it in a stream,
+var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
+
+// A Store keeps entries in Redis, under "<prefix>:1:<key>" or "<prefix>:1:<build>:<key>", and the purges of all processes that share it in a stream,
 // "<prefix>:1:log". Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
 type Store struct {
 	*link
@@ -51,6 +58,7 @@ var (
 type link struct {
 	client   redis.UniversalClient
 	prefix   string
+	entries  string // prefix of the entries
 	maxBytes int
 	most     any           // maxBytes as an argument
 	budget   time.Duration // of one Get, Set or Delete
@@ -69,6 +77,9 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
+	if !buildName.MatchString(o.Build) {
+		return nil, fmt.Errorf(`redisstore: Options.Build is %q; use at most 64 letters, digits and "._+-"`, o.Build)
+	}
 	if o.Prefix == "" {
 		o.Prefix = "larder"
 	}
@@ -78,6 +89,10 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	l := &link{
 		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
 		reads: newBreaker(), writes: newBreaker(), close: func() error { return nil },
+	}
+	l.entries = l.prefix
+	if o.Build != "" {
+		l.entries += o.Build + ":"
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	return &Store{link: l, log: newTail(l.prefix + "log"), queues: new(nodes)}, nil
@@ -99,4 +114,4 @@ func (s *Store) Sealed(secret []byte) store.Store {
 	return &Store{link: s.link, codec: store.Codec{Secret: secret}, log: newTail(name), queues: new(nodes)}
 }
 
-func (l *link) name(key keying.Key) string { return l.prefix + key.String() }
+func (l *link) name(key keying.Key) string { return l.entries + key.String() }
