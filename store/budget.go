@@ -22,6 +22,9 @@ func (t *Through) io(ctx context.Context) io {
 
 var errBudget = errors.New("store: the time for this request's store operations was used up")
 
+// any reports whether there is time left.
+func (io *io) any() bool { return io.free || io.left > 0 }
+
 func (io *io) do(f func(context.Context) error) error {
 	if io.free {
 		return f(io.ctx)

@@ -10,9 +10,10 @@ import (
 
 // A Call is one request's use of a store: all that it does there shares one time budget. It is for one goroutine.
 type Call struct {
-	t   *Through
-	ctx context.Context // the request's
-	io  io
+	t      *Through
+	ctx    context.Context // the request's
+	io     io
+	renews bool // it is for a refresh: a fresh entry that nears its end is not good enough
 }
 
 // Call begins a call for the request of the context.
@@ -24,11 +25,11 @@ func (t *Through) Call(ctx context.Context) *Call { return &Call{t: t, ctx: ctx,
 // can see the context. The judge may be nil: then entries are good for what their age and the purge log make them.
 func (c *Call) Get(key keying.Key, load Load, judge Judge) Result {
 	t, before := c.t, c.t.round.Load()
-	for again := range 2 {
+	for tries, later := 0, false; tries < 2; later = true {
 		f, role := t.flights.join(key, time.Now(), false)
 		switch role {
 		case leader:
-			return c.lead(key, f, load, judge, WhileRefreshed)
+			return c.lead(key, f, load, judge)
 		case loner:
 			return c.Alone(key, load, judge)
 		}
@@ -45,10 +46,14 @@ func (c *Call) Get(key keying.Key, load Load, judge Judge) Result {
 			}
 			break
 		}
+		if f.idle {
+			continue
+		}
+		tries++
 		if f.entry != nil {
-			// The first flight may have begun before a purge elsewhere, and that before this call. The second began later
-			// than this call.
-			if again > 0 || c.caughtUp(before) {
+			// The first flight may have begun before a purge elsewhere, and that before this call. Others began later than
+			// this call.
+			if later || c.caughtUp(before) {
 				use, ok := t.share(f, judge)
 				if ok {
 					return Result{f.entry, use, Shared}
@@ -78,123 +83,62 @@ func (t *Through) share(f *flight, judge Judge) (Use, bool) {
 	return use, use >= WhileRefreshed || f.found && use >= OnError
 }
 
-// wait returns true when the flight has landed, and false when the caller should not wait any longer.
-func wait(ctx context.Context, f *flight) bool {
-	select {
-	case <-f.done: // landed already: no timer
-		return true
-	default:
-	}
-	timer := time.NewTimer(maxWait)
-	defer timer.Stop()
-	select {
-	case <-f.done:
-		return true
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-	return false
-}
-
-// lead looks once more, now that nobody else can be loading: an entry that was kept between the caller's look and its
-// flight would otherwise be loaded twice. Found entries of at least the given use are served.
-func (c *Call) lead(key keying.Key, f *flight, load Load, judge Judge, serve Use) Result {
-	t, outcome := c.t, Fail
-	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
-	old, use, err := c.look(key, judge)
-	if use >= serve {
-		outcome = Keep
-		t.flights.land(f, old, true)
-		return Result{old, use, Stored}
-	}
-	run := t.run(key, old, use, f, err)
-	switch outcome = load(run); outcome {
-	case Keep, Renew:
-		t.flights.land(f, run.Entry, false)
-		c.keep(run)
-	case Old:
-		t.flights.land(f, old, true)
-	}
-	return run.result(outcome)
-}
-
-// Alone does what Get does without waiting for others, or letting others wait.
-func (c *Call) Alone(key keying.Key, load Load, judge Judge) Result {
-	t := c.t
-	old, use, err := c.look(key, judge)
-	if use >= WhileRefreshed {
-		return Result{old, use, Stored}
-	}
-	run := t.run(key, old, use, nil, err)
-	outcome := load(run)
-	switch outcome {
-	case Keep, Renew:
-		c.keep(run)
-		t.flights.accept(key)
-	case Refuse:
-		t.flights.refuse(key, time.Now())
-	}
-	return run.result(outcome)
-}
-
-// run is made after the look, whose round trip has brought the ledger up to date, and before the handler runs.
-func (t *Through) run(key keying.Key, old *Entry, use Use, f *flight, err error) *Run {
-	e := &Entry{Key: key}
-	t.log.Ledger().Stamp(e)
-	return &Run{Entry: e, Old: old, Use: use, Blind: err != nil && !errors.Is(err, ErrCorrupt), t: t, f: f}
-}
-
-// result is what the call whose load it was gets.
-func (r *Run) result(outcome Outcome) Result {
-	switch outcome {
-	case Renew:
-		return Result{r.Entry, Fresh, Renewed}
-	case Old:
-		return Result{r.Old, r.Use, Stored}
-	}
-	return Result{}
-}
-
 // Look returns what the store has under the key and what it is good for, without a load; nil and NoUse if nothing.
 func (c *Call) Look(key keying.Key, judge Judge) (*Entry, Use) {
-	e, use, _ := c.look(key, judge)
-	return e, use
+	s := c.look(key, judge)
+	return s.e, s.use
 }
 
 // look returns what the store has and what it is good for. Its error has been reported.
-func (c *Call) look(key keying.Key, judge Judge) (e *Entry, use Use, err error) {
-	err = c.io.do(func(ctx context.Context) (err error) {
+func (c *Call) look(key keying.Key, judge Judge) sight {
+	var e *Entry
+	err := c.io.do(func(ctx context.Context) (err error) {
 		e, _, err = c.t.store.Get(ctx, key)
 		return err
 	})
-	if err != nil {
-		c.t.fault(err)
-		return nil, NoUse, err
-	}
-	if e == nil || e.Key != key {
-		return nil, NoUse, nil
-	}
-	if use = judge.use(e, c.t.Use(e, time.Now()), false); use == NoUse {
-		return nil, NoUse, nil
-	}
-	return e, use, nil
+	return c.sight(key, e, err, false, judge)
 }
 
-// keep stores what a run has made.
-func (c *Call) keep(run *Run) {
+// lookFar looks past memory that stands in front of the store.
+func (c *Call) lookFar(key keying.Key) sight {
+	l, ok := c.t.store.(*Layered)
+	if !ok {
+		return c.look(key, nil)
+	}
+	var e *Entry
+	err := c.io.do(func(ctx context.Context) (err error) {
+		e, _, err = l.getFar(ctx, key)
+		return err
+	})
+	return c.sight(key, e, err, false, nil)
+}
+
+// keep stores what a run has made, and gives back its lease where that is the same store's matter. It reports whether there was anything to store: an answer may be good for no time.
+func (c *Call) keep(run *Run) bool {
 	if run.Index != nil {
-		c.set(run.Index)
+		c.set(run.Index, nil)
 	}
-	c.set(run.Entry)
+	if run.Entry.Key != run.key {
+		return c.set(run.Entry, nil)
+	}
+	return c.set(run.Entry, run.tenure)
 }
 
-func (c *Call) set(e *Entry) {
+func (c *Call) set(e *Entry, lease *tenure) bool {
 	keep := e.Keep(time.Now())
 	if keep <= 0 || c.t.log.Ledger().State(e) == Gone {
-		return
+		return keep > 0
 	}
-	err := c.io.do(func(ctx context.Context) error { return c.t.store.Set(ctx, e.Key, e, keep) })
+	err := c.io.do(func(ctx context.Context) error {
+		if lease != nil {
+			return c.t.leaser.Keep(ctx, e.Key, lease.token, e, keep)
+		}
+		return c.t.store.Set(ctx, e.Key, e, keep)
+	})
 	if err != nil {
 		c.t.fault(err)
+	} else if lease != nil {
+		lease.given()
 	}
+	return true
 }

@@ -42,6 +42,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	e.WhileRevalidate = time.Duration(r.upTo(math.MaxInt64))
 	e.IfError = time.Duration(r.upTo(math.MaxInt64))
 	e.IfValidated = time.Duration(r.upTo(math.MaxInt64))
+	e.Cost = time.Duration(r.upTo(math.MaxInt64))
 	e.Header = r.fields(MaxFields)
 	e.Added = r.fields(MaxFields)
 	e.Labels = r.labels()

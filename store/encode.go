@@ -18,7 +18,7 @@ import (
 const format = 2
 
 // fields is how many elements the outer array has before the seal.
-const fields = 15
+const fields = 16
 
 // Limits of an encoded entry, checked when it is written and when it is read.
 const (
@@ -73,6 +73,7 @@ func (w *writer) entry(e *Entry) {
 	w.uint(uint64(e.WhileRevalidate))
 	w.uint(uint64(e.IfError))
 	w.uint(uint64(e.IfValidated))
+	w.uint(uint64(e.Cost))
 	w.fields(e.Header)
 	w.fields(e.Added)
 	w.labels(e.Labels)
@@ -129,7 +130,7 @@ func (e *Entry) Validate() error {
 	switch {
 	case e.Status != 0 && (e.Status < 200 || e.Status > 599):
 		return fmt.Errorf("status %d is not final", e.Status)
-	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Stored.UnixMilli() < 0:
+	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Cost < 0 || e.Stored.UnixMilli() < 0:
 		return errors.New("negative time")
 	case e.Keep(e.Stored) < 0:
 		return errors.New("times overflow")

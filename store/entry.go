@@ -19,6 +19,8 @@ type Entry struct {
 	IfError         time.Duration // how much longer it may be served when its handler fails (RFC 5861 §4)
 	IfValidated     time.Duration // how much longer it may be served once its handler has confirmed it (RFC 9111 §4.3)
 
+	Cost time.Duration // how long its load took
+
 	Header []Field // replaces what the response header has
 	Added  []Field // is added to what the response header has; a field without values is removed
 	Labels []keying.Label

@@ -2,6 +2,7 @@ package store
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -11,20 +12,21 @@ import (
 const (
 	maxWaiters = 16 << 10         // requests that wait for one flight; the next one runs alone
 	maxWait    = 30 * time.Second // for another's load; then the waiter runs alone
-	refusedFor = time.Second      // how long a key whose answer could not be kept is not coalesced
 )
 
 // A flight is one load that other requests for its key wait for.
 type flight struct {
 	done    chan struct{}
-	refresh bool // nobody asked for its answer: there may be a stale one
-	waiters int  // guarded by flights.mu
-	left    bool // guarded by flights.mu
+	refresh bool         // nobody asked for its answer: there may be a stale one
+	began   atomic.Int64 // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits himself
+	waiters int          // guarded by flights.mu
+	left    bool         // guarded by flights.mu
 
 	// Written before done is closed, read after.
 	entry *Entry // what was loaded or found; nil: nothing that may be shared
 	found bool   // it was in the store before: it may be stale, or older than a waiter would have it
 	retry bool   // the load ended without saying anything about its answer: another may try
+	idle  bool   // the load did not even begin: its caller hung up before
 }
 
 type role uint8
@@ -65,6 +67,15 @@ func (fs *flights) join(key keying.Key, now time.Time, refresh bool) (*flight, r
 	return f, leader
 }
 
+// begin notes and returns when the load of the flight begins, if there is one.
+func (f *flight) begin() time.Time {
+	now := time.Now()
+	if f != nil {
+		f.began.Store(now.UnixNano())
+	}
+	return now
+}
+
 // giveUp is called by a waiter that does not wait for the flight, or no longer.
 func (fs *flights) giveUp(f *flight) {
 	fs.mu.Lock()
@@ -72,12 +83,16 @@ func (fs *flights) giveUp(f *flight) {
 	f.waiters--
 }
 
-// land hands the entry, which was made or found, to the waiters, now and until the flight leaves. The leader calls it before the entry is stored,
-// which may take a while; who joins in between gets the entry at once. A flight that has left has let its waiters go.
+// land hands the entry, which was made or found, to the waiters, now and until the flight leaves. The leader calls it before
+// the entry is stored, which may take a while; who joins in between gets the entry at once. A flight that has left has let
+// its waiters go. Of no flight (nil) nothing is told.
 func (fs *flights) land(f *flight, e *Entry, found bool) {
+	if f == nil || e == nil {
+		return
+	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.left || e == nil {
+	if f.left {
 		return
 	}
 	f.entry, f.found = e, found
@@ -103,6 +118,21 @@ func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome, now time.Ti
 	}
 }
 
+// handOver ends a flight whose leader will not load: one of the waiters leads the next.
+func (fs *flights) handOver(key keying.Key, f *flight) {
+	if f == nil {
+		return
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.left {
+		return
+	}
+	f.left, f.idle = true, true
+	fs.end(key, f)
+	close(f.done)
+}
+
 // overtake lets the next request for the key begin a flight of its own, although the entry that f has brought is still
 // being stored: it is of no use any more.
 func (fs *flights) overtake(key keying.Key, f *flight) {
@@ -114,48 +144,5 @@ func (fs *flights) overtake(key keying.Key, f *flight) {
 func (fs *flights) end(key keying.Key, f *flight) {
 	if fs.flying[key] == f {
 		delete(fs.flying, key)
-	}
-}
-
-// refusals remember keys whose answers could not be kept. The table is small, fixed and forgetful: a key that is pushed
-// out merely costs its next requests a wait.
-type refusals struct{ slots map[uint16]refusal }
-
-type refusal struct {
-	key   keying.Key
-	until time.Time
-}
-
-const refusalSlots = 1024
-
-func slotOf(key keying.Key) uint16 {
-	return (uint16(key[30])<<8 | uint16(key[31])) % refusalSlots
-}
-
-func (r *refusals) add(key keying.Key, now time.Time) {
-	if r.slots == nil {
-		r.slots = map[uint16]refusal{}
-	}
-	r.slots[slotOf(key)] = refusal{key, now.Add(refusedFor)}
-}
-
-func (r *refusals) has(key keying.Key, now time.Time) bool {
-	slot, ok := r.slots[slotOf(key)]
-	return ok && slot.key == key && now.Before(slot.until)
-}
-
-// refuse and accept tell what became of a load without a flight: the key stays marked for as long as its answers cannot
-// be kept.
-func (fs *flights) refuse(key keying.Key, now time.Time) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.refused.add(key, now)
-}
-
-func (fs *flights) accept(key keying.Key) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if slot := slotOf(key); fs.refused.slots[slot].key == key {
-		delete(fs.refused.slots, slot)
 	}
 }

@@ -22,6 +22,10 @@ func (l *Layered) Get(ctx context.Context, key keying.Key) (*Entry, bool, error)
 	if e, ok, _ := l.Near.Get(ctx, key); ok && l.good(e) {
 		return e, true, nil
 	}
+	return l.getFar(ctx, key)
+}
+
+func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, error) {
 	e, ok, err := l.Far.Get(ctx, key)
 	if ok && err == nil {
 		l.setNear(ctx, key, e)
@@ -57,6 +61,49 @@ func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
 	} else {
 		_ = l.Near.Delete(ctx, key) // what it takes the place of must not be found any more
 	}
+}
+
+// leases reports whether Far is a Leaser. If not, there are no leases.
+func (l *Layered) leases() bool { _, ok := l.Far.(Leaser); return ok }
+
+// Lease is Far's, if Far is a Leaser. What is found there leaves a copy near.
+func (l *Layered) Lease(ctx context.Context, key keying.Key, token Token, hold time.Duration) (*Entry, Lease, error) {
+	leaser, ok := l.Far.(Leaser)
+	if !ok {
+		return nil, Lease{}, nil
+	}
+	e, lease, err := leaser.Lease(ctx, key, token, hold)
+	if e != nil && err == nil {
+		l.setNear(ctx, key, e)
+	}
+	return e, lease, err
+}
+
+// Extend is Far's.
+func (l *Layered) Extend(ctx context.Context, key keying.Key, token Token, hold time.Duration) (bool, error) {
+	if leaser, ok := l.Far.(Leaser); ok {
+		return leaser.Extend(ctx, key, token, hold)
+	}
+	return false, nil
+}
+
+// Keep is Far's; it leaves a copy near, as Set does.
+func (l *Layered) Keep(ctx context.Context, key keying.Key, token Token, e *Entry, keep time.Duration) error {
+	leaser, ok := l.Far.(Leaser)
+	if !ok {
+		return l.Set(ctx, key, e, keep)
+	}
+	err := leaser.Keep(ctx, key, token, e, keep)
+	l.setNear(ctx, key, e)
+	return err
+}
+
+// Release is Far's.
+func (l *Layered) Release(ctx context.Context, key keying.Key, token Token, refused time.Duration) error {
+	if leaser, ok := l.Far.(Leaser); ok {
+		return leaser.Release(ctx, key, token, refused)
+	}
+	return nil
 }
 
 // Delete forgets the keys in both tiers. Far comes first: a reader in between must not fetch a near copy again.

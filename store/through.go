@@ -18,6 +18,9 @@ type Through struct {
 	budget  time.Duration
 	fault   func(error)
 	flights flights
+	runs    runs
+	tries   tries
+	leaser  Leaser // the store, if it is one, or nil
 
 	catcher Catcher               // the log, if others append to it, or nil
 	round   atomic.Pointer[round] // the last one
@@ -36,8 +39,12 @@ func NewThrough(s Store, log Log, budget time.Duration, fault func(error)) *Thro
 	t.remote = t.local == nil || layered
 	if t.remote {
 		t.catcher, _ = log.(Catcher)
+		t.leaser, _ = s.(Leaser)
 	}
-	return t
+	if l, ok := s.(*Layered); ok && !l.leases() {
+		t.leaser = nil
+	}
+	return t.Limit(maxRuns)
 }
 
 // Use says what an entry is good for at a moment.
@@ -85,44 +92,6 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
 	return e, use
 }
 
-// Outcome is what a load says of its answer.
-type Outcome uint8
-
-const (
-	Fail   Outcome = iota // nothing is known: the load was cut short
-	Refuse                // the answer must not be kept nor shared
-	Old                   // the old entry is to be served instead
-	Keep                  // the entry is complete, and the call's client has the answer
-	Renew                 // the entry is complete, and the call's client is to be served with it
-)
-
-// A Load makes an answer and says what may be done with it.
-type Load func(*Run) Outcome
-
-// A Run is one run of a load.
-type Run struct {
-	Entry *Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep or Renew
-	Index *Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
-	Old   *Entry // an entry that cannot be served as it is, or nil
-	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
-	Blind bool   // the store could not be asked: it will hardly take the answer either
-
-	t *Through
-	f *flight
-}
-
-// Beside returns an entry for another key, with the place in the purge log that the run's has.
-func (r *Run) Beside(key keying.Key) *Entry {
-	return &Entry{Key: key, At: r.Entry.At, born: r.Entry.born}
-}
-
-// Refuse tells the waiters at once, while the load is still under way, that the answer will not be shared.
-func (r *Run) Refuse() {
-	if r.f != nil {
-		r.t.flights.leave(r.Entry.Key, r.f, Refuse, time.Now())
-	}
-}
-
 // A Judge says what an entry that the store calls good for some use is good for in one request; shared tells that it was
 // made just now, for another.
 type Judge func(e *Entry, use Use, shared bool) Use
@@ -157,10 +126,11 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 	return t.Call(ctx).Get(key, load, nil)
 }
 
-// Refresh runs load unless the store has a fresh entry by now or another call is at it.
+// Refresh runs load unless the store has an entry by now that is not to be refreshed, or another call is at it, here or in
+// another process.
 func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) {
 	if f, role := t.flights.join(key, time.Now(), true); role == leader {
-		t.Call(ctx).lead(key, f, load, nil, Fresh)
+		t.Call(ctx).refresh(key, f, load)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package storetest is the suite that every store.Store must pass, yours too:
+// Package storetest is the suite that every store.Store must pass, yours too, and every store.Leaser:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New() })
@@ -32,7 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 
 // Run tests the stores that c.Open returns.
 func (c Config) Run(t *testing.T) {
-	for _, test := range tests {
+	for _, test := range slices.Concat(tests, leaserTests) {
 		t.Run(test.name, func(t *testing.T) {
 			switch {
 			case test.clock && c.Advance == nil:
@@ -66,6 +66,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 		WhileRevalidate: 30 * time.Second,
 		IfError:         45 * time.Second,
 		IfValidated:     50 * time.Second,
+		Cost:            20 * time.Millisecond,
 		Header: []store.Field{
 			{Name: "Content-Type", Values: []string{"text/plain; charset=utf-8"}},
 			{Name: "Link", Values: []string{"</a>; rel=preload", "</b>; rel=preload"}},
@@ -82,7 +83,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
-		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated &&
+		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated && a.Cost == b.Cost &&
 		slices.EqualFunc(a.Header, b.Header, sameField) && slices.EqualFunc(a.Added, b.Added, sameField) &&
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }

@@ -13,12 +13,14 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// tests are named by the property that they hold a store to.
-var tests = []struct {
+// A test is named by the property that it holds a store to.
+type test struct {
 	name  string
 	clock bool // needs Config.Advance
 	run   func(t *testing.T, c Config)
-}{
+}
+
+var tests = []test{
 	{"MissIsNoError", false, missIsNoError},
 	{"EveryFieldComesBack", false, everyFieldComesBack},
 	{"OverwriteReplaces", false, overwriteReplaces},

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// lead looks once more, now that nobody else here can be loading: an entry that was kept between the caller's look and its
+// flight would otherwise be loaded twice. Where processes take turns, it then waits for its own.
+func (c *Call) lead(key keying.Key, f *flight, load Load, judge Judge) (r Result) {
+	t, outcome := c.t, Fail
+	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
+	s := c.look(key, judge)
+	switch {
+	case c.good(s):
+		s.turn = found
+	case t.leaser != nil && !s.blind():
+		s = c.await(key, s, judge)
+	}
+	switch s.turn {
+	case found:
+		outcome = Keep
+		t.flights.land(f, s.e, !s.made)
+		return Result{s.e, s.use, Stored}
+	case hungUp:
+		t.flights.handOver(key, f)
+		return Result{Source: HungUp}
+	case late:
+		t.flights.handOver(key, f)
+	case refused:
+		if s.use < OnError { // a stale answer in reserve is worth waiting for
+			t.flights.leave(key, f, Refuse, time.Now())
+		}
+	}
+	r, outcome = c.load(key, s, f, load)
+	return r
+}
+
+// refresh loads unless what the store has is fresh or another process is at it. Nobody waits for it, as a rule: where it
+// does nothing, whoever does wait leads himself.
+func (c *Call) refresh(key keying.Key, f *flight, load Load) {
+	t, outcome := c.t, Fail
+	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
+	c.renews = true
+	var s sight
+	if t.leaser != nil {
+		s = c.await(key, s, nil)
+	}
+	if s.turn == loads && s.tenure == nil {
+		if s = c.lookFar(key); c.good(s) {
+			s.turn = found
+		}
+	}
+	switch s.turn {
+	case found:
+		outcome = Keep
+		t.flights.land(f, s.e, true)
+	case refused:
+		outcome = Refuse
+	case hungUp, late, tooLong:
+		t.flights.handOver(key, f)
+	default:
+		_, outcome = c.load(key, s, f, load)
+	}
+}
+
+// Alone does what Get does without waiting for others, or letting others wait.
+func (c *Call) Alone(key keying.Key, load Load, judge Judge) Result {
+	s := c.look(key, judge)
+	if c.good(s) {
+		return Result{s.e, s.use, Stored}
+	}
+	r, _ := c.load(key, s, nil, load)
+	return r
+}
+
+// load runs the load when there is room, for those who wait for the flight, too, if there is one.
+func (c *Call) load(key keying.Key, s sight, f *flight, load Load) (r Result, outcome Outcome) {
+	t, kept := c.t, true
+	in, gone := t.runs.enter(c.ctx)
+	if gone {
+		s.tenure.end(false)
+		t.flights.handOver(key, f)
+		return Result{Source: HungUp}, Fail
+	}
+	run := t.run(key, s, f, in)
+	// The lease ends last: who takes it next finds what was kept. To those for whom nothing was kept their turn would be
+	// of no use: they need not take turns.
+	defer func() { run.end(outcome == Refuse || outcome == Old || !kept) }()
+	began := f.begin()
+	switch outcome = load(run); outcome {
+	case Keep, Renew:
+		run.Entry.Cost = time.Since(began)
+		t.flights.land(f, run.Entry, false)
+		kept = c.keep(run)
+		t.flights.accept(key)
+	case Old:
+		t.flights.land(f, s.e, true)
+	case Refuse:
+		if f == nil {
+			t.flights.refuse(key, time.Now())
+		}
+	}
+	return run.result(outcome), outcome
+}

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+const refusedFor = time.Second // how long a key whose answer could not be kept is not coalesced
+
+// refusals remember keys whose answers could not be kept. The table is small, fixed and forgetful: a key that is pushed
+// out merely costs its next requests a wait.
+type refusals struct{ slots map[uint16]refusal }
+
+type refusal struct {
+	key   keying.Key
+	until time.Time
+}
+
+const refusalSlots = 1024
+
+func slotOf(key keying.Key) uint16 {
+	return (uint16(key[30])<<8 | uint16(key[31])) % refusalSlots
+}
+
+func (r *refusals) add(key keying.Key, now time.Time) {
+	if r.slots == nil {
+		r.slots = map[uint16]refusal{}
+	}
+	r.slots[slotOf(key)] = refusal{key, now.Add(refusedFor)}
+}
+
+func (r *refusals) has(key keying.Key, now time.Time) bool {
+	slot, ok := r.slots[slotOf(key)]
+	return ok && slot.key == key && now.Before(slot.until)
+}
+
+// refuse and accept tell what became of a load without a flight: the key stays marked for as long as its answers cannot
+// be kept.
+func (fs *flights) refuse(key keying.Key, now time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.refused.add(key, now)
+}
+
+func (fs *flights) accept(key keying.Key) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if slot := slotOf(key); fs.refused.slots[slot].key == key {
+		delete(fs.refused.slots, slot)
+	}
+}

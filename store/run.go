@@ -1,0 +1,79 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Outcome is what a load says of its answer.
+type Outcome uint8
+
+const (
+	Fail   Outcome = iota // nothing is known: the load was cut short
+	Refuse                // the answer must not be kept nor shared
+	Old                   // the old entry is to be served instead
+	Keep                  // the entry is complete, and the call's client has the answer
+	Renew                 // the entry is complete, and the call's client is to be served with it
+)
+
+// A Load makes an answer and says what may be done with it.
+type Load func(*Run) Outcome
+
+// A Run is one run of a load.
+type Run struct {
+	Entry *Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep or Renew
+	Index *Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
+	Old   *Entry // an entry that cannot be served as it is, or nil
+	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
+	Blind bool   // the store could not be asked: it will hardly take the answer either
+
+	t      *Through
+	key    keying.Key
+	f      *flight     // nil: nobody waits
+	tenure *tenure     // nil: without a lease
+	in     atomic.Bool // it is one of the runs that there is room for
+}
+
+// Beside returns an entry for another key, with the place in the purge log that the run's has.
+func (r *Run) Beside(key keying.Key) *Entry {
+	return &Entry{Key: key, At: r.Entry.At, born: r.Entry.born}
+}
+
+// Refuse tells the waiters at once, while the load is still under way, that the answer will not be shared. What is left of
+// the load may be as long as its client likes, and counts no more among those that run at once.
+func (r *Run) Refuse() {
+	if r.f != nil {
+		r.t.flights.leave(r.key, r.f, Refuse, time.Now())
+	}
+	r.end(true)
+}
+
+// run is made after the look, whose round trip has brought the ledger up to date, and before the handler runs.
+func (t *Through) run(key keying.Key, s sight, f *flight, in bool) *Run {
+	e := &Entry{Key: key}
+	t.log.Ledger().Stamp(e)
+	run := &Run{Entry: e, Old: s.e, Use: s.use, Blind: s.blind(), t: t, key: key, f: f, tenure: s.tenure}
+	run.in.Store(in)
+	return run
+}
+
+// end gives back what the run has of what others wait for. Further calls do nothing.
+func (r *Run) end(refused bool) {
+	r.tenure.end(refused)
+	if r.in.Swap(false) {
+		r.t.runs.leave()
+	}
+}
+
+// result is what the call whose load it was gets.
+func (r *Run) result(outcome Outcome) Result {
+	switch outcome {
+	case Renew:
+		return Result{r.Entry, Fresh, Renewed}
+	case Old:
+		return Result{r.Old, r.Use, Stored}
+	}
+	return Result{}
+}

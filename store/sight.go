@@ -1,0 +1,42 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// A sight is what a look brings.
+type sight struct {
+	e      *Entry
+	use    Use
+	made   bool    // the entry was made just now, by another process
+	err    error // has been reported
+	turn   turn
+	tenure *tenure // the lease, if it was taken
+}
+
+// blind reports whether the store could not be asked.
+func (s sight) blind() bool { return s.err != nil && !errors.Is(s.err, ErrCorrupt) }
+
+// has reports whether the sight was of the same entry, read another time perhaps.
+func (s sight) has(e *Entry) bool {
+	return s.e != nil && e != nil && s.e.At == e.At && s.e.Stored.Equal(e.Stored) && s.e.Key == e.Key
+}
+
+// sight judges what was read.
+func (c *Call) sight(key keying.Key, e *Entry, err error, shared bool, judge Judge) sight {
+	if err != nil {
+		c.t.fault(err)
+		return sight{err: err}
+	}
+	if e == nil || e.Key != key {
+		return sight{}
+	}
+	use := judge.use(e, c.t.Use(e, time.Now()), shared)
+	if use == NoUse {
+		return sight{}
+	}
+	return sight{e: e, use: use, made: shared}
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Waiting for another process' load. Whoever waits asks more and more rarely, and not in step with others.
+const (
+	firstPoll = 5 * time.Millisecond
+	lastPoll  = 50 * time.Millisecond
+
+	refreshWait = leaseFor + leaseFor/2 // a refresh waits until the lease of a holder that has died has ended
+)
+
+// A turn is how a call that leads goes on.
+type turn uint8
+
+const (
+	loads   turn = iota // it loads, for all here who wait
+	found               // there is an entry to serve
+	refused             // it loads, and others had better do so too
+	hungUp              // its client has gone
+	late                // its deadline has passed: it loads for itself
+	tooLong             // it has waited long enough
+)
+
+// good reports whether an entry spares the load.
+func (c *Call) good(s sight) bool {
+	if c.renews {
+		return s.use == Fresh && !s.e.nearing(s.e.Left(time.Now()))
+	}
+	return s.use >= WhileRefreshed
+}
+
+// await takes the key's lease, or waits for the entry that its holder keeps; the lease of a holder that has died ends.
+// Without an answer from the store, and after a long wait, the call loads without a lease, as if there were none: once per
+// process.
+func (c *Call) await(key keying.Key, old sight, judge Judge) sight {
+	t, token, until := c.t, newToken(), time.Now().Add(maxWait)
+	if c.renews {
+		until = time.Now().Add(refreshWait)
+	}
+	var pulse pulse
+	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
+		left := c.io.left
+		s, lease := c.lease(key, token, old, judge)
+		switch {
+		case c.good(s):
+			if lease.State == Taken {
+				go t.release(key, token, false)
+			}
+			s.turn = found
+			return s
+		case lease.State == Taken:
+			s.tenure = t.hold(key, token)
+			return s
+		case lease.State == Refused:
+			s.turn = refused
+			return s
+		case lease.State == Unleased, pulse.dead(lease.Beat, time.Now()):
+			old.err = s.err
+			return old
+		}
+		c.io.left = left // the wait is for the other process' load, and not for a slow store
+		if old.turn = c.rest(pause, until); old.turn != loads {
+			if old.turn == tooLong && !c.renews {
+				old.turn = loads
+			}
+			return old
+		}
+	}
+}
+
+// pulse is what a held lease shows of its holder.
+type pulse struct {
+	beat  uint64
+	since time.Time
+}
+
+// dead reports whether a lease has not been extended for longer than it lasts: there is something wrong with its store.
+func (p *pulse) dead(beat uint64, now time.Time) bool {
+	if p.since.IsZero() || beat != p.beat {
+		*p = pulse{beat, now}
+	}
+	return now.Sub(p.since) > leaseFor+leaseFor/4
+}
+
+// rest waits for about the time; it says loads if the call is to ask again.
+func (c *Call) rest(d time.Duration, until time.Time) turn {
+	if !time.Now().Before(until) {
+		return tooLong
+	}
+	timer := time.NewTimer(d/2 + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return loads
+	case <-c.ctx.Done():
+	}
+	if errors.Is(c.ctx.Err(), context.Canceled) {
+		return hungUp
+	}
+	return late
+}
+
+// lease tries to take the lease, and looks. What was not there at the old sight was made just now.
+func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight, Lease) {
+	if !c.io.any() {
+		return sight{}, Lease{}
+	}
+	var e *Entry
+	var lease Lease
+	err := c.io.do(func(ctx context.Context) (err error) {
+		e, lease, err = c.t.leaser.Lease(ctx, key, token, leaseFor)
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		lease = Lease{}
+	}
+	return c.sight(key, e, err, !old.has(e), judge), lease
+}
