@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -64,6 +65,7 @@ type link struct {
 	budget   time.Duration // of one Get, Set or Delete
 	reads    *breaker
 	writes   *breaker
+	unleased atomic.Bool // there are no scripts, and so no leases
 	close    func() error
 	life     context.Context // ends with Close
 	end      context.CancelFunc

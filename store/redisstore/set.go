@@ -16,18 +16,26 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	if keep <= 0 { // to go-redis 0 is for ever and -1 keeps the old time to live
 		return s.Delete(ctx, key)
 	}
-	b, err := s.codec.Encode(e)
+	b, err := s.encode(e)
 	if err != nil {
-		return fmt.Errorf("redisstore: %w: %w", store.ErrRefused, err)
-	}
-	if len(b) > s.maxBytes {
-		return fmt.Errorf("redisstore: %w: %d bytes; at most %d", store.ErrRefused, len(b), s.maxBytes)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	return prefixed(s.ask(ctx, s.writes.do, func() error {
 		return outage(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond)))
 	}))
+}
+
+func (s *Store) encode(e *store.Entry) ([]byte, error) {
+	b, err := s.codec.Encode(e)
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: %w: %w", store.ErrRefused, err)
+	}
+	if len(b) > s.maxBytes {
+		return nil, fmt.Errorf("redisstore: %w: %d bytes; at most %d", store.ErrRefused, len(b), s.maxBytes)
+	}
+	return b, nil
 }
 
 // deleteAtOnce is how many keys one round trip deletes.

@@ -1,0 +1,76 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+var _ store.Leaser = (*Store)(nil)
+
+// refusal is what stands in a lease's place while it is refused: no token is that short.
+const refusal = "-"
+
+// Lease takes the lease and reads the entry and the purge log's head in one round trip. While Redis keeps failing the
+// error wraps [ErrOpen]. A Redis that takes no scripts has no leases.
+func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
+	if s.unleased.Load() {
+		return nil, store.Lease{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	var holder, value *redis.StringCmd
+	var head *redis.XMessageSliceCmd
+	err := s.ask(ctx, s.writes.do, func() error {
+		pipe := s.client.Pipeline()
+		took := pipe.SetNX(ctx, s.leaseName(key), append(token[:], newBeat()...), atLeast(hold))
+		holder = pipe.Get(ctx, s.leaseName(key))
+		value = pipe.GetRange(ctx, s.name(key), 0, int64(s.maxBytes)) // after the lease: see Leaser
+		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
+		s.log.touch(ctx, pipe)
+		_, _ = pipe.Exec(ctx)
+		return outage(took, holder, value, head)
+	})
+	if err == nil {
+		err = s.follow(ctx, head)
+	}
+	if err != nil {
+		return nil, store.Lease{}, fmt.Errorf("redisstore: lease: %w", err)
+	}
+	lease := leaseOf(holder, token)
+	if lease.State == store.Unleased {
+		return nil, lease, nil
+	}
+	e, err := s.entry(key, value)
+	return e, lease, prefixed(err)
+}
+
+// leaseOf reads what stands in the lease's place. What is no lease of ours is as good as none.
+func leaseOf(holder *redis.StringCmd, token store.Token) store.Lease {
+	text, err := holder.Result()
+	switch {
+	case errors.Is(err, redis.Nil): // it ended just now: ask again
+		return store.Lease{State: store.Held}
+	case text == refusal:
+		return store.Lease{State: store.Refused}
+	case err != nil, len(text) != len(token)+8:
+		return store.Lease{}
+	case text[:len(token)] == string(token[:]):
+		return store.Lease{State: store.Taken}
+	}
+	return store.Lease{State: store.Held, Beat: binary.BigEndian.Uint64([]byte(text[len(token):]))}
+}
+
+func newBeat() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
+
+// leaseName has the entry's name as its hash tag: on a cluster the two live on the same node, which sees to the order of
+// what is asked of both.
+func (l *link) leaseName(key keying.Key) string { return l.prefix + "lease:{" + l.name(key) + "}" }

@@ -1,0 +1,95 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// mine ends a script that is not the holder's. A lease is the holder's token and a beat.
+const mine = `local v = redis.call("GET", KEYS[1])
+if not v or #v ~= 24 or string.sub(v, 1, 16) ~= ARGV[1] then return 0 end
+`
+
+// Both scripts are of one key, and so are for a cluster what any command is.
+var (
+	extend = redis.NewScript(mine + `redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
+return 1`)
+	release = redis.NewScript(mine + `
+if ARGV[2] == "0" then return redis.call("DEL", KEYS[1]) end
+redis.call("SET", KEYS[1], "` + refusal + `", "PX", ARGV[2])
+return 1`)
+)
+
+// Extend makes the lease last, if it is still the token's.
+func (s *Store) Extend(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (bool, error) {
+	n, err := s.script(ctx, extend, key, token, atLeast(hold))
+	return n == 1, err
+}
+
+// Keep stores the entry and gives the lease back in one round trip. With an error the lease may still be held.
+func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+	b, err := s.encode(e)
+	if err != nil {
+		return err
+	}
+	bound, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	var given *redis.Cmd
+	err = s.ask(bound, s.writes.do, func() error {
+		pipe := s.client.Pipeline()
+		set := pipe.Set(bound, s.name(key), b, atLeast(keep))
+		given = release.EvalSha(bound, pipe, []string{s.leaseName(key)}, token[:], 0)
+		_, _ = pipe.Exec(bound)
+		return outage(set)
+	})
+	if err == nil && given.Err() != nil { // a Redis that was started anew does not know the script
+		return s.Release(ctx, key, token, 0)
+	}
+	return prefixed(err)
+}
+
+// Release gives the lease back, or refuses it to all for a while, if it is still the token's.
+func (s *Store) Release(ctx context.Context, key keying.Key, token store.Token, refused time.Duration) error {
+	if refused > 0 {
+		refused = atLeast(refused)
+	}
+	_, err := s.script(ctx, release, key, token, refused)
+	return err
+}
+
+func (s *Store) script(ctx context.Context, script *redis.Script, key keying.Key, token store.Token, d time.Duration) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	var reply error
+	err = s.ask(ctx, s.writes.do, func() error {
+		cmd := script.Run(ctx, s.client, []string{s.leaseName(key)}, token[:], d.Milliseconds(), newBeat())
+		n, reply = cmd.Int()
+		if errors.As(reply, new(redis.Error)) { // that a script fails says nothing of other writes
+			return nil
+		}
+		return reply
+	})
+	if err = cmp.Or(err, reply); err != nil {
+		s.unleased.Store(s.unleased.Load() || denied(err))
+		return 0, fmt.Errorf("redisstore: lease: %w", err)
+	}
+	return n, nil
+}
+
+// denied reports whether the error says that scripts are not for us: by the access list, or at all.
+func denied(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "NOPERM") || strings.HasPrefix(text, "ERR unknown command")
+}
+
+// atLeast is a time that Redis takes.
+func atLeast(d time.Duration) time.Duration { return max(d, time.Millisecond) }
