@@ -124,8 +124,17 @@ func (c *Cache) storeOf(p Policy) store.Store {
 	case HotShared:
 		return &store.Layered{Near: c.nearStore(), Far: c.far, NearTTL: p.nearTTL(), Ledger: c.log.Ledger()}
 	}
+	if leaser, ok := c.far.(store.Leaser); ok {
+		return farLeaser{farOnly{c.far}, leaser}
+	}
 	return farOnly{c.far}
 }
 
 // farOnly hides that a Far store may be memory, as in tests: what lives there is not looked for in the process.
 type farOnly struct{ store.Store }
+
+// farLeaser is farOnly where processes take turns.
+type farLeaser struct {
+	farOnly
+	store.Leaser
+}
