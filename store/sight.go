@@ -11,7 +11,7 @@ import (
 type sight struct {
 	e      *Entry
 	use    Use
-	made   bool    // the entry was made just now, by another process
+	made   bool  // the entry was made just now, by another process
 	err    error // has been reported
 	turn   turn
 	tenure *tenure // the lease, if it was taken
