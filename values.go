@@ -75,7 +75,7 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	c.key = v.namer.Key(v.policy.Class.String(), v.name, id, user)
 	if e, use := v.through.Peek(c.key, time.Now()); e != nil {
 		if value, ok := v.open(e); ok {
-			c.found(use)
+			c.found(e, use)
 			return value, nil
 		}
 	}
@@ -144,18 +144,20 @@ func (c *call[T]) get() (T, error) {
 	if !ok { // of another build, say: what is kept is of no use
 		return c.v.load(c.ctx, c.id)
 	}
-	c.found(r.Use)
+	c.found(r.Entry, r.Use)
 	return value, nil
 }
 
-// found reports a hit, and refreshes a stale value in the background.
-func (c *call[T]) found(use store.Use) {
+// found reports a hit, and refreshes a value that is stale, or nearly so, in the background.
+func (c *call[T]) found(e *store.Entry, use store.Use) {
+	again := use == store.WhileRefreshed
 	if use == store.Fresh {
 		c.v.report(Hit, "", nil)
-		return
+		again = c.v.through.Early(e, time.Now())
+	} else {
+		c.v.report(Stale, "", nil)
 	}
-	c.v.report(Stale, "", nil)
-	if use == store.WhileRefreshed {
+	if again {
 		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
 		ctx := context.Background()
 		if user, ok := keying.UserOf(c.ctx); ok {

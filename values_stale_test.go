@@ -82,3 +82,19 @@ func TestRefreshOfAValueKnowsOnlyTheUser(t *testing.T) {
 		}
 	})
 }
+
+func TestSlowValueIsRefreshedEarly(t *testing.T) {
+	runValues(t, cache.Policy{TTL: 20 * time.Second}, nil, func(t *testing.T, s *shelf) {
+		s.get(alice(t), "7", 1)
+		for range 4000 {
+			began := time.Now()
+			if _, err := s.values.Get(alice(t), "7"); err != nil || time.Since(began) > 0 {
+				t.Fatalf("Get = %v after %v; want a value at once", err, time.Since(began))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := s.loads.Load(); n < 3 || n > 5 {
+			t.Errorf("%d loads in 40 s; want about one every 15 s", n)
+		}
+	})
+}

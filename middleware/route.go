@@ -95,8 +95,9 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	now := time.Now()
 	e, use := rt.peek(&p, r, now)
 	switch {
-	case use == store.Fresh:
+	case use == store.Fresh && !renews(r, e, now):
 		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
+		rt.early(&p, r, e, now)
 		return p, true
 	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
 		p.outer = w.Header().Clone()
@@ -176,6 +177,9 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 		l.p.outer = l.w.Header().Clone()
 	}
 	rt.replay(l.w, l.r, found.Entry, time.Now(), from)
+	if found.Use == store.Fresh && found.Source == store.Stored {
+		rt.early(&l.p, l.r, found.Entry, time.Now())
+	}
 	if found.Use == store.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
 		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)
 	}

@@ -12,9 +12,10 @@ import (
 // million.
 const earliest = 16
 
-// nearing reports whether an entry that is fresh for so long may be refreshed early. The first half of its life is out of
-// the question: so whoever comes late to refresh an entry knows one that was refreshed just now.
-func (e *Entry) nearing(left time.Duration) bool {
+// Nearing reports whether the entry is fresh and so near its end that it may be refreshed early. The first half of its
+// life is out of the question: so whoever comes late to refresh an entry knows one that was refreshed just now.
+func (e *Entry) Nearing(now time.Time) bool {
+	left := e.Left(now)
 	return left > 0 && left < e.Fresh/2 && left/earliest < e.Cost
 }
 
@@ -23,8 +24,7 @@ func (e *Entry) nearing(left time.Duration) bool {
 // (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015). Far from its end it
 // costs a comparison.
 func (t *Through) Early(e *Entry, now time.Time) bool {
-	left := e.Left(now)
-	return e.nearing(left) && float64(e.Cost)*rand.ExpFloat64() >= float64(left) && t.tries.begin(e.Key, now)
+	return e.Nearing(now) && float64(e.Cost)*rand.ExpFloat64() >= float64(e.Left(now)) && t.tries.begin(e.Key, now)
 }
 
 // tries are early refreshes, one per key and second: until one has brought something, every hit might begin another.

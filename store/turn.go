@@ -32,7 +32,7 @@ const (
 // good reports whether an entry spares the load.
 func (c *Call) good(s sight) bool {
 	if c.renews {
-		return s.use == Fresh && !s.e.nearing(s.e.Left(time.Now()))
+		return s.use == Fresh && !s.e.Nearing(time.Now())
 	}
 	return s.use >= WhileRefreshed
 }

@@ -1,0 +1,23 @@
+package middleware
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/larder-go/cache/store"
+)
+
+// early refreshes a fresh answer that was served and nears its end, where that holds up nobody: in the background.
+func (rt *Route) early(p *Passage, r *http.Request, e *store.Entry, now time.Time) {
+	if !rt.Through.Early(e, now) || rt.inline.Load() || markOf(r.Context()) != nil {
+		return
+	}
+	if server, _ := r.Context().Value(http.ServerContextKey).(*http.Server); server != nil {
+		rt.refreshLater(p, r)
+	}
+}
+
+// renews reports whether the request is a refresh that began early: the entry is no answer to it.
+func renews(r *http.Request, e *store.Entry, now time.Time) bool {
+	return e.Nearing(now) && markOf(r.Context()) != nil
+}
