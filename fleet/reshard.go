@@ -21,6 +21,9 @@ func clusters(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	f := failover{stage: s, nodes: nodes}
+	if err := f.ready(); err != nil {
+		return nil, err
+	}
 	still := or(s, 10*time.Second, time.Second)
 	var figures []figure
 	before := f.agree(still, nothing)

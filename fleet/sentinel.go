@@ -37,6 +37,9 @@ func sentinels(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	f := failover{stage: s, nodes: nodes}
+	if err := f.ready(); err != nil {
+		return nil, err
+	}
 	before := f.agree(or(s, 10*time.Second, time.Second), nothing)
 	across := f.agree(or(s, 20*time.Second, 7*time.Second), func() error { master.kill(); return nil })
 	after := f.agree(or(s, 10*time.Second, time.Second), nothing)
@@ -82,6 +85,16 @@ type failover struct {
 	next  int
 	began time.Time // the latest change
 	err   error
+}
+
+// ready waits until every node can purge: finding out who is master takes longer than a purge waits.
+func (f *failover) ready() error {
+	for _, n := range f.nodes {
+		if err := f.until("the processes find Redis", 5*time.Second, func() bool { return n.purge(nth(hot, 0)) == nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // agree plays rounds for a while; the change happens after a quarter of it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -22,6 +23,7 @@ type skewed struct {
 var (
 	_ store.Log     = skewed{}
 	_ store.Catcher = skewed{}
+	_ store.Leaser  = skewed{}
 )
 
 func (s skewed) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
@@ -36,10 +38,27 @@ func (s skewed) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	return s.Store.Set(ctx, key, shifted(e, s.ahead), keep)
 }
 
-func shifted(e *store.Entry, by time.Duration) *store.Entry {
-	return &store.Entry{
-		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored.Add(by),
-		Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate, IfError: e.IfError, IfValidated: e.IfValidated,
-		Header: e.Header, Added: e.Added, Labels: e.Labels, Body: e.Body,
+func (s skewed) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
+	e, lease, err := s.Store.Lease(ctx, key, token, hold)
+	if e != nil {
+		e = shifted(e, -s.ahead)
 	}
+	return e, lease, err
+}
+
+func (s skewed) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+	return s.Store.Keep(ctx, key, token, shifted(e, s.ahead), keep)
+}
+
+// shifted is a copy: all that leaves the process, and nothing else.
+func shifted(e *store.Entry, by time.Duration) *store.Entry {
+	c := new(store.Entry)
+	from, to := reflect.ValueOf(e).Elem(), reflect.ValueOf(c).Elem()
+	for i := range from.NumField() {
+		if from.Type().Field(i).IsExported() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	c.Stored = e.Stored.Add(by)
+	return c
 }

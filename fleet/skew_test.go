@@ -1,0 +1,32 @@
+package main
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/redisstore"
+)
+
+// Whatever takes or returns entries must be skewed's own: what it inherits from redisstore knows of no other clock.
+func TestEveryEntryIsSkewed(t *testing.T) {
+	redis, entry := reflect.TypeFor[*redisstore.Store](), reflect.TypeFor[*store.Entry]()
+	var names []string
+	for i := range redis.NumMethod() {
+		m := redis.Method(i)
+		for j := range m.Type.NumIn() {
+			if m.Type.In(j) == entry {
+				names = append(names, m.Name)
+			}
+		}
+		for j := range m.Type.NumOut() {
+			if m.Type.Out(j) == entry {
+				names = append(names, m.Name)
+			}
+		}
+	}
+	if want := []string{"Get", "Keep", "Lease", "Set"}; !slices.Equal(names, want) {
+		t.Errorf("%v have to do with entries, skewed has %v", names, want)
+	}
+}
