@@ -2,7 +2,9 @@ package cache_test
 
 import (
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/cache"
@@ -34,4 +36,31 @@ func TestSlowAnswersAreRefreshedEarly(t *testing.T) {
 			t.Errorf("the handler ran %d times in 48 s; want about every 15 s", n)
 		}
 	})
+}
+
+// A refresh that comes too late, because the answer was made anew meanwhile, says nothing of what stands in front of the
+// route: the next one is in the background again.
+func TestRefreshThatComesTooLateIsNotRefused(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /p/{id}", cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, s.mirror)
+		var requests atomic.Int64
+		s.outer = append(s.outer, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if requests.Add(1) == 3 { // the refresh
+					time.Sleep(time.Second)
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		s.miss("/p/7")
+		time.Sleep(11 * time.Second)
+		s.get("/p/7", behindServer(s))
+		synctest.Wait()
+		s.purge(cache.Everything())
+		s.miss("/p/7")
+		time.Sleep(2 * time.Second)
+		if requests.Load() != 4 || s.count(cache.Refresh, "refresh-not-reached") > 0 {
+			t.Errorf("%d requests, %d refreshes refused; want 4 and none", requests.Load(), s.count(cache.Refresh, "refresh-not-reached"))
+		}
+	}, shared...)
 }

@@ -75,7 +75,7 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 	defer func() {
 		if v := recover(); v != nil {
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
-		} else if !m.reached.Load() {
+		} else if !m.reached.Load() && !rt.renewed(m.key) {
 			rt.inline.Store(true)
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
 		}
