@@ -31,7 +31,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)),
+		Through:         store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns()),
 		User:            c.userOf(p),
 		Tags:            tagsOf(p),
 		Observe:         observe,

@@ -16,6 +16,7 @@ import (
 //	vary, cookies, tags, pass          lists
 //	query=a,b or except=a,utm_*        keying.Only, keying.Except; "query=" ignores the query
 //	max-body                           bytes, or KiB, MiB: 65536, 64KiB
+//	max-runs                           a number: 64
 //	status                             404:10s,301:1h
 //	ignore-authorization, rfc9111      flags
 //

@@ -12,6 +12,7 @@ const (
 	DefaultNearTTL = 5 * time.Second
 	DefaultIfError = 30 * time.Second
 	DefaultMaxBody = 1 << 20
+	DefaultMaxRuns = 256
 )
 
 // A Policy says how a route's answers are cached. It is a plain value: nothing in it changes when it is used, and it may
@@ -50,6 +51,11 @@ type Policy struct {
 	Pass []string
 	// MaxBody is how many bytes of body are kept at most. 0: 1 MiB. A longer one reaches the client whole and is not kept.
 	MaxBody int64
+	// MaxRuns is how many requests of the route, in this process, may be in the handler at once because the cache had no
+	// answer: what the database behind it bears when the cache is cold or cannot reach Redis. Others wait for their turn,
+	// for five seconds at most, and a second while no handler returns; then they run, too. 0: 256. Answers that turn out
+	// not to be kept, streams for example, count no more.
+	MaxRuns int
 	// StatusTTL opts in to keeping answers of other statuses than 200, each with its own lifetime: 203, 204, 300, 301, 302,
 	// 307, 308, 404 or 410.
 	StatusTTL map[int]time.Duration
@@ -91,6 +97,13 @@ func (p Policy) ifError() time.Duration {
 		return DefaultIfError
 	}
 	return p.StaleIfError
+}
+
+func (p Policy) maxRuns() int {
+	if p.MaxRuns == 0 {
+		return DefaultMaxRuns
+	}
+	return p.MaxRuns
 }
 
 func (p Policy) maxBody() int64 {

@@ -28,6 +28,7 @@ var policies = []struct {
 	{"shared-global except=utm_*,gclid", cache.Policy{Class: cache.SharedGlobal, Query: keying.Except("utm_*", "gclid")}},
 	{"shared-global vary=A,B cookies=theme pass=User-Agent", cache.Policy{Class: cache.SharedGlobal,
 		Vary: []string{"A", "B"}, Cookies: []string{"theme"}, Pass: []string{"User-Agent"}}},
+	{"shared-global max-runs=64", cache.Policy{Class: cache.SharedGlobal, MaxRuns: 64}},
 	{"shared-global max-body=65536 status=301:1h0m0s,404:10s", cache.Policy{Class: cache.SharedGlobal, MaxBody: 65536,
 		StatusTTL: map[int]time.Duration{404: 10 * time.Second, 301: time.Hour}}},
 	{"shared-global ignore-authorization rfc9111", cache.Policy{Class: cache.SharedGlobal, IgnoreAuthorization: true, RFC9111: true}},

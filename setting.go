@@ -15,7 +15,7 @@ type setting struct {
 	hasValue   bool
 }
 
-const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, max-body, status, ignore-authorization, rfc9111"
+const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, max-body, max-runs, status, ignore-authorization, rfc9111"
 
 func (p *Policy) set(s setting) (err error) {
 	switch s.key {
@@ -35,6 +35,8 @@ func (p *Policy) set(s setting) (err error) {
 		}
 	case "max-body":
 		p.MaxBody, err = s.bytes()
+	case "max-runs":
+		p.MaxRuns, err = s.count()
 	case "status":
 		p.StatusTTL, err = s.statuses()
 	default:
@@ -91,6 +93,14 @@ func (s setting) bytes() (int64, error) {
 		return 0, s.fault("max-body=%q is not a number of bytes above zero; write for example max-body=64KiB", clip(s.value))
 	}
 	return n * unit, nil
+}
+
+func (s setting) count() (int, error) {
+	n, err := strconv.Atoi(s.value)
+	if err != nil || n <= 0 {
+		return 0, s.fault("%s=%q is not a number above zero; write for example %s=64, or leave it out", s.key, clip(s.value), s.key)
+	}
+	return n, nil
 }
 
 func (s setting) statuses() (map[int]time.Duration, error) {

@@ -43,6 +43,9 @@ func (p Policy) String() string {
 	if p.MaxBody != 0 {
 		add("max-body", strconv.FormatInt(p.MaxBody, 10))
 	}
+	if p.MaxRuns != 0 {
+		add("max-runs", strconv.Itoa(p.MaxRuns))
+	}
 	if len(p.StatusTTL) > 0 {
 		add("status", statusText(p.StatusTTL))
 	}

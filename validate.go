@@ -53,6 +53,8 @@ func checkTimes(p Policy) error {
 		return fmt.Errorf("its StaleWhileRevalidate is %v; set it above zero, or leave it out", p.StaleWhileRevalidate)
 	case max(p.TTL, p.StaleWhileRevalidate, p.StaleIfError) > maxLife:
 		return fmt.Errorf("its TTL, StaleWhileRevalidate or StaleIfError is longer than a year; shorten it")
+	case p.MaxRuns < 0:
+		return fmt.Errorf("its MaxRuns is %d; set it above zero, or leave it at 0 for %d", p.MaxRuns, DefaultMaxRuns)
 	case p.MaxBody < 0:
 		return fmt.Errorf("its MaxBody is %d; set it above zero, or leave it at 0 for 1 MiB", p.MaxBody)
 	case p.MaxBody > store.MaxEncoded:

@@ -90,6 +90,8 @@ func TestAPolicyThatCannotWorkIsRefusedAtRegistration(t *testing.T) {
 		{"a TTL shorter than the default near TTL", cache.Policy{Class: cache.HotShared, TTL: time.Second}, "", ""},
 		{"near without a near copy", cache.Policy{Class: cache.FleetShared, NearTTL: 1}, "fleet-shared keeps no near copy", "use hot-shared"},
 
+		{"runs below zero", shared(func(p *cache.Policy) { p.MaxRuns = -1 }), "MaxRuns is -1", "leave it at 0 for 256"},
+		{"one run", shared(func(p *cache.Policy) { p.MaxRuns = 1 }), "", ""},
 		{"body below zero", shared(func(p *cache.Policy) { p.MaxBody = -1 }), "MaxBody is -1", "leave it at 0 for 1 MiB"},
 		{"a body of 1", shared(func(p *cache.Policy) { p.MaxBody = 1 }), "", ""},
 		{"the longest body", shared(func(p *cache.Policy) { p.MaxBody = store.MaxEncoded }), "", ""},

@@ -29,7 +29,7 @@ type Values[T any] struct {
 // NewValues returns read-through values under a name, which must be one T's alone within the cache and in Redis. Load
 // makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
 // and NoStore work on it. A refresh in the background has the user of the caller's context and nothing else. Of the policy,
-// Class, TTL, NearTTL, the stale windows, MaxBody and Tags count, in which {id} stands for the id. PerUser values belong to
+// Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count, in which {id} stands for the id. PerUser values belong to
 // the user of the context (WithUser); without one they are loaded and not kept. NewValues panics if the policy cannot work,
 // and says what to do.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
@@ -39,7 +39,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	observe := c.observer(p.Class)
 	return &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
-		through: store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(name, observe)),
+		through: store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns()),
 	}
 }
 
