@@ -39,7 +39,10 @@ func (c *Call) Get(key keying.Key, load Load, judge Judge) Result {
 				return Result{e, use, Stored}
 			}
 		}
-		if !wait(c.ctx, f) {
+		joined := time.Now()
+		landed := wait(c.ctx, f)
+		c.io.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
+		if !landed {
 			t.flights.giveUp(f)
 			if errors.Is(c.ctx.Err(), context.Canceled) {
 				return Result{Source: HungUp}

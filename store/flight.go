@@ -19,6 +19,7 @@ type flight struct {
 	done    chan struct{}
 	refresh bool         // nobody asked for its answer: there may be a stale one
 	began   atomic.Int64 // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits himself
+	spent   atomic.Int64 // what its leader waited for the store, in nanoseconds: those who wait for him wait for it, too
 	waiters int          // guarded by flights.mu
 	left    bool         // guarded by flights.mu
 

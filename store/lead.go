@@ -18,6 +18,7 @@ func (c *Call) lead(key keying.Key, f *flight, load Load, judge Judge) (r Result
 	case t.leaser != nil && !s.blind():
 		s = c.await(key, s, judge)
 	}
+	f.spent.Store(int64(c.io.spent()))
 	switch s.turn {
 	case found:
 		outcome = Keep

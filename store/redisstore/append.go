@@ -106,7 +106,7 @@ func (s *Store) write(ctx context.Context, w way, r store.Record, mustExist bool
 		})
 		pipe.PExpire(ctx, s.log.name, logKeep)
 		_, _ = pipe.Exec(ctx)
-		return outage(add)
+		return lost(add)
 	})
 	if err != nil {
 		return "", err

@@ -13,9 +13,17 @@ type gate func(op func() error) error
 // way is how the log is asked: politely for a request, anyway for a purge, aside for whoever follows it.
 type way struct{ read, write gate }
 
-func (l *link) politely() way { return way{l.reads.do, l.writes.do} }
+func (l *link) politely() way { return way{l.reads.do, l.writing} }
 func (l *link) anyway() way   { return way{l.reads.always, l.writes.always} }
 func (l *link) aside() way    { return way{l.reads.aside, l.writes.aside} }
+
+// writing is the polite gate of writes. A Redis that cannot be read is not asked by them either: one probe is enough.
+func (l *link) writing(op func() error) error {
+	if l.reads.open() {
+		return ErrOpen
+	}
+	return l.writes.do(op)
+}
 
 // ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
 func (l *link) ask(ctx context.Context, through gate, op func() error) error {

@@ -94,7 +94,7 @@ func (s *Store) send(ctx context.Context, b *batch) {
 		_ = pipe.Process(ctx, b.head) // after the values: it knows the purges of what was read
 		s.log.touch(ctx, pipe)
 		_, _ = pipe.Exec(ctx)
-		return cmp.Or(outage(b.cmds...), outage(b.head))
+		return cmp.Or(outage(b.cmds...), lost(b.head))
 	})
 	if b.head == nil {
 		b.err = err

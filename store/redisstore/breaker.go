@@ -11,7 +11,7 @@ import (
 )
 
 // ErrOpen is returned, wrapped, while Redis is given a rest: it failed several times in a row, or half of the time, and
-// is not asked for half a second. Then one request asks again.
+// is not asked for more than half a second. Then one request asks again.
 var ErrOpen = errors.New("redis keeps failing and is not asked for a while")
 
 // errHurried marks a failure that says more of the caller's deadline than of Redis.
@@ -22,7 +22,7 @@ const (
 	tripSample = 20 // operations in breakerWindow, half of which failed
 
 	breakerWindow = time.Second
-	breakerRest   = 500 * time.Millisecond
+	breakerRest   = 600 * time.Millisecond // so that probes are fewer than two a second, along with what follows the log
 )
 
 // breaker keeps a Redis that fails from costing every request its budget.
@@ -94,6 +94,17 @@ func (b *breaker) open() bool { return b.circuit.State() == gobreaker.StateOpen 
 func outage(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// lost returns the first error of commands on the purge log. There another type is as bad as no Redis: nothing that is
+// kept can be believed.
+func lost(cmds ...redis.Cmder) error {
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
 	}

@@ -45,12 +45,15 @@ func TestRedisDownAndBack(t *testing.T) {
 	s := opened(t, server.URL())
 	key := keep(t, s, "k")
 	server.Kill()
-	for name, ask := range map[string]func() error{
-		"Get": func() error { _, _, err := s.Get(t.Context(), key); return err },
-		"Set": func() error { return s.Set(t.Context(), key, stamped(s, "k"), time.Minute) },
+	for _, op := range []struct {
+		name string
+		ask  func() error
+	}{
+		{"Set", func() error { return s.Set(t.Context(), key, stamped(s, "k"), time.Minute) }},
+		{"Get", func() error { _, _, err := s.Get(t.Context(), key); return err }},
 	} {
-		if n := wantOpen(t, ask); n != 5 {
-			t.Errorf("%s failed %d times before its breaker opened; want 5", name, n)
+		if n := wantOpen(t, op.ask); n != 5 {
+			t.Errorf("%s failed %d times before its breaker opened; want 5", op.name, n)
 		}
 	}
 	start := time.Now()
@@ -101,10 +104,13 @@ func TestErrorRepliesOpenTheBreaker(t *testing.T) {
 		t.Errorf("%d errors before the breaker opened; want 5", n)
 	}
 	server.SetError("")
-	if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); err != nil {
-		t.Errorf("writes suffer from failing reads: %v", err)
+	if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); !errors.Is(err, redisstore.ErrOpen) {
+		t.Errorf("Set = %v; want no probe by a write while reads are given a rest", err)
 	}
 	eventually(t, "Redis is asked again", func() bool { _, _, err := s.Get(t.Context(), key); return err == nil })
+	if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); err != nil {
+		t.Errorf("Set = %v; want writes as soon as reads succeed", err)
+	}
 }
 
 // A purge that failed holds here at once, whether the log was ever read or not, and elsewhere when Redis is back.

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -29,7 +30,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	defer cancel()
 	var holder, value *redis.StringCmd
 	var head *redis.XMessageSliceCmd
-	err := s.ask(ctx, s.writes.do, func() error {
+	err := s.ask(ctx, s.writing, func() error {
 		pipe := s.client.Pipeline()
 		took := pipe.SetNX(ctx, s.leaseName(key), append(token[:], newBeat()...), atLeast(hold))
 		holder = pipe.Get(ctx, s.leaseName(key))
@@ -37,7 +38,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
 		s.log.touch(ctx, pipe)
 		_, _ = pipe.Exec(ctx)
-		return outage(took, holder, value, head)
+		return cmp.Or(outage(took, holder, value), lost(head))
 	})
 	if err == nil {
 		err = s.follow(ctx, head)

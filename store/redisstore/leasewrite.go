@@ -44,7 +44,7 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	bound, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var given *redis.Cmd
-	err = s.ask(bound, s.writes.do, func() error {
+	err = s.ask(bound, s.writing, func() error {
 		pipe := s.client.Pipeline()
 		set := pipe.Set(bound, s.name(key), b, atLeast(keep))
 		given = release.EvalSha(bound, pipe, []string{s.leaseName(key)}, token[:], 0)
@@ -70,7 +70,7 @@ func (s *Store) script(ctx context.Context, script *redis.Script, key keying.Key
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var reply error
-	err = s.ask(ctx, s.writes.do, func() error {
+	err = s.ask(ctx, s.writing, func() error {
 		cmd := script.Run(ctx, s.client, []string{s.leaseName(key)}, token[:], d.Milliseconds(), newBeat())
 		n, reply = cmd.Int()
 		if errors.As(reply, new(redis.Error)) { // that a script fails says nothing of other writes

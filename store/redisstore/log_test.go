@@ -241,10 +241,8 @@ func TestLogOfAnotherTypeIsAnError(t *testing.T) {
 	key := keep(t, s, "k")
 	client := dial(t, addr)
 	client.Set(t.Context(), logName, "x", 0)
-	for range 10 {
-		if _, ok, err := s.Get(t.Context(), key); ok || err == nil || errors.Is(err, redisstore.ErrOpen) {
-			t.Errorf("Get = %v, %v; want an error, and no open breaker", ok, err)
-		}
+	if n := wantOpen(t, func() error { _, _, err := s.Get(t.Context(), key); return err }); n != 5 {
+		t.Errorf("%d errors before the breaker opened; want 5: such a log is asked no more often than a Redis that is down", n)
 	}
 	if err := s.Append(t.Context(), store.Record{Labels: labels("one")}); err == nil {
 		t.Error("Append returned nil")

@@ -93,6 +93,8 @@ func cluster(u *url.URL) (redis.UniversalClient, error) {
 	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
 	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 	o.MaintNotificationsConfig = noMaintenance()
+	// A primary that died says nothing of who has taken its place: without this its slots are lost for a minute.
+	o.ClusterStateReloadInterval = cmp.Or(o.ClusterStateReloadInterval, clusterReload)
 	return redis.NewClusterClient(o), nil
 }
 
@@ -114,6 +116,9 @@ func sentinel(u *url.URL) (redis.UniversalClient, error) {
 	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 	return redis.NewFailoverClient(o), nil
 }
+
+// clusterReload is how often a client looks again which node has which slots.
+const clusterReload = time.Second
 
 // tune sets what the URL leaves open.
 func tune(read, write, pool, dial *time.Duration, retries, dials *int) {

@@ -19,7 +19,7 @@ func (s *Store) catchUpFor(ctx context.Context, w way) error {
 	head := redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
 	err := s.ask(ctx, w.read, func() error {
 		_ = s.client.Process(ctx, head) // no pipeline: go-redis dials twice for one
-		err := outage(head)
+		err := lost(head)
 		if err == nil {
 			s.log.touch(ctx, s.client)
 		}

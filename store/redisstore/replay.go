@@ -119,7 +119,7 @@ func (s *Store) messages(ctx context.Context, w way, from string) ([]message, er
 	var cmd *redis.XMessageSliceCmd
 	err := s.ask(ctx, w.read, func() error {
 		cmd = s.client.XRangeN(ctx, s.log.name, from, "+", page)
-		return outage(cmd)
+		return lost(cmd)
 	})
 	if err == nil && !errors.Is(cmd.Err(), redis.Nil) {
 		err = cmd.Err()

@@ -22,7 +22,7 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	return prefixed(s.ask(ctx, s.writes.do, func() error {
+	return prefixed(s.ask(ctx, s.writing, func() error {
 		return outage(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond)))
 	}))
 }
@@ -54,7 +54,7 @@ func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
 func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	return s.ask(ctx, s.writes.do, func() error {
+	return s.ask(ctx, s.writing, func() error {
 		pipe := s.client.Pipeline()
 		for _, key := range keys {
 			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
