@@ -17,9 +17,10 @@ func (l *link) politely() way { return way{l.reads.do, l.writing} }
 func (l *link) anyway() way   { return way{l.reads.always, l.writes.always} }
 func (l *link) aside() way    { return way{l.reads.aside, l.writes.aside} }
 
-// writing is the polite gate of writes. A Redis that cannot be read is not asked by them either: one probe is enough.
+// writing is the polite gate of writes. A Redis that cannot be read is not asked by them either: one probe is enough, and
+// while it is out the others need not wait.
 func (l *link) writing(op func() error) error {
-	if l.reads.open() {
+	if !l.reads.closed() {
 		return ErrOpen
 	}
 	return l.writes.do(op)

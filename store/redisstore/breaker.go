@@ -89,6 +89,9 @@ func (b *breaker) aside(op func() error) error {
 // open reports whether do would return ErrOpen at once.
 func (b *breaker) open() bool { return b.circuit.State() == gobreaker.StateOpen }
 
+// closed reports whether do would ask Redis without further ado.
+func (b *breaker) closed() bool { return b.circuit.State() == gobreaker.StateClosed }
+
 // outage returns the first error of the commands that says something of Redis itself. A reply that there is nothing, or
 // something of another type, is none.
 func outage(cmds ...redis.Cmder) error {
