@@ -26,9 +26,10 @@ type Entry struct {
 	Labels []keying.Label
 	Body   []byte
 
-	born uint64              // ledger's count when it was made in this process; 0: read from a store
-	seen atomic.Uint64       // ledger's count when it was last found live
-	memo atomic.Pointer[any] // see Memo
+	born  uint64              // ledger's count when it was made in this process; 0: read from a store
+	until time.Time           // of a near copy: when the far one must be asked; zero: never
+	seen  atomic.Uint64       // ledger's count when it was last found live
+	memo  atomic.Pointer[any] // see Memo
 }
 
 // A Field is a header field with all its lines.
@@ -78,6 +79,20 @@ func (e *Entry) Size() int64 {
 	}
 	return int64(n)
 }
+
+// near returns a copy of the entry that the far one stands behind from then on. It shares all that does not change.
+func (e *Entry) near(until time.Time) *Entry {
+	c := &Entry{
+		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored, Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate,
+		IfError: e.IfError, IfValidated: e.IfValidated, Cost: e.Cost, Header: e.Header, Added: e.Added, Labels: e.Labels,
+		Body: e.Body, born: e.born, until: until,
+	}
+	c.memo.Store(e.memo.Load())
+	return c
+}
+
+// past reports whether the far copy must be asked by now.
+func (e *Entry) past(now time.Time) bool { return !e.until.IsZero() && now.After(e.until) }
 
 // Memo returns the decoded form of the body that SetMemo left, or nil.
 func (e *Entry) Memo() any {

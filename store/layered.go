@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -12,17 +13,24 @@ import (
 // first use.
 type Layered struct {
 	Near, Far Store
-	NearTTL   time.Duration // how long a near copy lives at most; it never outlives the far copy's freshness
+	NearTTL   time.Duration // how long a near copy is good at most; it never outlives the far copy's freshness
+	Outage    time.Duration // how much longer one may stand in while Far cannot be asked; 0: not at all
 	Ledger    *Ledger       // when set, near copies that were purged are passed over
 }
 
-// Get returns the near copy while it is fresh and was not purged, and otherwise the far one, of which it leaves a copy
-// near.
+// Get returns the near copy while it is good and was not purged, and otherwise the far one, of which it leaves a copy
+// near. While Far cannot be asked, a near copy stands in within Outage, along with Far's error.
 func (l *Layered) Get(ctx context.Context, key keying.Key) (*Entry, bool, error) {
-	if e, ok, _ := l.Near.Get(ctx, key); ok && l.good(e) {
+	e, ok, _ := l.Near.Get(ctx, key)
+	ok = ok && l.good(e)
+	if ok && !e.past(time.Now()) {
 		return e, true, nil
 	}
-	return l.getFar(ctx, key)
+	found, there, err := l.getFar(ctx, key)
+	if ok && err != nil && !errors.Is(err, ErrCorrupt) && l.good(e) {
+		return e, true, err
+	}
+	return found, there, err
 }
 
 func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, error) {
@@ -56,8 +64,12 @@ func (l *Layered) Set(ctx context.Context, key keying.Key, e *Entry, keep time.D
 }
 
 func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
-	if keep := min(l.NearTTL, e.Left(time.Now())); keep > 0 {
-		_ = l.Near.Set(ctx, key, e, keep) // refused: the far copy serves
+	now := time.Now()
+	if good := min(l.NearTTL, e.Left(now)); good > 0 {
+		if l.Outage > 0 {
+			e = e.near(now.Add(good))
+		}
+		_ = l.Near.Set(ctx, key, e, min(good+l.Outage, e.Keep(now))) // refused: the far copy serves
 	} else {
 		_ = l.Near.Delete(ctx, key) // what it takes the place of must not be found any more
 	}

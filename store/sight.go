@@ -29,14 +29,13 @@ func (s sight) has(e *Entry) bool {
 func (c *Call) sight(key keying.Key, e *Entry, err error, shared bool, judge Judge) sight {
 	if err != nil {
 		c.t.fault(err)
-		return sight{err: err}
 	}
 	if e == nil || e.Key != key {
-		return sight{}
+		return sight{err: err}
 	}
 	use := judge.use(e, c.t.Use(e, time.Now()), shared)
 	if use == NoUse {
-		return sight{}
+		return sight{err: err}
 	}
-	return sight{e: e, use: use, made: shared}
+	return sight{e: e, use: use, err: err, made: shared}
 }

@@ -13,7 +13,8 @@ import (
 // A Store keeps entries. It is safe for concurrent use.
 type Store interface {
 	// Get returns the entry kept under the key. A miss is not an error: it is nil, false, nil. An entry that cannot be
-	// trusted is a miss with an error that wraps ErrCorrupt. The entry is shared: the caller must not change it.
+	// trusted is a miss with an error that wraps ErrCorrupt. The entry is shared: the caller must not change it. With any
+	// other error an entry is one that stands in while the store cannot be asked.
 	Get(ctx context.Context, key keying.Key) (e *Entry, ok bool, err error)
 	// Set keeps the entry for the given time, which is positive; the store may forget it sooner. From now on the entry
 	// and its bytes belong to the store and must not be changed by anyone. An entry that the store will never take is

@@ -86,7 +86,7 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
 	if !ok || e.Key != key {
 		return nil, NoUse
 	}
-	if use = t.Use(e, now); use < WhileRefreshed {
+	if use = t.Use(e, now); use < WhileRefreshed || e.past(now) {
 		return nil, NoUse
 	}
 	return e, use
