@@ -162,9 +162,8 @@ func (l *Ledger) Replace(from *Ledger) {
 	defer l.mu.Unlock()
 	count := max(l.count.Load(), from.count.Load()) + 1
 	floor := from.floor
-	floor.count = count
-	if l.untouched() {
-		floor.count = 0
+	if !l.untouched() || floor.count != 0 { // else what this process made so far has missed no purge
+		floor.count = count
 	}
 	l.head, l.floor, l.faint = from.head, floor, from.faint
 	l.hard, l.soft, l.queue = from.hard, from.soft, from.queue

@@ -143,6 +143,29 @@ func TestReplaceIsRestartAndApply(t *testing.T) {
 	}
 }
 
+// What was made before the first log was seen has missed what that log says of everything.
+func TestFirstLogMayHavePurgedEverything(t *testing.T) {
+	for name, test := range map[string]struct {
+		happens func(from *store.Ledger)
+		want    store.Liveness
+	}{
+		"nothing":          {func(*store.Ledger) {}, store.Live},
+		"purge of all":     {func(from *store.Ledger) { from.Apply(store.Record{At: at(7, 11), All: true}) }, store.Gone},
+		"expiry of all":    {func(from *store.Ledger) { from.Apply(store.Record{At: at(7, 11), All: true, Soft: true}) }, store.Expired},
+		"second beginning": {func(from *store.Ledger) { from.Restart(at(8, 11)) }, store.Gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, from := store.NewLedger(), store.NewLedger()
+			e := made(l, label(1))
+			from.Restart(at(7, 10))
+			test.happens(from)
+			l.Replace(from)
+			wantState(t, l, e, test.want, "made before")
+			wantState(t, l, made(l, label(1)), store.Live, "made after")
+		})
+	}
+}
+
 // A ledger that is full forgets the oldest purges and raises its floor to them: nothing purged comes back.
 func TestLedgerIsBounded(t *testing.T) {
 	const most = 1 << 16

@@ -325,3 +325,36 @@ func TestFollowerOutlivesRedis(t *testing.T) {
 	})
 	eventually(t, "the purge is known", func() bool { return s.Ledger().State(e) == store.Gone })
 }
+
+// Two processes begin the log at once, and one of them purges in between: what the other made before is gone.
+func TestPurgeBetweenTwoBeginnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWires(t)
+		s, other := w.open(), w.open()
+		if _, err := w.Dial(); err != nil { // starts the server
+			t.Fatal(err)
+		}
+		var begun atomic.Bool
+		w.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
+			if strings.EqualFold(cmd, "XADD") && !begun.Swap(true) {
+				purge(t, other, "one")
+			}
+			return false
+		})
+		e := stamped(s, "k")
+		if err := s.CatchUp(t.Context()); err != nil {
+			t.Fatalf("CatchUp: %v", err)
+		}
+		if got := s.Ledger().State(e); got != store.Gone {
+			t.Errorf("what was made before is %d; want it gone", got)
+		}
+		e = stamped(s, "k")
+		if got := s.Ledger().State(e); got != store.Live {
+			t.Errorf("what is made after is %d; want it live", got)
+		}
+		purge(t, other, "one")
+		if err := s.CatchUp(t.Context()); err != nil || s.Ledger().State(e) != store.Gone {
+			t.Errorf("a later purge is not known: %v", err)
+		}
+	})
+}

@@ -54,23 +54,36 @@ func (s *Store) begin(ctx context.Context, w way) error {
 	if s.log.loading != nil {
 		return nil
 	}
-	messages, err := s.messages(ctx, w, "-")
-	if err != nil {
+	if found, err := s.loadFirst(ctx, w); found || err != nil {
 		return err
-	}
-	for _, m := range messages {
-		// Older records that cannot be read do not matter: what was made before the first one is gone anyway.
-		if r, err := s.codec.DecodeRecord([]byte(m.text)); err == nil {
-			s.load(r.At.Epoch, m.id)
-			return nil
-		}
 	}
 	r := store.Record{At: store.Position{Epoch: rand.Uint64() | 1}}
 	id, err := s.write(ctx, w, r, false)
-	if err == nil {
-		s.load(r.At.Epoch, id)
+	if err != nil {
+		return err
 	}
-	return err
+	// Another process may have begun the log just before, and may have purged since.
+	if found, err := s.loadFirst(ctx, w); found || err != nil {
+		return err
+	}
+	s.load(r.At.Epoch, id)
+	return nil
+}
+
+// loadFirst makes a ledger that stands at the first record that can be read. What cannot be read before it does not
+// matter: what was made before the first one is gone anyway.
+func (s *Store) loadFirst(ctx context.Context, w way) (found bool, err error) {
+	messages, err := s.messages(ctx, w, "-")
+	if err != nil {
+		return false, err
+	}
+	for _, m := range messages {
+		if r, err := s.codec.DecodeRecord([]byte(m.text)); err == nil {
+			s.load(r.At.Epoch, m.id)
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (s *Store) load(epoch uint64, id string) {
