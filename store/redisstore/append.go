@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -80,7 +81,7 @@ func (s *Store) append(ctx context.Context, w way, r store.Record) error {
 			return err
 		}
 		r.At = s.log.ledger.Head()
-		_, err := s.write(ctx, w, r, true)
+		_, err := s.write(ctx, w, r, following)
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
@@ -92,8 +93,23 @@ func (s *Store) append(ctx context.Context, w way, r store.Record) error {
 	return errLost
 }
 
+// place is where a record goes.
+type place struct {
+	id        string
+	mustExist bool
+}
+
+var (
+	anew      = place{id: "1-1"} // the first of a log that is not there: Redis lets one process put it there
+	next      = place{id: "*"}
+	following = place{id: "*", mustExist: true}
+)
+
+// taken reports whether there is a log where one was to be begun.
+func taken(err error) bool { return err != nil && strings.Contains(err.Error(), "equal or smaller") }
+
 // write adds a record and returns its id.
-func (s *Store) write(ctx context.Context, w way, r store.Record, mustExist bool) (id string, err error) {
+func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (id string, err error) {
 	b, err := s.codec.EncodeRecord(r)
 	if err != nil {
 		return "", err
@@ -102,10 +118,13 @@ func (s *Store) write(ctx context.Context, w way, r store.Record, mustExist bool
 	err = s.ask(ctx, w.write, func() error {
 		pipe := s.client.Pipeline()
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
-			Stream: s.log.name, NoMkStream: mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b},
+			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b},
 		})
 		pipe.PExpire(ctx, s.log.name, logKeep)
 		_, _ = pipe.Exec(ctx)
+		if taken(add.Err()) {
+			return nil
+		}
 		return lost(add)
 	})
 	if err != nil {

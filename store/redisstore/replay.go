@@ -49,7 +49,7 @@ func (s *Store) catchUp(ctx context.Context, w way) error {
 
 // begin makes a ledger that stands at the log's first record, if none is being loaded. A log that does not exist, or
 // that begins with a whole page of records that cannot be read, gets a first record of ours: a new epoch, under which
-// everything older is gone. If two processes do so at once, the later record counts.
+// everything older is gone. Of two processes that do so at once, one begins the log.
 func (s *Store) begin(ctx context.Context, w way) error {
 	if s.log.loading != nil {
 		return nil
@@ -58,16 +58,19 @@ func (s *Store) begin(ctx context.Context, w way) error {
 		return err
 	}
 	r := store.Record{At: store.Position{Epoch: rand.Uint64() | 1}}
-	id, err := s.write(ctx, w, r, false)
-	if err != nil {
+	_, err := s.write(ctx, w, r, anew)
+	if err != nil && !taken(err) {
 		return err
 	}
-	// Another process may have begun the log just before, and may have purged since.
+	// Whoever has begun the log may have purged since.
 	if found, err := s.loadFirst(ctx, w); found || err != nil {
 		return err
 	}
-	s.load(r.At.Epoch, id)
-	return nil
+	id, err := s.write(ctx, w, r, next)
+	if err == nil {
+		s.load(r.At.Epoch, id)
+	}
+	return err
 }
 
 // loadFirst makes a ledger that stands at the first record that can be read. What cannot be read before it does not
