@@ -111,7 +111,7 @@ func (c *Call) rest(d time.Duration, until time.Time) turn {
 // lease tries to take the lease, and looks. What was not there at the old sight was made just now.
 func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight, Lease) {
 	if !c.io.any() {
-		return sight{}, Lease{}
+		return c.sight(key, nil, errBudget, false, judge), Lease{}
 	}
 	var e *Entry
 	var lease Lease
