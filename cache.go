@@ -75,6 +75,7 @@ type Cache struct {
 	secret     []byte
 	trustProxy bool
 	farBudget  time.Duration
+	unwatch    func() // ends events of the far store's own
 }
 
 // New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
@@ -110,6 +111,7 @@ func New(o Options) (*Cache, error) {
 		c.log = store.NewLog()
 	}
 	c.follow()
+	c.unwatch = c.watchRests()
 	return c, nil
 }
 
@@ -151,6 +153,7 @@ func (c *Cache) seal() error {
 // allows, and lets go of what New made. Requests may still come: they find nothing in memory that is not the caller's. Stores that were given in Options are not closed. It
 // may be called more than once.
 func (c *Cache) Close(ctx context.Context) error {
+	c.unwatch()
 	err := c.common.Close(ctx)
 	if c.following != nil {
 		err = errors.Join(err, c.following.end(ctx))

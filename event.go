@@ -37,6 +37,7 @@ const (
 	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
 	Warning   = Outcome("warning")   // a policy was registered that works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
+	Recovered = Outcome("recovered") // a store that was given a rest answers again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
 )
 
@@ -46,6 +47,7 @@ const (
 	CorruptReason = Reason("corrupt")       // an entry in Redis is damaged, foreign or forged: a miss
 	RefusedReason = Reason("entry-refused") // a store does not take the entry, for its size
 	StoreReason   = Reason("store")         // a store failed or took too long
+	RestReason    = Reason("rest")          // a store keeps failing and is not asked for a while; Recovered tells of the end
 	PurgeReason   = Reason("purge-failed")  // Redis was not told of a purge
 	LogReason     = Reason("log-lost")      // purges elsewhere do not reach copies in memory, which end with their time to live
 )
@@ -75,4 +77,19 @@ func (c *Cache) faults(pattern string, observe func(middleware.Event)) func(erro
 		}
 		observe(middleware.Event{Route: pattern, Outcome: Fault, Reason: reason, Err: err})
 	}
+}
+
+// watchRests tells of stores that are given a rest, until the returned function is called.
+func (c *Cache) watchRests() (stop func()) {
+	rester, ok := c.far.(store.Rester)
+	if !ok || c.observe == nil {
+		return func() {}
+	}
+	return rester.OnRest(func(_ store.Operation, err error) {
+		if err == nil {
+			c.observe(Event{Outcome: Recovered})
+			return
+		}
+		c.observe(Event{Outcome: Fault, Reason: RestReason, Err: err})
+	})
 }

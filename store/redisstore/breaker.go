@@ -1,9 +1,11 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,10 +31,13 @@ const (
 type breaker struct {
 	circuit *gobreaker.CircuitBreaker[struct{}]
 	inARow  int // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
+
+	tell    func(error)                     // that a rest begins, with its cause, or with nil that it is over
+	changed atomic.Pointer[gobreaker.State] // not told yet
 }
 
-func newBreaker() *breaker {
-	b := new(breaker)
+func newBreaker(tell func(error)) *breaker {
+	b := &breaker{tell: tell}
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:  1,
 		Interval:     breakerWindow,
@@ -41,6 +46,11 @@ func newBreaker() *breaker {
 		ReadyToTrip:  b.trips,
 		IsSuccessful: b.succeeded,
 		IsExcluded:   excluded,
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			if to == gobreaker.StateClosed || from == gobreaker.StateClosed {
+				b.changed.Store(&to)
+			}
+		},
 	})
 	return b
 }
@@ -63,10 +73,24 @@ func excluded(err error) bool { return errors.Is(err, context.Canceled) || error
 // do asks Redis, or returns ErrOpen at once.
 func (b *breaker) do(op func() error) error {
 	_, err := b.circuit.Execute(func() (struct{}, error) { return struct{}{}, op() })
+	if b.changed.Load() != nil {
+		b.tellChange(err)
+	}
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		return ErrOpen
 	}
 	return err
+}
+
+// tellChange tells of a change outside of the circuit's lock.
+func (b *breaker) tellChange(err error) {
+	switch to := b.changed.Swap(nil); {
+	case to == nil:
+	case *to == gobreaker.StateClosed:
+		b.tell(nil)
+	default:
+		b.tell(cmp.Or(err, ErrOpen))
+	}
 }
 
 // always asks Redis even when do would not: a purge is worth the wait.

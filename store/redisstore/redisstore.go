@@ -65,6 +65,7 @@ type link struct {
 	budget   time.Duration // of one Get, Set or Delete
 	reads    *breaker
 	writes   *breaker
+	rests    listeners
 	unleased atomic.Bool // there are no scripts, and so no leases
 	close    func() error
 	life     context.Context // ends with Close
@@ -90,8 +91,10 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	}
 	l := &link{
 		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
-		reads: newBreaker(), writes: newBreaker(), close: func() error { return nil },
+		close: func() error { return nil },
 	}
+	l.reads = newBreaker(func(err error) { l.rests.tell(store.Reads, err) })
+	l.writes = newBreaker(func(err error) { l.rests.tell(store.Writes, err) })
 	l.entries = l.prefix
 	if o.Build != "" {
 		l.entries += o.Build + ":"

@@ -1,0 +1,18 @@
+package store
+
+// A Rester is a store that gives a backend that keeps failing a rest: operations fail at once for a while, until a probe
+// succeeds.
+type Rester interface {
+	// OnRest has f called when a rest begins, with the failure that has brought it on, and with nil when it is over; reads
+	// and writes may rest apart. F is called on the goroutine of an operation and must be quick. It is called no more once
+	// stop has returned.
+	OnRest(f func(what Operation, err error)) (stop func())
+}
+
+// Operation is a kind of what is asked of a store.
+type Operation string
+
+const (
+	Reads  Operation = "reads"
+	Writes Operation = "writes"
+)
