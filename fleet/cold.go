@@ -40,7 +40,7 @@ func cold(s *stage) ([]figure, error) {
 	}
 	figures := []figure{row(
 		"4 processes × 500 clients, one cold key, handler 100 ms", "handler runs = 1", all.String(), all.within(1),
-	)}
+	).timed(all.within(len(nodes)))}
 	deaths, err := s.deaths(redis)
 	return append(figures, deaths), err
 }
@@ -61,7 +61,7 @@ func (s *stage) deaths(redis *server) (figure, error) {
 	}
 	return row(
 		"the same, the process that runs the handler killed", "handler runs ≤ 2, all answered", all.String(), all.within(2),
-	), nil
+	).timed(all.unanswered == 0), nil
 }
 
 // rushes are how often handlers ran in each round, and how many clients were not answered in all.

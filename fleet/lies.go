@@ -82,9 +82,10 @@ func (l *liar) figure(v *verdicts, c counts, probes float64) figure {
 	if l.heals {
 		must, got = "events, the handler answers; then hits again", fmt.Sprintf("%d %% hits", 100*v.hits.Load()/v.all.Load())
 	}
-	return row("", must,
+	figure := row("", must,
 		fmt.Sprintf("%d of %d answered well; %d faults told; %s", v.all.Load()-v.bad(), v.all.Load(), faults, got),
 		v.clean() && faults > 0 && (probes <= 2 || l.heals))
+	return figure.timed(v.clean() && faults > 0)
 }
 
 func (v *verdicts) bad() int64 {

@@ -42,12 +42,12 @@ func near(s *stage) ([]figure, error) {
 	figures := []figure{row(
 		"the same for copies in memory (hot-shared)", "p99 convergence < 50 ms",
 		fmt.Sprintf("p50 %s, p99 %s over %d reads", ms(percentile(lags, 0.5)), ms(p99), len(lags)), p99 < 50*time.Millisecond,
-	)}
+	).timed(true)}
 	lags, err = s.cutOff(nodes[0], cutOff, p)
 	return append(figures, row(
 		"the same on a process that is cut off from Redis, near TTL 1 s", "≤ near TTL",
 		fmt.Sprintf("at most %s over %d copies", ms(worst(lags)), len(lags)), len(lags) > 0 && worst(lags) <= nearTTL,
-	)), err
+	).timed(len(lags) > 0)), err
 }
 
 // converge has all nodes hold copies of the keys, writes, purges on the first node, and returns for how long after that the

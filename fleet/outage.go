@@ -49,7 +49,7 @@ func outage(s *stage) ([]figure, error) {
 	}
 	return append(figures, row(
 		"recovery after each fault", "hit ratio ≥ 95 % of before within 5 s", strings.Join(back, "; "), recovered,
-	)), nil
+	).timed(true)), nil
 }
 
 // outageRun is load on the nodes before, during and after a fault.

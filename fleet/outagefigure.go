@@ -26,6 +26,7 @@ func (o *outageRun) figure() figure {
 	}
 	return figure{
 		noise: noise,
+		speed: answered,
 		what:  fmt.Sprintf("2,000 req/s open loop, Redis %s for %v", o.name, o.ended.Sub(o.began).Round(100*time.Millisecond)),
 		must:  "100 % answered, 0 5xx, p99 added ≤ 50 ms before the breaker opens, ≤ 1 ms after; shared-global p99 unchanged",
 		got: fmt.Sprintf("%d of %d unanswered, %d 5xx, %d wrong; added %v before, %v after, to %s; shared-global %s → %s",

@@ -17,6 +17,13 @@ type figure struct {
 	got   string
 	holds bool
 	noise string // why the machine was too busy to tell whether it holds; "" otherwise
+	speed bool   // what is amiss, if anything, may be the machine's speed: no answer was wrong
+}
+
+// timed says of a figure that it is about speed alone if nothing was wrong.
+func (f figure) timed(nothingWrong bool) figure {
+	f.speed = nothingWrong
+	return f
 }
 
 func row(what, must, got string, holds bool) figure {
@@ -35,6 +42,8 @@ func (f figure) String() string {
 }
 
 func (f figure) fails() bool { return !f.holds && f.noise == "" }
+
+func (f figure) wrong() bool { return f.fails() && !f.speed }
 
 func table(figures []figure) string {
 	var b strings.Builder

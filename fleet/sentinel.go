@@ -130,8 +130,10 @@ func (f *failover) figure(what string, before, across, after *agreement) figure 
 	for _, a := range []*agreement{before, across, after} {
 		holds = holds && a.failed.Load() == 0
 	}
-	return row(
+	outrun := before.outrun.Load() + across.outrun.Load() + after.outrun.Load()
+	figure := row(
 		what, fmt.Sprintf("0 stale reads after the purge returned; in the failover none beyond the TTL of %v", failoverTTL),
 		fmt.Sprintf("before: %v; meanwhile: %v, oldest %s; after: %v", before, across, ms(time.Duration(across.oldest.Load())), after), holds,
 	)
+	return figure.timed(outrun == 0)
 }
