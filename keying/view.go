@@ -36,6 +36,10 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	}
 	if s.Private || s.Open {
 		v.Header = r.Header.Clone()
+		if !s.Private && !s.TrustProxy { // anybody could have sent them, for everybody
+			delete(v.Header, "X-Forwarded-Host")
+			delete(v.Header, "X-Forwarded-Proto")
+		}
 		for _, name := range answeredHere {
 			delete(v.Header, name)
 		}

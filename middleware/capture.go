@@ -67,7 +67,7 @@ func fold(h http.Header) {
 			continue
 		}
 		switch canonical {
-		case "Age", "Cache-Control", "Cache-Group-Invalidation", "Cache-Groups", "Cache-Status", "Cdn-Cache-Control",
+		case "Access-Control-Allow-Origin", "Age", "Cache-Control", "Cache-Group-Invalidation", "Cache-Groups", "Cache-Status", "Cdn-Cache-Control",
 			"Clear-Site-Data", "Connection", "Content-Encoding", "Content-Location", "Content-Range", "Location", "Vary", "Content-Security-Policy",
 			"Content-Security-Policy-Report-Only", "Content-Length", "Date", "Etag", "Expires", "Last-Modified":
 			delete(h, name)

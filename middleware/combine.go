@@ -35,7 +35,7 @@ func (rec *recorder) extend() {
 		e.Status, e.Header, e.Body = rec.status, rec.header, compact(rec.body)
 		return
 	}
-	e.Header = rec.header
+	e.Header, e.Labels = rec.header, old.Labels // a purge that names the older part means its bytes
 	if e.Status == http.StatusOK {
 		e.Header = withoutField(e.Header, "Content-Range")
 	}

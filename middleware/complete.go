@@ -72,6 +72,7 @@ func (rt *Route) settle(l *leading, said *Steering) Reason {
 	if rt.Standard {
 		counts = max(e.Left(now), counted)
 	}
+	counts = min(counts, time.Hour) // or who has filled the bound once keeps everyone out for as long as an answer says
 	if varies && !rt.Common.variants.admit(rt.resource(l), e.Key, now, counts) {
 		return VariantsReason
 	}

@@ -33,7 +33,7 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 		p.fresh = p.fresh || use == store.Fresh
 		return unvalidated(e, use)
 	case rfc9111.FitsExpired:
-		if !controlOf(e, p.outer, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
+		if !rt.Through.Expired(e) && !controlOf(e, p.outer, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
 			return store.Fresh
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -72,6 +74,7 @@ func (rec *recorder) head(status int) int {
 func (rec *recorder) hold() {
 	rec.held, rec.mute = true, true
 	fold(rec.own)
+	rec.heed(rec.status, rec.own)
 	rec.untarget(rec.own)
 	rec.declared = declaredLength(rec.own)
 	rec.verdict = rec.rt.verdict(rec, rec.status, rec.own)
@@ -132,7 +135,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if rec.run != nil {
 		key = rec.run.Entry.Key
 	}
-	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, key, rec.reason, rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead))
+	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, key, rec.reason, rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && rec.stays()))
 }
 
 func declaredLength(h http.Header) int64 {
@@ -168,4 +171,12 @@ func (rec *recorder) restore() {
 	for name, values := range rec.outer {
 		h[name] = values
 	}
+}
+
+// stays reports whether, as far as it is known by now, the answer has a time to be kept for.
+func (rec *recorder) stays() bool {
+	_, ttl, noStore := rec.said.Said()
+	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Header: rec.header, Added: rec.added}
+	rec.rt.times(e, rec, ttl)
+	return !noStore && e.Keep(time.Now()) > 0
 }

@@ -29,9 +29,7 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	for _, text := range texts {
 		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(scheme, host, text))
 	}
-	if len(texts) > 0 {
-		e.Labels = distinct(e.Labels)
-	}
+	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
 		return LabelsReason
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -69,8 +70,10 @@ func (rt *Route) lead(l *leading) (outcome store.Outcome) {
 	defer tie.end()
 	rec.tie = tie
 	ctx, said := Steer(ctx)
+	rec.said = said
 	l.view = rt.Scheme.View(l.r.WithContext(ctx))
 	if rt.Standard {
+		rfc9111.Fold(l.view.Header)
 		rec.asked = rt.ask(l, rec.run.Old, l.view.Header)
 	}
 
@@ -92,7 +95,7 @@ func (rt *Route) lead(l *leading) (outcome store.Outcome) {
 func (rt *Route) judge(l *leading, said *Steering, canceled bool) store.Outcome {
 	rec := l.rec
 	switch {
-	case rec.wrote && rec.renews(rec.status) && l.err == nil && !canceled:
+	case rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
 		return rt.renew(l, said)
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
 		rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})

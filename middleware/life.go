@@ -28,7 +28,7 @@ func (rt *Route) lifetime(h http.Header) (rfc9111.Control, time.Duration) {
 // times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
 func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
 	if rt.Standard {
-		rt.standardTimes(e, rec.verdict, said)
+		rt.standardTimes(e, rec, said)
 		return
 	}
 	e.Stored = time.Now()
@@ -50,9 +50,10 @@ func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
 
 // standardTimes sets how long the entry lives by the law: as the answer says; the policy's TTL and the handler bound it
 // (RFC 9111 §4.2, RFC 5861). An entry counts from when the answer was made, not from when it came.
-func (rt *Route) standardTimes(e *store.Entry, v rfc9111.Verdict, said time.Duration) {
+func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration) {
+	v := rec.verdict
 	age := min(v.Age, year)
-	e.Stored, e.Fresh = time.Now().Add(-age), min(v.Fresh, year)
+	e.Stored, e.Fresh = rec.came.Add(-age), min(v.Fresh, year)
 	if v.Age > year {
 		e.Fresh = 0
 	}
@@ -80,11 +81,13 @@ func (rt *Route) standardTimes(e *store.Entry, v rfc9111.Verdict, said time.Dura
 
 // verdict is what the law says of an answer to the recorder's request.
 func (rt *Route) verdict(rec *recorder, status int, h http.Header) rfc9111.Verdict {
-	now := time.Now()
+	if rec.came.IsZero() {
+		rec.came = time.Now()
+	}
 	return rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
-		Received: now, Delay: now.Sub(rec.began), Default: rt.TTL,
+		Received: rec.came, Delay: rec.came.Sub(rec.began), Default: rt.TTL,
 	})
 }
 

@@ -24,6 +24,7 @@ type recorder struct {
 	outer http.Header         // the header as outer middleware left it
 	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
 	tie   *tether
+	said  *Steering // what the handler says while it runs
 
 	keeping  bool   // a copy is being made
 	reason   Reason // why not
@@ -41,7 +42,7 @@ type recorder struct {
 	fwd      string // why the request came to the handler; "": a miss
 
 	asked         renewal         // what the handler was asked for instead of a whole answer
-	began         time.Time       // when the handler was asked; standard routes only
+	began, came   time.Time       // when the handler was asked, and its head came; standard routes only
 	verdict       rfc9111.Verdict // standard routes: what the law says of the answer
 	control       rfc9111.Control // others: what the whole header says, whoever set it
 	lifetime      time.Duration   // … and how long it allows, -1 if it does not say

@@ -58,6 +58,9 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 		ctx = context.WithValue(ctx, k, r.Context().Value(k))
 	}
 	view := rt.Scheme.View(r)
+	if rt.Standard { // what the client wanted of its own answer
+		delete(view.Header, "Cache-Control")
+	}
 	again := (&http.Request{
 		Method: http.MethodGet, Host: r.Host, Header: view.Header, RequestURI: view.RequestURI,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, RemoteAddr: r.RemoteAddr, TLS: r.TLS,

@@ -29,6 +29,7 @@ func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
 		rec.reason = storable
 	}
 	if rec.reason != "" { // good for this client, and no other
+		rec.run.Index = nil
 		e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
 	}
 	return store.Renew
@@ -74,8 +75,10 @@ func (rt *Route) headed(l *leading, said *Steering) store.Outcome {
 	switch {
 	case !rec.keeping, old == nil, rec.status != old.Status:
 		return store.Fail
-	case !rec.confirms(old), rec.declared >= 0 && rec.declared != int64(len(old.Body)):
+	case rec.contradicts(old), rec.declared >= 0 && rec.declared != int64(len(old.Body)):
 		return outdate(e, old)
+	case !rec.validated(): // it may be about anything
+		return store.Fail
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, old.Labels
 	rec.freshen(old)

@@ -92,6 +92,9 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		return p, false
 	}
 	p.key, p.resource, p.way = key, key, through
+	if rt.Standard {
+		p.outer = w.Header()
+	}
 	now := time.Now()
 	e, use := rt.peek(&p, r, now)
 	switch {
@@ -147,7 +150,9 @@ func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Nex
 func (rt *Route) conclude(l *leading, found store.Result) error {
 	switch {
 	case found.Source == store.HungUp:
-		return nil // nobody is there to be answered
+		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
+		l.w.WriteHeader(http.StatusServiceUnavailable)
+		return nil
 	case found.Entry == nil:
 		l.rec.finish()
 		rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
@@ -161,7 +166,7 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 	from := source{outcome: Hit, tier: rt.tier(), pattern: l.p.pattern}
 	switch {
 	case found.Source == store.Shared:
-		from.outcome = Shared
+		from.outcome, from.fwd = Shared, l.p.fwd
 	case found.Source == store.Renewed:
 		from.outcome = Validated
 	case found.Use < store.Fresh:

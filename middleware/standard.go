@@ -14,7 +14,6 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	if p.reason = rt.unanswerable(r, ask); p.reason != "" {
 		return rt.around(p, w, r, next)
 	}
-	p.outer = w.Header()
 	judge := func(e *store.Entry, use store.Use, shared bool) store.Use {
 		return rt.fitness(&p, r, ask, e, use, shared)
 	}

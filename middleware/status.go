@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -66,9 +67,12 @@ func (c *Common) answered(e *store.Entry, from source, ttl int64) []string {
 	}
 	switch {
 	case from.outcome == Shared:
-		return c.member("; fwd=miss; collapsed", e.Key, "")
+		return c.member("; fwd="+cmp.Or(from.fwd, "miss")+"; collapsed", e.Key, "")
 	case from.fwd != "":
-		line := "; fwd=" + from.fwd + "; fwd-status=" + strconv.Itoa(from.status)
+		line := "; fwd=" + from.fwd
+		if from.status != 0 { // the handler panicked, or returned an error
+			line += "; fwd-status=" + strconv.Itoa(from.status)
+		}
 		if from.stored {
 			line += "; stored"
 		}

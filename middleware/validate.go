@@ -27,7 +27,7 @@ func (rt *Route) ask(l *leading, old *store.Entry, h http.Header) renewal {
 	case old.Status != http.StatusPartialContent:
 		asked = askConfirmation(old, h)
 	case !l.part:
-		asked = askRest(old, h)
+		asked = askRest(old, h, rt.MaxBody)
 	}
 	if asked == nothing && l.part {
 		copyFields(h, l.r.Header, "Range", "If-Range")
@@ -46,12 +46,12 @@ func askConfirmation(old *store.Entry, h http.Header) renewal {
 	return asked
 }
 
-func askRest(old *store.Entry, h http.Header) renewal {
+func askRest(old *store.Entry, h http.Header, most int64) renewal {
 	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
 	missing, one := part.Missing()
 	tag := first(fieldOf(old, "Etag"))
 	strong := rfc9111.StrongMatch(tag, tag)
-	if !ok || !one || !part.Fits(old.Body) || tag != "" && !strong {
+	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
 		return nothing
 	}
 	h["Range"] = []string{missing.String()}
@@ -91,4 +91,17 @@ func (rec *recorder) confirms(old *store.Entry) bool {
 		return modified == first(fieldOf(old, "Last-Modified"))
 	}
 	return true
+}
+
+// contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).
+func (rec *recorder) contradicts(old *store.Entry) bool {
+	got := &store.Entry{Header: rec.header, Added: rec.added}
+	tag, modified := first(fieldOf(got, "Etag")), first(fieldOf(got, "Last-Modified"))
+	return tag != "" && !rec.confirms(old) || modified != "" && modified != first(fieldOf(old, "Last-Modified"))
+}
+
+// validated reports whether the answer has a validator.
+func (rec *recorder) validated() bool {
+	got := &store.Entry{Header: rec.header, Added: rec.added}
+	return first(fieldOf(got, "Etag")) != "" || first(fieldOf(got, "Last-Modified")) != ""
 }

@@ -76,6 +76,9 @@ func (t *Through) Use(e *Entry, now time.Time) Use {
 	return NoUse
 }
 
+// Expired reports whether a soft purge stands after the entry.
+func (t *Through) Expired(e *Entry) bool { return t.log.Ledger().State(e) == Expired }
+
 // Peek looks in memory, without I/O, locks shared by all or allocation. What it returns may be served; stale entries
 // are to be refreshed.
 func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
@@ -129,8 +132,11 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 // Refresh runs load unless the store has an entry by now that is not to be refreshed, or another call is at it, here or in
 // another process.
 func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) {
-	if f, role := t.flights.join(key, time.Now(), true); role == leader {
+	switch f, role := t.flights.join(key, time.Now(), true); role {
+	case leader:
 		t.Call(ctx).refresh(key, f, load)
+	case waiter:
+		t.flights.giveUp(f)
 	}
 }
 

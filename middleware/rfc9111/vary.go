@@ -42,9 +42,10 @@ const maxSelection = 4096
 // Selection is a request field as it selects among responses (RFC 9111 §4.1): lines of one meaning have one text, lines of
 // different meanings never do. A field without lines is not present, and that is another selection than an empty one.
 //
-// What is made equal is what §4.1 allows: one list on one line or on several, the whitespace around its commas, its empty
-// members; in the fields of content negotiation also what accept says. A field of more than 4096 bytes is left as it is, as
-// is a list with a quoted string that does not end in its line. The text is its own Selection.
+// What is made equal is what §4.1 allows: one list on one line or on several, the whitespace around its commas; in the
+// fields of content negotiation also what accept says. Empty members count: whoever reads a field as one text sees them. A
+// field of more than 4096 bytes is left as it is, as is a list with a quoted string that does not end in its line. The text
+// is its own Selection. Handlers that read a field's first line alone must be shown what Fold makes of it.
 func Selection(name string, values []string) (normal string, present bool) {
 	if len(values) == 0 {
 		return "", false
@@ -53,11 +54,30 @@ func Selection(name string, values []string) (normal string, present bool) {
 	if single[name] {
 		return joined(name, values), true
 	}
-	line := strings.Join(values, ",")
-	if len(line) > maxSelection || slices.ContainsFunc(values, open) {
+	line, ok := oneLine(values)
+	if !ok {
 		return joined(name, values), true
 	}
 	return accept(name, members(line)), true
+}
+
+// oneLine is a list that may stand on several lines on one.
+func oneLine(lines []string) (line string, ok bool) {
+	line = strings.Join(lines, ",")
+	return line, len(line) <= maxSelection && !slices.ContainsFunc(lines, open)
+}
+
+// Fold puts each list of a request's header on one line (RFC 9110 §5.3), so that nobody can take fields for different ones
+// that are one Selection, by reading the first line alone. The lines are replaced, not changed.
+func Fold(h http.Header) {
+	for name, lines := range h {
+		if len(lines) < 2 || single[http.CanonicalHeaderKey(name)] {
+			continue
+		}
+		if _, ok := oneLine(lines); ok {
+			h[name] = []string{strings.Join(lines, ", ")}
+		}
+	}
 }
 
 // single are the fields that are no lists, although they may have commas: there is no whitespace in them that we know to
@@ -91,17 +111,17 @@ func open(line string) bool {
 	return !closed
 }
 
-// members are those of a list, without the empty ones and without the whitespace around them (RFC 9110 §5.6.1). A comma in
-// a quoted string (§5.6.4) is none of the list's; one that does not end goes on to the end of the line.
+// members are those of a list without the whitespace around them (RFC 9110 §5.6.1). A comma in a quoted string (§5.6.4) is
+// none of the list's; one that does not end goes on to the end of the line.
 func members(line string) (list []string) {
-	for line != "" {
+	for {
 		end, _ := span(line, ',')
-		if member := strings.Trim(line[:end], " \t"); member != "" {
-			list = append(list, member)
+		list = append(list, strings.Trim(line[:end], " \t"))
+		if end == len(line) {
+			return list
 		}
-		line = line[min(end+1, len(line)):]
+		line = line[end+1:]
 	}
-	return list
 }
 
 // span is the length of s up to the first such byte outside of a quoted string, or that of all of it; closed is false when

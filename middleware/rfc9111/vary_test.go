@@ -50,13 +50,13 @@ func TestSelections(t *testing.T) {
 		rows           []row
 	}{
 		{"foo", "RFC 9111 §4.1", []row{
-			{nil, {}}, {lines(""), lines(" "), lines("", ""), lines(" , ,")},
-			{lines("1"), lines(" 1 "), lines("1,"), lines("", "1")},
-			{lines("1, 2"), lines("1,2"), lines(" 1,\t2 "), lines("1", "2"), lines("1,", ",2")},
+			{nil, {}}, {lines(""), lines(" ")}, {lines("", ""), lines(" , ")}, {lines(" , ,"), lines("", ",")},
+			{lines("1"), lines(" 1 ")}, {lines("1,"), lines("1", "")}, {lines("", "1"), lines(",1")},
+			{lines("1, 2"), lines("1,2"), lines(" 1,\t2 "), lines("1", "2")}, {lines("1,", ",2"), lines("1, , ,2")},
 			{lines("2, 1")}, {lines("1, 1")}, {lines("1 2")}, {lines("1  2")}, {lines("12")}, {lines("1;2")}, {lines("1; 2")}, {lines("A")}, {lines("a")},
 		}},
 		{"X-Quoted", "RFC 9110 §5.6.4", []row{
-			{lines(`"a,b"`), lines(` "a,b" ,`)}, {lines(`"a, b"`)}, {lines(`"a","b"`), lines(`"a" , "b"`)}, {lines("a,b")}, {lines(`"a\",b"`)}, {lines(`"a\"", b"`)},
+			{lines(`"a,b"`), lines(` "a,b" `)}, {lines(`"a,b",`)}, {lines(`"a, b"`)}, {lines(`"a","b"`), lines(`"a" , "b"`)}, {lines("a,b")}, {lines(`"a\",b"`)}, {lines(`"a\"", b"`)},
 			{lines(`"a\", b"`)}, {lines(`"a`, `b"`)}, {lines(`"a,`, `b"`)}, {lines(`"a`)}, {lines(`a="b, c";d`)}, {lines(`a="b,c";d`)}, {lines(`"\`)}, {lines(`"\", "a"`)},
 		}},
 		{"Cookie", "RFC 9113 §8.2.3", []row{
