@@ -169,7 +169,7 @@ func TestStandardCacheStatusOfCollapsedRequests(t *testing.T) {
 		for _, got := range s.together(5, func(int) reply { return s.get("/x") }) {
 			told[got.header.Get("Cache-Status")]++
 		}
-		if told["larder; fwd=uri-miss; stored"] != 1 || told["larder; fwd=miss; collapsed"] != 4 {
+		if told["larder; fwd=uri-miss; stored"] != 1 || told["larder; fwd=uri-miss; collapsed"] != 4 {
 			t.Errorf("Cache-Status tells %v", told)
 		}
 	})
