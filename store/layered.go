@@ -16,6 +16,7 @@ type Layered struct {
 	NearTTL   time.Duration // how long a near copy is good at most; it never outlives the far copy's freshness
 	Outage    time.Duration // how much longer one may stand in while Far cannot be asked; 0: not at all
 	Ledger    *Ledger       // when set, near copies that were purged are passed over
+	Ranking   *Ranking      // when set, it is told which keys are read from Far to be kept near
 }
 
 // Get returns the near copy while it is good and was not purged, and otherwise the far one, of which it leaves a copy
@@ -37,6 +38,7 @@ func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, err
 	e, ok, err := l.Far.Get(ctx, key)
 	if ok && err == nil {
 		l.setNear(ctx, key, e)
+		l.Ranking.add(key)
 	}
 	return e, ok, err
 }

@@ -38,12 +38,14 @@ const layout = "1"
 
 var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 
-// A Store keeps entries in Redis, under "<prefix>:1:<key>" or "<prefix>:1:<build>:<key>", and the purges of all processes that share it in a stream,
-// "<prefix>:1:log". Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
+// A Store keeps entries in Redis, under "<prefix>:1:<key>" or "<prefix>:1:<build>:<key>", the purges of all processes that
+// share it in a stream, "<prefix>:1:log", and each hour's hottest keys in a sorted set beside the entries, "…:hot:<hour>".
+// Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
 type Store struct {
 	*link
 	codec  store.Codec
 	log    *tail
+	ranks  string // prefix of the rankings
 	queues *nodes
 }
 
@@ -53,6 +55,7 @@ var (
 	_ store.Catcher  = (*Store)(nil)
 	_ store.Follower = (*Store)(nil)
 	_ store.Sealer   = (*Store)(nil)
+	_ store.Ranker   = (*Store)(nil)
 )
 
 // link is what a Store shares with those that Sealed made of it.
@@ -100,7 +103,7 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 		l.entries += o.Build + ":"
 	}
 	l.life, l.end = context.WithCancel(context.Background())
-	return &Store{link: l, log: newTail(l.prefix + "log"), queues: new(nodes)}, nil
+	return &Store{link: l, log: newTail(l.prefix + "log"), ranks: l.entries + "hot:", queues: new(nodes)}, nil
 }
 
 // Close ends [Store.Follow] and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
@@ -110,13 +113,16 @@ func (s *Store) Close() error {
 }
 
 // Sealed returns a Store on the same client whose entries and purge records are authenticated under the secret, which is
-// copied. It has a purge log of its own.
+// copied. It has a purge log and rankings of its own.
 func (s *Store) Sealed(secret []byte) store.Store {
 	secret = slices.Clone(secret)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte("log"))
-	name := s.prefix + "log:" + hex.EncodeToString(mac.Sum(nil)[:4])
-	return &Store{link: s.link, codec: store.Codec{Secret: secret}, log: newTail(name), queues: new(nodes)}
+	id := hex.EncodeToString(mac.Sum(nil)[:4])
+	return &Store{
+		link: s.link, codec: store.Codec{Secret: secret}, log: newTail(s.prefix + "log:" + id),
+		ranks: s.entries + "hot:" + id + ":", queues: new(nodes),
+	}
 }
 
 func (l *link) name(key keying.Key) string { return l.entries + key.String() }

@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
+)
+
+const (
+	rankLength = 1000      // keys of an hour
+	rankPeriod = time.Hour // a ranking begins anew: what was hot once is forgotten without counting down
+)
+
+// Rank counts the keys in this hour's ranking, which keeps the first thousand and lives for two hours. A Redis that is
+// given a rest is not asked, and what comes of it does not count for that.
+func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	return prefixed(s.ask(ctx, s.aside().write, func() error {
+		name := s.ranking(time.Now())
+		pipe := s.client.TxPipeline() // or a ranking might stay without a time to live, and no later hour sets it
+		for _, key := range keys {
+			pipe.ZIncrBy(ctx, name, 1, string(key[:]))
+		}
+		pipe.ZRemRangeByRank(ctx, name, 0, -rankLength-1)
+		pipe.PExpire(ctx, name, 2*rankPeriod)
+		_, err := pipe.Exec(ctx)
+		return err
+	}))
+}
+
+// Hottest returns the keys that were counted most in this hour and the last one, a thousand at most.
+func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	var hours [2]*redis.ZSliceCmd
+	err := s.ask(ctx, s.aside().read, func() error {
+		pipe := s.client.Pipeline()
+		now := time.Now()
+		for i := range hours {
+			hour := now.Add(-time.Duration(i) * rankPeriod)
+			hours[i] = pipe.ZRevRangeWithScores(ctx, s.ranking(hour), 0, rankLength-1)
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, prefixed(err)
+	}
+	counts := map[keying.Key]float64{}
+	for _, hour := range hours {
+		for _, z := range hour.Val() {
+			if member, ok := z.Member.(string); ok && len(member) == len(keying.Key{}) { // another is not ours
+				counts[keying.Key([]byte(member))] += z.Score
+			}
+		}
+	}
+	return hottest(counts, n), nil
+}
+
+func hottest(counts map[keying.Key]float64, n int) []keying.Key {
+	keys := make([]keying.Key, 0, len(counts))
+	for key := range counts {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b keying.Key) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), slices.Compare(a[:], b[:]))
+	})
+	return keys[:min(max(n, 0), rankLength, len(keys))]
+}
+
+// ranking is the name of an hour's ranking. Hours are those of the processes' clocks, which need not agree to the minute.
+func (s *Store) ranking(t time.Time) string {
+	return s.ranks + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
+}
