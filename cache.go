@@ -67,7 +67,9 @@ type Cache struct {
 	near, far  store.Store
 	own        *memstore.Store // to be closed by us; nil if the caller gave one
 	log        store.Log
-	following  *following // nil: nobody else purges
+	following  *following     // nil: nobody else purges
+	ranking    *store.Ranking // nil: Far ranks nothing
+	shortest   atomic.Int64   // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
 	labeler    keying.Labeler
 	common     *middleware.Common
 	user       keying.User
@@ -112,6 +114,9 @@ func New(o Options) (*Cache, error) {
 	}
 	c.follow()
 	c.unwatch = c.watchRests()
+	if ranker, ok := c.far.(store.Ranker); ok {
+		c.ranking = store.NewRanking(ranker)
+	}
 	return c, nil
 }
 
@@ -157,6 +162,9 @@ func (c *Cache) Close(ctx context.Context) error {
 	err := c.common.Close(ctx)
 	if c.following != nil {
 		err = errors.Join(err, c.following.end(ctx))
+	}
+	if c.ranking != nil {
+		err = errors.Join(err, c.ranking.Close(ctx))
 	}
 	if c.own != nil {
 		err = errors.Join(err, c.own.Close())

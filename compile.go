@@ -122,7 +122,11 @@ func (c *Cache) storeOf(p Policy) store.Store {
 	case SharedGlobal:
 		return c.nearStore()
 	case HotShared:
-		return &store.Layered{Near: c.nearStore(), Far: c.far, NearTTL: p.nearTTL(), Outage: max(0, p.StaleIfError, p.StaleWhileRevalidate), Ledger: c.log.Ledger()}
+		c.shorten(p.nearTTL())
+		return &store.Layered{
+			Near: c.nearStore(), Far: c.far, NearTTL: p.nearTTL(), Outage: max(0, p.StaleIfError, p.StaleWhileRevalidate),
+			Ledger: c.log.Ledger(), Ranking: c.ranking,
+		}
 	}
 	if leaser, ok := c.far.(store.Leaser); ok {
 		return farLeaser{farOnly{c.far}, leaser}

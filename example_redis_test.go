@@ -43,3 +43,15 @@ func ExampleCache_Expire() {
 
 	_ = err
 }
+
+// When a process starts. It is compiled, not run: there may be no Redis.
+func ExampleCache_Preload() {
+	c, ctx := cache.Default(), context.Background()
+
+	// Once the routes are registered, last before readiness is reported. To fail is no reason not to serve.
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := c.Preload(ctx, 0); err != nil {
+		log.Print(err)
+	}
+}
