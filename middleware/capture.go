@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"net/http"
-	"net/textproto"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +16,7 @@ import (
 // connection is left out. All values are copied.
 func (rec *recorder) capture(h http.Header) {
 	passing := perResponse
-	omit := connectionOptions(h)
+	omit := rfc9111.Connection(h["Connection"])
 	if rec.rt.Standard {
 		passing, omit = unstored, rec.verdict.Omit
 	}
@@ -76,24 +75,12 @@ func fold(h http.Header) {
 	}
 }
 
-// connectionOptions are the fields that Connection lists: they are this connection's (RFC 9110 §7.6.1).
-func connectionOptions(h http.Header) (names []string) {
-	for _, line := range h["Connection"] {
-		for option := range strings.SplitSeq(line, ",") {
-			names = append(names, http.CanonicalHeaderKey(strings.TrimSpace(option)))
-		}
-	}
-	return names
-}
-
 // perResponse are fields that are made anew for each response, or by the layers around (RFC 9111 §3.1).
 func perResponse(name string) bool {
-	switch name = textproto.CanonicalMIMEHeaderKey(name); name {
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info",
-		"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-		"Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
 		"Traceparent", "Tracestate", "Retry-After":
 		return true
 	}
-	return strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Ratelimit")
+	return rfc9111.Hop(name) || strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Ratelimit")
 }

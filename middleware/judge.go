@@ -4,10 +4,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-)
 
-// maxVary is how many request headers an answer may vary by.
-const maxVary = 8
+	"github.com/larder-go/cache/middleware/rfc9111"
+)
 
 // storable judges the head of an answer: why it must not be kept, or "". Cache-Control counts whoever set it, and so does
 // a nonce, which has gone into the body. The rest is about what the handler itself did, since outer middleware does its part
@@ -110,7 +109,7 @@ func (rt *Route) storableVary(lines []string, h http.Header) Reason {
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if n++; n > maxVary || name == "*" {
+			if n++; n > rfc9111.MaxVary || name == "*" {
 				return VaryReason
 			}
 			if name != "" && !rt.Scheme.Keyed(name) && !rt.mayVary(name) {

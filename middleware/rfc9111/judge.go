@@ -34,14 +34,13 @@ const (
 
 // A Verdict is what a cache may do with an answer.
 type Verdict struct {
-	Refusal        Refusal
-	Control        Control       // the one that rules: targeted, or Cache-Control
-	Fresh          time.Duration // the freshness lifetime (§4.2.1); 0: validate before each use
-	Age            time.Duration // the corrected initial age (§4.2.3)
-	NeverStale     bool          // it must not be served past its freshness (§4.2.4)
-	Omit           []string      // fields that must not be stored (§3.1)
-	Vary           []string      // request fields that select it, canonical and sorted (§4.1)
-	HeuristicFresh bool          // the lifetime is a guess
+	Refusal    Refusal
+	Control    Control       // the one that rules: targeted, or Cache-Control
+	Fresh      time.Duration // the freshness lifetime (§4.2.1); 0: validate before each use
+	Age        time.Duration // the corrected initial age (§4.2.3)
+	NeverStale bool          // it must not be served past its freshness (§4.2.4)
+	Omit       []string      // fields that must not be stored (§3.1)
+	Vary       []string      // request fields that select it, canonical and sorted (§4.1)
 }
 
 // Judge says what a cache may do with the answer: one pass over RFC 9111 §3 and §4.2.
@@ -52,13 +51,13 @@ func Judge(a Answer) Verdict {
 	v.Age = a.age()
 	v.Fresh, explicit = a.Lifetime(v.Control)
 	if !explicit && heuristic(a.Status, v.Control) {
-		v.Fresh, v.HeuristicFresh = a.guess(), true
+		v.Fresh = a.guess()
 	}
 	if v.Control.NoCache || v.Control.BadTime {
 		v.Fresh = 0
 	}
 	v.NeverStale = v.Control.NeverStale(a.Private)
-	v.Omit = append(connection(a.Header["Connection"]), v.Control.NoCacheFields...)
+	v.Omit = append(Connection(a.Header["Connection"]), v.Control.NoCacheFields...)
 	if !a.Private {
 		v.Omit = append(v.Omit, v.Control.PrivateFields...)
 	}
@@ -214,8 +213,8 @@ func understood(status int) bool {
 	return status >= 400 && status <= 417 || status == 421 || status == 422 || status == 426 || status >= 500 && status <= 505
 }
 
-// connection are the fields that Connection lists: they are this connection's (RFC 9110 §7.6.1).
-func connection(lines []string) (names []string) {
+// Connection are the fields that the lines of a Connection field list: they are this connection's (RFC 9110 §7.6.1).
+func Connection(lines []string) (names []string) {
 	for _, line := range lines {
 		for option := range strings.SplitSeq(line, ",") {
 			if option = strings.Trim(option, " \t"); option != "" {
