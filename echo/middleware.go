@@ -18,6 +18,7 @@ import (
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/middleware/rfc9111"
 )
 
 // Middleware caches the answers of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
@@ -69,7 +70,7 @@ func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) erro
 	if route.Scheme.Private {
 		h := ec.Response().Header()
 		ec.Response().Before(func() { // what echo's error handler says of an answer that the handler left to it
-			h["Cache-Control"] = middleware.MakePrivate(h["Cache-Control"])
+			h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		})
 	}
 	b := behind{ec: ec, next: next}

@@ -24,10 +24,12 @@ func testStage(t *testing.T) *stage {
 func TestOpenLoopKeepsItsSchedule(t *testing.T) {
 	s := testStage(t)
 	var count atomic.Int64
-	until := time.Now().Add(300 * time.Millisecond)
+	const stall = 300 * time.Millisecond
+	until, over := time.Now().Add(stall), make(chan struct{})
+	time.AfterFunc(stall, func() { close(over) })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		count.Add(1)
-		time.Sleep(time.Until(until))
+		<-over
 		a := answer{path: r.URL.Path, owner: "-", run: s.board.runs.Add(1)}
 		fmt.Fprint(w, a.compose())
 	}))

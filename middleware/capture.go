@@ -10,10 +10,9 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// capture takes what the handler did to the header since outer middleware left it: fields that it set (one
-// without values is sent by nobody, net/http included), and lines that it added to fields that were there (none: it
-// removed the field). What belongs to one response or one
-// connection is left out. All values are copied.
+// capture takes what the handler did to the header since outer middleware left it: fields that it set (one without values
+// is sent by nobody, net/http included), and lines that it added to fields that were there (none: it removed the field).
+// What belongs to one response or one connection is left out. All values are copied.
 func (rec *recorder) capture(h http.Header) {
 	passing := perResponse
 	omit := rfc9111.Connection(h["Connection"])

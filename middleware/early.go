@@ -18,11 +18,6 @@ func (rt *Route) early(p *Passage, r *http.Request, e *store.Entry, now time.Tim
 	}
 }
 
-// renews reports whether the request is a refresh that began early: the entry is no answer to it.
-func renews(r *http.Request, e *store.Entry, now time.Time) bool {
-	return e.Nearing(now) && markOf(r.Context()) != nil
-}
-
 // renewed reports whether the memory has an answer that needs no refresh: it was served to one that came too late.
 func (rt *Route) renewed(key keying.Key) bool {
 	now := time.Now()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -117,7 +118,7 @@ func (rec *recorder) privatize(h http.Header) {
 	case rec.reason == IdentityReason:
 		h["Cache-Control"] = []string{"private, no-store"}
 	default:
-		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 	}
 }
 

@@ -85,7 +85,7 @@ func apply(h http.Header, e *store.Entry) {
 func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, from source) {
 	apply(h, e)
 	if rt.Scheme.Private { // whatever outer middleware says this time
-		h["Cache-Control"] = MakePrivate(h["Cache-Control"])
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
 	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
@@ -105,7 +105,7 @@ func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
 type privateWriter struct{ http.ResponseWriter }
 
 func (w privateWriter) WriteHeader(status int) {
-	w.Header()["Cache-Control"] = MakePrivate(w.Header()["Cache-Control"])
+	w.Header()["Cache-Control"] = rfc9111.MakePrivate(w.Header()["Cache-Control"])
 	w.ResponseWriter.WriteHeader(status)
 }
 

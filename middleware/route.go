@@ -97,10 +97,13 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	}
 	now := time.Now()
 	e, use := rt.peek(&p, r, now)
+	nearing := use == store.Fresh && e.Nearing(now)
 	switch {
-	case use == store.Fresh && !renews(r, e, now):
+	case use == store.Fresh && (!nearing || markOf(r.Context()) == nil): // to an early refresh it is no answer
 		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
-		rt.early(&p, r, e, now)
+		if nearing {
+			rt.early(&p, r, e, now)
+		}
 		return p, true
 	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
 		p.outer = w.Header().Clone()

@@ -116,7 +116,8 @@ func (c *Call) lookFar(key keying.Key) sight {
 	return c.sight(key, e, err, false, nil)
 }
 
-// keep stores what a run has made, and gives back its lease where that is the same store's matter. It reports whether there was anything to store: an answer may be good for no time.
+// keep stores what a run has made, and gives back its lease where that is the same store's matter. It reports whether there
+// was anything to store: an answer may be good for no time.
 func (c *Call) keep(run *Run) bool {
 	if run.Index != nil {
 		c.set(run.Index, nil)

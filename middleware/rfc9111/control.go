@@ -12,10 +12,10 @@ import (
 // unsaid is a duration that a field does not give.
 const unsaid = -1
 
-// A Control is what a response's Cache-Control says (RFC 9111 §5.2.2, RFC 5861, RFC 8246). Durations are -1 where the
+// A Control is what a response's Cache-Control says (RFC 9111 §5.2.2, RFC 5861). Durations are -1 where the
 // response does not give them. Of a directive given twice with different times the shorter one counts.
 type Control struct {
-	NoStore, NoCache, Private, Public, MustRevalidate, ProxyRevalidate, MustUnderstand, Immutable bool
+	NoStore, NoCache, Private, Public, MustRevalidate, ProxyRevalidate, MustUnderstand bool
 
 	NoCacheFields, PrivateFields []string // canonical; of the forms of no-cache and private that name fields
 
@@ -55,8 +55,6 @@ func (c *Control) add(d Directive) {
 		c.ProxyRevalidate = true
 	case "must-understand":
 		c.MustUnderstand = true
-	case "immutable":
-		c.Immutable = true
 	case "max-age":
 		c.shorten(&c.MaxAge, d.Value)
 	case "s-maxage":

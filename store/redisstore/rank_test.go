@@ -61,13 +61,14 @@ func TestHottestComesFirst(t *testing.T) {
 func TestRankingsAreForgotten(t *testing.T) {
 	client := dial(t, storetest.NewServer(t).Addr())
 	s := on(t, client, redisstore.Options{})
-	hour := time.Now().Unix() / 3600
-	for ago, name := range []string{"now", "last", "before"} {
-		key := storetest.Key(name)
-		client.ZIncrBy(t.Context(), fmt.Sprint("larder:1:hot:", hour-int64(ago)), float64(2+ago), string(key[:]))
-	}
-	if time.Now().Unix()/3600 != hour {
-		t.Skip("the hour has just struck")
+	hour := int64(0)
+	for hour != time.Now().Unix()/3600 { // again if it strikes meanwhile
+		hour = time.Now().Unix() / 3600
+		client.FlushAll(t.Context())
+		for ago, name := range []string{"now", "last", "before"} {
+			key := storetest.Key(name)
+			client.ZIncrBy(t.Context(), fmt.Sprint("larder:1:hot:", hour-int64(ago)), float64(2+ago), string(key[:]))
+		}
 	}
 	wantHottest(t, s, 10, "last", "now")
 	rank(t, s, "now", "now")
