@@ -37,8 +37,10 @@ func (s followedStore) Set(ctx context.Context, key keying.Key, e *store.Entry, 
 
 type followedMemory struct {
 	followedStore
-	store.Local
+	memory store.Local
 }
+
+func (s followedMemory) Memory() store.Local { return s.memory }
 
 // following follows a purge log from its beginning to its end, once. It is safe for concurrent use.
 type following struct {

@@ -18,7 +18,7 @@ import (
 )
 
 // version is part of every digest: an answer kept under another layout of the key is never found.
-const version = 1
+const version = 2
 
 // A Key is the SHA-256 digest of everything that selects an answer, or its HMAC-SHA256 where a secret is set.
 // Keys are comparable and may be used as map keys. The zero Key belongs to no request.
@@ -67,6 +67,10 @@ func (d *digester) flag(on bool) {
 // key hashes what was collected, with the secret's HMAC where there is one, and gives the digester back.
 func (d *digester) key(macs *sync.Pool) Key {
 	defer d.free()
+	return d.sum256(macs)
+}
+
+func (d *digester) sum256(macs *sync.Pool) Key {
 	if macs == nil {
 		return sha256.Sum256(d.buf)
 	}

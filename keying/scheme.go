@@ -33,7 +33,8 @@ type Scheme struct {
 	Open       bool     // the handler sees the whole request, and says itself what its answer varies by
 	Secret     []byte   // not empty: keys are HMACs
 
-	macs *sync.Pool
+	macs   *sync.Pool
+	prefix []byte // of every text: what is the same in all of them
 }
 
 // Compile prepares the scheme for use and returns it.
@@ -42,6 +43,7 @@ func (s *Scheme) Compile() *Scheme {
 		s.Headers = append(s.Headers[:len(s.Headers):len(s.Headers)], "X-Forwarded-Proto", "X-Forwarded-Host")
 	}
 	s.macs = newMACs(s.Secret)
+	s.prefix = s.constant()
 	return s
 }
 
@@ -51,39 +53,12 @@ func (s *Scheme) Compile() *Scheme {
 // what was kept under the old one. An error means that the request cannot be keyed and must not be cached. The request is
 // not changed.
 func (s *Scheme) Key(r *http.Request, pattern, user string) (Key, error) {
-	if r.URL.Opaque != "" {
-		return Key{}, errTarget
-	}
-	query, err := s.Query.effective(r.URL.RawQuery)
+	t, err := s.Text(r, pattern, user)
 	if err != nil {
 		return Key{}, err
 	}
-	path, target := r.URL.EscapedPath(), targetPath(r)
-	if len(path)+len(target)+len(query)+len(user)+len(r.Host) > MaxInput {
-		return Key{}, ErrTooLarge
-	}
-	d := newDigester("request")
-	d.text(s.Realm)
-	d.text(pattern)
-	d.text(Protocol(r))
-	d.text(r.Host)
-	d.text(path)
-	d.text(r.URL.RawPath) // to be seen even where it is no encoding of the path
-	d.text(target)
-	d.flag(r.URL.ForceQuery && s.Query.Raw())
-	d.text(query)
-	d.text(user)
-	d.count(len(s.Headers))
-	for _, name := range s.Headers {
-		d.text(name)
-		d.values(r.Header[name])
-	}
-	s.cookies(d, r.Header["Cookie"])
-	if len(d.buf) > MaxInput {
-		d.free()
-		return Key{}, ErrTooLarge
-	}
-	return d.key(s.macs), nil
+	defer t.Free()
+	return t.Key()
 }
 
 func (d *digester) values(values []string) {
@@ -96,7 +71,6 @@ func (d *digester) values(values []string) {
 // cookies adds the selecting cookies. Every occurrence counts, in the order sent.
 func (s *Scheme) cookies(d *digester, lines []string) {
 	for _, name := range s.Cookies {
-		d.text(name)
 		n := 0
 		eachCookie(lines, func(got, _ string) {
 			if got == name {

@@ -15,8 +15,12 @@ func notModified(r *http.Request, h http.Header) bool {
 	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
 		return rfc9111.MatchesAny(lines, first(h["Etag"]))
 	}
-	lines, modified := r.Header["If-Modified-Since"], cmp.Or(first(h["Last-Modified"]), first(h["Date"]))
-	if len(lines) != 1 || modified == "" {
+	lines := r.Header["If-Modified-Since"]
+	if len(lines) != 1 {
+		return false
+	}
+	modified := cmp.Or(first(h["Last-Modified"]), first(h["Date"]))
+	if modified == "" {
 		return false
 	}
 	now := time.Now()

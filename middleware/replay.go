@@ -17,7 +17,7 @@ import (
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from source) {
 	h := w.Header()
-	rt.putHeader(h, e, now, from)
+	rt.putHeader(h, e, now, &from)
 	status := e.Status
 	switch {
 	case (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h):
@@ -64,11 +64,13 @@ type source struct {
 	stored  bool   // and whether the answer was kept
 }
 
-// apply does to the header what the handler did.
-func apply(h http.Header, e *store.Entry) {
+// apply does to the header what the handler did, and reports whether that may have left a Cache-Status there.
+func apply(h http.Header, e *store.Entry) (told bool) {
+	told = len(h) > 0 || len(e.Added) > 0
 	for i := range e.Header {
 		f := &e.Header[i]
 		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
+		told = told || f.Name == "Cache-Status"
 	}
 	for i := range e.Added {
 		f := &e.Added[i]
@@ -79,18 +81,25 @@ func apply(h http.Header, e *store.Entry) {
 		before := h[f.Name]
 		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
 	}
+	return told
 }
 
 // putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
-func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, from source) {
-	apply(h, e)
+func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, from *source) {
+	told := apply(h, e)
 	if rt.Scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
 	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
-	if rt.Common.name != "" {
-		rt.Common.addStatus(h, rt.Common.answered(e, from, secondsLeft(e, now)))
+	if rt.Common.name == "" {
+		return
+	}
+	line := rt.Common.answered(e, from, secondsLeft(e, now))
+	if told {
+		rt.Common.addStatus(h, line)
+	} else {
+		h["Cache-Status"] = line
 	}
 }
 

@@ -86,32 +86,53 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		}
 		p.user = user
 	}
-	key, err := rt.Scheme.Key(r, pattern, p.user)
-	if err != nil {
+	now := time.Now()
+	e, use, ok := rt.recall(&p, r, now)
+	if !ok {
 		p.reason = KeyReason
 		return p, false
 	}
-	p.key, p.resource, p.way = key, key, through
+	p.way = through
 	if rt.Standard {
 		p.outer = w.Header()
+		e, use = rt.choose(&p, r, e, use, now)
 	}
-	now := time.Now()
-	e, use := rt.peek(&p, r, now)
-	nearing := use == store.Fresh && e.Nearing(now)
-	switch {
-	case use == store.Fresh && (!nearing || markOf(r.Context()) == nil): // to an early refresh it is no answer
+	switch nearing := use == store.Fresh && e.Nearing(now); {
+	case use == store.Fresh && !nearing:
 		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
-		if nearing {
-			rt.early(&p, r, e, now)
-		}
 		return p, true
-	case use == store.WhileRefreshed && markOf(r.Context()) == nil:
+	case markOf(r.Context()) != nil: // to a refresh it is no answer
+		return p, false
+	case nearing:
+		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
+		rt.early(&p, r, e, now)
+		return p, true
+	case use == store.WhileRefreshed:
 		p.outer = w.Header().Clone()
 		rt.replay(w, r, e, now, source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
 		return p, done
 	}
 	return p, false
+}
+
+// recall looks for what memory holds for the request and makes its key the passage's: by what selects it, as it stands, or
+// by the key, whose digest costs more. It is false for a request that cannot be keyed.
+func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (e *store.Entry, use store.Use, ok bool) {
+	text, err := rt.Scheme.Text(r, p.pattern, p.user)
+	if err != nil {
+		return nil, store.NoUse, false
+	}
+	if e, use = rt.Through.Recall(text, now); e != nil {
+		p.key = e.Key
+	} else if p.key, err = text.Key(); err == nil {
+		if e, use = rt.Through.Peek(p.key, now); e != nil {
+			rt.Through.Remember(text, p.key)
+		}
+	}
+	text.Free()
+	p.resource = p.key
+	return e, use, err == nil
 }
 
 // Finish serves what Begin could not answer. An error is the handler's; where there is one, the handler's answer may be

@@ -77,13 +77,10 @@ func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, sto
 	return e, use
 }
 
-// peek looks for the answer in memory, without I/O.
-func (rt *Route) peek(p *Passage, r *http.Request, now time.Time) (*store.Entry, store.Use) {
-	e, use := rt.Through.Peek(p.key, now)
-	if !rt.Standard || e == nil {
-		return e, use
-	}
-	if isIndex(e) {
+// choose is what of the memory's answers to the URL a standard route may serve to the request, given what lies under the
+// key of the resource.
+func (rt *Route) choose(p *Passage, r *http.Request, e *store.Entry, use store.Use, now time.Time) (*store.Entry, store.Use) {
+	if e != nil && isIndex(e) {
 		e, use = rt.peekVariant(p, r, e, now)
 	}
 	if e == nil || rt.unanswerable(r, noAsk) != "" {

@@ -60,7 +60,7 @@ func (c *Common) addStatus(h http.Header, line []string) {
 }
 
 // answered is the member for an answer from the cache (RFC 9211 §2.1 to §2.7).
-func (c *Common) answered(e *store.Entry, from source, ttl int64) []string {
+func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 	lines := &c.near
 	if from.tier == far {
 		lines = &c.far

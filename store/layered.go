@@ -43,18 +43,8 @@ func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, err
 	return e, ok, err
 }
 
-// Peek returns the near copy, if Near is Local. A purged copy is absent: the far one may be newer.
-func (l *Layered) Peek(key keying.Key) (*Entry, bool) {
-	near, ok := l.Near.(Local)
-	if !ok {
-		return nil, false
-	}
-	e, ok := near.Peek(key)
-	if !ok || !l.good(e) {
-		return nil, false
-	}
-	return e, true
-}
+// Memory is Near's, if that is Local, or nil. What it holds may have been purged.
+func (l *Layered) Memory() Local { return memoryOf(l.Near) }
 
 func (l *Layered) good(e *Entry) bool { return l.Ledger == nil || l.Ledger.State(e) == Live }
 

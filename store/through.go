@@ -11,16 +11,19 @@ import (
 // Through reads through a store: it looks, loads what is missing once per key, and keeps it. It is safe for concurrent
 // use.
 type Through struct {
-	store   Store
-	local   Local // the store's memory, or nil
-	remote  bool  // the store does I/O, which a request's budget bounds
-	log     Log
-	budget  time.Duration
-	fault   func(error)
-	flights flights
-	runs    runs
-	tries   tries
-	leaser  Leaser // the store, if it is one, or nil
+	store    Store
+	local    Local    // the store's memory, or nil
+	recaller Recaller // the same, if it is one, or nil
+	layered  bool     // memory holds copies: where they were purged the store itself must be asked
+	remote   bool     // the store does I/O, which a request's budget bounds
+	log      Log
+	ledger   *Ledger // the log's
+	budget   time.Duration
+	fault    func(error)
+	flights  flights
+	runs     runs
+	tries    tries
+	leaser   Leaser // the store, if it is one, or nil
 
 	catcher Catcher               // the log, if others append to it, or nil
 	round   atomic.Pointer[round] // the last one
@@ -33,10 +36,10 @@ func NewThrough(s Store, log Log, budget time.Duration, fault func(error)) *Thro
 	if fault == nil {
 		fault = func(error) {}
 	}
-	t := &Through{store: s, log: log, budget: budget, fault: fault}
-	t.local, _ = s.(Local)
-	_, layered := s.(*Layered)
-	t.remote = t.local == nil || layered
+	t := &Through{store: s, log: log, ledger: log.Ledger(), budget: budget, fault: fault, local: memoryOf(s)}
+	t.recaller, _ = t.local.(Recaller)
+	_, t.layered = s.(*Layered)
+	t.remote = t.local == nil || t.layered
 	if t.remote {
 		t.catcher, _ = log.(Catcher)
 		t.leaser, _ = s.(Leaser)
@@ -60,7 +63,7 @@ const (
 
 // Use judges an entry by its age and by the purge log.
 func (t *Through) Use(e *Entry, now time.Time) Use {
-	state, left := t.log.Ledger().State(e), e.Left(now)
+	state, left := t.ledger.State(e), e.Left(now)
 	switch {
 	case state == Gone:
 		return NoUse
@@ -89,7 +92,13 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
 	if !ok || e.Key != key {
 		return nil, NoUse
 	}
-	if use = t.Use(e, now); use < WhileRefreshed || e.past(now) {
+	return t.usable(e, now)
+}
+
+// usable says what an entry of the memory is good for, if it may be served.
+func (t *Through) usable(e *Entry, now time.Time) (*Entry, Use) {
+	use := t.Use(e, now)
+	if use < WhileRefreshed || e.past(now) || t.layered && t.ledger.State(e) != Live {
 		return nil, NoUse
 	}
 	return e, use

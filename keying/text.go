@@ -1,0 +1,152 @@
+package keying
+
+import (
+	"hash/maphash"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// A Text is what selects an answer, spelt out: the length-prefixed fields whose digest is the [Key]. Equal texts of one
+// process have equal keys and different texts different ones, so memory that has kept the text of an answer knows it again
+// without a digest. It is made by [Scheme.Text] for one goroutine, until [Text.Free].
+type Text struct {
+	digester
+	scheme *Scheme
+	query  string // as it came, where it counts as it stands; not looked at yet
+}
+
+var textPool = sync.Pool{New: func() any { return &Text{digester: digester{buf: make([]byte, 0, 512)}} }}
+
+// seed is this process' own: nobody outside can make texts whose hashes meet.
+var seed = maphash.MakeSeed()
+
+// What a text has beside the fields that every one has.
+const (
+	secure byte = 1 << iota // over TLS
+	bareQuery
+	rawPath
+	otherTarget
+	hasUser
+)
+
+// Text spells out what selects the answer to a GET or HEAD request that matched the route pattern, for the user if one is
+// given; see [Scheme.Key]. An error means that the request cannot be keyed and must not be cached. The request is not
+// changed, and what is made of it holds nothing of it after Free.
+func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
+	u := r.URL
+	if u.Opaque != "" {
+		return nil, errTarget
+	}
+	query, raw := u.RawQuery, s.Query.Raw()
+	if !raw {
+		var err error
+		if query, err = s.Query.effective(query); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(query)+len(user)+len(r.Host) > 4*MaxInput {
+		return nil, ErrTooLarge // before it is copied
+	}
+	t := textPool.Get().(*Text)
+	t.scheme, t.query = s, ""
+	if raw {
+		t.query = query
+	}
+	target, marks := targetPath(r), marksOf(r, user)
+	if target == u.Path { // as it mostly is
+		marks &^= otherTarget
+	}
+	if !raw {
+		marks &^= bareQuery
+	}
+	t.buf = append(append(t.buf[:0], s.prefix...), marks)
+	t.text(pattern)
+	t.text(r.Host)
+	t.text(u.Path) // with RawPath it tells apart what EscapedPath would
+	t.text(query)
+	if marks&(rawPath|otherTarget|hasUser) != 0 {
+		t.optional(marks, u.RawPath, target, user)
+	}
+	for _, name := range s.Headers {
+		t.values(r.Header[name])
+	}
+	if len(s.Cookies) > 0 {
+		s.cookies(&t.digester, r.Header["Cookie"])
+	}
+	if len(t.buf) > MaxInput {
+		t.Free()
+		return nil, ErrTooLarge
+	}
+	return t, nil
+}
+
+func marksOf(r *http.Request, user string) byte {
+	marks := otherTarget
+	if r.TLS != nil {
+		marks |= secure
+	}
+	if r.URL.ForceQuery {
+		marks |= bareQuery
+	}
+	if r.URL.RawPath != "" { // to be seen even where it is no encoding of the path
+		marks |= rawPath
+	}
+	if user != "" {
+		marks |= hasUser
+	}
+	return marks
+}
+
+func (t *Text) optional(marks byte, raw, target, user string) {
+	if marks&rawPath != 0 {
+		t.text(raw)
+	}
+	if marks&otherTarget != 0 {
+		t.text(target)
+	}
+	if marks&hasUser != 0 {
+		t.text(user)
+	}
+}
+
+// constant is what all texts of the scheme begin with: its realm, the names of what selects and, where keys are HMACs, what
+// tells the secret from others.
+func (s *Scheme) constant() []byte {
+	d := newDigester("request")
+	defer d.free()
+	d.text(s.Realm)
+	for _, names := range [...][]string{s.Headers, s.Cookies} {
+		d.count(len(names))
+		for _, name := range names {
+			d.text(name)
+		}
+	}
+	if s.macs != nil {
+		mac := newDigester("secret").key(s.macs)
+		d.text(string(mac[:8]))
+	}
+	return slices.Clone(d.buf)
+}
+
+// Key returns the digest of the text. An error means that the request cannot be keyed.
+func (t *Text) Key() (Key, error) {
+	if err := checkQuery(t.query); err != nil {
+		return Key{}, err
+	}
+	return t.sum256(t.scheme.macs), nil
+}
+
+// Hash returns a hash of the text, good for this process alone.
+func (t *Text) Hash() uint64 { return maphash.Bytes(seed, t.buf) }
+
+// Bytes returns the text itself. It is the Text's own and must not be changed; it is good until Free.
+func (t *Text) Bytes() []byte { return t.buf }
+
+// Free gives the text's memory back. The text must not be used any more.
+func (t *Text) Free() {
+	t.query = ""
+	if cap(t.buf) <= MaxInput+1024 {
+		textPool.Put(t)
+	}
+}
