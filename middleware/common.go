@@ -18,6 +18,7 @@ const (
 // Common is what the routes of one cache have in common: its name in Cache-Status and its bounds. Make it with
 // [NewCommon]; it is safe for concurrent use.
 type Common struct {
+	clock     clock
 	near, far statusLines // hits, by tier
 	name      string      // "": no Cache-Status
 	debug     bool        // Cache-Status tells keys

@@ -6,20 +6,27 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
 )
 
-// notModified reports whether the client has the answer that these headers belong to (RFC 9110 §13.1.2, §13.1.3).
+// conditional reports whether the request has a condition that a cache can answer.
+func conditional(r *http.Request) bool {
+	return r.Header["If-None-Match"] != nil || r.Header["If-Modified-Since"] != nil
+}
+
+// notModified reports whether the client has the answer that these fields belong to, once the entry has been applied to
+// them, if there is one (RFC 9110 §13.1.2, §13.1.3).
 // If-None-Match, compared weakly, goes before If-Modified-Since. An answer that does not say when it was modified was so
 // when it was made at the latest (RFC 9111 §4.3.2).
-func notModified(r *http.Request, h http.Header) bool {
+func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
 	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
-		return rfc9111.MatchesAny(lines, first(h["Etag"]))
+		return rfc9111.MatchesAny(lines, first(linesOf(e, h, "Etag")))
 	}
 	lines := r.Header["If-Modified-Since"]
 	if len(lines) != 1 {
 		return false
 	}
-	modified := cmp.Or(first(h["Last-Modified"]), first(h["Date"]))
+	modified := cmp.Or(first(linesOf(e, h, "Last-Modified")), first(linesOf(e, h, "Date")))
 	if modified == "" {
 		return false
 	}
@@ -36,7 +43,16 @@ func first(values []string) string {
 	return values[0]
 }
 
-// strip304 removes what describes a body that a 304 does not have (RFC 9110 §15.4.5).
+// describesBody reports whether a field describes a body that a 304 does not have (RFC 9110 §15.4.5).
+func describesBody(name string) bool {
+	switch name {
+	case "Content-Type", "Content-Length", "Content-Encoding", "Content-Range":
+		return true
+	}
+	return false
+}
+
+// strip304 removes what describes a body.
 func strip304(h http.Header) {
 	delete(h, "Content-Type")
 	delete(h, "Content-Length")

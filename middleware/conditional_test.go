@@ -69,7 +69,7 @@ func TestNotModified(t *testing.T) {
 	for _, tt := range tests {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header = tt.sent
-		if got := middleware.NotModified(r, tt.answer); got != tt.want {
+		if got := middleware.NotModified(r, tt.answer, nil); got != tt.want {
 			t.Errorf("%s: %v with %v: %v, want %v", tt.name, tt.sent, tt.answer, got, tt.want)
 		}
 	}

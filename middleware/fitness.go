@@ -80,8 +80,12 @@ func fieldOf(e *store.Entry, name string) []string {
 	return nil
 }
 
-// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set.
+// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set; without an
+// entry those that are there.
 func linesOf(e *store.Entry, outer http.Header, name string) []string {
+	if e == nil {
+		return outer[name]
+	}
 	for i := range e.Header {
 		if e.Header[i].Name == name {
 			return e.Header[i].Values

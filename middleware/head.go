@@ -64,7 +64,7 @@ func (rec *recorder) head(status int) int {
 		rec.capture(h)
 	}
 	rec.tellStatus(h)
-	if (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h) {
+	if (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h, nil) {
 		rec.mute, status = true, http.StatusNotModified
 		strip304(h)
 	}

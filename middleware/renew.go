@@ -53,7 +53,7 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 	if h == nil {
 		h = http.Header{}
 	}
-	apply(h, e)
+	apply(h, e, false)
 	return h
 }
 

@@ -16,13 +16,12 @@ import (
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from source) {
-	h := w.Header()
-	rt.putHeader(h, e, now, &from)
-	status := e.Status
+	h, status := w.Header(), e.Status
+	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && conditional(r) && notModified(r, h, e)
+	rt.putHeader(h, e, unmodified, now, &from)
 	switch {
-	case (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h):
+	case unmodified:
 		status = http.StatusNotModified
-		strip304(h)
 		w.WriteHeader(status)
 	case status == http.StatusPartialContent:
 		replayPart(w, r, e)
@@ -31,7 +30,9 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
 		status = 0 // 206, 416 or 200, as the ranges are
 	case r.Method == http.MethodHead:
-		sniff(h, e.Body) // net/http has no body to guess from
+		if fieldOf(e, "Content-Type") == nil {
+			sniff(h, e.Body) // net/http has no body to guess from
+		}
 		w.WriteHeader(status)
 	default:
 		if status != http.StatusOK || len(e.Body) == 0 {
@@ -64,11 +65,15 @@ type source struct {
 	stored  bool   // and whether the answer was kept
 }
 
-// apply does to the header what the handler did, and reports whether that may have left a Cache-Status there.
-func apply(h http.Header, e *store.Entry) (told bool) {
+// apply does to the header what the handler did, without what describes a body if there is none to be. It reports whether
+// that may have left a Cache-Status there.
+func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 	told = len(h) > 0 || len(e.Added) > 0
 	for i := range e.Header {
 		f := &e.Header[i]
+		if bodiless && describesBody(f.Name) {
+			continue
+		}
 		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
 		told = told || f.Name == "Cache-Status"
 	}
@@ -81,12 +86,15 @@ func apply(h http.Header, e *store.Entry) (told bool) {
 		before := h[f.Name]
 		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
 	}
+	if bodiless && told { // by outer middleware, perhaps
+		strip304(h)
+	}
 	return told
 }
 
 // putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
-func (rt *Route) putHeader(h http.Header, e *store.Entry, now time.Time, from *source) {
-	told := apply(h, e)
+func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, now time.Time, from *source) {
+	told := apply(h, e, bodiless)
 	if rt.Scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")

@@ -86,7 +86,7 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		}
 		p.user = user
 	}
-	now := time.Now()
+	now := rt.Common.clock.now()
 	e, use, ok := rt.recall(&p, r, now)
 	if !ok {
 		p.reason = KeyReason
