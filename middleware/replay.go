@@ -15,10 +15,10 @@ import (
 // replay answers the request with the entry: whole, without its body for HEAD, as 304 where the client has it already
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
-func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from source) {
+func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from *source) {
 	h, status := w.Header(), e.Status
 	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && conditional(r) && notModified(r, h, e)
-	rt.putHeader(h, e, unmodified, now, &from)
+	rt.putHeader(h, e, unmodified, now, from)
 	switch {
 	case unmodified:
 		status = http.StatusNotModified
@@ -42,7 +42,9 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 			_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
 		}
 	}
-	rt.observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
+	if rt.Observe != nil {
+		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
+	}
 }
 
 // replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7).
@@ -99,11 +101,12 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, now tim
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
-	h["Age"] = ageLine(int64(e.Age(now) / time.Second))
+	age, left := e.Life(now)
+	h["Age"] = ageLine(int64(age / time.Second))
 	if rt.Common.name == "" {
 		return
 	}
-	line := rt.Common.answered(e, from, secondsLeft(e, now))
+	line := rt.Common.answered(e, from, wholeSeconds(left))
 	if told {
 		rt.Common.addStatus(h, line)
 	} else {
@@ -126,9 +129,8 @@ func (w privateWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// secondsLeft is the ttl of RFC 9211 §2.3, negative for a stale entry.
-func secondsLeft(e *store.Entry, now time.Time) int64 {
-	left := e.Left(now)
+// wholeSeconds is the ttl of RFC 9211 §2.3, negative for a stale entry.
+func wholeSeconds(left time.Duration) int64 {
 	if left < 0 {
 		left -= time.Second - 1 // 0.5 s past is -1, not 0
 	}

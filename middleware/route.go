@@ -99,17 +99,17 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	}
 	switch nearing := use == store.Fresh && e.Nearing(now); {
 	case use == store.Fresh && !nearing:
-		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
+		rt.replay(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
 	case markOf(r.Context()) != nil: // to a refresh it is no answer
 		return p, false
 	case nearing:
-		rt.replay(w, r, e, now, source{outcome: Hit, tier: near, pattern: pattern})
+		rt.replay(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
 		rt.early(&p, r, e, now)
 		return p, true
 	case use == store.WhileRefreshed:
 		p.outer = w.Header().Clone()
-		rt.replay(w, r, e, now, source{outcome: Stale, tier: near, pattern: pattern})
+		rt.replay(w, r, e, now, &source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
 		return p, done
 	}
@@ -205,7 +205,7 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 	} else if found.Use == store.WhileRefreshed {
 		l.p.outer = l.w.Header().Clone()
 	}
-	rt.replay(l.w, l.r, found.Entry, time.Now(), from)
+	rt.replay(l.w, l.r, found.Entry, time.Now(), &from)
 	if found.Use == store.Fresh && found.Source == store.Stored {
 		rt.early(&l.p, l.r, found.Entry, time.Now())
 	}
@@ -222,7 +222,7 @@ func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, nex
 		if use < store.Fresh {
 			outcome = Stale
 		}
-		rt.replay(w, r, e, time.Now(), source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
+		rt.replay(w, r, e, time.Now(), &source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
 		return nil
 	}
 	p.reason = RangeReason

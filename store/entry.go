@@ -38,20 +38,31 @@ type Field struct {
 	Values []string
 }
 
-// Age is the time since the answer was complete, never negative.
-func (e *Entry) Age(now time.Time) time.Duration { return max(0, now.Sub(e.Stored)) }
-
 // skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could
 // otherwise keep an entry for ever.
 const skew = 5 * time.Second
 
+// Life returns the time since the answer was complete, never negative, and how much freshness is left, zero or less when
+// the entry is stale.
+func (e *Entry) Life(now time.Time) (age, left time.Duration) {
+	age = now.Sub(e.Stored)
+	if age < -skew {
+		return 0, 0
+	}
+	age = max(0, age)
+	return age, e.Fresh - age
+}
+
+// Age is the time since the answer was complete, never negative.
+func (e *Entry) Age(now time.Time) time.Duration {
+	age, _ := e.Life(now)
+	return age
+}
+
 // Left returns how much freshness is left, zero or less when the entry is stale.
 func (e *Entry) Left(now time.Time) time.Duration {
-	age := now.Sub(e.Stored)
-	if age < -skew {
-		return 0
-	}
-	return e.Fresh - max(0, age)
+	_, left := e.Life(now)
+	return left
 }
 
 // Keep returns how long a store should hold the entry: its freshness and the longest stale window.
