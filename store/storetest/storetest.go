@@ -3,6 +3,8 @@
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New() })
 //	}
+//
+// [Near] is the suite of stores in the process' memory.
 package storetest
 
 import (
