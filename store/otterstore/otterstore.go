@@ -1,0 +1,143 @@
+// Package otterstore keeps entries in the process' memory, bounded in bytes and in number, and keeps what is asked for
+// most: it is otter's W-TinyLFU behind the contract of memstore, for those whose traffic has long tails or scans.
+//
+//	near := otterstore.New(otterstore.Options{MaxBytes: 256 << 20})
+//	defer near.Close()
+package otterstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// A Store is process memory. It is made by [New], safe for concurrent use, and hands out the very entries that it was
+// given. In a full one a new entry must have been set more often than the one that it would displace was used of late, or
+// it is the one to go.
+type Store struct {
+	cache  *otter.Cache[keying.Key, item]
+	bounds bounds
+
+	mu      sync.Mutex // one Set at a time, so that no more than one entry is ever there for which there is no room
+	closed  bool
+	setting atomic.Bool // a Set is in otter; see execute
+}
+
+// An item is an entry and how long it is to live from when it is set.
+type item struct {
+	entry *store.Entry
+	keep  time.Duration
+}
+
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Local = (*Store)(nil)
+)
+
+// New returns an empty Store. With it otter starts a goroutine that drops, each second, what has expired; [Store.Close]
+// ends it, and must be called in a bubble of testing/synctest.
+func New(o Options) *Store {
+	s := &Store{bounds: boundsOf(o)}
+	s.cache = otter.Must(&otter.Options[keying.Key, item]{
+		MaximumWeight: uint64(s.bounds.maximum),
+		Weigher:       func(_ keying.Key, i item) uint32 { return s.bounds.weight(i.entry) },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[keying.Key, item]) time.Duration {
+			return e.Value.keep
+		}),
+		Executor: s.execute,
+	})
+	return s
+}
+
+// execute runs otter's housekeeping: at once for Set, which waits for it anyway, and for a reader, who must not, in a
+// goroutine that soon ends.
+func (s *Store) execute(task func()) {
+	if s.setting.Load() {
+		task()
+		return
+	}
+	go task()
+}
+
+// Get is [Store.Peek]; it neither waits nor fails.
+func (s *Store) Get(_ context.Context, key keying.Key) (*store.Entry, bool, error) {
+	e, ok := s.Peek(key)
+	return e, ok, nil
+}
+
+// Peek returns the entry kept under the key and counts its use. It does not allocate and waits for no lock; one call in some
+// dozens starts a goroutine that puts the uses on otter's books.
+func (s *Store) Peek(key keying.Key) (*store.Entry, bool) {
+	i, ok := s.cache.GetIfPresent(key)
+	return i.entry, ok
+}
+
+// Set keeps the entry. One that is larger than MaxBytes is refused with an error that wraps store.ErrRefused; what was kept
+// under its key is forgotten, and nothing else. A keep of zero or less forgets the key.
+func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cost := costOf(e)
+	switch {
+	case cost > s.bounds.largest:
+		s.cache.Invalidate(key)
+		return fmt.Errorf("otterstore: %w: %d bytes; at most %d", store.ErrRefused, cost, s.bounds.largest)
+	case keep <= 0 || s.closed:
+		s.cache.Invalidate(key)
+		return nil
+	}
+	s.setting.Store(true)
+	s.cache.Set(key, item{e, keep})
+	s.setting.Store(false)
+	s.cache.CleanUp() // another may have been at it already; after this there is room for the next entry
+	return nil
+}
+
+// Delete forgets the keys. It never fails.
+func (s *Store) Delete(_ context.Context, keys ...keying.Key) error {
+	for _, key := range keys {
+		s.cache.Invalidate(key)
+	}
+	return nil
+}
+
+// Len returns the number of entries that have not expired; it is never more than MaxEntries. Like [Store.Bytes] it visits
+// every entry while Set waits: it is made for a gauge, not for a request.
+func (s *Store) Len() int {
+	n, _ := s.count()
+	return n
+}
+
+// Bytes returns what the entries that have not expired take, overhead included; it is never more than MaxBytes.
+func (s *Store) Bytes() int64 {
+	_, n := s.count()
+	return n
+}
+
+func (s *Store) count() (entries int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.cache.Values() {
+		entries++
+		bytes += costOf(i.entry)
+	}
+	return entries, bytes
+}
+
+// Close forgets everything and waits for the end of the goroutine; afterwards Get misses and Set drops its entry. It may be
+// called again and always returns nil.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.cache.InvalidateAll()
+	s.cache.StopAllGoroutines()
+	return nil
+}
