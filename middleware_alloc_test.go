@@ -96,7 +96,7 @@ func TestNearHitOfTheMiddlewareAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	for _, p := range []cache.Policy{{}, {Vary: []string{"Accept-Language", "Accept"}}, {Cookies: []string{"theme"}}, {Pass: []string{"User-Agent"}}, {Query: keying.Only()}, {RFC9111: true, TTL: cache.DefaultTTL}} {
+	for _, p := range []cache.Policy{{}, {Vary: []string{"Accept-Language", "Accept"}}, {Cookies: []string{"theme"}}, {Pass: []string{"User-Agent"}}, {Query: keying.Only()}, {Query: keying.Only("a", "b")}, {Query: keying.Except("utm_*")}, {RFC9111: true, TTL: cache.DefaultTTL}} {
 		p.Class = cache.SharedGlobal
 		direct := router{"direct", func(c *cache.Cache, endpoints []endpoint) (http.Handler, error) { return endpoints[0].wrapped(c), nil }}
 		serve, w := nearHit(t, direct, p)

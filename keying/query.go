@@ -83,22 +83,35 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// canonical keeps the pairs whose name passes and sorts them stably by decoded name. The pairs themselves stay as the
-// client wrote them: an app can tell "a" from "a=" and "%41" from "A".
+// canonical is what appendCanonical makes of the query.
 func canonical(raw string, keeps func(name string) bool) string {
-	type pair struct{ name, text string }
-	var pairs []pair
+	return string(appendCanonical(nil, raw, keeps))
+}
+
+// parameter is one of a query, as the client wrote it, with its name decoded.
+type parameter struct{ name, text string }
+
+// fewParameters is how many of them are put in order without a place on the heap.
+const fewParameters = 16
+
+// appendCanonical appends the pairs whose name passes, sorted stably by decoded name. The pairs themselves stay as the
+// client wrote them: an app can tell "a" from "a=" and "%41" from "A".
+func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
+	var few [fewParameters]parameter
+	kept := few[:0]
 	for text := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(text, "=")
 		name, err := url.QueryUnescape(name)
 		if text != "" && err == nil && keeps(name) {
-			pairs = append(pairs, pair{name, text})
+			kept = append(kept, parameter{name, text})
 		}
 	}
-	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.name, b.name) })
-	texts := make([]string, len(pairs))
-	for i, p := range pairs {
-		texts[i] = p.text
+	slices.SortStableFunc(kept, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
+	for i, p := range kept {
+		if i > 0 {
+			to = append(to, '&')
+		}
+		to = append(to, p.text...)
 	}
-	return strings.Join(texts, "&")
+	return to
 }

@@ -13,7 +13,8 @@ import (
 type Text struct {
 	digester
 	scheme *Scheme
-	query  string // as it came, where it counts as it stands; not looked at yet
+	query  string // as it came; looked at before it is hashed, or put in order
+	order  []byte // the query in a fixed order, where it does not count as it stands
 }
 
 var textPool = sync.Pool{New: func() any { return &Text{digester: digester{buf: make([]byte, 0, 512)}} }}
@@ -38,20 +39,18 @@ func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
 	if u.Opaque != "" {
 		return nil, errTarget
 	}
-	query, raw := u.RawQuery, s.Query.Raw()
-	if !raw {
-		var err error
-		if query, err = s.Query.effective(query); err != nil {
-			return nil, err
-		}
-	}
-	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(query)+len(user)+len(r.Host) > 4*MaxInput {
+	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(user)+len(r.Host) > 4*MaxInput {
 		return nil, ErrTooLarge // before it is copied
 	}
 	t := textPool.Get().(*Text)
-	t.scheme, t.query = s, ""
-	if raw {
-		t.query = query
+	t.scheme, t.query = s, u.RawQuery
+	raw := s.Query.Raw()
+	if !raw {
+		if err := checkQuery(t.query); err != nil {
+			t.Free()
+			return nil, err
+		}
+		t.order = appendCanonical(t.order[:0], t.query, s.Query.keeps)
 	}
 	target, marks := targetPath(r), marksOf(r, user)
 	if target == u.Path { // as it mostly is
@@ -64,7 +63,12 @@ func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
 	t.text(pattern)
 	t.text(r.Host)
 	t.text(u.Path) // with RawPath it tells apart what EscapedPath would
-	t.text(query)
+	if raw {
+		t.text(u.RawQuery)
+	} else {
+		t.count(len(t.order))
+		t.buf = append(t.buf, t.order...)
+	}
 	if marks&(rawPath|otherTarget|hasUser) != 0 {
 		t.optional(marks, u.RawPath, target, user)
 	}
@@ -146,7 +150,7 @@ func (t *Text) Bytes() []byte { return t.buf }
 // Free gives the text's memory back. The text must not be used any more.
 func (t *Text) Free() {
 	t.query = ""
-	if cap(t.buf) <= MaxInput+1024 {
+	if cap(t.buf) <= MaxInput+1024 && cap(t.order) <= MaxInput {
 		textPool.Put(t)
 	}
 }
