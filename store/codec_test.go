@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-var secret = store.Codec{Secret: []byte("secret")}
+var secret = store.NewCodec([]byte("secret"))
 
 func TestEntryRoundTrip(t *testing.T) {
 	key := storetest.Key("k")
@@ -109,7 +109,7 @@ func TestDamageIsNoticed(t *testing.T) {
 }
 
 func TestSecretsDoNotMix(t *testing.T) {
-	codecs := []store.Codec{{}, secret, {Secret: []byte("other")}}
+	codecs := []store.Codec{{}, secret, store.NewCodec([]byte("other"))}
 	for i, writer := range codecs {
 		e, err := writer.Encode(storetest.Entry(storetest.Key("k"), "body"))
 		if err != nil {

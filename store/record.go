@@ -1,11 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
-	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
@@ -14,6 +12,9 @@ const recordFormat = 1
 
 // recordFields is how many elements a record's array has before the seal.
 const recordFields = 4
+
+// roomRecord is the most bytes that a record takes beside its labels.
+const roomRecord = 64
 
 const (
 	flagSoft = 1 << iota
@@ -26,10 +27,10 @@ func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	if len(r.Labels) > MaxLabels {
 		return nil, fmt.Errorf("store: cannot encode: a record of %d labels; at most %d", len(r.Labels), MaxLabels)
 	}
-	return c.encode(32+len(r.Labels)*18, func(w *writer) { w.record(r) })
+	return c.seal(appendRecord(make([]byte, 0, roomRecord+len(r.Labels)*roomLabel), r)), nil
 }
 
-func (w *writer) record(r Record) {
+func appendRecord(b []byte, r Record) []byte {
 	flags := uint64(0)
 	if r.Soft {
 		flags |= flagSoft
@@ -37,11 +38,11 @@ func (w *writer) record(r Record) {
 	if r.All {
 		flags |= flagAll
 	}
-	w.list(recordFields + 1)
-	w.uint(recordFormat)
-	w.uint(r.At.Epoch)
-	w.uint(flags)
-	w.labels(r.Labels)
+	b = appendList(b, recordFields+1)
+	b = appendUint(b, recordFormat)
+	b = appendUint(b, r.At.Epoch)
+	b = appendUint(b, flags)
+	return appendLabels(b, r.Labels)
 }
 
 // DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. The caller fills in the rest of the
@@ -70,19 +71,4 @@ func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
 		r.err = errors.New("trailing bytes")
 	}
 	return rec, r.err
-}
-
-// encode writes what write writes and seals it.
-func (c Codec) encode(size int, write func(*writer)) ([]byte, error) {
-	buf := bytes.NewBuffer(make([]byte, 0, size+64))
-	enc := msgpack.GetEncoder()
-	defer msgpack.PutEncoder(enc)
-	enc.Reset(buf)
-	w := writer{enc: enc}
-	write(&w)
-	w.bytes(c.seal(buf.Bytes()))
-	if w.err != nil {
-		return nil, fmt.Errorf("store: cannot encode: %w", w.err)
-	}
-	return buf.Bytes(), nil
 }

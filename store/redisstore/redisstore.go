@@ -120,7 +120,7 @@ func (s *Store) Sealed(secret []byte) store.Store {
 	mac.Write([]byte("log"))
 	id := hex.EncodeToString(mac.Sum(nil)[:4])
 	return &Store{
-		link: s.link, codec: store.Codec{Secret: secret}, log: newTail(s.prefix + "log:" + id),
+		link: s.link, codec: store.NewCodec(secret), log: newTail(s.prefix + "log:" + id),
 		ranks: s.entries + "hot:" + id + ":", queues: new(nodes),
 	}
 }

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Limits of an encoded entry, checked when it is written and when it is read.
+const (
+	MaxFields     = 64       // header fields
+	MaxFieldBytes = 16 << 10 // bytes of all header names and values
+	MaxLabels     = 256
+	MaxEncoded    = 64 << 20 // bytes of body
+
+	maxLines = 1024 // lines of all header fields
+)
+
+// Validate checks what must hold of an entry on both ways: nothing that net/http would choke on or send wrongly may
+// come out of a store.
+func (e *Entry) Validate() error {
+	_, err := e.check()
+	return err
+}
+
+// check is Validate; it also returns how much header there is.
+func (e *Entry) check() (h tally, err error) {
+	switch {
+	case e.Status != 0 && (e.Status < 200 || e.Status > 599):
+		return h, fmt.Errorf("status %d is not final", e.Status)
+	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Cost < 0 || e.Stored.UnixMilli() < 0:
+		return h, errors.New("negative time")
+	case e.Keep(e.Stored) < 0:
+		return h, errors.New("times overflow")
+	case len(e.Labels) > MaxLabels:
+		return h, fmt.Errorf("%d labels; at most %d", len(e.Labels), MaxLabels)
+	case len(e.Header)+len(e.Added) > MaxFields:
+		return h, fmt.Errorf("%d header fields; at most %d", len(e.Header)+len(e.Added), MaxFields)
+	case len(e.Body) > MaxEncoded:
+		return h, fmt.Errorf("a body of %d bytes", len(e.Body))
+	}
+	if err = h.add(e.Header); err == nil {
+		err = h.add(e.Added)
+	}
+	switch {
+	case err != nil:
+		return h, err
+	case h.lines > maxLines:
+		return h, fmt.Errorf("%d header lines; at most %d", h.lines, maxLines)
+	case h.bytes > MaxFieldBytes:
+		return h, fmt.Errorf("%d bytes of header; at most %d", h.bytes, MaxFieldBytes)
+	}
+	return h, nil
+}
+
+// A tally counts header fields, their lines, and the bytes of both with one more a line.
+type tally struct{ fields, lines, bytes int }
+
+func (h *tally) add(fs []Field) error {
+	h.fields += len(fs)
+	for i := range fs {
+		f := &fs[i]
+		if !httpguts.ValidHeaderFieldName(f.Name) {
+			return fmt.Errorf("invalid header name %q", f.Name)
+		}
+		h.bytes += len(f.Name)
+		h.lines += len(f.Values)
+		for _, v := range f.Values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return fmt.Errorf("invalid value of header %s", f.Name)
+			}
+			h.bytes += len(v) + 1
+		}
+	}
+	return nil
+}
