@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/larder-go/cache/keying"
 )
 
 // Decode reads what Encode wrote. It trusts nothing: every length is held against the bytes that are left and the
 // field's limit before anything is allocated, and there is one schema, without recursion. The entry's body is
-// part of b, which the caller gives away; the rest is copied. Every error wraps [ErrCorrupt].
+// part of b, which the caller gives away; the rest is copied, and keeps nothing of b alive. Every error wraps [ErrCorrupt].
 func (c Codec) Decode(b []byte) (*Entry, error) {
 	e, err := c.decode(b)
 	if err != nil {
@@ -25,12 +23,12 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{b: b, lines: maxLines}
+	r := reader{b: b}
 	if r.list(fields+1) != fields+1 || r.uint() != format {
 		return nil, errors.New("unknown format")
 	}
 	e := new(Entry)
-	copy(e.Key[:], r.exactly(len(keying.Key{})))
+	r.fill(e.Key[:])
 	e.At = Position{r.uint(), r.uint(), r.uint()}
 	e.Status = int(r.upTo(math.MaxInt16))
 	e.Stored = time.UnixMilli(int64(r.upTo(math.MaxInt64)))
@@ -39,8 +37,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	e.IfError = time.Duration(r.upTo(math.MaxInt64))
 	e.IfValidated = time.Duration(r.upTo(math.MaxInt64))
 	e.Cost = time.Duration(r.upTo(math.MaxInt64))
-	e.Header = r.fields(MaxFields)
-	e.Added = r.fields(MaxFields)
+	e.Header, e.Added = r.header()
 	e.Labels = r.labels()
 	e.Body = r.bytes(MaxEncoded)
 	switch {
@@ -50,4 +47,76 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 		return nil, errors.New("trailing bytes")
 	}
 	return e, e.Validate()
+}
+
+// header reads both lists of header fields, twice: first to learn how much there is, then to share it out. So it allocates
+// once for all text, once for all lines and once for all fields, however many there are.
+func (r *reader) header() (header, added []Field) {
+	start := r.b
+	var h tally
+	r.tally(&h)
+	r.tally(&h)
+	if r.err != nil || h.fields == 0 {
+		return nil, nil
+	}
+	section := start[:len(start)-len(r.b)]
+	s := sharer{
+		reader: reader{b: section}, text: string(section),
+		lines: make([]string, 0, h.lines), fields: make([]Field, 0, h.fields),
+	}
+	return s.list(), s.list()
+}
+
+// tally passes over a list of header fields and adds what is in it.
+func (r *reader) tally(h *tally) {
+	n := r.list(MaxFields)
+	h.fields += n
+	for range n {
+		lines := r.list(maxLines - h.lines + 1)
+		if lines == 0 {
+			r.fail(errors.New("a field without a name"))
+			return
+		}
+		h.lines += lines - 1
+		for range lines {
+			h.bytes += len(r.text())
+		}
+	}
+}
+
+// A sharer reads a header that has been tallied. It never gives out more of a slice than its part, so that appending to one
+// field does not write into the next.
+type sharer struct {
+	reader
+	text   string   // what the reader began with
+	lines  []string // given out so far, as are the fields
+	fields []Field
+}
+
+func (s *sharer) list() []Field {
+	n := s.reader.list(MaxFields)
+	if n == 0 {
+		return nil
+	}
+	from := len(s.fields)
+	for range n {
+		lines := s.reader.list(maxLines + 1)
+		s.fields = append(s.fields, Field{Name: s.next(), Values: s.values(lines - 1)})
+	}
+	return s.fields[from:len(s.fields):len(s.fields)]
+}
+
+func (s *sharer) values(n int) []string {
+	from := len(s.lines)
+	for range n {
+		s.lines = append(s.lines, s.next())
+	}
+	return s.lines[from:len(s.lines):len(s.lines)]
+}
+
+// next returns the next text.
+func (s *sharer) next() string {
+	n := len(s.reader.text())
+	end := len(s.text) - len(s.b)
+	return s.text[end-n : end]
 }

@@ -11,9 +11,8 @@ import (
 
 // reader reads the few msgpack types that an entry is made of. After the first error every read returns zero.
 type reader struct {
-	b     []byte
-	lines int // header lines that may still come
-	err   error
+	b   []byte
+	err error
 }
 
 var errShort = errors.New("shorter than it claims")
@@ -36,24 +35,35 @@ func (r *reader) take(n uint64) []byte {
 	return out
 }
 
+// code reads a value's first byte.
 func (r *reader) code() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
+	if len(r.b) == 0 {
+		r.fail(errShort)
+		return msgpcode.Nil
 	}
-	return msgpcode.Nil
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
 }
 
 // number reads a big-endian integer of the given size.
 func (r *reader) number(size uint64) uint64 {
-	var word [8]byte
-	b := r.take(size)
-	copy(word[8-len(b):], b)
-	return binary.BigEndian.Uint64(word[:])
+	switch b := r.take(size); len(b) {
+	case 1:
+		return uint64(b[0])
+	case 2:
+		return uint64(binary.BigEndian.Uint16(b))
+	case 4:
+		return uint64(binary.BigEndian.Uint32(b))
+	case 8:
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
 }
 
 func (r *reader) uint() uint64 {
 	switch c := r.code(); {
-	case msgpcode.IsFixedNum(c) && int8(c) >= 0:
+	case c <= msgpcode.PosFixedNumHigh:
 		return uint64(c)
 	case c >= msgpcode.Uint8 && c <= msgpcode.Uint64:
 		return r.number(1 << (c - msgpcode.Uint8))
@@ -100,23 +110,23 @@ func (r *reader) bytes(limit int) []byte {
 	return r.limited(r.number(1<<(c-msgpcode.Bin8)), limit)
 }
 
-func (r *reader) exactly(n int) []byte {
-	b := r.bytes(n)
-	if len(b) != n {
+// fill reads exactly as many bytes as there is room in dst.
+func (r *reader) fill(dst []byte) {
+	if copy(dst, r.bytes(len(dst))) != len(dst) {
 		r.fail(errShort)
 	}
-	return b
 }
 
-func (r *reader) text() string {
+// text reads a string, as the bytes that it is made of.
+func (r *reader) text() []byte {
 	switch c := r.code(); {
 	case msgpcode.IsFixedString(c):
-		return string(r.limited(uint64(c&msgpcode.FixedStrMask), MaxFieldBytes))
+		return r.take(uint64(c & msgpcode.FixedStrMask))
 	case c >= msgpcode.Str8 && c <= msgpcode.Str32:
-		return string(r.limited(r.number(1<<(c-msgpcode.Str8)), MaxFieldBytes))
+		return r.limited(r.number(1<<(c-msgpcode.Str8)), MaxFieldBytes)
 	}
 	r.fail(errors.New("not text"))
-	return ""
+	return nil
 }
 
 func (r *reader) limited(n uint64, limit int) []byte {
@@ -127,32 +137,10 @@ func (r *reader) limited(n uint64, limit int) []byte {
 	return r.take(n)
 }
 
-func (r *reader) fields(limit int) []Field {
-	n := r.list(limit)
-	if n == 0 {
-		return nil
-	}
-	fs := make([]Field, n)
-	for i := range fs {
-		lines := r.list(r.lines + 1)
-		r.lines -= max(0, lines-1)
-		if lines == 0 {
-			r.fail(errors.New("a field without a name"))
-			return nil
-		}
-		fs[i].Name = r.text()
-		fs[i].Values = make([]string, lines-1)
-		for j := range fs[i].Values {
-			fs[i].Values[j] = r.text()
-		}
-	}
-	return fs
-}
-
 func (r *reader) labels() []keying.Label {
 	labels := make([]keying.Label, r.list(MaxLabels))
 	for i := range labels {
-		copy(labels[i][:], r.exactly(len(keying.Label{})))
+		r.fill(labels[i][:])
 	}
 	return labels
 }
