@@ -43,7 +43,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	switch {
 	case r.err != nil:
 		return nil, r.err
-	case len(r.b) != 0:
+	case r.left() != 0:
 		return nil, errors.New("trailing bytes")
 	}
 	return e, e.Validate()
@@ -52,14 +52,14 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 // header reads both lists of header fields, twice: first to learn how much there is, then to share it out. So it allocates
 // once for all text, once for all lines and once for all fields, however many there are.
 func (r *reader) header() (header, added []Field) {
-	start := r.b
+	start := r.at
 	var h tally
 	r.tally(&h)
 	r.tally(&h)
 	if r.err != nil || h.fields == 0 {
 		return nil, nil
 	}
-	section := start[:len(start)-len(r.b)]
+	section := r.b[start:r.at]
 	s := sharer{
 		reader: reader{b: section}, text: string(section),
 		lines: make([]string, 0, h.lines), fields: make([]Field, 0, h.fields),
@@ -117,6 +117,5 @@ func (s *sharer) values(n int) []string {
 // next returns the next text.
 func (s *sharer) next() string {
 	n := len(s.reader.text())
-	end := len(s.text) - len(s.b)
-	return s.text[end-n : end]
+	return s.text[s.at-n : s.at]
 }

@@ -9,9 +9,11 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// reader reads the few msgpack types that an entry is made of. After the first error every read returns zero.
+// reader reads the few msgpack types that an entry is made of. After the first error every read returns zero. It counts
+// where it is instead of cutting off what it has read: a pointer that moves costs a write barrier while garbage is collected.
 type reader struct {
 	b   []byte
+	at  int // how much of b has been read
 	err error
 }
 
@@ -21,29 +23,30 @@ func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
 	}
-	r.b = nil
+	r.at = len(r.b)
 }
+
+func (r *reader) left() uint64 { return uint64(len(r.b) - r.at) }
 
 // take returns the next n bytes, n being any claim that the input makes.
 func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
+	if n > r.left() {
 		r.fail(errShort)
 		return nil
 	}
-	out := r.b[:n:n]
-	r.b = r.b[n:]
-	return out
+	from := r.at
+	r.at += int(n)
+	return r.b[from:r.at:r.at]
 }
 
 // code reads a value's first byte.
 func (r *reader) code() byte {
-	if len(r.b) == 0 {
+	if r.at >= len(r.b) {
 		r.fail(errShort)
 		return msgpcode.Nil
 	}
-	c := r.b[0]
-	r.b = r.b[1:]
-	return c
+	r.at++
+	return r.b[r.at-1]
 }
 
 // number reads a big-endian integer of the given size.
@@ -94,7 +97,7 @@ func (r *reader) list(limit int) int {
 	default:
 		r.fail(errors.New("not a list"))
 	}
-	if n > uint64(limit) || n > uint64(len(r.b)) {
+	if n > uint64(limit) || n > r.left() {
 		r.fail(errShort)
 		return 0
 	}

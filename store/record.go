@@ -67,7 +67,7 @@ func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
 	flags := r.upTo(flagSoft | flagAll)
 	rec.Soft, rec.All = flags&flagSoft != 0, flags&flagAll != 0
 	rec.Labels = r.labels()
-	if r.err == nil && len(r.b) != 0 {
+	if r.err == nil && r.left() != 0 {
 		r.err = errors.New("trailing bytes")
 	}
 	return rec, r.err

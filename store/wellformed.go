@@ -37,7 +37,7 @@ func checkMsgpack(b []byte) error {
 		switch {
 		case r.err != nil:
 			return r.err
-		case children > uint64(len(r.b)):
+		case children > r.left():
 			return errShort
 		case children > 0 && len(open) == maxDepth:
 			return errDeep
@@ -45,7 +45,7 @@ func checkMsgpack(b []byte) error {
 			open = append(open, children)
 		}
 	}
-	if len(r.b) > 0 {
+	if r.left() > 0 {
 		return errors.New("trailing bytes")
 	}
 	return nil
