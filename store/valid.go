@@ -67,7 +67,7 @@ func (h *tally) add(fs []Field) error {
 		h.bytes += len(f.Name)
 		h.lines += len(f.Values)
 		for _, v := range f.Values {
-			if !httpguts.ValidHeaderFieldValue(v) {
+			if !plain(v) && !httpguts.ValidHeaderFieldValue(v) {
 				return fmt.Errorf("invalid value of header %s", f.Name)
 			}
 			h.bytes += len(v) + 1
