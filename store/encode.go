@@ -12,8 +12,8 @@ const format = 2
 // fields is how many elements the outer array has before the seal.
 const fields = 16
 
-// Most bytes that the parts of an entry take beside their text: what stands before the header and the seal, a field's list and
-// its name's length, a line's length, and a label.
+// The most bytes that the parts of an entry take beside their text: all that is no part of a list, with the seal; a field's
+// list and its name's length; a line's length; a label.
 const (
 	roomFixed = 256
 	roomField = 3 + 3
@@ -22,7 +22,7 @@ const (
 )
 
 // Encode returns the entry as msgpack: one array of a fixed schema whose last element seals what stands before it. It
-// refuses an entry that Decode would not accept. The body is copied once, the bytes belong to the caller, and e is not changed.
+// refuses an entry that Decode would not accept. The body is copied once, so the bytes are the caller's; e is not changed.
 func (c Codec) Encode(e *Entry) ([]byte, error) {
 	h, err := e.check()
 	if err != nil {

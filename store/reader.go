@@ -10,7 +10,7 @@ import (
 )
 
 // reader reads the few msgpack types that an entry is made of. After the first error every read returns zero. It counts
-// where it is instead of cutting off what it has read: a pointer that moves costs a write barrier while garbage is collected.
+// where it is and cuts nothing off: a pointer that moves costs a write barrier while garbage is collected.
 type reader struct {
 	b   []byte
 	at  int // how much of b has been read
