@@ -35,7 +35,7 @@ var sizes = map[string]int{"1KiB": 1 << 10, "64KiB": 64 << 10}
 
 func BenchmarkEncode(b *testing.B) {
 	for name, size := range sizes {
-		for kind, c := range map[string]store.Codec{"plain": {}, "sealed": secret} {
+		for kind, c := range codecs {
 			b.Run(kind+"/"+name, func(b *testing.B) {
 				e := page(size)
 				b.ReportAllocs()
@@ -51,7 +51,7 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	for name, size := range sizes {
-		for kind, c := range map[string]store.Codec{"plain": {}, "sealed": secret} {
+		for kind, c := range codecs {
 			b.Run(kind+"/"+name, func(b *testing.B) {
 				encoded, err := c.Encode(page(size))
 				if err != nil {
