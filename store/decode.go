@@ -62,7 +62,7 @@ func (r *reader) header() (header, added []Field) {
 	section := r.b[start:r.at]
 	s := sharer{
 		reader: reader{b: section}, text: string(section),
-		lines: make([]string, 0, h.lines), fields: make([]Field, 0, h.fields),
+		lines: make([]string, h.lines), fields: make([]Field, h.fields),
 	}
 	return s.list(), s.list()
 }
@@ -79,7 +79,7 @@ func (r *reader) tally(h *tally) {
 		}
 		h.lines += lines - 1
 		for range lines {
-			h.bytes += len(r.text())
+			h.bytes += r.text()
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (r *reader) tally(h *tally) {
 type sharer struct {
 	reader
 	text   string   // what the reader began with
-	lines  []string // given out so far, as are the fields
+	lines  []string // still to be given out, as are the fields
 	fields []Field
 }
 
@@ -98,24 +98,27 @@ func (s *sharer) list() []Field {
 	if n == 0 {
 		return nil
 	}
-	from := len(s.fields)
-	for range n {
+	fs := s.fields[:n:n]
+	s.fields = s.fields[n:]
+	for i := range fs {
 		lines := s.reader.list(maxLines + 1)
-		s.fields = append(s.fields, Field{Name: s.next(), Values: s.values(lines - 1)})
+		fs[i].Name = s.next()
+		fs[i].Values = s.values(lines - 1)
 	}
-	return s.fields[from:len(s.fields):len(s.fields)]
+	return fs
 }
 
 func (s *sharer) values(n int) []string {
-	from := len(s.lines)
-	for range n {
-		s.lines = append(s.lines, s.next())
+	values := s.lines[:n:n]
+	s.lines = s.lines[n:]
+	for i := range values {
+		values[i] = s.next()
 	}
-	return s.lines[from:len(s.lines):len(s.lines)]
+	return values
 }
 
 // next returns the next text.
 func (s *sharer) next() string {
-	n := len(s.reader.text())
+	n := s.reader.text()
 	return s.text[s.at-n : s.at]
 }

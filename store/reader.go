@@ -120,16 +120,19 @@ func (r *reader) fill(dst []byte) {
 	}
 }
 
-// text reads a string, as the bytes that it is made of.
-func (r *reader) text() []byte {
+// text passes over a string and returns its length.
+func (r *reader) text() int {
+	var n uint64
 	switch c := r.code(); {
 	case msgpcode.IsFixedString(c):
-		return r.take(uint64(c & msgpcode.FixedStrMask))
+		n = uint64(c & msgpcode.FixedStrMask)
 	case c >= msgpcode.Str8 && c <= msgpcode.Str32:
-		return r.limited(r.number(1<<(c-msgpcode.Str8)), MaxFieldBytes)
+		n = r.number(1 << (c - msgpcode.Str8))
+	default:
+		r.fail(errors.New("not text"))
+		return 0
 	}
-	r.fail(errors.New("not text"))
-	return nil
+	return len(r.limited(n, MaxFieldBytes))
 }
 
 func (r *reader) limited(n uint64, limit int) []byte {
