@@ -21,7 +21,7 @@ func (w *reused) Write(p []byte) (int, error) { w.bytes += len(p); return len(p)
 
 // nearHit returns what serves one hit from memory on the router, warmed up.
 func nearHit(t testing.TB, rt router, p cache.Policy) (serve func(), w *reused) {
-	c, err := cache.New(cache.Options{Far: newFar()})
+	c, err := cache.New(cache.Options{Far: newFar(), User: keying.FromContext()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,12 +60,15 @@ type contextKey struct{}
 // handler's middleware returns.
 func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
-	if route.User != nil {
-		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, ec))
+	if route.Scheme.Private {
+		r = identified(route, ec, r)
 	}
 	passage, done := route.Begin(ec.Response(), r, ec.Path())
 	if done {
 		return nil
+	}
+	if !route.Scheme.Private { // a hit for everyone need not know who is asking
+		r = identified(route, ec, r)
 	}
 	if route.Scheme.Private {
 		h := ec.Response().Header()
@@ -80,6 +83,14 @@ func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) erro
 		return status.Err
 	}
 	return err
+}
+
+// identified is the request from which a User can read the echo.Context.
+func identified(route *middleware.Route, ec echo.Context, r *http.Request) *http.Request {
+	if route.User == nil {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), contextKey{}, ec))
 }
 
 // behind is the handler behind the cache, for one request.
