@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -21,6 +22,8 @@ type Values[T any] struct {
 	policy  Policy
 	tags    []middleware.Tag
 	namer   keying.Namer
+	realm   string
+	clone   func(T) T // nil: it cannot be cloned
 	through *store.Through
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event)
@@ -39,6 +42,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	observe := c.observer(p.Class)
 	return &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
+		realm: p.Class.String(), clone: cloner[T](),
 		through: store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns()),
 	}
 }
@@ -71,15 +75,21 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	if v.policy.Class != PerUser {
 		user = ""
 	}
-	c := call[T]{v: v, ctx: ctx, id: id, user: user}
-	c.key = v.namer.Key(v.policy.Class.String(), v.name, id, user)
-	if e, use := v.through.Peek(c.key, time.Now()); e != nil {
+	now := v.cache.common.Now()
+	text := v.namer.Text(v.realm, v.name, id, user)
+	key, e, use, _ := v.through.Find(text, now) // its text has no query that could be refused
+	text.Free()
+	if e != nil {
 		if value, ok := v.open(e); ok {
-			c.found(e, use)
+			if use == store.Fresh && !e.Nearing(now) {
+				v.report(Hit, "", nil)
+			} else {
+				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: key}).found(e, use)
+			}
 			return value, nil
 		}
 	}
-	return c.get()
+	return (&call[T]{v: v, ctx: ctx, id: id, user: user, key: key}).get()
 }
 
 // Purge makes the values of the ids gone, as [Cache.Purge] does, for all users. Without ids it does nothing.
@@ -107,10 +117,26 @@ func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
 		}
 		e.SetMemo(value)
 	}
-	if c, clones := any(value).(interface{ Clone() T }); clones {
-		return c.Clone(), true
+	if v.clone != nil {
+		value = v.clone(value)
 	}
 	return value, true
+}
+
+// cloner returns what makes a caller's own copy of a value, or nil if T has no Clone. It is found once: to ask each value
+// would cost an allocation.
+func cloner[T any]() func(T) T {
+	own := func(value T) T {
+		if c, clones := any(value).(interface{ Clone() T }); clones {
+			return c.Clone()
+		}
+		return value
+	}
+	t := reflect.TypeFor[T]()
+	if t.Kind() == reflect.Interface || t.Implements(reflect.TypeFor[interface{ Clone() T }]()) {
+		return own // of an interface each value tells for itself
+	}
+	return nil
 }
 
 func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
@@ -233,8 +259,8 @@ func (c *call[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error
 
 // memo is the value that memory keeps: the caller of a type that clones goes on with its own.
 func (c *call[T]) memo() T {
-	if value, clones := any(c.value).(interface{ Clone() T }); clones {
-		return value.Clone()
+	if c.v.clone != nil {
+		return c.v.clone(c.value)
 	}
 	return c.value
 }

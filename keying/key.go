@@ -92,17 +92,34 @@ func newMACs(secret []byte) *sync.Pool {
 }
 
 // A Namer makes the keys of values that are no HTTP answers. It is safe for concurrent use; the zero Namer has no secret.
-type Namer struct{ macs *sync.Pool }
+type Namer struct {
+	macs *sync.Pool
+	tag  string
+}
 
 // NewNamer returns a Namer whose keys are HMACs under the secret, or plain digests if it is empty. The secret is copied.
-func NewNamer(secret []byte) Namer { return Namer{newMACs(secret)} }
+func NewNamer(secret []byte) Namer {
+	macs := newMACs(secret)
+	return Namer{macs, tagOf(macs)}
+}
+
+// Text spells out what selects an id's value: a realm, a name, and one user if one is given.
+func (n Namer) Text(realm, name, id, user string) *Text {
+	t := newText(n.macs)
+	t.buf = append(t.buf, version)
+	t.text("value")
+	t.text(realm)
+	t.text(name)
+	t.text(id)
+	t.text(user)
+	t.text(n.tag)
+	return t
+}
 
 // Key returns the key of an id's value: in a realm, under a name, and for one user if one is given.
 func (n Namer) Key(realm, name, id, user string) Key {
-	d := newDigester("value")
-	d.text(realm)
-	d.text(name)
-	d.text(id)
-	d.text(user)
-	return d.key(n.macs)
+	t := n.Text(realm, name, id, user)
+	defer t.Free()
+	key, _ := t.Key() // without a query there is nothing to refuse
+	return key
 }

@@ -9,15 +9,21 @@ import (
 
 // A Text is what selects an answer, spelt out: the length-prefixed fields whose digest is the [Key]. Equal texts of one
 // process have equal keys and different texts different ones, so memory that has kept the text of an answer knows it again
-// without a digest. It is made by [Scheme.Text] for one goroutine, until [Text.Free].
+// without a digest. It is made by [Scheme.Text] or [Namer.Text], for one goroutine, until [Text.Free].
 type Text struct {
 	digester
-	scheme *Scheme
-	query  string // as it came; looked at before it is hashed, or put in order
-	order  []byte // the query in a fixed order, where it does not count as it stands
+	macs  *sync.Pool
+	query string // as it came; looked at before it is hashed, or put in order
+	order []byte // the query in a fixed order, where it does not count as it stands
 }
 
 var textPool = sync.Pool{New: func() any { return &Text{digester: digester{buf: make([]byte, 0, 512)}} }}
+
+func newText(macs *sync.Pool) *Text {
+	t := textPool.Get().(*Text)
+	t.buf, t.macs, t.query = t.buf[:0], macs, ""
+	return t
+}
 
 // seed is this process' own: nobody outside can make texts whose hashes meet.
 var seed = maphash.MakeSeed()
@@ -42,8 +48,8 @@ func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
 	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(user)+len(r.Host) > 4*MaxInput {
 		return nil, ErrTooLarge // before it is copied
 	}
-	t := textPool.Get().(*Text)
-	t.scheme, t.query = s, u.RawQuery
+	t := newText(s.macs)
+	t.query = u.RawQuery
 	raw := s.Query.Raw()
 	if !raw {
 		if err := checkQuery(t.query); err != nil {
@@ -59,7 +65,7 @@ func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
 	if !raw {
 		marks &^= bareQuery
 	}
-	t.buf = append(append(t.buf[:0], s.prefix...), marks)
+	t.buf = append(append(t.buf, s.prefix...), marks)
 	t.text(pattern)
 	t.text(r.Host)
 	t.text(u.Path) // with RawPath it tells apart what EscapedPath would
@@ -126,11 +132,17 @@ func (s *Scheme) constant() []byte {
 			d.text(name)
 		}
 	}
-	if s.macs != nil {
-		mac := newDigester("secret").key(s.macs)
-		d.text(string(mac[:8]))
-	}
+	d.text(tagOf(s.macs))
 	return slices.Clone(d.buf)
+}
+
+// tagOf tells texts that are hashed under one secret from those of others; it is empty without a secret.
+func tagOf(macs *sync.Pool) string {
+	if macs == nil {
+		return ""
+	}
+	mac := newDigester("secret").key(macs)
+	return string(mac[:8])
 }
 
 // Key returns the digest of the text. An error means that the request cannot be keyed.
@@ -138,7 +150,7 @@ func (t *Text) Key() (Key, error) {
 	if err := checkQuery(t.query); err != nil {
 		return Key{}, err
 	}
-	return t.sum256(t.scheme.macs), nil
+	return t.sum256(t.macs), nil
 }
 
 // Hash returns a hash of the text, good for this process alone.
@@ -149,7 +161,6 @@ func (t *Text) Bytes() []byte { return t.buf }
 
 // Free gives the text's memory back. The text must not be used any more.
 func (t *Text) Free() {
-	t.query = ""
 	if cap(t.buf) <= MaxInput+1024 && cap(t.order) <= MaxInput {
 		textPool.Put(t)
 	}

@@ -12,6 +12,9 @@ const drift = time.Second
 // read once a second. The zero clock is ready to use, by any number of goroutines.
 type clock struct{ base atomic.Pointer[time.Time] }
 
+// Now returns the time for one request, or one look-up.
+func (c *Common) Now() time.Time { return c.clock.now() }
+
 func (c *clock) now() time.Time {
 	if base := c.base.Load(); base != nil {
 		if d := time.Since(*base); 0 <= d && d < drift {

@@ -86,7 +86,7 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		}
 		p.user = user
 	}
-	now := rt.Common.clock.now()
+	now := rt.Common.Now()
 	e, use, ok := rt.recall(&p, r, now)
 	if !ok {
 		p.reason = KeyReason
@@ -116,20 +116,14 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	return p, false
 }
 
-// recall looks for what memory holds for the request and makes its key the passage's: by what selects it, as it stands, or
-// by the key, whose digest costs more. It is false for a request that cannot be keyed.
+// recall looks for what memory holds for the request and makes its key the passage's. It is false for a request that cannot
+// be keyed.
 func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (e *store.Entry, use store.Use, ok bool) {
 	text, err := rt.Scheme.Text(r, p.pattern, p.user)
 	if err != nil {
 		return nil, store.NoUse, false
 	}
-	if e, use = rt.Through.Recall(text, now); e != nil {
-		p.key = e.Key
-	} else if p.key, err = text.Key(); err == nil {
-		if e, use = rt.Through.Peek(p.key, now); e != nil {
-			rt.Through.Remember(text, p.key)
-		}
-	}
+	p.key, e, use, err = rt.Through.Find(text, now)
 	text.Free()
 	p.resource = p.key
 	return e, use, err == nil

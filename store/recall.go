@@ -29,22 +29,26 @@ func memoryOf(s Store) Local {
 	return local
 }
 
-// Recall is Peek by the text that selects the answer. nil: memory does not know the text; it may hold the answer all the
-// same.
-func (t *Through) Recall(text *keying.Text, now time.Time) (*Entry, Use) {
-	if t.recaller == nil {
-		return nil, NoUse
-	}
-	e, ok := t.recaller.Recall(text.Hash(), text.Bytes(), now)
-	if !ok {
-		return nil, NoUse
-	}
-	return t.usable(e, now)
-}
-
-// Remember lets memory know an entry by its text that Peek has found there by its key.
-func (t *Through) Remember(text *keying.Text, key keying.Key) {
+// Find looks in memory for what the text selects: by the text, or by its key where memory does not know the text yet. It
+// does no I/O, takes no lock shared by all and allocates nothing once the text is known. What it returns may be served;
+// stale entries are to be refreshed. The error is that of [keying.Text.Key].
+func (t *Through) Find(text *keying.Text, now time.Time) (keying.Key, *Entry, Use, error) {
 	if t.recaller != nil {
+		if e, ok := t.recaller.Recall(text.Hash(), text.Bytes(), now); ok {
+			use := t.servable(e, now)
+			if use == NoUse {
+				return e.Key, nil, NoUse, nil
+			}
+			return e.Key, e, use, nil
+		}
+	}
+	key, err := text.Key()
+	if err != nil {
+		return key, nil, NoUse, err
+	}
+	e, use := t.Peek(key, now)
+	if e != nil && t.recaller != nil {
 		t.recaller.Remember(key, text.Hash(), text.Bytes())
 	}
+	return key, e, use, nil
 }

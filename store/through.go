@@ -92,16 +92,19 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
 	if !ok || e.Key != key {
 		return nil, NoUse
 	}
-	return t.usable(e, now)
-}
-
-// usable says what an entry of the memory is good for, if it may be served.
-func (t *Through) usable(e *Entry, now time.Time) (*Entry, Use) {
-	use := t.Use(e, now)
-	if use < WhileRefreshed || e.past(now) || t.layered && t.ledger.State(e) != Live {
+	if use = t.servable(e, now); use == NoUse {
 		return nil, NoUse
 	}
 	return e, use
+}
+
+// servable says what an entry of the memory is good for, if it may be served.
+func (t *Through) servable(e *Entry, now time.Time) Use {
+	use := t.Use(e, now)
+	if use < WhileRefreshed || e.past(now) || t.layered && t.ledger.State(e) != Live {
+		return NoUse
+	}
+	return use
 }
 
 // A Judge says what an entry that the store calls good for some use is good for in one request; shared tells that it was
