@@ -120,3 +120,32 @@ func BenchmarkNearHit(b *testing.B) {
 		})
 	}
 }
+
+// A value that memory holds is returned without an allocation.
+func TestNearHitOfAValueAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	type product struct {
+		Name string
+		Tags []string
+	}
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	values := cache.NewValues(c, "product", cache.Policy{Class: cache.SharedGlobal}, func(context.Context, string) (product, error) {
+		return product{Name: "lamp", Tags: []string{"a"}}, nil
+	})
+	ctx := context.Background()
+	get := func() {
+		if p, err := values.Get(ctx, "7"); err != nil || p.Name != "lamp" {
+			t.Fatalf("Get = %v, %v", p, err)
+		}
+	}
+	get()
+	if n := testing.AllocsPerRun(200, get); n != 0 {
+		t.Errorf("a hit allocates %v times; want none", n)
+	}
+}

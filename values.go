@@ -107,20 +107,33 @@ func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
 // open returns the entry's value.
 func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
 	if value, ok = e.Memo().(T); !ok {
-		if err := store.CheckMsgpack(e.Body); err != nil {
-			v.report(Fault, CorruptReason, err)
+		decoded := v.decode(e)
+		if decoded == nil {
 			return value, false
 		}
-		if err := msgpack.Unmarshal(e.Body, &value); err != nil {
-			v.report(Fault, CorruptReason, fmt.Errorf("cache: values %q: the kept value is no %T: %w", v.name, value, err))
-			return value, false
-		}
-		e.SetMemo(value)
+		value = *decoded
 	}
 	if v.clone != nil {
 		value = v.clone(value)
 	}
 	return value, true
+}
+
+// decode reads the value from the entry's body and leaves it with the entry; nil is a body that is of no use.
+func (v *Values[T]) decode(e *store.Entry) *T {
+	err := store.CheckMsgpack(e.Body)
+	value := new(T)
+	if err == nil {
+		if err = msgpack.Unmarshal(e.Body, value); err != nil {
+			err = fmt.Errorf("cache: values %q: the kept value is no %T: %w", v.name, *value, err)
+		}
+	}
+	if err != nil {
+		v.report(Fault, CorruptReason, err)
+		return nil
+	}
+	e.SetMemo(*value)
+	return value
 }
 
 // cloner returns what makes a caller's own copy of a value, or nil if T has no Clone. It is found once: to ask each value
