@@ -1,12 +1,20 @@
-// Package memstore keeps entries in the process' memory, bounded in bytes and in number, and forgets the least recently
-// used first.
+// Package memstore keeps entries in the process' memory, bounded in bytes and in number.
 //
 //	near := memstore.New(memstore.Options{MaxBytes: 256 << 20})
+//
+// A look-up reads a fixed table of atomic pointers: no lock, and, for a key that is hot, no write that another processor
+// would see. What is to go when the store is full is decided then: uses were counted on the entries themselves, newcomers
+// push out one another until they are asked for a second time, and the others go in the order that ttlcache keeps, the
+// ones used since last time after the rest. So a scan of keys that nobody asks for again costs nothing that was asked for.
+// What has expired is dropped within about a second, a few entries at a time, so that nobody waits for it.
 package memstore
 
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/bits"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,10 +36,16 @@ type Options struct {
 }
 
 // A Store is process memory. It is made by [New], safe for concurrent use, and hands out the very entries that it was
-// given. A large one is divided into up to 16 shards, each with its share of the bounds and its own order of use;
-// one of fewer than 128 entries or 2 MiB is a single, exact LRU.
+// given. One of fewer than 128 entries or 2 MiB is an exact LRU. A larger one is divided into up to 64 shards, which share
+// the bounds; they change independently of each other, and are read without a lock.
 type Store struct {
-	shards  []shard
+	index    index
+	shards   []shard
+	perShard uint // buckets, as a power of two
+	exact    bool
+	maxCost  int64
+	bounds   *bounds
+
 	armed   atomic.Bool // the sweep is due, or running
 	closed  atomic.Bool
 	timerMu sync.Mutex
@@ -51,14 +65,19 @@ func New(o Options) *Store {
 	if o.MaxEntries <= 0 {
 		o.MaxEntries = DefaultMaxEntries
 	}
-	s := &Store{shards: make([]shard, shardCount(o))}
-	n := len(s.shards)
+	n := shardCount(o)
+	entries := min(int64(o.MaxEntries), o.MaxBytes/costOf(new(store.Entry))+1)
+	s := &Store{
+		index:   newIndex(entries, n),
+		shards:  make([]shard, n),
+		exact:   n == 1,
+		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32),
+		bounds:  &bounds{maxEntries: int64(o.MaxEntries), maxBytes: o.MaxBytes, shards: int64(n)},
+	}
+	buckets := len(s.index.buckets) / n
+	s.perShard = uint(bits.TrailingZeros(uint(buckets)))
 	for i := range s.shards {
-		entries := o.MaxEntries / n
-		if i < o.MaxEntries%n {
-			entries++
-		}
-		s.shards[i] = newShard(uint64(o.MaxBytes)/uint64(n), uint64(entries))
+		s.shards[i].init(s, i*buckets/group, (i+1)*buckets/group, int(entries)/n)
 	}
 	return s
 }
@@ -69,70 +88,78 @@ func (s *Store) Get(_ context.Context, key keying.Key) (*store.Entry, bool, erro
 	return e, ok, nil
 }
 
-// Peek returns the entry kept under the key and marks it as used. It does not allocate.
+// Peek returns the entry kept under the key and counts as a use of it. It takes no lock, except in an exact LRU, and does
+// not allocate.
 func (s *Store) Peek(key keying.Key) (*store.Entry, bool) {
-	item := s.shard(key).Get(key)
-	if item == nil {
+	n := s.index.find(s.index.at(&key), &key)
+	if n == nil || n.expired(clock()) {
 		return nil, false
 	}
-	// The expiry first: an item is overwritten in place, and an old expiry never outlives a new value's.
-	if at := item.ExpiresAt(); !time.Now().Before(at) {
-		return nil, false // ttlcache lets an item live through the instant of its expiry
+	if s.exact {
+		s.shards[0].use(n)
+	} else {
+		n.use()
 	}
-	return item.Value(), true
+	return n.entry.Load(), true
 }
 
-// Set keeps the entry. One that is larger than a shard's share of MaxBytes is refused with an error that wraps
-// store.ErrRefused; what was kept under its key is forgotten, and nothing else. A keep of zero or less forgets the key.
+// Set keeps the entry. One that is larger than MaxBytes, or in a larger store than a sixteenth of it, is refused with an
+// error that wraps store.ErrRefused, as is one that was made for another key; what was kept under the key is forgotten,
+// and nothing else. A keep of zero or less forgets the key.
 func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
-	c := s.shard(key)
 	cost := costOf(e)
-	if cost > c.maxBytes || keep <= 0 || s.closed.Load() {
-		c.Delete(key)
-	}
 	switch {
-	case cost > c.maxBytes:
-		return fmt.Errorf("memstore: %w: %d bytes; at most %d", store.ErrRefused, cost, c.maxBytes)
-	case keep <= 0 || s.closed.Load():
+	case cost > s.maxCost:
+		s.shard(&key).forget(&key)
+		return fmt.Errorf("memstore: %w: %d bytes; at most %d", store.ErrRefused, cost, s.maxCost)
+	case e.Key != key:
+		s.shard(&key).forget(&key)
+		return fmt.Errorf("memstore: %w: it was made for another key", store.ErrRefused)
+	case keep <= 0:
+		s.shard(&key).forget(&key)
 		return nil
 	}
-	c.Cache.Set(key, e, keep)
-	if s.closed.Load() {
-		c.Delete(key) // closed meanwhile: Close may have passed this shard already
-		return nil
+	now := clock()
+	until := now + int64(keep)
+	if until < now {
+		until = math.MaxInt64
 	}
+	s.keep(e, uint32(cost), until, now)
 	s.arm()
 	return nil
 }
 
+// keep stores the entry once there is room. Between attempts other shards make some, when its own has little to give,
+// and others get at the lock.
+func (s *Store) keep(e *store.Entry, cost uint32, until, now int64) {
+	home := s.index.at(&e.Key) >> s.perShard
+	for other := home; !s.shards[home].keep(e, cost, until, now); {
+		other = (other + 1) % uint64(len(s.shards))
+		s.shards[other].giveWay(now)
+		runtime.Gosched()
+	}
+}
+
+func (s *Store) shard(key *keying.Key) *shard { return &s.shards[s.index.at(key)>>s.perShard] }
+
 // Delete forgets the keys. It never fails.
 func (s *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	for _, key := range keys {
-		s.shard(key).Delete(key)
+		s.shard(&key).forget(&key)
 	}
 	return nil
 }
 
-// Len returns the number of entries that have not expired.
+// Len returns the number of entries that have not expired. It drops those that have.
 func (s *Store) Len() int {
-	n := 0
-	for _, c := range s.shards {
-		n += c.Len()
-	}
-	return n
+	s.dropExpired(clock())
+	return int(s.bounds.entries.Load())
 }
 
-// Bytes returns what the entries take, overhead included; it is never more than MaxBytes. It drops what has expired
-// and visits every entry: it is made for a gauge, not for a request.
+// Bytes returns what the entries take, overhead included; it is never more than MaxBytes. It drops what has expired.
 func (s *Store) Bytes() int64 {
-	var n uint64
-	for _, c := range s.shards {
-		c.DeleteExpired()
-		for _, item := range c.Items() {
-			n += item.Cost()
-		}
-	}
-	return int64(n)
+	s.dropExpired(clock())
+	return s.bounds.bytes.Load()
 }
 
 // Close forgets everything and stops the timer; afterwards Get misses and Set drops its entry. It may be called again
@@ -144,8 +171,9 @@ func (s *Store) Close() error {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	for _, c := range s.shards {
-		c.DeleteAll()
+	for i := range s.shards {
+		s.shards[i].close()
 	}
+	s.dropExpired(math.MaxInt64)
 	return nil
 }

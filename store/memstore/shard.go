@@ -1,55 +1,165 @@
 package memstore
 
 import (
-	"encoding/binary"
-
-	"github.com/jellydator/ttlcache/v3"
+	"sync"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
 const (
-	maxShards       = 16
+	minShards       = 16 // more only if they are large
+	maxShards       = 64
 	minShardEntries = 64
 	minShardBytes   = 1 << 20
+	largeEntries    = 4096
+	largeBytes      = 8 << 20
 )
 
-// itemOverhead is what an item costs here beside its Entry.Size: the key (twice: map and item), list element and item
-// of ttlcache, less what Size counts for them already.
-const itemOverhead = 160
+// bite is how many nodes may be dropped while others wait for the lock.
+const bite = 64
 
-// shard is one LRU with its own lock.
+// itemOverhead is what an entry costs here beside its Entry.Size: node, bucket, ghost, and item, list element, map and heap
+// slot of ttlcache.
+const itemOverhead = 224
+
+func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
+
+// A shard is one stretch of the index and the order of what is there. Its lock is for changes; readers do without.
 type shard struct {
-	*ttlcache.Cache[keying.Key, *store.Entry]
-	maxBytes uint64
+	index    *index
+	bounds   *bounds
+	from, to int  // its groups of buckets
+	exact    bool // an LRU to the letter
+
+	mu          sync.Mutex // guards what follows and the changes of the index
+	closed      bool
+	fresh, main queue
+	ghost       ghost
+
+	_ [64]byte // the next one's lock is on another cache line
 }
 
-func newShard(maxBytes, maxEntries uint64) shard {
-	return shard{
-		Cache: ttlcache.New(
-			ttlcache.WithDisableTouchOnHit[keying.Key, *store.Entry](),
-			ttlcache.WithCapacity[keying.Key, *store.Entry](maxEntries),
-			ttlcache.WithMaxCost(maxBytes, func(i ttlcache.CostItem[keying.Key, *store.Entry]) uint64 {
-				return costOf(i.Value)
-			}),
-		),
-		maxBytes: maxBytes,
-	}
-}
-
-func costOf(e *store.Entry) uint64 { return uint64(e.Size()) + itemOverhead }
-
-// shardCount returns the largest power of two that leaves every shard enough entries and bytes to be a fair LRU.
+// shardCount returns the largest power of two that leaves every shard enough entries and bytes to order them fairly.
 func shardCount(o Options) int {
-	n := 1
-	for n < maxShards && o.MaxEntries/(2*n) >= minShardEntries && o.MaxBytes/int64(2*n) >= minShardBytes {
-		n *= 2
+	n, entries, bytes := 1, minShardEntries, int64(minShardBytes)
+	for n < maxShards && o.MaxEntries/(2*n) >= entries && o.MaxBytes/int64(2*n) >= bytes {
+		if n *= 2; n == minShards {
+			entries, bytes = largeEntries, largeBytes
+		}
 	}
 	return n
 }
 
-// shard picks by the key's last bytes; keys are digests, so that any of their bits are evenly spread.
-func (s *Store) shard(key keying.Key) shard {
-	return s.shards[binary.LittleEndian.Uint32(key[len(key)-4:])%uint32(len(s.shards))]
+func (s *shard) init(of *Store, from, to, entries int) {
+	s.index, s.bounds, s.exact = &of.index, of.bounds, of.exact
+	s.from, s.to = from, to
+	s.fresh, s.main = newQueue(), newQueue()
+	if !s.exact {
+		s.ghost = newGhost(entries)
+	}
+}
+
+func (s *shard) queueOf(n *node) *queue {
+	if n.has(inMain) {
+		return &s.main
+	}
+	return &s.fresh
+}
+
+// keep stores the entry and reports whether there was room for it, or could be made by dropping a few others.
+func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return true
+	}
+	bucket := s.index.at(&e.Key)
+	n := s.index.find(bucket, &e.Key)
+	if n != nil {
+		s.use(n)
+	}
+	for range bite {
+		if n != nil && n.has(isGone) {
+			n = nil
+		}
+		if s.reserve(n, cost) {
+			s.put(bucket, n, e, cost, until)
+			return true
+		}
+		if !s.spares() {
+			break
+		}
+		s.evict(now)
+	}
+	return false
+}
+
+// use marks the node as used.
+func (s *shard) use(n *node) {
+	if s.exact {
+		s.main.renew(n) // does nothing if it was dropped meanwhile
+		return
+	}
+	n.use()
+}
+
+// reserve takes the room that an entry needs: a new one, or one in the place of another's.
+func (s *shard) reserve(n *node, cost uint32) bool {
+	if n == nil {
+		return s.bounds.reserve(1, int64(cost))
+	}
+	return s.bounds.reserve(0, int64(cost)-int64(n.cost))
+}
+
+func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until int64) {
+	s.index.expires(bucket, until)
+	if n == nil {
+		n = newNode(&e.Key, e, cost, until)
+		s.index.insert(bucket, n)
+		s.admit(n)
+		return
+	}
+	s.queueOf(n).bytes += int64(cost) - int64(n.cost)
+	n.cost = cost
+	n.keep(e, until)
+}
+
+// spares reports whether the shard has at least half as many entries as the average one: one that has fewer does not
+// drop them for its newcomers while others are full.
+func (s *shard) spares() bool {
+	return 2*int64(s.fresh.n+s.main.n)*s.bounds.shards >= s.bounds.entries.Load()
+}
+
+// giveWay drops a few nodes in favour of another shard's.
+func (s *shard) giveWay(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spares() {
+		s.evict(now)
+	}
+}
+
+// forget drops the key's node.
+func (s *shard) forget(key *keying.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.index.find(s.index.at(key), key); n != nil {
+		s.drop(n)
+	}
+}
+
+// close makes the shard keep nothing from now on.
+func (s *shard) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+// drop lets go of a node.
+func (s *shard) drop(n *node) {
+	s.index.remove(s.index.at(&n.entry.Load().Key), n)
+	s.queueOf(n).drop(n)
+	n.bits.Or(isGone)
+	s.bounds.reserve(-1, -int64(n.cost))
 }

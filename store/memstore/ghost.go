@@ -1,0 +1,67 @@
+package memstore
+
+import (
+	"encoding/binary"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// A ghost remembers the keys of newcomers that were dropped unasked, by fingerprint, until about as many others were
+// dropped as it was made for. It takes four to eight bytes a key. It is guarded by its shard's lock.
+type ghost struct {
+	sets   [][ghostWays]ghostMark
+	memory uint16 // in steps
+	step   uint32 // how many keys one tick of the clock takes
+	count  uint32
+}
+
+const ghostWays = 4
+
+// A ghostMark is a fingerprint and the step at which it came; zero is none.
+type ghostMark struct{ print, at uint16 }
+
+func newGhost(keys int) ghost {
+	sets := 1
+	for sets*ghostWays < keys {
+		sets *= 2
+	}
+	g := ghost{sets: make([][ghostWays]ghostMark, sets), step: uint32(max(1, keys/256))}
+	g.memory = uint16(max(1, uint32(keys)/g.step))
+	g.count = g.step * (1 + uint32(g.memory)) // a mark that is zero is too old
+	return g
+}
+
+// at takes other parts of the key than the index does.
+func (g *ghost) at(key *keying.Key) (set *[ghostWays]ghostMark, print uint16) {
+	h := binary.LittleEndian.Uint64(key[24:])
+	return &g.sets[(h>>16)&uint64(len(g.sets)-1)], uint16(h)
+}
+
+func (g *ghost) now() uint16                { return uint16(g.count / g.step) }
+func (g *ghost) age(m ghostMark) uint16     { return g.now() - m.at }
+func (g *ghost) remembers(m ghostMark) bool { return g.age(m) < g.memory }
+
+// add remembers the key in place of the oldest of its set.
+func (g *ghost) add(key *keying.Key) {
+	g.count++
+	set, print := g.at(key)
+	oldest := 0
+	for i := range set {
+		if g.age(set[i]) > g.age(set[oldest]) {
+			oldest = i
+		}
+	}
+	set[oldest] = ghostMark{print, g.now()}
+}
+
+// take reports whether the key is remembered, and forgets it.
+func (g *ghost) take(key *keying.Key) bool {
+	set, print := g.at(key)
+	for i, m := range set {
+		if m.print == print && g.remembers(m) {
+			set[i].at = g.now() - g.memory
+			return true
+		}
+	}
+	return false
+}
