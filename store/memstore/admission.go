@@ -12,12 +12,18 @@ const (
 	patience  = 16 // how many nodes a search for a victim passes over
 )
 
-// admit gives a new node its place in the order.
+// admit gives a new node its place in the order, and newcomers that wait for theirs in the main queue, even while
+// there is room: two for each, so that no search for a victim has to pass over many.
 func (s *shard) admit(n *node) {
 	if s.exact || s.ghost.take(&n.entry.Load().Key) {
 		n.bits.Or(inMain)
 	}
 	s.queueOf(n).push(n)
+	for range 2 {
+		if last := s.fresh.last(); last != nil && last != n && last.has(usesMask) && s.crowded() {
+			s.promote(last)
+		}
+	}
 }
 
 // evict drops one node, if there is one. It looks at a bounded number of them: where all were used it settles for one
@@ -49,10 +55,15 @@ func (s *shard) evict(now int64) {
 	s.drop(s.pressed().last())
 }
 
-// pressed returns the queue that has to give something up: the newcomers' when they take more than their part.
-func (s *shard) pressed() *queue {
+// crowded reports whether newcomers take more than their part.
+func (s *shard) crowded() bool {
 	n, bytes := s.fresh.n+s.main.n, s.fresh.bytes+s.main.bytes
-	if s.main.n == 0 || s.fresh.n*newcomers > n || s.fresh.bytes*newcomers > bytes {
+	return s.fresh.n*newcomers > n || s.fresh.bytes*newcomers > bytes
+}
+
+// pressed returns the queue that has to give something up.
+func (s *shard) pressed() *queue {
+	if s.main.n == 0 || s.crowded() {
 		return &s.fresh
 	}
 	return &s.main

@@ -12,7 +12,6 @@ import (
 	"time"
 	"weak"
 
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -242,20 +241,4 @@ func TestCloseForgets(t *testing.T) {
 	if s.Len() != 0 || s.Bytes() != 0 {
 		t.Errorf("%d entries after Close", s.Len())
 	}
-}
-
-func BenchmarkPeek(b *testing.B) {
-	s := memstore.New(memstore.Options{})
-	defer s.Close()
-	keys := make([]keying.Key, 1000)
-	for i := range keys {
-		keys[i] = storetest.Key(fmt.Sprint(i))
-		_ = s.Set(b.Context(), keys[i], storetest.Entry(keys[i], "body"), time.Hour)
-	}
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for i := rand.IntN(len(keys)); pb.Next(); i++ {
-			s.Peek(keys[i%len(keys)])
-		}
-	})
 }

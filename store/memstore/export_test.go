@@ -1,0 +1,53 @@
+package memstore
+
+import "fmt"
+
+// Check reports how the index, the orders and the bounds disagree, if they do. Nobody may use the store meanwhile.
+func (s *Store) Check() error {
+	entries, bytes := int64(0), int64(0)
+	for i := range s.shards {
+		n, cost, err := s.shards[i].check()
+		if err != nil {
+			return fmt.Errorf("shard %d: %w", i, err)
+		}
+		entries, bytes = entries+int64(n), bytes+cost
+	}
+	if e, b := s.bounds.entries.Load(), s.bounds.bytes.Load(); e != entries || b != bytes {
+		return fmt.Errorf("%d entries of %d bytes are there; %d of %d are counted", entries, bytes, e, b)
+	}
+	if entries > s.bounds.maxEntries || bytes > s.bounds.maxBytes {
+		return fmt.Errorf("%d entries of %d bytes are beyond the bounds", entries, bytes)
+	}
+	return nil
+}
+
+func (s *shard) check() (n int, cost int64, err error) {
+	for bucket := uint64(s.from * group); bucket < uint64(s.to*group); bucket++ {
+		for at := s.index.buckets[bucket].Load(); at != nil; at = at.next.Load() {
+			n, cost = n+1, cost+int64(at.cost)
+			key := at.entry.Load().Key
+			switch {
+			case at.has(isGone):
+				return 0, 0, fmt.Errorf("a node that is gone is in the index")
+			case !s.queueOf(at).order.Has(at):
+				return 0, 0, fmt.Errorf("a node of the index has no place in the order")
+			case s.index.at(&key) != bucket || s.index.find(bucket, &key) != at:
+				return 0, 0, fmt.Errorf("a node is not found by its key")
+			case s.index.due[bucket/group] > at.until.Load():
+				return 0, 0, fmt.Errorf("a node expires unnoticed")
+			case int64(at.cost) != costOf(at.entry.Load()):
+				return 0, 0, fmt.Errorf("a node of %d bytes counts as %d", costOf(at.entry.Load()), at.cost)
+			}
+		}
+	}
+	for _, q := range []*queue{&s.fresh, &s.main} {
+		if q.order.Len() != q.n {
+			return 0, 0, fmt.Errorf("%d nodes are in an order of %d", q.order.Len(), q.n)
+		}
+	}
+	if n != s.fresh.n+s.main.n || cost != s.fresh.bytes+s.main.bytes {
+		return 0, 0, fmt.Errorf("%d nodes of %d bytes are in the index, %d of %d in the orders",
+			n, cost, s.fresh.n+s.main.n, s.fresh.bytes+s.main.bytes)
+	}
+	return n, cost, nil
+}
