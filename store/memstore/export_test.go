@@ -1,6 +1,9 @@
 package memstore
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Check reports how the index, the orders and the bounds disagree, if they do. Nobody may use the store meanwhile.
 func (s *Store) Check() error {
@@ -29,7 +32,7 @@ func (s *shard) check() (n int, cost int64, err error) {
 			switch {
 			case at.has(isGone):
 				return 0, 0, fmt.Errorf("a node that is gone is in the index")
-			case !s.queueOf(at).order.Has(at):
+			case !s.queueOf(at).order.Has(at.row) || !slices.Contains(at.row.nodes[:], at):
 				return 0, 0, fmt.Errorf("a node of the index has no place in the order")
 			case s.index.at(&key) != bucket || s.index.find(bucket, &key) != at:
 				return 0, 0, fmt.Errorf("a node is not found by its key")
@@ -41,8 +44,14 @@ func (s *shard) check() (n int, cost int64, err error) {
 		}
 	}
 	for _, q := range []*queue{&s.fresh, &s.main} {
-		if q.order.Len() != q.n {
-			return 0, 0, fmt.Errorf("%d nodes are in an order of %d", q.order.Len(), q.n)
+		there := 0
+		for r := range q.order.Items() {
+			if there += int(r.left); r.left == 0 {
+				return 0, 0, fmt.Errorf("an empty row is kept")
+			}
+		}
+		if there != q.n {
+			return 0, 0, fmt.Errorf("%d nodes are in an order of %d", there, q.n)
 		}
 	}
 	if n != s.fresh.n+s.main.n || cost != s.fresh.bytes+s.main.bytes {

@@ -17,6 +17,7 @@ type node struct {
 	next  atomic.Pointer[node] // in the same bucket
 	bits  atomic.Uint32        // see below
 	cost  uint32               // bytes, overhead included; for the holder of the lock
+	row   *row                 // its place in the order; for the holder of the lock, unless its row is its own
 }
 
 // The bits of a node: a count of uses, which readers raise up to its maximum and no further, so that a hot key's hits

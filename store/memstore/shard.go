@@ -19,9 +19,9 @@ const (
 // bite is how many nodes may be dropped while others wait for the lock.
 const bite = 64
 
-// itemOverhead is what an entry costs here beside its Entry.Size: node, bucket, ghost, and item, list element, map and heap
-// slot of ttlcache.
-const itemOverhead = 224
+// itemOverhead is about what an entry costs here beside its Entry.Size: its node, its part of the index and the ghost, and
+// its part of a row and of what ttlcache has for one.
+const itemOverhead = 112
 
 func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 
@@ -54,10 +54,13 @@ func shardCount(o Options) int {
 func (s *shard) init(of *Store, from, to, entries int) {
 	s.index, s.bounds, s.exact = &of.index, of.bounds, of.exact
 	s.from, s.to = from, to
-	s.fresh, s.main = newQueue(), newQueue()
-	if !s.exact {
+	length := rowLength
+	if s.exact {
+		length = 1
+	} else {
 		s.ghost = newGhost(entries)
 	}
+	s.fresh, s.main = newQueue(length), newQueue(length)
 }
 
 func (s *shard) queueOf(n *node) *queue {
@@ -98,7 +101,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 // use marks the node as used.
 func (s *shard) use(n *node) {
 	if s.exact {
-		s.main.renew(n) // does nothing if it was dropped meanwhile
+		s.main.touch(n)
 		return
 	}
 	n.use()
@@ -116,8 +119,8 @@ func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until i
 	s.index.expires(bucket, until)
 	if n == nil {
 		n = newNode(&e.Key, e, cost, until)
-		s.index.insert(bucket, n)
 		s.admit(n)
+		s.index.insert(bucket, n)
 		return
 	}
 	s.queueOf(n).bytes += int64(cost) - int64(n.cost)
