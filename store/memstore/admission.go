@@ -15,7 +15,7 @@ const (
 // admit gives a new node its place in the order, and newcomers that wait for theirs in the main queue, even while
 // there is room: two for each, so that no search for a victim has to pass over many.
 func (s *shard) admit(n *node) {
-	if s.exact || s.ghost.take(&n.entry.Load().Key) {
+	if s.exact || s.ghost.take(&n.entry.Load().Key, s.fresh.n+s.main.n) {
 		n.bits.Or(inMain)
 	}
 	s.queueOf(n).push(n)

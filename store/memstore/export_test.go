@@ -60,3 +60,16 @@ func (s *shard) check() (n int, cost int64, err error) {
 	}
 	return n, cost, nil
 }
+
+// LongestSweep drops what has expired and returns how many nodes were dropped under one hold of a lock at most.
+func (s *Store) LongestSweep() (most int) {
+	for i := range s.shards {
+		c := &s.shards[i]
+		for at := c.from; at < c.to; {
+			before := c.fresh.n + c.main.n
+			at = c.sweep(at, clock())
+			most = max(most, before-c.fresh.n-c.main.n)
+		}
+	}
+	return most
+}

@@ -29,7 +29,8 @@ const (
 	DefaultMaxEntries = 5000
 )
 
-// Options bound a Store. The zero Options are ready to use.
+// Options bound a Store. The zero Options are ready to use. New makes an index for as many entries as both bounds allow:
+// 10 to 20 bytes for each.
 type Options struct {
 	MaxBytes   int64 // bytes of all entries, overhead included; 0 or less: 64 MiB
 	MaxEntries int   // 0 or less: 5,000

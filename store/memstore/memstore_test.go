@@ -207,12 +207,44 @@ func TestExpiredIsReclaimedUnasked(t *testing.T) {
 	})
 }
 
+func TestSweepLetsOthersIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 100_000
+		s := open(t, memstore.Options{MaxEntries: n, MaxBytes: 1 << 30})
+		for _, key := range keysOf(n) {
+			_ = s.Set(t.Context(), key, &store.Entry{Key: key}, time.Second/2)
+		}
+		time.Sleep(time.Second / 2)
+		if most := s.LongestSweep(); most > 300 || s.Len() != 0 {
+			t.Errorf("%d of %d entries were dropped at once, and %d are left", most, n, s.Len())
+		}
+	})
+}
+
 func TestPeekAllocatesNothing(t *testing.T) {
 	s := open(t, memstore.Options{})
 	_ = set(t, s, "k", "body", time.Minute)
 	hit, miss := storetest.Key("k"), storetest.Key("absent")
 	if n := testing.AllocsPerRun(100, func() { _, _ = s.Peek(hit); _, _ = s.Peek(miss) }); n != 0 {
 		t.Errorf("Peek allocates %v times", n)
+	}
+}
+
+func TestSetAllocatesOnce(t *testing.T) {
+	const n = 2000
+	s, entries := open(t, memstore.Options{MaxEntries: n}), make([]*store.Entry, 2*n)
+	for i, key := range keysOf(len(entries)) {
+		entries[i] = &store.Entry{Key: key}
+	}
+	next := 0
+	set := func() {
+		_ = s.Set(t.Context(), entries[next].Key, entries[next], time.Hour)
+		next++
+	}
+	for _, when := range []string{"while there is room", "once it is full"} {
+		if n := testing.AllocsPerRun(n-1, set); n > 1 { // a node; a row of them now and then
+			t.Errorf("Set of a new key allocates %v times %s", n, when)
+		}
 	}
 }
 
