@@ -41,6 +41,7 @@ type Options struct {
 // the bounds; they change independently of each other, and are read without a lock.
 type Store struct {
 	index    index
+	names    *names
 	shards   []shard
 	perShard uint // buckets, as a power of two
 	exact    bool
@@ -54,8 +55,8 @@ type Store struct {
 }
 
 var (
-	_ store.Store = (*Store)(nil)
-	_ store.Local = (*Store)(nil)
+	_ store.Store    = (*Store)(nil)
+	_ store.Recaller = (*Store)(nil)
 )
 
 // New returns an empty Store. It starts no goroutine; a timer runs while the store holds something.
@@ -72,9 +73,10 @@ func New(o Options) *Store {
 		index:   newIndex(entries, n),
 		shards:  make([]shard, n),
 		exact:   n == 1,
-		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32),
+		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32-nameOverhead-maxName),
 		bounds:  &bounds{maxEntries: int64(o.MaxEntries), maxBytes: o.MaxBytes, shards: int64(n)},
 	}
+	s.names = newNames(len(s.index.buckets))
 	buckets := len(s.index.buckets) / n
 	s.perShard = uint(bits.TrailingZeros(uint(buckets)))
 	for i := range s.shards {
@@ -92,8 +94,17 @@ func (s *Store) Get(_ context.Context, key keying.Key) (*store.Entry, bool, erro
 // Peek returns the entry kept under the key and counts as a use of it. It takes no lock, except in an exact LRU, and does
 // not allocate.
 func (s *Store) Peek(key keying.Key) (*store.Entry, bool) {
-	n := s.index.find(s.index.at(&key), &key)
-	if n == nil || n.expired(clock()) {
+	return s.used(s.index.find(s.index.at(&key), &key), clock())
+}
+
+// Recall is Peek by the text that was given to Remember.
+func (s *Store) Recall(hash uint64, text []byte, now time.Time) (*store.Entry, bool) {
+	return s.used(s.names.find(hash, text), at(now))
+}
+
+// used returns the node's entry, if there is one that has not expired.
+func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
+	if n == nil || n.expired(now) {
 		return nil, false
 	}
 	if s.exact {
@@ -102,6 +113,16 @@ func (s *Store) Peek(key keying.Key) (*store.Entry, bool) {
 		n.use()
 	}
 	return n.entry.Load(), true
+}
+
+// Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not
+// noted.
+func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
+	if len(text) > maxName {
+		return
+	}
+	home := s.index.at(&key) >> s.perShard
+	s.shards[home].christen(&key, hash, text, clock())
 }
 
 // Set keeps the entry. One that is larger than MaxBytes, or in a larger store than a sixteenth of it, is refused with an

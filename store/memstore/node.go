@@ -15,6 +15,7 @@ type node struct {
 	entry atomic.Pointer[store.Entry]
 	until atomic.Int64         // the clock's reading at which the entry has expired
 	next  atomic.Pointer[node] // in the same bucket
+	name  *name                // the text that selects it, or nil; for the holder of the lock
 	bits  atomic.Uint32        // see below
 	cost  uint32               // bytes, overhead included; for the holder of the lock
 	row   *row                 // its place in the order; for the holder of the lock, unless its row is its own
@@ -65,7 +66,10 @@ func (n *node) forgive() bool {
 func (n *node) has(bit uint32) bool    { return n.bits.Load()&bit != 0 }
 func (n *node) expired(now int64) bool { return n.until.Load() <= now }
 
-// epoch is where the clock of this package starts. To read the time since then costs half of what the time of day does.
+// epoch is where the clock of this package starts.
 var epoch = time.Now()
 
-func clock() int64 { return int64(time.Since(epoch)) }
+// at is the clock's reading at that time.
+func at(now time.Time) int64 { return int64(now.Sub(epoch)) }
+
+func clock() int64 { return at(time.Now()) }

@@ -28,6 +28,7 @@ func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 // A shard is one stretch of the index and the order of what is there. Its lock is for changes; readers do without.
 type shard struct {
 	index    *index
+	names    *names
 	bounds   *bounds
 	from, to int  // its groups of buckets
 	exact    bool // an LRU to the letter
@@ -52,7 +53,7 @@ func shardCount(o Options) int {
 }
 
 func (s *shard) init(of *Store, from, to, entries int) {
-	s.index, s.bounds, s.exact = &of.index, of.bounds, of.exact
+	s.index, s.names, s.bounds, s.exact = &of.index, of.names, of.bounds, of.exact
 	s.from, s.to = from, to
 	length := rowLength
 	if s.exact {
@@ -81,9 +82,11 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	n := s.index.find(bucket, &e.Key)
 	if n != nil {
 		s.use(n)
+		cost += n.name.cost()
 	}
 	for range bite {
 		if n != nil && n.has(isGone) {
+			cost -= n.name.cost()
 			n = nil
 		}
 		if s.reserve(n, cost) {
@@ -128,6 +131,29 @@ func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until i
 	n.keep(e, until)
 }
 
+// christen gives the key's node its name, for which a few others may have to go.
+func (s *shard) christen(key *keying.Key, hash uint64, text []byte, now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.index.find(s.index.at(key), key)
+	if n == nil || n.name != nil {
+		return
+	}
+	called := &name{hash: hash, node: n, text: string(text)}
+	for range bite {
+		if s.bounds.reserve(0, int64(called.cost())) {
+			s.queueOf(n).bytes += int64(called.cost())
+			n.cost += called.cost()
+			n.name = called
+			s.names.insert(called)
+			return
+		}
+		if s.evict(now); n.has(isGone) {
+			return
+		}
+	}
+}
+
 // spares reports whether the shard has at least half as many entries as the average one: one that has fewer does not
 // drop them for its newcomers while others are full.
 func (s *shard) spares() bool {
@@ -162,6 +188,9 @@ func (s *shard) close() {
 // drop lets go of a node.
 func (s *shard) drop(n *node) {
 	s.index.remove(s.index.at(&n.entry.Load().Key), n)
+	if n.name != nil {
+		s.names.remove(n.name)
+	}
 	s.queueOf(n).drop(n)
 	n.bits.Or(isGone)
 	s.bounds.reserve(-1, -int64(n.cost))
