@@ -73,7 +73,7 @@ func New(o Options) *Store {
 		index:   newIndex(entries, n),
 		shards:  make([]shard, n),
 		exact:   n == 1,
-		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32-nameOverhead-maxName),
+		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32-maxName),
 		bounds:  &bounds{maxEntries: int64(o.MaxEntries), maxBytes: o.MaxBytes, shards: int64(n)},
 	}
 	s.names = newNames(len(s.index.buckets))
@@ -118,7 +118,7 @@ func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 // Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not
 // noted.
 func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
-	if len(text) > maxName {
+	if len(text) > maxName || len(text) == 0 {
 		return
 	}
 	home := s.index.at(&key) >> s.perShard

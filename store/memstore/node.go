@@ -12,12 +12,12 @@ import (
 // A node is one key's place in the store. It is found without a lock; whoever holds its shard's lock changes it. An entry
 // that is overwritten keeps its node.
 type node struct {
+	name  // the text that selects it, once it is known
 	entry atomic.Pointer[store.Entry]
 	until atomic.Int64         // the clock's reading at which the entry has expired
-	next  atomic.Pointer[node] // in the same bucket
-	name  *name                // the text that selects it, or nil; for the holder of the lock
 	bits  atomic.Uint32        // see below
 	cost  uint32               // bytes, overhead included; for the holder of the lock
+	next  atomic.Pointer[node] // in the same bucket
 	row   *row                 // its place in the order; for the holder of the lock, unless its row is its own
 }
 

@@ -21,7 +21,7 @@ const bite = 64
 
 // itemOverhead is about what an entry costs here beside its Entry.Size: its node, its part of the index and the ghost, and
 // its part of a row and of what ttlcache has for one.
-const itemOverhead = 112
+const itemOverhead = 152
 
 func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 
@@ -82,11 +82,11 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	n := s.index.find(bucket, &e.Key)
 	if n != nil {
 		s.use(n)
-		cost += n.name.cost()
+		cost += uint32(len(n.text))
 	}
 	for range bite {
 		if n != nil && n.has(isGone) {
-			cost -= n.name.cost()
+			cost -= uint32(len(n.text))
 			n = nil
 		}
 		if s.reserve(n, cost) {
@@ -136,16 +136,15 @@ func (s *shard) christen(key *keying.Key, hash uint64, text []byte, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.index.find(s.index.at(key), key)
-	if n == nil || n.name != nil {
+	if n == nil || n.text != "" {
 		return
 	}
-	called := &name{hash: hash, node: n, text: string(text)}
 	for range bite {
-		if s.bounds.reserve(0, int64(called.cost())) {
-			s.queueOf(n).bytes += int64(called.cost())
-			n.cost += called.cost()
-			n.name = called
-			s.names.insert(called)
+		if s.bounds.reserve(0, int64(len(text))) {
+			s.queueOf(n).bytes += int64(len(text))
+			n.cost += uint32(len(text))
+			n.hash, n.text = hash, string(text)
+			s.names.insert(n)
 			return
 		}
 		if s.evict(now); n.has(isGone) {
@@ -188,8 +187,8 @@ func (s *shard) close() {
 // drop lets go of a node.
 func (s *shard) drop(n *node) {
 	s.index.remove(s.index.at(&n.entry.Load().Key), n)
-	if n.name != nil {
-		s.names.remove(n.name)
+	if n.text != "" {
+		s.names.remove(n)
 	}
 	s.queueOf(n).drop(n)
 	n.bits.Or(isGone)
