@@ -21,3 +21,23 @@ func (b *bounds) reserve(entries, bytes int64) bool {
 	b.entries.Add(-entries)
 	return false
 }
+
+const (
+	minShards       = 16 // more only if they are large
+	maxShards       = 64
+	minShardEntries = 64
+	minShardBytes   = 1 << 20
+	largeEntries    = 4096
+	largeBytes      = 8 << 20
+)
+
+// shardCount returns the largest power of two that leaves every shard enough entries and bytes to order them fairly.
+func shardCount(o Options) int {
+	n, entries, bytes := 1, minShardEntries, int64(minShardBytes)
+	for n < maxShards && o.MaxEntries/(2*n) >= entries && o.MaxBytes/int64(2*n) >= bytes {
+		if n *= 2; n == minShards {
+			entries, bytes = largeEntries, largeBytes
+		}
+	}
+	return n
+}

@@ -7,15 +7,6 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-const (
-	minShards       = 16 // more only if they are large
-	maxShards       = 64
-	minShardEntries = 64
-	minShardBytes   = 1 << 20
-	largeEntries    = 4096
-	largeBytes      = 8 << 20
-)
-
 // bite is how many nodes may be dropped while others wait for the lock.
 const bite = 64
 
@@ -39,17 +30,6 @@ type shard struct {
 	ghost       ghost
 
 	_ [64]byte // the next one's lock is on another cache line
-}
-
-// shardCount returns the largest power of two that leaves every shard enough entries and bytes to order them fairly.
-func shardCount(o Options) int {
-	n, entries, bytes := 1, minShardEntries, int64(minShardBytes)
-	for n < maxShards && o.MaxEntries/(2*n) >= entries && o.MaxBytes/int64(2*n) >= bytes {
-		if n *= 2; n == minShards {
-			entries, bytes = largeEntries, largeBytes
-		}
-	}
-	return n
 }
 
 func (s *shard) init(of *Store, from, to, entries int) {
