@@ -77,17 +77,18 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	}
 	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, user)
-	key, e, use, _ := v.through.Find(text, now) // its text has no query that could be refused
+	e, use, key, _ := v.through.Find(text, now) // its text has no query that could be refused
 	text.Free()
 	if e != nil {
 		if value, ok := v.open(e); ok {
 			if use == store.Fresh && !e.Nearing(now) {
 				v.report(Hit, "", nil)
 			} else {
-				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: key}).found(e, use)
+				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: e.Key}).found(e, use)
 			}
 			return value, nil
 		}
+		key = e.Key
 	}
 	return (&call[T]{v: v, ctx: ctx, id: id, user: user, key: key}).get()
 }

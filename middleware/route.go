@@ -92,15 +92,19 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		p.reason = KeyReason
 		return p, false
 	}
-	p.way = through
 	if rt.Standard {
 		p.outer = w.Header()
 		e, use = rt.choose(&p, r, e, use, now)
 	}
-	switch nearing := use == store.Fresh && e.Nearing(now); {
-	case use == store.Fresh && !nearing:
+	nearing := use == store.Fresh && e.Nearing(now)
+	if use == store.Fresh && !nearing {
 		rt.replay(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
+	}
+	if p.way = through; e != nil {
+		p.key = e.Key
+	}
+	switch {
 	case markOf(r.Context()) != nil: // to a refresh it is no answer
 		return p, false
 	case nearing:
@@ -116,16 +120,21 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	return p, false
 }
 
-// recall looks for what memory holds for the request and makes its key the passage's. It is false for a request that cannot
-// be keyed.
+// recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
+// the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
 func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (e *store.Entry, use store.Use, ok bool) {
 	text, err := rt.Scheme.Text(r, p.pattern, p.user)
 	if err != nil {
 		return nil, store.NoUse, false
 	}
-	p.key, e, use, err = rt.Through.Find(text, now)
+	e, use, p.key, err = rt.Through.Find(text, now)
 	text.Free()
-	p.resource = p.key
+	if rt.Standard {
+		if e != nil {
+			p.key = e.Key
+		}
+		p.resource = p.key
+	}
 	return e, use, err == nil
 }
 

@@ -31,24 +31,21 @@ func memoryOf(s Store) Local {
 
 // Find looks in memory for what the text selects: by the text, or by its key where memory does not know the text yet. It
 // does no I/O, takes no lock shared by all and allocates nothing once the text is known. What it returns may be served;
-// stale entries are to be refreshed. The error is that of [keying.Text.Key].
-func (t *Through) Find(text *keying.Text, now time.Time) (keying.Key, *Entry, Use, error) {
+// stale entries are to be refreshed. If there is nothing it returns the text's key, or the error of [keying.Text.Key].
+func (t *Through) Find(text *keying.Text, now time.Time) (e *Entry, use Use, key keying.Key, err error) {
 	if t.recaller != nil {
 		if e, ok := t.recaller.Recall(text.Hash(), text.Bytes(), now); ok {
-			use := t.servable(e, now)
-			if use == NoUse {
-				return e.Key, nil, NoUse, nil
+			if use := t.servable(e, now); use != NoUse {
+				return e, use, key, nil
 			}
-			return e.Key, e, use, nil
+			return nil, NoUse, e.Key, nil
 		}
 	}
-	key, err := text.Key()
-	if err != nil {
-		return key, nil, NoUse, err
+	if key, err = text.Key(); err != nil {
+		return nil, NoUse, key, err
 	}
-	e, use := t.Peek(key, now)
-	if e != nil && t.recaller != nil {
+	if e, use = t.Peek(key, now); e != nil && t.recaller != nil {
 		t.recaller.Remember(key, text.Hash(), text.Bytes())
 	}
-	return key, e, use, nil
+	return e, use, key, nil
 }
