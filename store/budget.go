@@ -3,12 +3,14 @@ package store
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
 // io is one call's time for its store. The operations do not end with the request: others may be waiting for them.
 type io struct {
-	ctx  context.Context
+	ctx  context.Context // the request's, of which they have the values
+	ends *endings
 	left time.Duration // not used by a store in memory
 	all  time.Duration // that there was
 	free bool
@@ -19,7 +21,7 @@ func (t *Through) io(ctx context.Context) io {
 		return io{ctx: ctx, free: true}
 	}
 	all := t.budget - t.budget/8 // the rest is for timers that are late
-	return io{ctx: context.WithoutCancel(ctx), left: all, all: all}
+	return io{ctx: ctx, ends: &t.ends, left: all, all: all}
 }
 
 var errBudget = errors.New("store: the time for this request's store operations was used up")
@@ -44,10 +46,45 @@ func (io *io) do(f func(context.Context) error) error {
 	if io.left <= 0 {
 		return errBudget
 	}
-	ctx, cancel := context.WithTimeoutCause(io.ctx, io.left, errBudget)
-	defer cancel()
 	began := time.Now()
-	err := f(ctx)
+	err := f(operation{io.ends.after(began, io.left, io.all), io.ctx})
 	io.left -= time.Since(began)
 	return err
+}
+
+// operation is the context of one operation: it has the request's values and an end of its own.
+type operation struct {
+	*ending
+	request context.Context
+}
+
+// Value asks the ending first, which has no values but what package context finds itself by.
+func (o operation) Value(key any) any {
+	if v := o.ending.Value(key); v != nil {
+		return v
+	}
+	return o.request.Value(key)
+}
+
+// endings are what operations end by. Those that end at nearly the same time share one: under load most need no timer of
+// their own.
+type endings struct{ last atomic.Pointer[ending] }
+
+// ending is a context that ends by itself.
+type ending struct {
+	context.Context
+	at     time.Time
+	cancel context.CancelFunc // not called: it may be others', too
+}
+
+// after returns one that ends when the time has passed, or later by a 64th of what there was at most.
+func (es *endings) after(now time.Time, left, all time.Duration) *ending {
+	due, slack := now.Add(left), all/64
+	if e := es.last.Load(); e != nil && !e.at.Before(due) && e.at.Sub(due) <= slack {
+		return e
+	}
+	e := &ending{at: due.Add(slack)}
+	e.Context, e.cancel = context.WithDeadlineCause(context.Background(), e.at, errBudget)
+	es.last.Store(e)
+	return e
 }

@@ -19,6 +19,7 @@ type Through struct {
 	log      Log
 	ledger   *Ledger // the log's
 	budget   time.Duration
+	ends     endings
 	fault    func(error)
 	flights  flights
 	runs     runs
