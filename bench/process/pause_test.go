@@ -1,0 +1,63 @@
+package process
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// BenchmarkPause is the longest that one of many hits took while a store got rid of 100,000 entries: because they expired, and because
+// as many others came into a full store. "nothing" is the same loop while nothing is dropped: the scheduler and the garbage
+// collector have pauses of their own.
+func BenchmarkPause(b *testing.B) {
+	for _, near := range nearStores {
+		n := sized(100_000)
+		b.Run(near.name+"/nothing", func(b *testing.B) { longestPause(b, near, n, func(s store.Store) { fill(s, 0, n, time.Hour) }, nil) })
+		b.Run(near.name+"/expiry", func(b *testing.B) {
+			longestPause(b, near, n, func(s store.Store) { fill(s, 0, n, 500*time.Millisecond) }, nil)
+		})
+		b.Run(near.name+"/eviction", func(b *testing.B) {
+			longestPause(b, near, n, func(s store.Store) { fill(s, 0, n, time.Hour) }, func(s store.Store) { fill(s, n, n, time.Hour) })
+		})
+	}
+}
+
+// longestPause visits one page for two seconds, in which the sweep of what has expired falls, and reports the longest visit.
+func longestPause(b *testing.B, near nearStore, entries int, first, meanwhile func(store.Store)) {
+	memory := near.open(b, entries)
+	c := newLarder(b, cache.Options{Near: memory})
+	s := newSite(1, kib)
+	a := newAgent(c.Middleware(hour)(s))
+	first(memory)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if meanwhile != nil {
+			meanwhile(memory)
+		}
+	}()
+	var longest time.Duration
+	last := time.Now()
+	for end := last.Add(2 * time.Second); last.Before(end); {
+		a.visit(s.uris[0])
+		now := time.Now()
+		longest, last = max(longest, now.Sub(last)), now
+	}
+	<-done
+	b.ReportMetric(float64(longest)/float64(time.Microsecond), "max-pause-µs")
+	b.ReportMetric(0, "ns/op") // the time of the loop says nothing
+}
+
+// fill sets n small entries, each made for its place in the order.
+func fill(s store.Store, from, n int, keep time.Duration) {
+	namer := keying.NewNamer(nil)
+	for i := from; i < from+n; i++ {
+		key := namer.Key("pause", "", uriOf(i), "")
+		e := &store.Entry{Key: key, Status: 200, Stored: time.Now(), Fresh: keep, Body: []byte("x")}
+		_ = s.Set(context.Background(), key, e, keep)
+	}
+}
