@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// peers are the modules whose versions the page names.
+var peers = []string{
+	"github.com/jellydator/ttlcache/v3", "github.com/maypok86/otter/v2", "github.com/labstack/echo/v4", "github.com/SporkHubr/echo-http-cache",
+	"github.com/gin-gonic/gin", "github.com/chenyahui/gin-cache", "github.com/gofiber/fiber/v3", "github.com/viccon/sturdyc",
+	"github.com/go-redis/cache/v9", "github.com/redis/go-redis/v9", "github.com/redis/rueidis",
+}
+
+// write puts the figures between the marks in the page.
+func write(ctx context.Context, file string, p plan, verdicts []verdict, results []byte) error {
+	versions, err := versions(ctx)
+	if err != nil {
+		return err
+	}
+	summary, err := benchstat(ctx, results)
+	if err != nil {
+		return err
+	}
+	page, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		page, err = []byte(blank), os.MkdirAll(filepath.Dir(file), 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	text := string(page)
+	for _, part := range []struct{ mark, content string }{
+		{"bench", about(p, results) + table(verdicts)},
+		{"versions", versions},
+		{"benchstat", "```text\n" + summary + "```\n"},
+	} {
+		if text, err = replace(text, part.mark, part.content); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// blank is a page that has nothing but marks.
+const blank = "# Performance\n\n<!-- bench -->\n<!-- /bench -->\n\n<!-- versions -->\n<!-- /versions -->\n\n<!-- benchstat -->\n<!-- /benchstat -->\n"
+
+// replace puts the content between the marks.
+func replace(text, mark, content string) (string, error) {
+	begin, end := "<!-- "+mark+" -->", "<!-- /"+mark+" -->"
+	before, rest, begins := strings.Cut(text, begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		return "", fmt.Errorf("there are no lines %s and %s for the figures to stand between", begin, end)
+	}
+	return before + begin + "\n" + content + end + after, nil
+}
+
+// about says what the figures were measured on.
+func about(p plan, results []byte) string {
+	size := fmt.Sprintf("%d rounds of %s for each benchmark", p.rounds, p.benchtime)
+	if p.short {
+		size = "one short round, in which figures mean little"
+	}
+	cpu := "an unknown processor"
+	if _, rest, ok := strings.Cut(string(results), "\ncpu: "); ok {
+		cpu, _, _ = strings.Cut(rest, "\n")
+	}
+	return fmt.Sprintf("Measured by `make bench` in %s, on %s with %d cores, %s, %s/%s. Medians over the rounds; in brackets the least and the most.\n\n",
+		size, strings.TrimSpace(cpu), runtime.NumCPU(), strings.Replace(runtime.Version(), "go", "Go ", 1), runtime.GOOS, runtime.GOARCH)
+}
+
+// versions lists what was measured beside Larder.
+func versions(ctx context.Context) (string, error) {
+	var all bytes.Buffer
+	if err := command(ctx, &all, "go", "list", "-m", "-f", "{{.Path}} {{.Version}}", "all"); err != nil {
+		return "", err
+	}
+	table := "| module | version |\n|---|---|\n"
+	for line := range strings.Lines(all.String()) {
+		if path, version, _ := strings.Cut(strings.TrimSpace(line), " "); slices.Contains(peers, path) {
+			table += fmt.Sprintf("| `%s` | %s |\n", path, version)
+		}
+	}
+	return table, nil
+}
+
+// benchstat is its summary of the results.
+func benchstat(ctx context.Context, results []byte) (string, error) {
+	dir, err := os.MkdirTemp("", "benchstat-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "median")
+	if err := os.WriteFile(file, results, 0o644); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	if err := command(ctx, &out, "go", "tool", "golang.org/x/perf/cmd/benchstat", "-filter", "-.unit:B/op", "-table", "", "-ignore", "pkg,goos,goarch,cpu,places,load", "median="+file); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+}
