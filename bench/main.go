@@ -69,6 +69,9 @@ func bench(ctx context.Context, p plan, file, plots, raw string) (met bool, err 
 		return false, err
 	}
 	verdicts := judge(f)
+	if p.only != "" {
+		verdicts = slices.DeleteFunc(verdicts, func(v verdict) bool { return len(v.values) == 0 })
+	}
 	fmt.Print(table(verdicts))
 	met = !slices.ContainsFunc(verdicts, verdict.fails)
 	if runErr != nil || file == "" {

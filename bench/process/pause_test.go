@@ -26,7 +26,15 @@ func BenchmarkPause(b *testing.B) {
 	}
 }
 
-// longestPause visits one page for a second and a half, in which the sweep of what has expired falls, and reports the longest visit.
+// watched is how long visits are watched; what has expired is swept within it.
+func watched() time.Duration {
+	if testing.Short() {
+		return 200 * time.Millisecond
+	}
+	return 1500 * time.Millisecond
+}
+
+// longestPause visits one page again and again and reports the longest visit.
 func longestPause(b *testing.B, near nearStore, entries int, first, meanwhile func(store.Store)) {
 	memory := near.open(b, entries)
 	c := newLarder(b, cache.Options{Near: memory})
@@ -42,7 +50,7 @@ func longestPause(b *testing.B, near nearStore, entries int, first, meanwhile fu
 	}()
 	var longest time.Duration
 	last := time.Now()
-	for end := last.Add(1500 * time.Millisecond); last.Before(end); {
+	for end := last.Add(watched()); last.Before(end); {
 		a.visit(s.uris[0])
 		now := time.Now()
 		longest, last = max(longest, now.Sub(last)), now

@@ -19,7 +19,10 @@ type product struct {
 	Tags           []string
 }
 
+var loads int
+
 func load(id string) product {
+	loads++
 	return product{ID: id, Name: "Lamp " + id, Text: fmt.Sprintf("%0200d", 7), Cents: 1999, Tags: []string{"light", "home"}}
 }
 
@@ -44,6 +47,7 @@ func BenchmarkValue(b *testing.B) {
 }
 
 func getAll(b *testing.B, ids []string, get func(id string) (product, error)) {
+	loads = 0
 	for _, id := range ids {
 		if p, err := get(id); err != nil || p.ID != id {
 			b.Fatalf("%s is %v, %v", id, p, err)
@@ -58,6 +62,9 @@ func getAll(b *testing.B, ids []string, get func(id string) (product, error)) {
 		if i++; i == len(ids) {
 			i = 0
 		}
+	}
+	if loads != len(ids) {
+		b.Fatalf("%d values were loaded %d times; these are no hits", len(ids), loads)
 	}
 }
 
