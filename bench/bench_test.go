@@ -41,18 +41,19 @@ func TestARowIsTheMedianOfItsRounds(t *testing.T) {
 
 func TestWhatIsNotAsItMustBeFails(t *testing.T) {
 	f := someFigures(t, someResults)
+	memory, twice := value("Stream/larder", "extra-MiB", 1), value("Stream/larder", "extra-MiB", 2)
 	for name, test := range map[string]struct {
 		row   row
 		fails bool
 	}{
-		"at most":      {row{"", ratio(duration, "Hit/keys=1/larder", "Hit/keys=1/bare-set"), atMost(0.6, "×")}, false},
-		"too much":     {row{"", ratio(duration, "Hit/keys=1/larder", "Hit/keys=1/bare-set"), atMost(0.59, "×")}, true},
+		"at most":      {row{"", times("Hit/keys=1/larder", "Hit/keys=1/bare-set"), atMost(0.6, "×")}, false},
+		"too much":     {row{"", times("Hit/keys=1/larder", "Hit/keys=1/bare-set"), atMost(0.59, "×")}, true},
 		"at least":     {row{"", value("Stream/larder", "B/s", 1), atLeast(100e6, "B/s")}, false},
-		"too little":   {row{"", value("Stream/larder", "extra-MiB", 1), atLeast(2, "MiB")}, true},
+		"too little":   {row{"", memory, atLeast(2, "MiB")}, true},
 		"above":        {row{"", above(duration, "Hit/keys=1/bare-set", "Hit/keys=1/larder", 1e9), atMost(250, "ns")}, false},
-		"largest":      {row{"", largest(value("Stream/larder", "extra-MiB", 1), value("Stream/larder", "extra-MiB", 2)), atMost(2, "")}, true},
-		"smallest":     {row{"", smallest(value("Stream/larder", "extra-MiB", 1), value("Stream/larder", "extra-MiB", 2)), atLeast(2, "")}, true},
-		"not measured": {row{"", ratio(duration, "Hit/keys=1/larder", "Hit/keys=1/nobody"), atMost(0, "×")}, false},
+		"largest":      {row{"", largest(memory, twice), atMost(2, "")}, true},
+		"smallest":     {row{"", smallest(memory, twice), atLeast(2, "")}, true},
+		"not measured": {row{"", times("Hit/keys=1/larder", "Hit/keys=1/nobody"), atMost(0, "×")}, false},
 	} {
 		v := verdict{row: test.row}
 		for round := 0; ; round++ {
@@ -70,13 +71,16 @@ func TestWhatIsNotAsItMustBeFails(t *testing.T) {
 
 func TestFiguresTakeThePlaceOfTheOld(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "docs", "performance.md")
+	p, verdicts := plan{rounds: 3, benchtime: "1ms"}, judge(someFigures(t, someResults))
 	for range 2 {
-		if err := write(t.Context(), file, plan{rounds: 3, benchtime: "1ms"}, judge(someFigures(t, someResults)), []byte(someResults)); err != nil {
+		if err := write(t.Context(), file, p, verdicts, []byte(someResults)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	page, err := os.ReadFile(file)
-	for _, want := range []string{"in 3 rounds of 1ms", "on A Processor with", "| 0.60 × (0.50–0.90) |", "otter/v2` | v2", "Hit/keys=1/larder-2"} {
+	for _, want := range []string{
+		"in 3 rounds of 1ms", "on A Processor with", "| 0.60 × (0.50–0.90) |", "otter/v2` | v2", "Hit/keys=1/larder-2",
+	} {
 		if n := strings.Count(string(page), want); n == 0 || err != nil {
 			t.Errorf("%q is not on the page, %v", want, err)
 		}
@@ -98,9 +102,9 @@ func TestPlotsAreDrawn(t *testing.T) {
 		fmt.Fprintf(&results, "Benchmark%s 1 %d ns/op\n", growth(entries, "larder"), entries)
 	}
 	for _, s := range exponents {
-		for _, kind := range []string{"plain", "wonders", "scan"} {
-			for i, who := range []string{"lru", "larder", "otter", "best"} {
-				fmt.Fprintf(&results, "Benchmark%s 1 %d hit-%%\n", hitRatio(s, kind, who), 50+i)
+		for _, kind := range kinds {
+			for i, c := range columns {
+				fmt.Fprintf(&results, "Benchmark%s 1 %d hit-%%\n", hitRatio(s, kind.name, c.name), 50+i)
 			}
 		}
 	}

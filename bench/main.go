@@ -1,13 +1,13 @@
-// Command bench measures what the cache costs, beside bare handlers and beside other libraries, holds the figures against what they
-// must be, and writes the table, the plots and benchstat's summary into docs/.
+// Command bench measures what the cache costs, beside bare handlers and beside other libraries, holds the figures against
+// what they must be, and writes the table, the plots and benchstat's summary into docs/.
 //
 //	go run ./bench                         ten rounds of everything
 //	go run ./bench -short                  one quick round, to see that it works; nothing is written without -o
 //	go run ./bench -only 'Hit$/keys=1$'    some of the benchmarks; nothing is written without -o
 //	go run ./bench -only 'Miss$' -profile /tmp/miss
 //
-// A round runs every benchmark once, for a moment, so that what the machine does meanwhile hits all alike; a row of the table is a
-// ratio of two benchmarks in the same round, and its figure the median over all rounds.
+// A round runs every benchmark once, for a moment, so that what the machine does meanwhile hits all alike; a row of the
+// table is a ratio of two benchmarks in the same round, and its figure the median over all rounds.
 package main
 
 import (

@@ -30,6 +30,12 @@ func ratio(unit, one, other string) measure {
 	}
 }
 
+// times is how many times the other's time the one takes.
+func times(one, other string) measure { return ratio(duration, one, other) }
+
+// rate is how many times the other's requests the one answers in a second.
+func rate(one, other string) measure { return ratio(requests, one, other) }
+
 // above is by how much the one's figure exceeds the other's, times so many.
 func above(unit, one, other string, times float64) measure {
 	return func(f figures, round int) (float64, bool) {

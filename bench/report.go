@@ -13,9 +13,17 @@ import (
 
 // peers are the modules whose versions the page names.
 var peers = []string{
-	"github.com/jellydator/ttlcache/v3", "github.com/maypok86/otter/v2", "github.com/labstack/echo/v4", "github.com/SporkHubr/echo-http-cache",
-	"github.com/gin-gonic/gin", "github.com/chenyahui/gin-cache", "github.com/gofiber/fiber/v3", "github.com/viccon/sturdyc",
-	"github.com/go-redis/cache/v9", "github.com/redis/go-redis/v9", "github.com/redis/rueidis",
+	"github.com/SporkHubr/echo-http-cache",
+	"github.com/chenyahui/gin-cache",
+	"github.com/gin-gonic/gin",
+	"github.com/go-redis/cache/v9",
+	"github.com/gofiber/fiber/v3",
+	"github.com/jellydator/ttlcache/v3",
+	"github.com/labstack/echo/v4",
+	"github.com/maypok86/otter/v2",
+	"github.com/redis/go-redis/v9",
+	"github.com/redis/rueidis",
+	"github.com/viccon/sturdyc",
 }
 
 // write puts the figures between the marks in the page.
@@ -49,7 +57,17 @@ func write(ctx context.Context, file string, p plan, verdicts []verdict, results
 }
 
 // blank is a page that has nothing but marks.
-const blank = "# Performance\n\n<!-- bench -->\n<!-- /bench -->\n\n<!-- versions -->\n<!-- /versions -->\n\n<!-- benchstat -->\n<!-- /benchstat -->\n"
+const blank = `# Performance
+
+<!-- bench -->
+<!-- /bench -->
+
+<!-- versions -->
+<!-- /versions -->
+
+<!-- benchstat -->
+<!-- /benchstat -->
+`
 
 // replace puts the content between the marks.
 func replace(text, mark, content string) (string, error) {
@@ -72,8 +90,9 @@ func about(p plan, results []byte) string {
 	if _, rest, ok := strings.Cut(string(results), "\ncpu: "); ok {
 		cpu, _, _ = strings.Cut(rest, "\n")
 	}
-	return fmt.Sprintf("Measured by `make bench` in %s, on %s with %d cores, %s, %s/%s. Medians over the rounds; in brackets the least and the most.\n\n",
-		size, strings.TrimSpace(cpu), runtime.NumCPU(), strings.Replace(runtime.Version(), "go", "Go ", 1), runtime.GOOS, runtime.GOARCH)
+	version := strings.Replace(runtime.Version(), "go", "Go ", 1)
+	return fmt.Sprintf("Measured by `make bench` in %s, on %s with %d cores, %s, %s/%s.\nMedians over the rounds; in brackets the least and the most.\n\n",
+		size, strings.TrimSpace(cpu), runtime.NumCPU(), version, runtime.GOOS, runtime.GOARCH)
 }
 
 // versions lists what was measured beside Larder.
@@ -103,7 +122,9 @@ func benchstat(ctx context.Context, results []byte) (string, error) {
 		return "", err
 	}
 	var out bytes.Buffer
-	if err := command(ctx, &out, "go", "tool", "golang.org/x/perf/cmd/benchstat", "-filter", "-.unit:B/op", "-table", "", "-ignore", "pkg,goos,goarch,cpu,places,load", "median="+file); err != nil {
+	args := []string{"tool", "golang.org/x/perf/cmd/benchstat", "-filter", "-.unit:B/op", "-table", "",
+		"-ignore", "pkg,goos,goarch,cpu,places,load", "median=" + file}
+	if err := command(ctx, &out, "go", args...); err != nil {
 		return "", err
 	}
 	return out.String(), nil

@@ -6,38 +6,54 @@ const micro = 1e6 // seconds in microseconds
 
 // rows are what must be true of the figures.
 var rows = []row{
-	{"memory hit, 1 page, beside a handler that calls Header().Set", ratio(duration, hit(1, "larder"), hit(1, "bare-set")), atMost(1, "×")},
-	{"memory hit, 10,000 pages, beside a look-up in a ttlcache by hand", ratio(duration, hit(10_000, "larder"), hit(10_000, "ttlcache")), atMost(1, "×")},
-	{"memory hit, allocations", largest(value(hit(1, "larder"), allocs, 1), value(hit(10_000, "larder"), allocs, 1)), atMost(0, "")},
-	{"memory hit of 64 KiB, beside one of 1 KiB", ratio(duration, "Body/size=64KiB/larder", "Body/size=1KiB/larder"), atMost(1.05, "×")},
-	{"memory hit through echo, beside a bare echo handler", ratio(duration, hit(1, "larder-echo"), hit(1, "echo-bare")), atMost(1.2, "×")},
+	{"memory hit, 1 page, beside a handler that calls Header().Set",
+		times(hit(1, "larder"), hit(1, "bare-set")), atMost(1, "×")},
+	{"memory hit, 10,000 pages, beside a look-up in a ttlcache by hand",
+		times(hit(10_000, "larder"), hit(10_000, "ttlcache")), atMost(1, "×")},
+	{"memory hit, allocations",
+		largest(value(hit(1, "larder"), allocs, 1), value(hit(10_000, "larder"), allocs, 1)), atMost(0, "")},
+	{"memory hit of 64 KiB, beside one of 1 KiB",
+		times("Body/size=64KiB/larder", "Body/size=1KiB/larder"), atMost(1.05, "×")},
+	{"memory hit through echo, beside a bare echo handler",
+		times(hit(1, "larder-echo"), hit(1, "echo-bare")), atMost(1.2, "×")},
 
-	{"hit of gin-cache, 1 page, beside Larder's", ratio(duration, hit(1, "gin-cache"), hit(1, "larder")), atLeast(1.5, "×")},
-	{"hit of gin-cache, 10,000 pages", ratio(duration, hit(10_000, "gin-cache"), hit(10_000, "larder")), atLeast(1.5, "×")},
-	{"hit of Fiber's cache, 1 page", ratio(duration, hit(1, "fiber-cache"), hit(1, "larder")), atLeast(1, "×")},
-	{"hit of Fiber's cache, 10,000 pages", ratio(duration, hit(10_000, "fiber-cache"), hit(10_000, "larder")), atLeast(1, "×")},
-	{"hit of echo-http-cache, 1 page, beside Larder's through echo", ratio(duration, hit(1, "echo-http-cache"), hit(1, "larder-echo")), atLeast(40, "×")},
-	{"hit of echo-http-cache, 10,000 pages", ratio(duration, hit(10_000, "echo-http-cache"), hit(10_000, "larder-echo")), atLeast(40, "×")},
+	{"hit of gin-cache, 1 page, beside Larder's", times(hit(1, "gin-cache"), hit(1, "larder")), atLeast(1.5, "×")},
+	{"hit of gin-cache, 10,000 pages", times(hit(10_000, "gin-cache"), hit(10_000, "larder")), atLeast(1.5, "×")},
+	{"hit of Fiber's cache, 1 page", times(hit(1, "fiber-cache"), hit(1, "larder")), atLeast(1, "×")},
+	{"hit of Fiber's cache, 10,000 pages", times(hit(10_000, "fiber-cache"), hit(10_000, "larder")), atLeast(1, "×")},
+	{"hit of echo-http-cache, 1 page, beside Larder's through echo",
+		times(hit(1, "echo-http-cache"), hit(1, "larder-echo")), atLeast(40, "×")},
+	{"hit of echo-http-cache, 10,000 pages",
+		times(hit(10_000, "echo-http-cache"), hit(10_000, "larder-echo")), atLeast(40, "×")},
 
-	{"304 beside a hit with its body", ratio(duration, "Kind/304", "Kind/200"), atMost(1, "×")},
-	{"HEAD beside a hit with its body", ratio(duration, "Kind/HEAD", "Kind/200"), atMost(1, "×")},
+	{"304 beside a hit with its body", times("Kind/304", "Kind/200"), atMost(1, "×")},
+	{"HEAD beside a hit with its body", times("Kind/HEAD", "Kind/200"), atMost(1, "×")},
 
-	{"loopback: requests a second, memory hit beside a bare handler", ratio(requests, "Loopback/larder", "Loopback/bare"), atLeast(0.97, "×")},
+	{"loopback: requests a second, memory hit beside a bare handler",
+		rate("Loopback/larder", "Loopback/bare"), atLeast(0.97, "×")},
 	{"loopback: p99", ratio("p99-µs", "Loopback/larder", "Loopback/bare"), atMost(1.05, "×")},
-	{"Redis hit, 64 clients, beside a handler with one plain GET", ratio(requests, redis(64, "larder"), redis(64, "plain-get")), atLeast(1.35, "×")},
-	{"… beside one with AutoPipeline", ratio(requests, redis(64, "larder"), redis(64, "auto-pipeline")), atLeast(0.97, "×")},
-	{"… beside gin-cache", ratio(requests, redis(64, "larder"), redis(64, "gin-cache")), atLeast(2.5, "×")},
-	{"… beside go-redis/cache", ratio(requests, redis(64, "larder"), redis(64, "go-redis-cache")), atLeast(2.5, "×")},
-	{"Redis hit, 1 client: p50 beside a handler with one plain GET", ratio("p50-µs", redis(1, "larder"), redis(1, "plain-get")), atMost(1.05, "×")},
+	{"Redis hit, 64 clients, beside a handler with one plain GET",
+		rate(redis(64, "larder"), redis(64, "plain-get")), atLeast(1.35, "×")},
+	{"… beside one with AutoPipeline", rate(redis(64, "larder"), redis(64, "auto-pipeline")), atLeast(0.97, "×")},
+	{"… beside gin-cache", rate(redis(64, "larder"), redis(64, "gin-cache")), atLeast(2.5, "×")},
+	{"… beside go-redis/cache", rate(redis(64, "larder"), redis(64, "go-redis-cache")), atLeast(2.5, "×")},
+	{"Redis hit, 1 client: p50 beside a handler with one plain GET",
+		ratio("p50-µs", redis(1, "larder"), redis(1, "plain-get")), atMost(1.05, "×")},
 
-	{"near hit of hot-shared, 1 page, beside a memory hit", ratio(duration, hit(1, "larder-near"), hit(1, "larder")), atMost(1.03, "×")},
-	{"near hit of hot-shared, 10,000 pages", ratio(duration, hit(10_000, "larder-near"), hit(10_000, "larder")), atMost(1.03, "×")},
-	{"… p99 under load, beside that of a Redis hit", ratio("p99-µs", redis(64, "larder-near"), redis(64, "larder")), atMost(0.25, "×")},
+	{"near hit of hot-shared, 1 page, beside a memory hit",
+		times(hit(1, "larder-near"), hit(1, "larder")), atMost(1.03, "×")},
+	{"near hit of hot-shared, 10,000 pages",
+		times(hit(10_000, "larder-near"), hit(10_000, "larder")), atMost(1.03, "×")},
+	{"… p99 under load, beside that of a Redis hit",
+		ratio("p99-µs", redis(64, "larder-near"), redis(64, "larder")), atMost(0.25, "×")},
 
 	{"miss, above its handler", above(duration, "Miss/larder/store=empty", "Miss/bare", micro), atMost(4, "µs")},
-	{"miss, allocations above its handler's", above(allocs, "Miss/larder/store=empty", "Miss/bare", 1), atMost(12, "")},
-	{"miss into a full store beside one into an empty", ratio(duration, "Miss/larder/store=full", "Miss/larder/store=empty"), atMost(1.3, "×")},
-	{"stream of 100 MiB over the cap: throughput beside a bare handler", ratio("B/s", "Stream/larder", "Stream/bare"), atLeast(0.98, "×")},
+	{"miss, allocations above its handler's",
+		above(allocs, "Miss/larder/store=empty", "Miss/bare", 1), atMost(12, "")},
+	{"miss into a full store beside one into an empty",
+		times("Miss/larder/store=full", "Miss/larder/store=empty"), atMost(1.3, "×")},
+	{"stream of 100 MiB over the cap: throughput beside a bare handler",
+		ratio("B/s", "Stream/larder", "Stream/bare"), atLeast(0.98, "×")},
 	{"… extra memory", value("Stream/larder", "extra-MiB", 1), atMost(2, "MiB")},
 
 	{"entry to msgpack", value("Codec/encode", duration, micro), atMost(0.5, "µs")},
@@ -46,19 +62,23 @@ var rows = []row{
 	{"… allocations", value("Codec/decode", allocs, 1), atMost(5, "")},
 	{"… bytes allocated; its body has 1,024", value("Codec/decode", "B/op", 1), atMost(1023, "B")},
 
-	{"hit on a URL of 1,000 variants by the policy, beside one of 1", ratio(duration, "Variants/by=policy/variants=1000", "Variants/by=policy/variants=1"), atMost(1.1, "×")},
-	{"… by Vary", ratio(duration, "Variants/by=vary/variants=1000", "Variants/by=vary/variants=1"), atMost(1.1, "×")},
+	{"hit on a URL of 1,000 variants by the policy, beside one of 1",
+		times("Variants/by=policy/variants=1000", "Variants/by=policy/variants=1"), atMost(1.1, "×")},
+	{"… by Vary", times("Variants/by=vary/variants=1000", "Variants/by=vary/variants=1"), atMost(1.1, "×")},
 
 	{"hits a second, 1 page, on 2 cores beside 1", scale(1, "larder"), atLeast(1.8, "×")},
 	{"… 100,000 pages", scale(100_000, "larder"), atLeast(1.8, "×")},
 
-	{"hit among 1,000,000 entries beside one among 1,000", ratio(duration, growth(1_000_000, "larder"), growth(1_000, "larder")), atMost(2, "×")},
+	{"hit among 1,000,000 entries beside one among 1,000",
+		times(growth(1_000_000, "larder"), growth(1_000, "larder")), atMost(2, "×")},
 	{"longest hit while 100,000 entries expire", value("Pause/larder/expiry", "max-pause-µs", 1e-3), atMost(1, "ms")},
 	{"longest hit while 100,000 are evicted", value("Pause/larder/eviction", "max-pause-µs", 1e-3), atMost(1, "ms")},
-	{"memory an entry takes beyond its bytes, among 1,000,000", value(growth(1_000_000, "larder"), "overhead-B/entry", 1), atMost(500, "B")},
+	{"memory an entry takes beyond its bytes, among 1,000,000",
+		value(growth(1_000_000, "larder"), "overhead-B/entry", 1), atMost(500, "B")},
 
 	{"hit ratio: behind otter's W-TinyLFU, worst of nine traces", largest(behindOtter()...), atMost(2, "points")},
-	{"hit ratio with scans: of otter's lead over LRU, worst of three", smallest(leadOverLRU()...), atLeast(0.67, "×")},
+	{"hit ratio with scans: of otter's lead over LRU, worst of three",
+		smallest(leadOverLRU()...), atLeast(0.67, "×")},
 }
 
 func hit(pages int, who string) string { return fmt.Sprintf("Hit/keys=%d/%s", pages, who) }
@@ -70,7 +90,7 @@ func growth(entries int, who string) string { return fmt.Sprintf("Growth/entries
 // scale is the throughput of two cores beside that of one.
 func scale(keys int, who string) measure {
 	name := fmt.Sprintf("Scale/keys=%d/%s/cores=", keys, who)
-	return ratio(duration, name+"1", name+"2")
+	return times(name+"1", name+"2")
 }
 
 var exponents = []string{"0.8", "1.0", "1.2"}
@@ -81,8 +101,8 @@ func hitRatio(exponent, kind, who string) string {
 
 func behindOtter() (all []measure) {
 	for _, s := range exponents {
-		for _, kind := range []string{"plain", "wonders", "scan"} {
-			all = append(all, above("hit-%", hitRatio(s, kind, "otter"), hitRatio(s, kind, "larder"), 1))
+		for _, kind := range kinds {
+			all = append(all, above("hit-%", hitRatio(s, kind.name, "otter"), hitRatio(s, kind.name, "larder"), 1))
 		}
 	}
 	return all

@@ -38,8 +38,8 @@ func (p plan) results(ctx context.Context) ([]byte, error) {
 	return p.run(ctx)
 }
 
-// run measures and returns all results in the format of Go benchmarks: those in process, hit ratios, those over sockets. A part that
-// fails does not keep the others from being measured.
+// run measures and returns all results in the format of Go benchmarks: those in process, hit ratios, those over sockets.
+// A part that fails does not keep the others from being measured.
 func (p plan) run(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/jellydator/ttlcache/v3"
 )
 
-// bareAssign is the least that an answer can cost: a handler that has everything ready, assigns its header's slices and writes.
+// bareAssign is the least that an answer can cost: a handler that has everything ready, assigns its header's slices and
+// writes.
 func bareAssign(_ testing.TB, s *site) func() visitor {
 	p := newPage(s.body(uriOf(0)[:pathLen]))
 	return agents(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { p.write(w) }))
@@ -50,8 +51,8 @@ func (p *page) write(w http.ResponseWriter) {
 	_, _ = w.Write(p.body)
 }
 
-// byHand is the least that somebody would write who caches by hand: one look-up in a ttlcache, by path and query, and the write of
-// bareAssign. It knows no method, no header, no Vary, no condition and no freshness but its own.
+// byHand is the least that somebody would write who caches by hand: one look-up in a ttlcache, by path and query, and the
+// write of bareAssign. It knows no method, no header, no Vary, no condition and no freshness but its own.
 func byHand(tb testing.TB, s *site) func() visitor {
 	pages := ttlcache.New(
 		ttlcache.WithTTL[string, *page](time.Hour),

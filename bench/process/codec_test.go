@@ -12,7 +12,10 @@ import (
 
 // anEntry has 1 KiB of body and eight header fields.
 func anEntry() *store.Entry {
-	e := &store.Entry{Key: storetest.Key("entry"), Status: 200, Stored: time.Now(), Fresh: time.Hour, IfError: time.Minute, Body: bytes.Repeat([]byte("x"), kib)}
+	e := &store.Entry{
+		Key: storetest.Key("entry"), Status: 200, Stored: time.Now(), Fresh: time.Hour, IfError: time.Minute,
+		Body: bytes.Repeat([]byte("x"), kib),
+	}
 	for _, f := range fields {
 		e.Header = append(e.Header, store.Field{Name: f.name, Values: []string{f.value}})
 	}

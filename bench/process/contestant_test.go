@@ -11,8 +11,9 @@ type contestant struct {
 	open func(testing.TB, *site) (visitors func() visitor)
 }
 
-// ready opens the contestant and, if it is a cache, fills it with every page, in an order that is not that of the visits. From then
-// on it must answer each with its own bytes and content type, and without its handler: now, and once the benchmark is over.
+// ready opens the contestant and, if it is a cache, fills it with every page, in an order that is not that of the visits.
+// From then on it must answer each with its own bytes and content type, and without its handler: now, and once the
+// benchmark is over.
 func (c contestant) ready(tb testing.TB, s *site) (visitors func() visitor) {
 	tb.Helper()
 	visitors = c.open(tb, s)

@@ -10,8 +10,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// fiberCache is Fiber's own middleware with its defaults, apart from what makes its answers the same as the others': the header is
-// kept, the query selects (by default the path alone does), and the bound (1 MiB) holds the site.
+// fiberCache is Fiber's own middleware with its defaults, apart from what makes its answers the same as the others': the
+// header is kept, the query selects (by default the path alone does), and the bound (1 MiB) holds the site.
 func fiberCache(_ testing.TB, s *site) func() visitor {
 	app := fiber.New()
 	app.Use(fibercache.New(fibercache.Config{

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkGrowth is what a hit costs, and what an entry takes in memory beyond the bytes of its answer, among so many entries.
+// BenchmarkGrowth is what a hit costs, and what an entry takes in memory beyond the bytes of its answer, among so many
+// entries.
 func BenchmarkGrowth(b *testing.B) {
 	sizes := []int{1_000, 10_000, 100_000, 1_000_000}
 	if testing.Short() {

@@ -6,8 +6,8 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// BenchmarkMiss is what a page costs that nobody has asked for before: the handler alone, and behind a cache whose store has room or
-// is full.
+// BenchmarkMiss is what a page costs that nobody has asked for before: the handler alone, and behind a cache whose store
+// has room or is full.
 func BenchmarkMiss(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		s := newSite(0, kib)

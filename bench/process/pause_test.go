@@ -10,19 +10,23 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// BenchmarkPause is the longest that one of many hits took while a store got rid of 100,000 entries: because they expired, and because
-// as many others came into a full store. "nothing" is the same loop while nothing is dropped: the scheduler and the garbage
-// collector have pauses of their own.
+// BenchmarkPause is the longest that one of many hits took while a store got rid of 100,000 entries: because they
+// expired, and because as many others came into a full store. "nothing" is the same loop while nothing is dropped: the
+// scheduler and the garbage collector have pauses of their own.
 func BenchmarkPause(b *testing.B) {
+	n := sized(100_000)
 	for _, near := range nearStores {
-		n := sized(100_000)
-		b.Run(near.name+"/nothing", func(b *testing.B) { longestPause(b, near, n, func(s store.Store) { fill(s, 0, n, time.Hour) }, nil) })
-		b.Run(near.name+"/expiry", func(b *testing.B) {
-			longestPause(b, near, n, func(s store.Store) { fill(s, 0, n, 500*time.Millisecond) }, nil)
-		})
-		b.Run(near.name+"/eviction", func(b *testing.B) {
-			longestPause(b, near, n, func(s store.Store) { fill(s, 0, n, time.Hour) }, func(s store.Store) { fill(s, n, n, time.Hour) })
-		})
+		for _, what := range []struct {
+			name      string
+			keep      time.Duration // of what is there first
+			meanwhile int           // how many come
+		}{
+			{"nothing", time.Hour, 0},
+			{"expiry", watched() / 3, 0},
+			{"eviction", time.Hour, n},
+		} {
+			b.Run(near.name+"/"+what.name, func(b *testing.B) { longestPause(b, near, n, what.keep, what.meanwhile) })
+		}
 	}
 }
 
@@ -35,18 +39,16 @@ func watched() time.Duration {
 }
 
 // longestPause visits one page again and again and reports the longest visit.
-func longestPause(b *testing.B, near nearStore, entries int, first, meanwhile func(store.Store)) {
+func longestPause(b *testing.B, near nearStore, entries int, keep time.Duration, meanwhile int) {
 	memory := near.open(b, entries)
 	c := newLarder(b, cache.Options{Near: memory})
 	s := newSite(1, kib)
 	a := newAgent(c.Middleware(hour)(s))
-	first(memory)
+	fill(memory, 0, entries, keep)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if meanwhile != nil {
-			meanwhile(memory)
-		}
+		fill(memory, entries, meanwhile, time.Hour)
 	}()
 	var longest time.Duration
 	last := time.Now()

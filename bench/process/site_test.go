@@ -34,8 +34,9 @@ type site struct {
 	runs atomic.Int64 // of the handler
 }
 
-// newSite returns a site of so many pages of so many bytes. The order of visits is shuffled, the same for all contestants, and
-// the targets lie in memory in that order: a server has just parsed its request, too, while what it looks for may be anywhere.
+// newSite returns a site of so many pages of so many bytes. The order of visits is shuffled, the same for all
+// contestants, and the targets lie in memory in that order: a server has just parsed its request, too, while what it
+// looks for may be anywhere.
 func newSite(pages, size int) *site {
 	s := &site{size: size}
 	for _, id := range rand.New(rand.NewPCG(1, 2)).Perm(pages) {

@@ -85,7 +85,8 @@ func sturdyValues(_ *testing.B, entries int) func(string) (product, error) {
 func redisCacheValues(_ *testing.B, entries int) func(string) (product, error) {
 	c := rediscache.New(&rediscache.Options{LocalCache: rediscache.NewTinyLFU(entries, time.Hour)})
 	return func(id string) (p product, err error) {
-		err = c.Once(&rediscache.Item{Key: id, Value: &p, TTL: time.Hour, Do: func(*rediscache.Item) (any, error) { return load(id), nil }})
+		do := func(*rediscache.Item) (any, error) { return load(id), nil }
+		err = c.Once(&rediscache.Item{Key: id, Value: &p, TTL: time.Hour, Do: do})
 		return p, err
 	}
 }

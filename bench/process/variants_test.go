@@ -8,8 +8,8 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// BenchmarkVariants is what a hit costs on a URL of which so many variants were asked for: by a header that the policy names,
-// and by a Vary of the answer. Of each URL 32 variants are kept, whoever makes up more.
+// BenchmarkVariants is what a hit costs on a URL of which so many variants were asked for: by a header that the policy
+// names, and by a Vary of the answer. Of each URL 32 variants are kept, whoever makes up more.
 func BenchmarkVariants(b *testing.B) {
 	declared := hour
 	declared.Vary = []string{"Accept-Language"}

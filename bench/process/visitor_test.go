@@ -61,7 +61,8 @@ func (a *agent) watch(uri string) (contentType string, body []byte) {
 	return a.w.header.Get("Content-Type"), a.w.body
 }
 
-// A writer costs next to nothing: its header is cleared for every request, and bodies are dropped unless they are to be kept.
+// A writer costs next to nothing: its header is cleared for every request, and bodies are dropped unless they are to be
+// kept.
 type writer struct {
 	header http.Header
 	status int

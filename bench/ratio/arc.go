@@ -11,8 +11,9 @@ import (
 // maxTrace bounds what a trace may ask for, so that a damaged one does not take all memory.
 const maxTrace = 100_000_000
 
-// readARC reads a trace in the format that the authors of ARC have published theirs in: each line is the first block, the number of
-// blocks in a row from there, and two numbers that do not matter. An error names the line; more than so many requests are one.
+// readARC reads a trace in the format that the authors of ARC have published theirs in: each line is the first block, the
+// number of blocks in a row from there, and two numbers that do not matter. An error names the line; more than so many
+// requests are one.
 func readARC(r io.Reader, most int) ([]uint64, error) {
 	var trace []uint64
 	lines := bufio.NewScanner(r)

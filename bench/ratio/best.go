@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// best is what no cache can exceed: it knows the future, keeps what comes again soonest, and does not take in what comes again
-// later than all it has (Belady's rule).
+// best is what no cache can exceed: it knows the future, keeps what comes again soonest, and does not take in what comes
+// again later than all it has (Belady's rule).
 func best(trace []uint64, capacity int) (hits int) {
 	next := nextUses(trace)
 	due := make(map[uint64]int, capacity+1) // when each kept block comes again

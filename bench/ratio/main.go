@@ -1,5 +1,5 @@
-// Command ratio asks caches of equal capacity for the same traces and prints how often each of them had the answer, in the format
-// of Go benchmarks:
+// Command ratio asks caches of equal capacity for the same traces and prints how often each of them had the answer, in
+// the format of Go benchmarks:
 //
 //	go run ./bench/ratio                               Zipf's law, alone, among requests that never come again, and with scans
 //	go run ./bench/ratio -trace OLTP.lis -capacity 1000    a trace in the format of the ARC paper's

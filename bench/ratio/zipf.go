@@ -37,8 +37,9 @@ type mixture struct {
 	trace func(requests, capacity int) []uint64
 }
 
-// mixtures are Zipf's law with three exponents: alone, with every second request for a block that never comes again ("wonders"),
-// and with scans, in which twice as many blocks as the cache holds are read in a row, once, ten times a trace.
+// mixtures are Zipf's law with three exponents: alone, with every second request for a block that never comes again
+// ("wonders"), and with scans, in which twice as many blocks as the cache holds are read in a row, once, ten times a
+// trace.
 func mixtures() []mixture {
 	var all []mixture
 	for _, s := range []float64{0.8, 1.0, 1.2} {
