@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 )
 
@@ -36,13 +37,15 @@ func scaling() []contestant {
 
 func visitTogether(b *testing.B, s *site, visitors func() visitor, cores int) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+	var started atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		v := visitors()
-		for i := 0; pb.Next(); i++ {
-			if i == len(s.uris) {
+		i := int(started.Add(1)-1) * len(s.uris) / cores // where nobody else begins
+		for pb.Next() {
+			v.visit(s.uris[i])
+			if i++; i == len(s.uris) {
 				i = 0
 			}
-			v.visit(s.uris[i])
 		}
 	})
 }
