@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -74,14 +75,12 @@ func bench(ctx context.Context, p plan, file, plots, raw string) (met bool, err 
 	}
 	fmt.Print(table(verdicts))
 	met = !slices.ContainsFunc(verdicts, verdict.fails)
-	if runErr != nil || file == "" {
+	if file == "" || len(f) == 0 {
 		return met, runErr
 	}
 	if plots == "" {
 		plots = filepath.Dir(file)
 	}
-	if err := drawAll(plots, f); err != nil {
-		return met, err
-	}
-	return met, write(ctx, file, p, verdicts, results)
+	// What a part that failed did not measure is left out.
+	return met, errors.Join(runErr, drawAll(plots, f), write(ctx, file, p, verdicts, results))
 }

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -21,13 +23,11 @@ func (c contestant) ready(tb testing.TB, s *site) (visitors func() visitor) {
 		return visitors
 	}
 	s.runs.Store(0)
-	v := visitors()
-	for id := range s.uris {
-		v.visit(uriOf(id))
-	}
+	fill(s, visitors)
 	if n := s.runs.Load(); n != int64(len(s.uris)) {
 		tb.Fatalf("%s: the handler ran %d times for %d pages", c.name, n, len(s.uris))
 	}
+	v := visitors()
 	for _, uri := range s.uris[:min(len(s.uris), 10_000)] {
 		contentType, body := v.watch(uri)
 		if want := s.body(uri[:pathLen]); string(body) != string(want) || contentType != fields[0].value {
@@ -37,6 +37,24 @@ func (c contestant) ready(tb testing.TB, s *site) (visitors func() visitor) {
 	onlyHits(tb, c.name, s)
 	tb.Cleanup(func() { onlyHits(tb, c.name, s) })
 	return visitors
+}
+
+// fill visits every page once, those of a large site by all cores.
+func fill(s *site, visitors func() visitor) {
+	cores := 1
+	if len(s.uris) > 10_000 {
+		cores = runtime.GOMAXPROCS(0)
+	}
+	var all sync.WaitGroup
+	for core := range cores {
+		all.Go(func() {
+			v := visitors()
+			for id := core; id < len(s.uris); id += cores {
+				v.visit(uriOf(id))
+			}
+		})
+	}
+	all.Wait()
 }
 
 func onlyHits(tb testing.TB, name string, s *site) {

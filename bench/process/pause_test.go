@@ -44,11 +44,11 @@ func longestPause(b *testing.B, near nearStore, entries int, keep time.Duration,
 	c := newLarder(b, cache.Options{Near: memory})
 	s := newSite(1, kib)
 	a := newAgent(c.Middleware(hour)(s))
-	fill(memory, 0, entries, keep)
+	setEntries(memory, 0, entries, keep)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		fill(memory, entries, meanwhile, time.Hour)
+		setEntries(memory, entries, meanwhile, time.Hour)
 	}()
 	var longest time.Duration
 	last := time.Now()
@@ -62,8 +62,8 @@ func longestPause(b *testing.B, near nearStore, entries int, keep time.Duration,
 	b.ReportMetric(0, "ns/op") // the time of the loop says nothing
 }
 
-// fill sets n small entries, each made for its place in the order.
-func fill(s store.Store, from, n int, keep time.Duration) {
+// setEntries sets n small entries, each made for its place in the order.
+func setEntries(s store.Store, from, n int, keep time.Duration) {
 	namer := keying.NewNamer(nil)
 	for i := from; i < from+n; i++ {
 		key := namer.Key("pause", "", uriOf(i), "")
