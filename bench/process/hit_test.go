@@ -16,6 +16,7 @@ var contestants = []contestant{
 	{name: "ttlcache", open: byHand},
 	{name: "larder", open: larder(hour, nearStores[0])},
 	{name: "larder-rfc9111", open: larder(rfc9111, nearStores[0])},
+	{name: "larder-otter", open: larder(hour, nearStores[1])},
 	{name: "larder-near", open: larderNear},
 	{name: "echo-bare", bare: true, open: bareEcho},
 	{name: "larder-echo", open: larderEcho},

@@ -11,6 +11,7 @@ import (
 	echocache "github.com/larder-go/cache/echo"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
+	"github.com/larder-go/cache/store/otterstore"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
 )
@@ -23,10 +24,17 @@ type nearStore struct {
 
 var nearStores = []nearStore{
 	{"larder", openMemstore},
+	{"larder-otter", openOtterstore},
 }
 
 func openMemstore(tb testing.TB, entries int) store.Store {
 	s := memstore.New(memstore.Options{MaxBytes: 8 << 30, MaxEntries: entries})
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openOtterstore(tb testing.TB, entries int) store.Store {
+	s := otterstore.New(otterstore.Options{MaxBytes: 8 << 30, MaxEntries: entries})
 	tb.Cleanup(func() { s.Close() })
 	return s
 }
