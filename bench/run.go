@@ -128,7 +128,7 @@ func (p plan) wire(ctx context.Context, dir string, w io.Writer) error {
 	}
 	args := []string{"-rounds=" + strconv.Itoa(p.rounds), "-only=" + p.only}
 	if p.short {
-		args = append(args, "-seconds=1", "-only="+cmp.Or(p.only, "/(bare|larder|plain-get)$"))
+		args = append(args, "-seconds=1", "-only="+cmp.Or(p.only, "^(Loopback|Redis/clients=[0-9]+|Stream)/(bare|larder|plain-get)$"))
 	}
 	return command(ctx, w, binary, args...)
 }
