@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// warmUp is how long the server has the load's connections before it is measured.
+const warmUp = 300 * time.Millisecond
+
+// hits measures the rate and the latency of answers, and what one takes. The server's time for each shows what rate and
+// latency hide where it is the load that is slow, or the machine has other things to do.
+func hits(v *visit) (sample, error) {
+	addr, _, _ := strings.Cut(strings.TrimPrefix(v.url, "http://"), "/")
+	if _, err := drive(addr, v.contest.clients, warmUp); err != nil {
+		return sample{}, fmt.Errorf("warming up: %w", err)
+	}
+	cmd, err := v.load()
+	if err != nil {
+		return sample{}, err
+	}
+	var out string
+	spent, err := v.spend(func() error {
+		return v.profiled(func() (err error) {
+			out, err = v.crew.run(v, cmd, v.setup.load)
+			return err
+		})
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	if v.one.keeps && spent.runs != 0 {
+		return sample{}, fmt.Errorf("the handler ran %d times during the load, which should be hits alone", spent.runs)
+	}
+	t, err := parseWrk(out)
+	if err != nil {
+		return sample{}, err
+	}
+	figures := []figure{{t.rate, "req/s"}, {micros(t.p50), "p50-µs"}, {micros(t.p99), "p99-µs"}}
+	return sample{t.requests, append(figures, spent.each(v, t.requests)...)}, nil
+}
+
+// load is the command that asks for as long as the plan says, from one thread.
+func (v *visit) load() (*exec.Cmd, error) {
+	clients, lasts := fmt.Sprint(v.contest.clients), fmt.Sprint(v.plan.seconds)
+	if v.setup.wrk == "" {
+		return self("load", "-clients", clients, "-seconds", lasts, v.url)
+	}
+	args := []string{"-t1", "-c" + clients, "-d" + lasts + "s", "--latency"}
+	for _, a := range asks {
+		args = append(args, "-H", a[0]+": "+a[1])
+	}
+	return exec.Command(v.setup.wrk, append(args, v.url)...), nil
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

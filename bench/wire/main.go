@@ -1,0 +1,75 @@
+// Command wire measures hits over real sockets: a server process for each contestant (the program itself, with "serve" as
+// its first argument), wrk as the load, and a redis-server where one is needed, all on 127.0.0.1. It prints the Go benchmark
+// format, one line for each contestant and round, so that benchstat can read it.
+//
+//	go run ./bench/wire                               10 rounds of 2 s each: half an hour at most
+//	go run ./bench/wire -rounds 3 -only '^Loopback'   some contestants, for a first look
+//	go run ./bench/wire -profile /tmp/profiles        a CPU profile of each server, and slower servers
+//
+// Each round visits every contestant once, in an order that is rotated from round to round: what the machine does meanwhile
+// hits all of them alike. The server has one core (GOMAXPROCS=1), the load and Redis share the other. Each visit starts a
+// new server and a new Redis, checks that the answer is right and a hit, and ends what it has started.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+)
+
+// roles are what the program can be beside the harness itself. They take the rest of the arguments.
+var roles = map[string]func(args []string) error{"serve": serve, "load": load, "read": read}
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
+		if err := roles[os.Args[1]](os.Args[2:]); err != nil {
+			log.Fatal("wire ", os.Args[1], ": ", err)
+		}
+		return
+	}
+	var p plan
+	flag.IntVar(&p.rounds, "rounds", 10, "visits to each contestant")
+	flag.IntVar(&p.seconds, "seconds", 2, "length of the load of a visit, in seconds")
+	only := flag.String("only", "", "regular expression of what to measure, such as ^Loopback/larder$")
+	file := flag.String("o", "", "file that gets the lines, too")
+	flag.StringVar(&p.profiles, "profile", "", "directory for a CPU profile of each visit's server")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := measure(ctx, p, *only, *file); err != nil {
+		cancel()
+		log.Fatal("wire: ", err)
+	}
+}
+
+// measure plays the plan and writes the lines to standard output and to the file, if any.
+func measure(ctx context.Context, p plan, only, file string) (err error) {
+	if p.rounds < 1 || p.seconds < 1 {
+		return fmt.Errorf("-rounds %d -seconds %d: both must be 1 or more", p.rounds, p.seconds)
+	}
+	if p.only, err = regexp.Compile(only); err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	if p.profiles != "" {
+		if err := os.MkdirAll(p.profiles, 0o777); err != nil {
+			return err
+		}
+	}
+	var w io.Writer = os.Stdout
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		w = io.MultiWriter(w, f)
+	}
+	return p.play(ctx, w)
+}

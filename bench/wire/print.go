@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// sample is what one visit has measured.
+type sample struct {
+	n       int64 // of what was measured: requests, streams
+	figures []figure
+}
+
+type figure struct {
+	value float64
+	unit  string
+}
+
+// units says which way each is good, for benchstat.
+var units = []string{
+	"req/s better=higher", "p50-µs better=lower", "p99-µs better=lower", "server-µs/op better=lower", "reads/op better=lower",
+	"MB/s better=higher", peakUnit + " better=lower", extraUnit + " better=lower",
+}
+
+const (
+	peakUnit  = "peak-MiB"
+	extraUnit = "extra-MiB"
+)
+
+// print writes what the lines that follow have in common, and which way units are good.
+func (s setup) print(w io.Writer, p plan) error {
+	_, err := fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: github.com/larder-go/cache/bench/wire\n", runtime.GOOS, runtime.GOARCH)
+	if name := processor(); name != "" {
+		_, err = fmt.Fprintln(w, "cpu:", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "places: %s\nload: %s, one thread, %d s\n", s.places(), s.tool(), p.seconds)
+	for _, unit := range units {
+		if err == nil {
+			_, err = fmt.Fprintln(w, "Unit", unit)
+		}
+	}
+	return err
+}
+
+// print writes a line for each contestant that a round has measured, in the table's order.
+func (c contest) print(w io.Writer, samples map[string]sample) error {
+	for _, one := range c.contestants {
+		s, ok := samples[one.name]
+		if !ok {
+			continue
+		}
+		s.figures = append(s.figures, extra(s, samples[one.beside])...)
+		line := fmt.Sprintf("Benchmark%s/%s\t%d", c.name, one.name, s.n)
+		for _, f := range s.figures {
+			line += fmt.Sprintf("\t%.2f %s", f.value, f.unit)
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extra is how much more memory the one has had at its peak than the other, if both are known.
+func extra(s, beside sample) []figure {
+	own, ok := s.peak()
+	other, known := beside.peak()
+	if !ok || !known {
+		return nil
+	}
+	return []figure{{own - other, extraUnit}}
+}
+
+func (s sample) peak() (float64, bool) {
+	for _, f := range s.figures {
+		if f.unit == peakUnit {
+			return f.value, true
+		}
+	}
+	return 0, false
+}
+
+// processor returns the name of it where the system tells, as go test does.
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

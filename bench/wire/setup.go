@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"log"
+	"os/exec"
+	"slices"
+)
+
+// A setup is what the machine has to measure with.
+type setup struct {
+	server core
+	load   core   // and Redis
+	wrk    string // path; "": the load is our own
+}
+
+// A core is one that processes are placed on.
+type core int
+
+const anyCore core = -1
+
+// arrange finds out what there is. Only Redis cannot be done without.
+func arrange(contests []contest) (setup, error) {
+	s := setup{server: anyCore, load: anyCore}
+	if all := cores(); len(all) > 1 && entered(all[0]) && entered(all[1]) {
+		s.server, s.load = all[0], all[1]
+	}
+	if slices.ContainsFunc(contests, func(c contest) bool { return c.redis }) {
+		if _, err := exec.LookPath("redis-server"); err != nil {
+			return s, fmt.Errorf("redis-server is not on the PATH: apt-get install redis-server, or leave it out with -only '^Loopback|^Stream'")
+		}
+	}
+	var err error
+	if s.wrk, err = exec.LookPath("wrk"); err != nil {
+		s.wrk = ""
+		log.Print("wire: wrk is not on the PATH, a slower client of our own takes its place: apt-get install wrk")
+	}
+	return s, nil
+}
+
+// entered says whether processes may be placed on the core.
+func entered(c core) bool {
+	moved := make(chan bool)
+	forks() <- func() {
+		back := c.enter()
+		moved <- slices.Equal(cores(), []core{c})
+		back()
+	}
+	return <-moved
+}
+
+// places says where processes run.
+func (s setup) places() string {
+	if s.server == anyCore {
+		return "not pinned: the system has one core for us, or does not let us choose"
+	}
+	return fmt.Sprintf("server on core %d, load and redis-server on core %d", s.server, s.load)
+}
+
+func (s setup) tool() string {
+	if s.wrk == "" {
+		return "own client"
+	}
+	return "wrk"
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// asked is how many answers are looked at before the load.
+const asked = 20
+
+// verifyHit asks until the answer comes from where it should, and then some more: each answer must be right, a cache's
+// handler must not run any more, and Redis must be read for each, or not at all.
+func verifyHit(v *visit) error {
+	if err := v.settle(); err != nil {
+		return err
+	}
+	spent, err := v.spend(func() error {
+		for range asked {
+			if err := v.right(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case v.one.keeps && spent.runs != 0:
+		return fmt.Errorf("the handler ran %d times for %d requests that should be hits", spent.runs, asked)
+	case !v.one.keeps && spent.runs != asked:
+		return fmt.Errorf("the handler ran %d times for %d requests", spent.runs, asked)
+	case v.one.reads && spent.reads < asked:
+		return fmt.Errorf("%d reads of Redis for %d requests", spent.reads, asked)
+	case !v.one.reads && spent.reads >= asked:
+		return fmt.Errorf("%d reads of Redis for %d requests that should take none", spent.reads, asked)
+	}
+	return nil
+}
+
+// settle asks until the handler does not run for it, where there is a cache: some are written to after the answer.
+func (v *visit) settle() error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		spent, err := v.spend(v.right)
+		if err != nil {
+			return err
+		}
+		if spent.runs == 0 || !v.one.keeps {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the handler still runs for every request: nothing is kept")
+		}
+	}
+}
+
+// right asks once and compares the answer with the handler's.
+func (v *visit) right() error {
+	resp, err := v.get(v.url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK || !bytes.Equal(got, body) {
+		return fmt.Errorf("status %d and %d bytes, want the handler's answer: %.80q", resp.StatusCode, len(got), got)
+	}
+	for _, s := range says {
+		if values := resp.Header.Values(s[0]); len(values) != 1 || values[0] != s[1] {
+			return fmt.Errorf("%s: %q, want %q", s[0], values, s[1])
+		}
+	}
+	return nil
+}
