@@ -19,8 +19,7 @@ type contestant struct {
 	beside string // the contestant whose memory its own is compared with
 }
 
-// Of the libraries that cache HTTP answers these are the ones that the module proxy has, in the versions of go.mod. What
-// keeps no headers by itself has the handler's kept with the body.
+// A peer is a row: more of them need no more than their module and a function that sets them up.
 var contests = []contest{
 	{name: "Loopback", clients: 64, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "bare", build: web(bare)},
