@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"net/http"
+	"strconv"
 	"time"
 )
 
-// target is what all loads ask for.
-const target = "/products?page=2&sort=price"
+// Loads ask for pages of one list, each as often as the others. They differ in nothing but their URL.
+const path = "/products"
+
+// query returns a page's, which is also the limits' key in Redis.
+func query(page int) string { return "page=" + strconv.Itoa(page) + "&sort=price" }
 
 // asks is what a browser sends, besides Host.
 var asks = [][2]string{

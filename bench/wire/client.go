@@ -7,24 +7,20 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
 )
 
-// load is the program as "load URL": it does what wrk does where there is none, and prints it as wrk does.
+// load is the program as "load ADDRESS": it does what wrk does where there is none, and prints it as wrk does.
 func load(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	clients := flags.Int("clients", 64, "connections")
+	pages := flags.Int("pages", 1, "pages that are asked for, one after the other")
 	seconds := flags.Int("seconds", 2, "length of the load")
 	_ = flags.Parse(args)
-	u, err := url.Parse(flags.Arg(0))
-	if err != nil {
-		return err
-	}
 	begun := time.Now()
-	took, err := drive(u.Host, *clients, time.Duration(*seconds)*time.Second)
+	took, err := drive(flags.Arg(0), *clients, *pages, time.Duration(*seconds)*time.Second)
 	if err != nil {
 		return err
 	}
@@ -37,16 +33,18 @@ func load(args []string) error {
 }
 
 // drive has each connection ask again as soon as it is answered, for so long. It returns what each answer took.
-func drive(addr string, clients int, lasts time.Duration) ([]time.Duration, error) {
+func drive(addr string, clients, pages int, lasts time.Duration) ([]time.Duration, error) {
 	type result struct {
 		took []time.Duration
 		err  error
 	}
 	results := make(chan result)
 	end := time.Now().Add(lasts)
-	for range clients {
+	for i := range clients {
+		// Each client begins elsewhere, so that they ask for different pages at the same time.
+		asking := requests(addr, pages, i*pages/clients)
 		go func() {
-			took, err := askUntil(addr, end)
+			took, err := askUntil(addr, asking, end)
 			results <- result{took, err}
 		}()
 	}
@@ -60,22 +58,31 @@ func drive(addr string, clients int, lasts time.Duration) ([]time.Duration, erro
 	return all, failed
 }
 
+// requests are those for all pages, from one on.
+func requests(addr string, pages, first int) [][]byte {
+	rest := " HTTP/1.1\r\nHost: " + addr + "\r\n"
+	for _, a := range asks {
+		rest += a[0] + ": " + a[1] + "\r\n"
+	}
+	var all [][]byte
+	for i := range pages {
+		all = append(all, []byte("GET "+path+"?"+query((first+i)%pages)+rest+"\r\n"))
+	}
+	return all
+}
+
 // askUntil asks on one connection, and at least once.
-func askUntil(addr string, end time.Time) ([]time.Duration, error) {
+func askUntil(addr string, asking [][]byte, end time.Time) ([]time.Duration, error) {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(end.Add(5 * time.Second))
-	request := "GET " + target + " HTTP/1.1\r\nHost: " + addr + "\r\n"
-	for _, a := range asks {
-		request += a[0] + ": " + a[1] + "\r\n"
-	}
-	asking, answers := []byte(request+"\r\n"), bufio.NewReader(conn)
+	answers := bufio.NewReader(conn)
 	var took []time.Duration
 	for now := time.Now(); len(took) == 0 || now.Before(end); {
-		if _, err := conn.Write(asking); err != nil {
+		if _, err := conn.Write(asking[len(took)%len(asking)]); err != nil {
 			return nil, err
 		}
 		if err := skipAnswer(answers); err != nil {

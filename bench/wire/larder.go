@@ -60,7 +60,7 @@ func larderEcho(a *app) (http.Handler, error) {
 // echo is an app of one route.
 func (a *app) echo(m ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
-	e.GET("/products", func(ec echo.Context) error {
+	e.GET(path, func(ec echo.Context) error {
 		a.ServeHTTP(ec.Response(), ec.Request())
 		return nil
 	}, m...)

@@ -14,14 +14,11 @@ func bare(a *app) (http.Handler, error) { return a, nil }
 
 func bareEcho(a *app) (http.Handler, error) { return a.echo(), nil }
 
-// key is where the body is in Redis.
-const key = "products"
-
-// getter writes the answer with a body that get has from Redis.
-func (a *app) getter(get func(context.Context) ([]byte, error)) http.Handler {
+// getter writes the answer with a body that get has from Redis, where its key is the query.
+func (a *app) getter(get func(context.Context, string) ([]byte, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.runs.Add(1)
-		body, err := get(r.Context())
+		body, err := get(r.Context(), r.URL.RawQuery)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
@@ -31,7 +28,7 @@ func (a *app) getter(get func(context.Context) ([]byte, error)) http.Handler {
 }
 
 // client is go-redis with its defaults, and as many connections as there are clients at most: with its default of ten for
-// each core they would wait for one another.
+// each core they would wait for one another. What it reads is there.
 func (a *app) client() (*redis.Client, error) {
 	o, err := redis.ParseURL(a.redis)
 	if err != nil {
@@ -39,7 +36,13 @@ func (a *app) client() (*redis.Client, error) {
 	}
 	o.PoolSize = poolSize
 	c := redis.NewClient(o)
-	return c, c.Set(context.Background(), key, body, 0).Err()
+	_, err = c.Pipelined(context.Background(), func(p redis.Pipeliner) error {
+		for page := range mostPages {
+			p.Set(context.Background(), query(page), body, 0)
+		}
+		return nil
+	})
+	return c, err
 }
 
 const poolSize = 128
@@ -49,7 +52,7 @@ func plainGet(a *app) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.getter(func(ctx context.Context) ([]byte, error) { return c.Get(ctx, key).Bytes() }), nil
+	return a.getter(func(ctx context.Context, key string) ([]byte, error) { return c.Get(ctx, key).Bytes() }), nil
 }
 
 func autoPipeline(a *app) (http.Handler, error) { return a.pipelined(nil) }
@@ -71,7 +74,7 @@ func (a *app) pipelined(o *redis.AutoPipelineOptions) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.getter(func(ctx context.Context) ([]byte, error) { return p.Get(ctx, key).Bytes() }), nil
+	return a.getter(func(ctx context.Context, key string) ([]byte, error) { return p.Get(ctx, key).Bytes() }), nil
 }
 
 // rueidisGet is without rueidis' cache in the client: Do, which pipelines what is asked at the same time.
@@ -87,7 +90,7 @@ func rueidisGet(a *app) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.getter(func(ctx context.Context) ([]byte, error) {
+	return a.getter(func(ctx context.Context, key string) ([]byte, error) {
 		return c.Do(ctx, c.B().Get().Key(key).Build()).AsBytes()
 	}), nil
 }

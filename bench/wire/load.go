@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"log"
-	"os/exec"
-	"strings"
 	"time"
 )
 
@@ -14,14 +12,14 @@ const warmUp = 300 * time.Millisecond
 // hits measures the rate and the latency of answers, and what one takes. The server's time for each shows what rate and
 // latency hide where it is the load that is slow, or the machine has other things to do.
 func hits(v *visit) (sample, error) {
-	addr, _, _ := strings.Cut(strings.TrimPrefix(v.url, "http://"), "/")
-	if _, err := drive(addr, v.contest.clients, warmUp); err != nil {
+	if _, err := drive(v.addr, v.contest.clients, v.contest.count(), warmUp); err != nil {
 		return sample{}, fmt.Errorf("warming up: %w", err)
 	}
-	cmd, err := v.load()
+	cmd, done, err := v.loadCommand()
 	if err != nil {
 		return sample{}, err
 	}
+	defer done()
 	var out string
 	spent, err := v.spend(func() error {
 		return v.profiled(func() (err error) {
@@ -54,19 +52,6 @@ func (v *visit) allowed(runs, requests int64) error {
 	}
 	log.Printf("%s: the handler ran %d times for %d requests", v.name(), runs, requests)
 	return nil
-}
-
-// load is the command that asks for as long as the plan says, from one thread.
-func (v *visit) load() (*exec.Cmd, error) {
-	clients, lasts := fmt.Sprint(v.contest.clients), fmt.Sprint(v.plan.seconds)
-	if v.setup.wrk == "" {
-		return self("load", "-clients", clients, "-seconds", lasts, v.url)
-	}
-	args := []string{"-t1", "-c" + clients, "-d" + lasts + "s", "--latency"}
-	for _, a := range asks {
-		args = append(args, "-H", a[0]+": "+a[1])
-	}
-	return exec.Command(v.setup.wrk, append(args, v.url)...), nil
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

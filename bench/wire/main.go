@@ -2,13 +2,16 @@
 // its first argument), wrk as the load, and a redis-server where one is needed, all on 127.0.0.1. It prints the Go benchmark
 // format, one line for each contestant and round, so that benchstat can read it.
 //
-//	go run ./bench/wire                               10 rounds of 2 s each: half an hour at most
+//	go run ./bench/wire                               10 rounds of 2 s each: twenty minutes
 //	go run ./bench/wire -rounds 3 -only '^Loopback'   some contestants, for a first look
 //	go run ./bench/wire -profile /tmp/profiles        a CPU profile of each server, and slower servers
 //
 // Each round visits every contestant once, in an order that is rotated from round to round: what the machine does meanwhile
 // hits all of them alike. The server has one core (GOMAXPROCS=1), the load and Redis share the other. Each visit starts a
 // new server and a new Redis, checks that the answer is right and a hit, and ends what it has started.
+//
+// Beside rate and latency there are what a request costs the server's process (server-µs/op), which a busy machine disturbs
+// least, and how often Redis is read for one (reads/op), which is below one where requests for the same share a read.
 package main
 
 import (

@@ -32,7 +32,7 @@ func ginCacheRedis(a *app) (http.Handler, error) {
 func (a *app) gin(s persist.CacheStore) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	g := gin.New()
-	g.GET("/products", gincache.CacheByRequestURI(s, lifetime), gin.WrapH(a))
+	g.GET(path, gincache.CacheByRequestURI(s, lifetime), gin.WrapH(a))
 	return g
 }
 
@@ -107,7 +107,7 @@ func (a *app) make(k *kept) {
 // fiberCache has a server of its own, fasthttp: it shows what net/http costs, too.
 func fiberCache(a *app) (server, error) {
 	f := fiber.New()
-	f.Get("/products", fibercache.New(fibercache.Config{
+	f.Get(path, fibercache.New(fibercache.Config{
 		Expiration: lifetime, StoreResponseHeaders: true,
 		KeyGenerator: func(c fiber.Ctx) string { return string(c.Request().RequestURI()) },
 	}), func(c fiber.Ctx) error {

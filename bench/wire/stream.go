@@ -56,7 +56,7 @@ func verifyStream(v *visit) error {
 }
 
 func (v *visit) wholeStream() error {
-	resp, err := v.get(v.url)
+	resp, err := v.get(v.url(0))
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func streams(v *visit) (sample, error) {
 		return sample{}, err
 	}
 	_ = resp.Body.Close()
-	cmd, err := self("read", v.url, strconv.Itoa(v.plan.seconds))
+	cmd, err := self("read", v.url(0), strconv.Itoa(v.plan.seconds))
 	if err != nil {
 		return sample{}, err
 	}

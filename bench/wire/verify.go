@@ -18,8 +18,8 @@ func verifyHit(v *visit) error {
 		return err
 	}
 	spent, err := v.spend(func() error {
-		for range asked {
-			if err := v.right(); err != nil {
+		for i := range asked {
+			if err := v.right(i % v.contest.count()); err != nil {
 				return err
 			}
 		}
@@ -40,10 +40,10 @@ func verifyHit(v *visit) error {
 	return nil
 }
 
-// settle asks until the handler does not run for it, where there is a cache: some are written to after the answer.
+// settle asks for every page until the handler runs for none, where there is a cache: some are written to after the answer.
 func (v *visit) settle() error {
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		spent, err := v.spend(v.right)
+		spent, err := v.spend(v.all)
 		if err != nil {
 			return err
 		}
@@ -51,14 +51,25 @@ func (v *visit) settle() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the handler still runs for every request: nothing is kept")
+			return fmt.Errorf("the handler still runs for every page: nothing is kept")
 		}
 	}
 }
 
+func (v *visit) all() error {
+	for page := range v.contest.count() {
+		if err := v.right(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c contest) count() int { return max(c.pages, 1) }
+
 // right asks once and compares the answer with the handler's.
-func (v *visit) right() error {
-	resp, err := v.get(v.url)
+func (v *visit) right(page int) error {
+	resp, err := v.get(v.url(page))
 	if err != nil {
 		return err
 	}

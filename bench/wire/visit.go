@@ -23,7 +23,7 @@ type visit struct {
 	one     contestant
 	round   int
 
-	url     string    // where the answer is
+	addr    string    // of the server
 	control string    // where the server tells of itself
 	redis   *database // nil: there is none
 }
@@ -76,9 +76,11 @@ func (v *visit) start() error {
 		return fmt.Errorf("the server did not start: %w", err)
 	}
 	serves, tells, _ := strings.Cut(strings.TrimSpace(line), " ")
-	v.url, v.control = "http://"+serves+target, "http://"+tells
+	v.addr, v.control = serves, "http://"+tells
 	return nil
 }
+
+func (v *visit) url(page int) string { return "http://" + v.addr + path + "?" + query(page) }
 
 // stats asks the server of itself.
 func (v *visit) stats() (stats, error) {

@@ -1,12 +1,65 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// loadCommand is wrk, or ourselves in its place, asking for as long as the plan says from one thread. done removes what the
+// command has needed.
+func (v *visit) loadCommand() (cmd *exec.Cmd, done func(), err error) {
+	clients, lasts, pages := fmt.Sprint(v.contest.clients), fmt.Sprint(v.plan.seconds), v.contest.count()
+	done = func() {}
+	if v.setup.wrk == "" {
+		cmd, err = self("load", "-clients", clients, "-pages", fmt.Sprint(pages), "-seconds", lasts, v.addr)
+		return cmd, done, err
+	}
+	args := []string{"-t1", "-c" + clients, "-d" + lasts + "s", "--latency"}
+	for _, a := range asks {
+		args = append(args, "-H", a[0]+": "+a[1])
+	}
+	if pages > 1 {
+		name, err := writeScript(pages)
+		if err != nil {
+			return nil, nil, err
+		}
+		args, done = append(args, "-s", name), func() { _ = os.Remove(name) }
+	}
+	return exec.Command(v.setup.wrk, append(args, v.url(0))...), done, nil
+}
+
+// script has wrk ask for one target after the other. What it sends is made before it begins.
+const script = `local requests, last = {}, 0
+init = function()
+	for i, target in ipairs({%s}) do
+		requests[i] = wrk.format("GET", target)
+	end
+end
+request = function()
+	last = last %% #requests + 1
+	return requests[last]
+end
+`
+
+// writeScript writes the script to a file, whose name it returns.
+func writeScript(pages int) (string, error) {
+	f, err := os.CreateTemp("", "wire*.lua")
+	if err != nil {
+		return "", err
+	}
+	var targets strings.Builder
+	for page := range pages {
+		fmt.Fprintf(&targets, "%q,", path+"?"+query(page))
+	}
+	_, err = fmt.Fprintf(f, script, targets.String())
+	return f.Name(), errors.Join(err, f.Close())
+}
 
 // tally is what wrk has counted.
 type tally struct {
