@@ -16,12 +16,15 @@ const (
 
 // A flight is one load that other requests for its key wait for.
 type flight struct {
-	done    chan struct{}
 	refresh bool         // nobody asked for its answer: there may be a stale one
 	began   atomic.Int64 // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits himself
 	spent   atomic.Int64 // what its leader waited for the store, in nanoseconds: those who wait for him wait for it, too
-	waiters int          // guarded by flights.mu
-	left    bool         // guarded by flights.mu
+
+	// Guarded by flights.mu.
+	waiters  int
+	left     bool
+	released bool          // nobody waits any more
+	done     chan struct{} // closed when released; made by the first who waits
 
 	// Written before done is closed, read after.
 	entry *Entry // what was loaded or found; nil: nothing that may be shared
@@ -45,27 +48,46 @@ type flights struct {
 	refused refusals
 }
 
-// join makes the caller the leader of a new flight, a waiter of the one under way, or a loner where queueing would only
-// cost time: the key's last answer could not be kept, or too many wait already.
-func (fs *flights) join(key keying.Key, now time.Time, refresh bool) (*flight, role) {
+// join makes the caller the leader of its own new flight, a waiter of the one under way, or a loner where queueing would
+// only cost time: the key's last answer could not be kept, or too many wait already.
+func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.flying[key]; f != nil {
 		if f.waiters >= maxWaiters {
 			return nil, loner
 		}
-		f.waiters++
+		f.await()
 		return f, waiter
 	}
-	if fs.refused.has(key, now) {
+	if len(fs.refused.slots) > 0 && fs.refused.has(key, time.Now()) {
 		return nil, loner
 	}
-	f := &flight{done: make(chan struct{}), refresh: refresh}
 	if fs.flying == nil {
 		fs.flying = map[keying.Key]*flight{}
 	}
-	fs.flying[key] = f
-	return f, leader
+	fs.flying[key] = own
+	return own, leader
+}
+
+// await counts one more who waits.
+func (f *flight) await() {
+	f.waiters++
+	if f.done != nil {
+		return
+	}
+	f.done = make(chan struct{})
+	if f.released {
+		close(f.done)
+	}
+}
+
+// release lets those go who wait.
+func (f *flight) release() {
+	f.released = true
+	if f.done != nil {
+		close(f.done)
+	}
 }
 
 // begin notes and returns when the load of the flight begins, if there is one.
@@ -97,25 +119,29 @@ func (fs *flights) land(f *flight, e *Entry, found bool) {
 		return
 	}
 	f.entry, f.found = e, found
-	close(f.done)
+	f.release()
 }
 
-// leave ends the flight, whatever became of it; only the first call counts. Waiters that have nothing yet are released
+// leave ends the flight, whatever became of it; only the first call counts, though one that has kept an answer after all
+// still says so of its key. Waiters that have nothing yet are released
 // to help themselves.
-func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome, now time.Time) {
+func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if outcome == Keep || outcome == Renew {
+		fs.refused.forget(key)
+	}
 	if f.left {
 		return
 	}
 	f.left = true
 	fs.end(key, f)
 	if outcome == Refuse {
-		fs.refused.add(key, now)
+		fs.refused.add(key, time.Now())
 	}
 	if f.entry == nil {
 		f.retry = outcome == Fail
-		close(f.done)
+		f.release()
 	}
 }
 
@@ -131,7 +157,7 @@ func (fs *flights) handOver(key keying.Key, f *flight) {
 	}
 	f.left, f.idle = true, true
 	fs.end(key, f)
-	close(f.done)
+	f.release()
 }
 
 // overtake lets the next request for the key begin a flight of its own, although the entry that f has brought is still

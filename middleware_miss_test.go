@@ -1,0 +1,117 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/store/memstore"
+)
+
+// misses serves requests of which none was asked before, to show what a miss costs.
+type misses struct {
+	t        testing.TB
+	entries  int // that the memory has room for
+	full     bool
+	policy   cache.Policy
+	ctx      context.Context
+	requests int // so far
+	targets  []string
+	r        *http.Request
+	w        *reused
+	cached   http.Handler
+	drop     func()
+}
+
+// fresh is how many misses go into a memory that was empty.
+const fresh = 4096
+
+func newMisses(t testing.TB, entries int, full bool) *misses {
+	m := &misses{t: t, entries: entries, full: full, ctx: context.Background(), w: &reused{header: http.Header{}}, drop: func() {}}
+	m.policy = cache.Policy{Class: cache.SharedGlobal, TTL: cache.DefaultTTL}
+	m.targets = make([]string, 2*entries)
+	for i := range m.targets {
+		m.targets[i] = fmt.Sprintf("/products?page=%d&sort=price", i)
+	}
+	m.r = newRequest("GET", "/products?page=1&sort=price",
+		header("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+		header("Accept-Encoding", "gzip, deflate, br, zstd"), header("Accept-Language", "en-GB,en;q=0.5"),
+		header("Cookie", "session=0123456789abcdef; theme=dark"), header("Referer", "https://shop.example/"),
+		header("Sec-Fetch-Dest", "document"), header("Sec-Fetch-Mode", "navigate"), header("Sec-Fetch-Site", "same-origin"),
+		header("Upgrade-Insecure-Requests", "1"), header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"))
+	m.r.Pattern = "GET /products"
+	m.renew()
+	t.Cleanup(func() { m.drop() })
+	return m
+}
+
+// page is what the bare handler does.
+var page = func() http.HandlerFunc {
+	body := make([]byte, 1024)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Cache-Control", "public, max-age=60")
+		h.Set("Last-Modified", "Tue, 15 Nov 1994 12:45:26 GMT")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		_, _ = w.Write(body)
+	}
+}()
+
+// renew begins with a new memory: an empty one, or one that is full.
+func (m *misses) renew() {
+	m.drop()
+	near := memstore.New(memstore.Options{MaxEntries: m.entries, MaxBytes: 1 << 30})
+	c, err := cache.New(cache.Options{Near: near})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.drop = func() {
+		_ = c.Close(context.Background())
+		_ = near.Close()
+	}
+	m.cached, m.requests = c.Middleware(m.policy)(page), 0
+	if m.full {
+		for range m.entries + m.entries/2 {
+			m.serve(m.cached)
+		}
+	}
+}
+
+// ask makes the request the next one.
+func (m *misses) ask() *http.Request {
+	target := m.targets[m.requests%len(m.targets)] // a full memory has forgotten it by then
+	m.requests++
+	m.r.RequestURI, m.r.URL.RawQuery = target, target[len("/products?"):]
+	clear(m.w.header)
+	return m.r
+}
+
+func (m *misses) serve(h http.Handler) { h.ServeHTTP(m.w, m.ask()) }
+
+func BenchmarkMiss(b *testing.B) {
+	b.Run("bare", func(b *testing.B) {
+		m := newMisses(b, 20_000, false)
+		b.ReportAllocs()
+		for b.Loop() {
+			m.serve(page)
+		}
+	})
+	for name, full := range map[string]bool{"empty": false, "full": true} {
+		b.Run(name, func(b *testing.B) {
+			m := newMisses(b, 20_000, full)
+			b.ReportAllocs()
+			for b.Loop() {
+				if !full && m.requests == fresh {
+					b.StopTimer()
+					m.renew()
+					b.StartTimer()
+				}
+				m.serve(m.cached)
+			}
+		})
+	}
+}
