@@ -54,6 +54,18 @@ func (d *digester) text(s string) {
 	d.buf = append(d.buf, s...)
 }
 
+// joined adds one text that is given in parts.
+func (d *digester) joined(parts []string) {
+	n := 0
+	for _, s := range parts {
+		n += len(s)
+	}
+	d.count(n)
+	for _, s := range parts {
+		d.buf = append(d.buf, s...)
+	}
+}
+
 func (d *digester) count(n int) { d.buf = binary.AppendUvarint(d.buf, uint64(n)) }
 
 func (d *digester) flag(on bool) {

@@ -86,6 +86,9 @@ func isHex(c byte) bool {
 // canonical keeps the pairs whose name passes and sorts them stably by decoded name. The pairs themselves stay as the
 // client wrote them: an app can tell "a" from "a=" and "%41" from "A".
 func canonical(raw string, keeps func(name string) bool) string {
+	if isCanonical(raw, keeps) { // as most are
+		return raw
+	}
 	type pair struct{ name, text string }
 	var pairs []pair
 	for text := range strings.SplitSeq(raw, "&") {
@@ -101,4 +104,18 @@ func canonical(raw string, keeps func(name string) bool) string {
 		texts[i] = p.text
 	}
 	return strings.Join(texts, "&")
+}
+
+// isCanonical reports whether the query is what canonical would make of it.
+func isCanonical(raw string, keeps func(name string) bool) bool {
+	for last := ""; raw != ""; {
+		text, rest, more := strings.Cut(raw, "&")
+		name, _, _ := strings.Cut(text, "=")
+		name, err := url.QueryUnescape(name)
+		if text == "" || err != nil || name < last || !keeps(name) || more && rest == "" {
+			return false
+		}
+		last, raw = name, rest
+	}
+	return true
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // complete judges a whole answer and fills the run's entry with it.
-func (rt *Route) complete(l *leading, said *Steering) Reason {
+func (rt *Route) complete(l *leading) Reason {
 	rec, h := l.rec, l.rec.Header()
 	switch {
 	case !rec.wrote:
@@ -33,30 +33,49 @@ func (rt *Route) complete(l *leading, said *Steering) Reason {
 		rec.extend()
 	}
 	rec.describe(e)
-	return rt.settle(l, said)
+	return rt.settle(l)
 }
 
 // describe adds the fields that tell of the body: its length, and a validator where nobody has set one (RFC 9110 §8.8.3).
 func (rec *recorder) describe(e *store.Entry) {
-	if bodyAllowed(e.Status) {
-		e.Header = append(e.Header, store.Field{Name: "Content-Length", Values: []string{strconv.Itoa(len(e.Body))}})
-	}
+	var room [64]byte // for both texts at once
+	text := room[:0]
 	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && fieldOf(e, "Etag") == nil {
-		e.Header = append(e.Header, store.Field{Name: "Etag", Values: []string{entityTag(e.Body)}})
+		text = appendEntityTag(text, e.Body)
+	}
+	tag := len(text)
+	if bodyAllowed(e.Status) {
+		text = strconv.AppendInt(text, int64(len(e.Body)), 10)
+	}
+	texts := string(text)
+	if tag < len(texts) {
+		rec.set(e, "Content-Length", texts[tag:])
+	}
+	if tag > 0 {
+		rec.set(e, "Etag", texts[:tag])
 	}
 }
 
-// entityTag is a strong validator for the bytes.
-func entityTag(body []byte) string {
+// set adds a field of one line.
+func (rec *recorder) set(e *store.Entry, name, value string) {
+	var values []string
+	values, rec.values = take(rec.values, value)
+	e.Header = append(e.Header, store.Field{Name: name, Values: values})
+}
+
+// appendEntityTag appends a strong validator for the bytes.
+func appendEntityTag(to, body []byte) []byte {
 	sum := sha256.Sum256(body)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	to = base64.RawURLEncoding.AppendEncode(append(to, '"'), sum[:16])
+	return append(to, '"')
 }
 
 // settle gives an entry whose fields and body are there its life, key and labels, or says why it must not be kept.
-func (rt *Route) settle(l *leading, said *Steering) Reason {
+func (rt *Route) settle(l *leading) Reason {
 	e := l.rec.run.Entry
-	tags, ttl, noStore := said.Said()
-	rt.times(e, l.rec, ttl)
+	tags, ttl, noStore := l.said.Said()
+	now := time.Now()
+	rt.times(e, l.rec, ttl, now)
 	rt.place(l, l.rec.verdict.Vary)
 	if noStore {
 		return HandlerReason
@@ -68,7 +87,7 @@ func (rt *Route) settle(l *leading, said *Steering) Reason {
 		return HeaderReason
 	}
 	varies := rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource
-	now, counts := time.Now(), e.Fresh
+	counts := e.Fresh
 	if rt.Standard {
 		counts = max(e.Left(now), counted)
 	}

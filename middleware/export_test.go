@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/larder-go/cache/store"
 )
@@ -19,7 +20,7 @@ func Capture(h, outer http.Header) (set, added []store.Field) {
 }
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
-	c, lifetime := rt.lifetime(h)
+	c, lifetime := rt.lifetime(h, time.Now())
 	return rt.storable(&recorder{status: status, outer: outer, control: c, lifetime: lifetime}, h)
 }
 
@@ -39,7 +40,9 @@ func (t *Tether) End() { t.end() }
 
 // Writer is what a handler gets that writes to w.
 func (rt *Route) Writer(w http.ResponseWriter) http.ResponseWriter {
-	return rt.newRecorder(w, nil, nil).writer()
+	rec := new(recorder)
+	rec.begin(rt, w, nil, nil)
+	return rec.writer()
 }
 
 func (c *Common) Reserve(n int) bool { return c.reserve(n) }

@@ -16,9 +16,9 @@ const (
 
 // lifetime is what an answer's directives are and how long they allow to keep it, -1 if they do not say. Its other fields
 // are the policy's business.
-func (rt *Route) lifetime(h http.Header) (rfc9111.Control, time.Duration) {
+func (rt *Route) lifetime(h http.Header, now time.Time) (rfc9111.Control, time.Duration) {
 	c := rfc9111.Effective(h, rt.Scheme.Private)
-	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private, Received: time.Now()}
+	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private, Received: now}
 	if d, said := a.Lifetime(c); said {
 		return c, d
 	}
@@ -26,12 +26,12 @@ func (rt *Route) lifetime(h http.Header) (rfc9111.Control, time.Duration) {
 }
 
 // times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
-func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
+func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now time.Time) {
 	if rt.Standard {
 		rt.standardTimes(e, rec, said)
 		return
 	}
-	e.Stored = time.Now()
+	e.Stored = now
 	e.Fresh = rt.TTL
 	if rec.status != http.StatusOK {
 		e.Fresh = rt.StatusTTL[rec.status]
@@ -81,9 +81,6 @@ func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration
 
 // verdict is what the law says of an answer to the recorder's request.
 func (rt *Route) verdict(rec *recorder, status int, h http.Header) rfc9111.Verdict {
-	if rec.came.IsZero() {
-		rec.came = time.Now()
-	}
 	return rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
