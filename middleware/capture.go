@@ -20,9 +20,7 @@ func (rec *recorder) capture(h http.Header) {
 		passing, omit = unstored, rec.verdict.Omit
 	}
 	rec.added = nil
-	rec.take(h, func(name string) bool {
-		return passing(name) || len(omit) > 0 && slices.Contains(omit, http.CanonicalHeaderKey(name))
-	})
+	rec.take(h, func(name string) bool { return passing(name) || slices.Contains(omit, name) })
 	if rec.rt.Standard && h["Date"] == nil { // RFC 9110 §6.6.1
 		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
 	}
@@ -30,13 +28,13 @@ func (rec *recorder) capture(h http.Header) {
 
 // unstored are fields that no cache stores (RFC 9111 §3.1), and those that it makes itself.
 func unstored(name string) bool {
-	name = http.CanonicalHeaderKey(name)
 	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
 }
 
 // described is how many fields describe adds.
 const described = 2
 
+// take copies what was done to the header, except to fields whose canonical name is to be left.
 func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	rec.header = make([]store.Field, 0, len(h)+described)
 	rec.values = make([]string, 0, len(h)+described)
@@ -48,7 +46,7 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	for name, values := range h {
 		before, there := rec.outer[name]
 		switch {
-		case leave(name):
+		case leave(rec.canonical(name)):
 		case !there || len(before) == 0:
 			rec.header = append(rec.header, field(name, values))
 		case slices.Equal(before, values):
@@ -59,7 +57,7 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 		}
 	}
 	for name := range rec.outer {
-		if _, there := h[name]; !there && !leave(name) {
+		if _, there := h[name]; !there && !leave(http.CanonicalHeaderKey(name)) {
 			rec.added = append(rec.added, store.Field{Name: name})
 		}
 	}
@@ -92,7 +90,7 @@ func fold(h http.Header) {
 
 // perResponse are fields that are made anew for each response, or by the layers around (RFC 9111 §3.1).
 func perResponse(name string) bool {
-	switch name = http.CanonicalHeaderKey(name); name {
+	switch name {
 	case "Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
 		"Traceparent", "Tracestate", "Retry-After":
 		return true

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -15,17 +14,15 @@ import (
 
 // complete judges a whole answer and fills the run's entry with it.
 func (rt *Route) complete(l *leading) Reason {
-	rec, h := l.rec, l.rec.Header()
+	rec := l.rec
 	switch {
 	case !rec.wrote:
 		return EmptyReason
 	case rec.declared >= 0 && rec.declared != rec.written:
 		return LengthReason
 	}
-	for name := range h {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			return TrailerReason
-		}
+	if rec.trailing = rec.hasTrailers(); rec.trailing {
+		return TrailerReason
 	}
 	e := rec.run.Entry
 	e.Status, e.Header, e.Added, e.Body = rec.status, rec.header, rec.added, compact(rec.body)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -14,14 +15,14 @@ var (
 )
 
 func Capture(h, outer http.Header) (set, added []store.Field) {
-	rec := &recorder{rt: &Route{}, outer: outer}
+	rec := &recorder{rt: &Route{}, outer: outer, odd: true}
 	rec.capture(h)
 	return rec.header, rec.added
 }
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
 	c, lifetime := rt.lifetime(h, time.Now())
-	return rt.storable(&recorder{status: status, outer: outer, control: c, lifetime: lifetime}, h)
+	return rt.storable(&recorder{status: status, outer: outer, odd: true, verdict: rfc9111.Verdict{Control: c}, lifetime: lifetime}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }

@@ -21,10 +21,28 @@ func (rec *recorder) publish() http.Header {
 	if rec.own != nil {
 		clear(h)
 		for name, values := range rec.own {
+			rec.odd = rec.odd || http.CanonicalHeaderKey(name) != name
 			h[name] = values[:len(values):len(values)]
 		}
 	}
 	return h
+}
+
+// folded is publish, for a header that will be read.
+func (rec *recorder) folded() http.Header {
+	h := rec.publish()
+	if rec.odd || rec.own == nil {
+		fold(h)
+	}
+	return h
+}
+
+// canonical is the name of a published field in canonical form.
+func (rec *recorder) canonical(name string) string {
+	if rec.odd {
+		return http.CanonicalHeaderKey(name)
+	}
+	return name
 }
 
 // surrender publishes a header that others will send, past the recorder.
@@ -47,8 +65,7 @@ func (rec *recorder) head(status int) int {
 		rec.hold()
 		return status
 	}
-	h := rec.publish()
-	fold(h)
+	h := rec.folded()
 	rec.declared = declaredLength(h)
 	rec.heed(status, h)
 	if rec.keeping {
@@ -68,7 +85,7 @@ func (rec *recorder) head(status int) int {
 
 // hold keeps an answer from the client that renews a stored one: the client gets that.
 func (rec *recorder) hold() {
-	rec.held, rec.mute = true, true
+	rec.held, rec.mute, rec.odd = true, true, true
 	fold(rec.own)
 	rec.heed(rec.status, rec.own)
 	rec.untarget(rec.own)
@@ -85,7 +102,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
-		rec.control, rec.lifetime = rec.rt.lifetime(h, rec.came)
+		rec.verdict.Control, rec.lifetime = rec.rt.lifetime(h, rec.came)
 		reason = rec.rt.storable(rec, h)
 	}
 	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {

@@ -43,7 +43,7 @@ func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now ti
 	if said > 0 {
 		e.Fresh = min(e.Fresh, said)
 	}
-	if !rec.control.NeverStale(rt.Scheme.Private) {
+	if !rec.verdict.Control.NeverStale(rt.Scheme.Private) {
 		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
 	}
 }

@@ -21,6 +21,7 @@ type recorder struct {
 	tie   *tether
 	said  *Steering // what the handler says while it runs
 
+	odd      bool   // a field has a name that is not in canonical form
 	keeping  bool   // a copy is being made
 	reason   Reason // why not
 	wrote    bool   // the handler's head is known
@@ -30,6 +31,7 @@ type recorder struct {
 	mute     bool   // the client gets none of the body: it has it (304), or is to get a stale answer instead
 	over     bool   // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
 	done     bool   // the handler has returned
+	trailing bool   // it may have set trailers that it had not announced
 	held     bool   // nothing of the answer is for the client
 	failed   bool   // … because it is a failure that a stale one stands in for
 	changes  bool   // the method is unsafe: a success invalidates
@@ -39,9 +41,8 @@ type recorder struct {
 	asked         renewal         // what the handler was asked for instead of a whole answer
 	began         time.Time       // when the handler was asked; standard routes only
 	came          time.Time       // when its head came
-	verdict       rfc9111.Verdict // standard routes: what the law says of the answer
-	control       rfc9111.Control // others: what the whole header says, whoever set it
-	lifetime      time.Duration   // … and how long it allows, -1 if it does not say
+	verdict       rfc9111.Verdict // standard routes: what the law says of the answer; others: its Control alone, whoever set it
+	lifetime      time.Duration   // … and how long that allows, -1 if it does not say
 	header, added []store.Field
 	values        []string // that of header and added; has room for more
 	body          []byte   // its capacity is what the copy has reserved
@@ -52,6 +53,7 @@ type recorder struct {
 // begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
 func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *store.Run) {
 	rec.rt, rec.w, rec.r, rec.run, rec.keeping, rec.declared = rt, w, r, run, run != nil, -1
+	rec.trailing = true
 	if rec.keeping {
 		rec.own = http.Header{}
 		if h := w.Header(); len(h) > 0 {
@@ -123,8 +125,7 @@ func (rec *recorder) finish() {
 		_, _ = rec.w.Write(rec.body[rec.sent:])
 	}
 	if !rec.wrote {
-		h := rec.publish()
-		fold(h)
+		h := rec.folded()
 		rec.heed(http.StatusOK, h)
 		rec.privatize(h)
 		rec.tellStatus(h)

@@ -64,12 +64,24 @@ func (rec *recorder) stays() bool {
 	return !noStore && e.Keep(rec.came) > 0
 }
 
+// hasTrailers reports whether the handler has set trailers that it had not announced.
+func (rec *recorder) hasTrailers() bool {
+	for name := range rec.own {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
 func (rec *recorder) publishTrailers() {
 	h := rec.w.Header()
-	for name, values := range rec.own {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			h[name] = values
+	if rec.trailing {
+		for name, values := range rec.own {
+			if strings.HasPrefix(name, http.TrailerPrefix) {
+				h[name] = values
+			}
 		}
 	}
 	for _, line := range h["Trailer"] {
