@@ -73,7 +73,7 @@ func (rt *Route) settle(l *leading) Reason {
 	tags, ttl, noStore := l.said.Said()
 	now := time.Now()
 	rt.times(e, l.rec, ttl, now)
-	rt.place(l, l.rec.verdict.Vary)
+	rt.place(l)
 	if noStore {
 		return HandlerReason
 	}

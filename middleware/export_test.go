@@ -3,9 +3,7 @@ package middleware
 import (
 	"context"
 	"net/http"
-	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -21,8 +19,8 @@ func Capture(h, outer http.Header) (set, added []store.Field) {
 }
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
-	c, lifetime := rt.lifetime(h, time.Now())
-	return rt.storable(&recorder{status: status, outer: outer, odd: true, verdict: rfc9111.Verdict{Control: c}, lifetime: lifetime}, h)
+	c, lifetime := rt.lifetime(h)
+	return rt.storable(&recorder{status: status, outer: outer, odd: true, control: c, lifetime: lifetime}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }

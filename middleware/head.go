@@ -3,7 +3,6 @@ package middleware
 import (
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -55,7 +54,7 @@ func (rec *recorder) surrender() {
 
 // head takes the handler's head and returns the status that the client is to get.
 func (rec *recorder) head(status int) int {
-	rec.wrote, rec.status, rec.came = true, status, time.Now()
+	rec.wrote, rec.status = true, status
 	if rec.fallback() && status >= 500 {
 		rec.failed, rec.held, rec.mute = true, true, true
 		rec.drop(StatusReason)
@@ -102,7 +101,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
-		rec.verdict.Control, rec.lifetime = rec.rt.lifetime(h, rec.came)
+		rec.control, rec.lifetime = rec.rt.lifetime(h)
 		reason = rec.rt.storable(rec, h)
 	}
 	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {

@@ -16,14 +16,43 @@ const (
 
 // lifetime is what an answer's directives are and how long they allow to keep it, -1 if they do not say. Its other fields
 // are the policy's business.
-func (rt *Route) lifetime(h http.Header, now time.Time) (rfc9111.Control, time.Duration) {
-	c := rfc9111.Effective(h, rt.Scheme.Private)
-	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private, Received: now}
-	if d, said := a.Lifetime(c); said {
+func (rt *Route) lifetime(h http.Header) (*rfc9111.Control, time.Duration) {
+	c := rt.control(h)
+	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private}
+	if h["Expires"] != nil {
+		a.Received = time.Now()
+	}
+	if d, said := a.Lifetime(*c); said {
 		return c, d
 	}
 	return c, -1
 }
+
+// controlLine is a Cache-Control of one line, and what it says.
+type controlLine struct {
+	line    string
+	control rfc9111.Control
+}
+
+// control is what the header's directives say. A route's answers often say the same.
+func (rt *Route) control(h http.Header) *rfc9111.Control {
+	lines := h["Cache-Control"]
+	switch {
+	case len(lines) == 0 && h["Cdn-Cache-Control"] == nil:
+		return &noControl
+	case len(lines) != 1 || h["Cdn-Cache-Control"] != nil:
+		c := rfc9111.Effective(h, rt.Scheme.Private)
+		return &c
+	}
+	last := rt.said.Load()
+	if last == nil || last.line != lines[0] {
+		last = &controlLine{lines[0], rfc9111.ParseControl(lines)}
+		rt.said.Store(last)
+	}
+	return &last.control
+}
+
+var noControl = rfc9111.ParseControl(nil)
 
 // times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
 func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now time.Time) {
@@ -43,7 +72,7 @@ func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now ti
 	if said > 0 {
 		e.Fresh = min(e.Fresh, said)
 	}
-	if !rec.verdict.Control.NeverStale(rt.Scheme.Private) {
+	if !rec.control.NeverStale(rt.Scheme.Private) {
 		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
 	}
 }
@@ -80,12 +109,16 @@ func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration
 }
 
 // verdict is what the law says of an answer to the recorder's request.
-func (rt *Route) verdict(rec *recorder, status int, h http.Header) rfc9111.Verdict {
-	return rfc9111.Judge(rfc9111.Answer{
+func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verdict {
+	if rec.came.IsZero() {
+		rec.came = time.Now()
+	}
+	v := rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
 		Received: rec.came, Delay: rec.came.Sub(rec.began), Default: rt.TTL,
 	})
+	return &v
 }
 
 // refusals are the reasons of the law's refusals.

@@ -40,9 +40,10 @@ type recorder struct {
 
 	asked         renewal         // what the handler was asked for instead of a whole answer
 	began         time.Time       // when the handler was asked; standard routes only
-	came          time.Time       // when its head came
-	verdict       rfc9111.Verdict // standard routes: what the law says of the answer; others: its Control alone, whoever set it
-	lifetime      time.Duration   // … and how long that allows, -1 if it does not say
+	came          time.Time       // when its head came; standard routes only
+	verdict       *rfc9111.Verdict // standard routes: what the law says of the answer
+	control       *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
+	lifetime      time.Duration    // … and how long it allows, -1 if it does not say
 	header, added []store.Field
 	values        []string // that of header and added; has room for more
 	body          []byte   // its capacity is what the copy has reserved

@@ -37,6 +37,7 @@ type Route struct {
 	NoVarySearch []string // what the answers say of the query, or nil
 
 	labelled atomic.Pointer[patternLabel] // the pattern that was last asked for
+	said     atomic.Pointer[controlLine]  // what an answer last said
 
 	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
 }

@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
@@ -60,8 +61,12 @@ func (rec *recorder) tellStatus(h http.Header) {
 func (rec *recorder) stays() bool {
 	_, ttl, noStore := rec.said.Said()
 	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Header: rec.header, Added: rec.added}
-	rec.rt.times(e, rec, ttl, rec.came)
-	return !noStore && e.Keep(rec.came) > 0
+	var now time.Time // any will do where lives begin now
+	if rec.rt.Standard {
+		now = time.Now()
+	}
+	rec.rt.times(e, rec, ttl, now)
+	return !noStore && e.Keep(now) > 0
 }
 
 // hasTrailers reports whether the handler has set trailers that it had not announced.
