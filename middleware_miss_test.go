@@ -16,7 +16,6 @@ type misses struct {
 	entries  int // that the memory has room for
 	full     bool
 	policy   cache.Policy
-	ctx      context.Context
 	requests int // so far
 	targets  []string
 	r        *http.Request
@@ -29,7 +28,7 @@ type misses struct {
 const fresh = 4096
 
 func newMisses(t testing.TB, entries int, full bool) *misses {
-	m := &misses{t: t, entries: entries, full: full, ctx: context.Background(), w: &reused{header: http.Header{}}, drop: func() {}}
+	m := &misses{t: t, entries: entries, full: full, w: &reused{header: http.Header{}}, drop: func() {}}
 	m.policy = cache.Policy{Class: cache.SharedGlobal, TTL: cache.DefaultTTL}
 	m.targets = make([]string, 2*entries)
 	for i := range m.targets {
@@ -92,6 +91,34 @@ func (m *misses) ask() *http.Request {
 
 func (m *misses) serve(h http.Handler) { h.ServeHTTP(m.w, m.ask()) }
 
+// TestAMissAllocatesLittle: what a handler may keep, what becomes an entry, and what the memory takes for it. Where the
+// client's context can end, there is a context for the handler that outlasts it.
+func TestAMissAllocatesLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	m := newMisses(t, 1000, true)
+	bare := testing.AllocsPerRun(500, func() { m.serve(page) })
+	miss := testing.AllocsPerRun(500, func() { m.serve(m.cached) }) - bare
+	tied := testing.AllocsPerRun(500, func() { m.serve(ending(m.cached)) }) - testing.AllocsPerRun(500, func() { m.serve(ending(page)) })
+	t.Logf("%v allocations for a miss, %v where the context can end, beside the handler's %v", miss, tied, bare)
+	if miss > 12 {
+		t.Errorf("a miss allocates %v times; want 12 at most", miss)
+	}
+	if tied > 20 {
+		t.Errorf("a miss whose context can end allocates %v times; want 20 at most", tied)
+	}
+}
+
+// ending gives each request a context that can end, as a server does.
+func ending(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
 func BenchmarkMiss(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		m := newMisses(b, 20_000, false)
@@ -101,17 +128,21 @@ func BenchmarkMiss(b *testing.B) {
 		}
 	})
 	for name, full := range map[string]bool{"empty": false, "full": true} {
-		b.Run(name, func(b *testing.B) {
-			m := newMisses(b, 20_000, full)
-			b.ReportAllocs()
-			for b.Loop() {
-				if !full && m.requests == fresh {
-					b.StopTimer()
-					m.renew()
-					b.StartTimer()
-				}
-				m.serve(m.cached)
-			}
-		})
+		b.Run(name, func(b *testing.B) { newMisses(b, 20_000, full).run(b, func(h http.Handler) http.Handler { return h }) })
+	}
+	b.Run("context", func(b *testing.B) { newMisses(b, 20_000, false).run(b, ending) })
+}
+
+func (m *misses) run(b *testing.B, around func(http.Handler) http.Handler) {
+	h := around(m.cached)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !m.full && m.requests == fresh {
+			b.StopTimer()
+			m.renew()
+			h = around(m.cached)
+			b.StartTimer()
+		}
+		m.serve(h)
 	}
 }

@@ -70,7 +70,7 @@ func appendEntityTag(to, body []byte) []byte {
 // settle gives an entry whose fields and body are there its life, key and labels, or says why it must not be kept.
 func (rt *Route) settle(l *leading) Reason {
 	e := l.rec.run.Entry
-	tags, ttl, noStore := l.said.Said()
+	tags, ttl, noStore := l.rec.said.Said()
 	now := time.Now()
 	rt.times(e, l.rec, ttl, now)
 	rt.place(l)

@@ -31,7 +31,9 @@ func (c *Common) Recording() int64 { return c.recording.Load() }
 
 type Tether = tether
 
-func (c *Common) Tie(parent context.Context) (context.Context, *Tether) { return c.tie(parent) }
+func (c *Common) Tie(parent context.Context) (context.Context, *Tether) {
+	return new(tether).tie(c, parent)
+}
 
 func (t *Tether) Follow() { t.follow() }
 

@@ -23,7 +23,6 @@ type leading struct {
 
 	rec  *recorder     // nil: the handler has not run
 	view *http.Request // what the handler saw
-	said *Steering     // what it has said
 	err  error         // what it returned
 
 	call store.Call
@@ -36,6 +35,7 @@ type handling struct {
 	rec  recorder
 	view keying.Viewed
 	ctx  steered
+	tie  tether
 }
 
 // leads returns the leading of a passage.
@@ -76,11 +76,11 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
 	rec.user, rec.fwd = l.p.user, l.p.fwd
-	ctx, tie := rt.Common.tie(l.r.Context())
+	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
 	room.ctx.Context = ctx
-	l.rec, l.said = rec, &room.ctx.said
-	rec.tie, rec.said = tie, l.said
+	l.rec = rec
+	rec.tie, rec.said = tie, &room.ctx.said
 	l.view = room.view.Of(rt.Scheme, l.r.WithContext(&room.ctx))
 	if rt.Standard {
 		rfc9111.Fold(l.view.Header)

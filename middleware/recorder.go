@@ -21,26 +21,26 @@ type recorder struct {
 	tie   *tether
 	said  *Steering // what the handler says while it runs
 
-	odd      bool   // a field has a name that is not in canonical form
-	keeping  bool   // a copy is being made
-	reason   Reason // why not
-	wrote    bool   // the handler's head is known
 	status   int
-	declared int64  // Content-Length, -1 if unknown
-	written  int64  // body bytes the handler wrote
-	mute     bool   // the client gets none of the body: it has it (304), or is to get a stale answer instead
-	over     bool   // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
-	done     bool   // the handler has returned
-	trailing bool   // it may have set trailers that it had not announced
-	held     bool   // nothing of the answer is for the client
-	failed   bool   // … because it is a failure that a stale one stands in for
-	changes  bool   // the method is unsafe: a success invalidates
-	user     string // who is asking, if that is known
-	fwd      string // why the request came to the handler; "": a miss
+	declared int64   // Content-Length, -1 if unknown
+	written  int64   // body bytes the handler wrote
+	user     string  // who is asking, if that is known
+	fwd      string  // why the request came to the handler; "": a miss
+	reason   Reason  // why no copy is being made
+	keeping  bool    // a copy is being made
+	wrote    bool    // the handler's head is known
+	odd      bool    // a field has a name that is not in canonical form
+	mute     bool    // the client gets none of the body: it has it (304), or is to get a stale answer instead
+	over     bool    // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
+	done     bool    // the handler has returned
+	trailing bool    // it may have set trailers that it had not announced
+	held     bool    // nothing of the answer is for the client
+	failed   bool    // … because it is a failure that a stale one stands in for
+	changes  bool    // the method is unsafe: a success invalidates
+	asked    renewal // what the handler was asked for instead of a whole answer
 
-	asked         renewal         // what the handler was asked for instead of a whole answer
-	began         time.Time       // when the handler was asked; standard routes only
-	came          time.Time       // when its head came; standard routes only
+	began         time.Time        // when the handler was asked; standard routes only
+	came          time.Time        // when its head came; standard routes only
 	verdict       *rfc9111.Verdict // standard routes: what the law says of the answer
 	control       *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
 	lifetime      time.Duration    // … and how long it allows, -1 if it does not say
