@@ -106,13 +106,12 @@ func canonical(raw string, keeps func(name string) bool) string {
 	return strings.Join(texts, "&")
 }
 
-// isCanonical reports whether the query is what canonical would make of it.
+// isCanonical reports whether the query is what canonical would make of it, as far as that shows without decoding.
 func isCanonical(raw string, keeps func(name string) bool) bool {
 	for last := ""; raw != ""; {
 		text, rest, more := strings.Cut(raw, "&")
 		name, _, _ := strings.Cut(text, "=")
-		name, err := url.QueryUnescape(name)
-		if text == "" || err != nil || name < last || !keeps(name) || more && rest == "" {
+		if text == "" || more && rest == "" || name < last || strings.ContainsAny(name, "%+") || !keeps(name) {
 			return false
 		}
 		last, raw = name, rest

@@ -43,9 +43,11 @@ func (room *Viewed) Of(s *Scheme, r *http.Request) *http.Request {
 	v, u := &room.request, &room.url
 	v.URL = u
 	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil
-	if query, err := s.Query.effective(u.RawQuery); err == nil && !s.Query.Raw() {
-		u.RawQuery, u.ForceQuery = query, false
-		v.RequestURI = requestURI(r, u)
+	if !s.Query.Raw() {
+		if query, err := s.Query.effective(u.RawQuery); err == nil {
+			u.RawQuery, u.ForceQuery = query, false
+			v.RequestURI = requestURI(r, u)
+		}
 	}
 	if s.Private || s.Open {
 		v.Header = r.Header.Clone()
