@@ -16,6 +16,7 @@ type misses struct {
 	entries  int // that the memory has room for
 	full     bool
 	policy   cache.Policy
+	cache    *cache.Cache
 	requests int // so far
 	targets  []string
 	r        *http.Request
@@ -72,13 +73,16 @@ func (m *misses) renew() {
 		_ = c.Close(context.Background())
 		_ = near.Close()
 	}
-	m.cached, m.requests = c.Middleware(m.policy)(page), 0
+	m.cache, m.requests = c, 0
+	m.cached = m.handle(page)
 	if m.full {
 		for range m.entries + m.entries/2 {
 			m.serve(m.cached)
 		}
 	}
 }
+
+func (m *misses) handle(h http.HandlerFunc) http.Handler { return m.cache.Middleware(m.policy)(h) }
 
 // ask makes the request the next one.
 func (m *misses) ask() *http.Request {
@@ -144,5 +148,34 @@ func (m *misses) run(b *testing.B, around func(http.Handler) http.Handler) {
 			b.StartTimer()
 		}
 		m.serve(h)
+	}
+}
+
+// TestWhatAHandlerKeepsIsItsOwn: a handler may keep its request, header and context, although it should not; no other
+// request's get there.
+func TestWhatAHandlerKeepsIsItsOwn(t *testing.T) {
+	type kept struct {
+		r      *http.Request
+		header http.Header
+	}
+	var all []kept
+	m := newMisses(t, 100, false)
+	page := m.handle(func(w http.ResponseWriter, r *http.Request) {
+		all = append(all, kept{r, w.Header()})
+		cache.AddTags(r.Context(), r.URL.RawQuery)
+		w.Header().Set("X-Query", r.URL.RawQuery)
+		_, _ = w.Write([]byte(r.URL.RawQuery))
+	})
+	for range 50 {
+		m.serve(page)
+	}
+	if len(all) != 50 {
+		t.Fatalf("the handler ran %d times; want 50", len(all))
+	}
+	for i, k := range all {
+		want := m.targets[i][len("/products?"):]
+		if k.r.URL.RawQuery != want || k.r.RequestURI != m.targets[i] || k.header.Get("X-Query") != want {
+			t.Errorf("request %d has become %s, %s, %v", i, k.r.URL, k.r.RequestURI, k.header)
+		}
 	}
 }

@@ -50,9 +50,6 @@ func (rec *recorder) through(p []byte) (int, error) {
 	return rec.w.Write(p)
 }
 
-// sniffed is how many bytes of a body net/http looks at to guess its type.
-const sniffed = 512
-
 // records sees to the head and to room for p; it reports whether p is to be recorded. A head that the handler leaves to
 // its first write is left to the first write of the client's writer too, which guesses the type from what it gets; where
 // that would be written too late, the guess is made here.
@@ -107,17 +104,6 @@ func (rec *recorder) grow(n int) bool {
 func (rec *recorder) release() {
 	rec.rt.Common.release(cap(rec.body))
 	rec.body, rec.sent = nil, 0
-}
-
-// sniff sets the type that net/http would guess for a body whose type nobody has told.
-func sniff(h http.Header, body []byte) {
-	if _, typed := h["Content-Type"]; !typed && len(h["Content-Encoding"]) == 0 && len(body) > 0 {
-		h["Content-Type"] = []string{http.DetectContentType(body)}
-	}
-}
-
-func bodyAllowed(status int) bool {
-	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // send lets the client have what net/http would not hold back either.
