@@ -40,8 +40,8 @@ func (l Labeler) Route(pattern string) Label { return l.label("route", Normalize
 
 // Group labels the members of a cache group of an origin (RFC 9875 §2).
 func (l Labeler) Group(scheme, host, name string) Label {
-	origin := strings.ToLower(scheme + "://" + host)
-	return l.label("group", strconv.Itoa(len(origin)), ":", origin, name)
+	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
+	return l.label("group", strconv.Itoa(len(scheme)+len("://")+len(host)), ":", scheme, "://", host, name)
 }
 
 // Value labels the value of an id among those of a name.
