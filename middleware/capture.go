@@ -40,7 +40,7 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	rec.values = make([]string, 0, len(h)+described)
 	field := func(name string, values []string) (f store.Field) {
 		f.Name = name
-		f.Values, rec.values = take(rec.values, values...)
+		f.Values, rec.values = pack(rec.values, values...)
 		return f
 	}
 	for name, values := range h {
@@ -63,8 +63,8 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	}
 }
 
-// take copies values to the end of the room, most often without making any: the fields of an entry share one.
-func take(room []string, values ...string) (taken, rest []string) {
+// pack copies values to the end of the room, most often without making any: the fields of an entry share one.
+func pack(room []string, values ...string) (packed, rest []string) {
 	n := len(room)
 	room = append(room, values...)
 	return room[n:len(room):len(room)], room

@@ -56,7 +56,7 @@ func (rec *recorder) describe(e *store.Entry) {
 // set adds a field of one line.
 func (rec *recorder) set(e *store.Entry, name, value string) {
 	var values []string
-	values, rec.values = take(rec.values, value)
+	values, rec.values = pack(rec.values, value)
 	e.Header = append(e.Header, store.Field{Name: name, Values: values})
 }
 
