@@ -18,7 +18,7 @@ import (
 )
 
 // version is part of every digest: an answer kept under another layout of the key is never found.
-const version = 2
+const version = 1
 
 // A Key is the SHA-256 digest of everything that selects an answer, or its HMAC-SHA256 where a secret is set.
 // Keys are comparable and may be used as map keys. The zero Key belongs to no request.
@@ -52,6 +52,18 @@ func (d *digester) free() {
 func (d *digester) text(s string) {
 	d.count(len(s))
 	d.buf = append(d.buf, s...)
+}
+
+// joined adds one text that is given in parts.
+func (d *digester) joined(parts []string) {
+	n := 0
+	for _, s := range parts {
+		n += len(s)
+	}
+	d.count(n)
+	for _, s := range parts {
+		d.buf = append(d.buf, s...)
+	}
 }
 
 func (d *digester) count(n int) { d.buf = binary.AppendUvarint(d.buf, uint64(n)) }
@@ -107,7 +119,7 @@ func NewNamer(secret []byte) Namer {
 func (n Namer) Text(realm, name, id, user string) *Text {
 	t := newText(n.macs)
 	t.buf = append(t.buf, version)
-	t.text("value")
+	t.text("value 2")
 	t.text(realm)
 	t.text(name)
 	t.text(id)

@@ -19,10 +19,11 @@ type Labeler struct{ macs *sync.Pool }
 // The secret is copied.
 func NewLabeler(secret []byte) Labeler { return Labeler{newMACs(secret)} }
 
-func (l Labeler) label(kind, name string) Label {
+// label is the label of a name, which may be given in parts.
+func (l Labeler) label(kind string, name ...string) Label {
 	d := newDigester("label")
 	d.text(kind)
-	d.text(name)
+	d.joined(name)
 	key := d.key(l.macs)
 	return Label(key[:len(Label{})])
 }
@@ -39,22 +40,31 @@ func (l Labeler) Route(pattern string) Label { return l.label("route", Normalize
 
 // Group labels the members of a cache group of an origin (RFC 9875 §2).
 func (l Labeler) Group(scheme, host, name string) Label {
-	origin := strings.ToLower(scheme + "://" + host)
-	return l.label("group", strconv.Itoa(len(origin))+":"+origin+name)
+	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
+	return l.label("group", strconv.Itoa(len(scheme)+len("://")+len(host)), ":", scheme, "://", host, name)
 }
 
 // Value labels the value of an id among those of a name.
 func (l Labeler) Value(name, id string) Label {
-	return l.label("value", strconv.Itoa(len(name))+":"+name+id)
+	return l.label("value", strconv.Itoa(len(name)), ":", name, id)
 }
 
 // URL labels a URL. With a host ("https://shop.example/p/1?x=2") it means that origin's; without ("/p/1?x=2") any
 // host's. The order of different parameters does not matter; a fragment is ignored; no path is "/" (RFC 3986 §6.2.3).
 func (l Labeler) URL(u *url.URL) Label {
-	query := canonical(u.RawQuery, func(string) bool { return true })
-	text := cmp.Or(u.EscapedPath(), "/") + "?" + query
-	if u.Host != "" {
-		text = strings.ToLower(u.Scheme+"://"+u.Host) + text
-	}
-	return l.label("url", text)
+	_, label := l.URLs(u, u.Scheme, u.Host)
+	return label
 }
+
+// URLs labels the path and query of a URL twice: on any host, and on that of an origin, as [Labeler.URL] does. Without a
+// host the two are the same.
+func (l Labeler) URLs(u *url.URL, scheme, host string) (anywhere, there Label) {
+	path, query := cmp.Or(u.EscapedPath(), "/"), canonical(u.RawQuery, everyName)
+	anywhere = l.label("url", path, "?", query)
+	if host == "" {
+		return anywhere, anywhere
+	}
+	return anywhere, l.label("url", strings.ToLower(scheme), "://", strings.ToLower(host), path, "?", query)
+}
+
+func everyName(string) bool { return true }

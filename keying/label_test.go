@@ -1,6 +1,7 @@
 package keying_test
 
 import (
+	"encoding/hex"
 	"net/url"
 	"strings"
 	"testing"
@@ -88,5 +89,53 @@ func TestLabelsOfDifferentThings(t *testing.T) {
 	}
 	if (keying.Labeler{}).Tag("a") != keying.NewLabeler(nil).Tag("a") {
 		t.Error("the zero Labeler is not the one without a secret")
+	}
+}
+
+// TestLabelsStay what they are: entries and purges in Redis carry those of other processes, of other builds perhaps.
+func TestLabelsStay(t *testing.T) {
+	plain, secret := keying.Labeler{}, keying.NewLabeler([]byte(strings.Repeat("s", 32)))
+	u := func(l keying.Labeler, text string) keying.Label {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.URL(u)
+	}
+	for want, label := range map[string]keying.Label{
+		"82912b287f4b4d9ce35f3a08d69831fa": u(plain, "/p/1?b=2&a=1"),
+		"f7985195725cd674201ef652532ae587": u(plain, "HTTPS://Shop.Example/p/1?a=1&b=2"),
+		"47ebf1cbbf7135cbd9923caa78e93b25": u(plain, "/%70?%41=1&a+b"),
+		"78a84690aedd59e0b1a702acb4d734cc": plain.Group("HTTPS", "Shop.example", "g"),
+		"5f045f6f6f4295ffca6655cfdd5f72c1": plain.Value("products", "7"),
+		"b4f8a3b6dc94f299794f201e1fa77fef": u(secret, "/p/1?b=2&a=1"),
+		"856ca1c2d29429e4c4b3a5ffa1cd4813": u(secret, "HTTPS://Shop.Example/p/1?a=1&b=2"),
+		"ec9546b9fb2535764bcf7b5f57814c3a": u(secret, "/%70?%41=1&a+b"),
+		"8ed5ba05486ad603850117658c01f6ce": secret.Group("HTTPS", "Shop.example", "g"),
+		"032b784490ba5b4dc857c2307f52b2d1": secret.Value("products", "7"),
+	} {
+		if got := hex.EncodeToString(label[:]); got != want {
+			t.Errorf("a label is %s now and was %s", got, want)
+		}
+	}
+}
+
+// TestURLsHaveTheLabelsOfEach.
+func TestURLsHaveTheLabelsOfEach(t *testing.T) {
+	var l keying.Labeler
+	for _, target := range []string{"", "/", "/p", "/p?b=2&a=1", "/p?a=1&&b", "/a%2fb?x=%20"} {
+		path, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := *path
+		whole.Scheme, whole.Host = "https", "Shop.example"
+		anywhere, there := l.URLs(&whole, whole.Scheme, whole.Host)
+		if anywhere != l.URL(path) || there != l.URL(&whole) {
+			t.Errorf("%q: the labels are not those of %q and %q", target, path, &whole)
+		}
+		if anywhere, there := l.URLs(path, "https", ""); anywhere != there {
+			t.Errorf("%q: two labels without a host", target)
+		}
 	}
 }

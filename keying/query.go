@@ -85,6 +85,9 @@ func isHex(c byte) bool {
 
 // canonical is what appendCanonical makes of the query.
 func canonical(raw string, keeps func(name string) bool) string {
+	if isCanonical(raw, keeps) { // as most are
+		return raw
+	}
 	return string(appendCanonical(nil, raw, keeps))
 }
 
@@ -97,6 +100,9 @@ const fewParameters = 16
 // appendCanonical appends the pairs whose name passes, sorted stably by decoded name. The pairs themselves stay as the
 // client wrote them: an app can tell "a" from "a=" and "%41" from "A".
 func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
+	if isCanonical(raw, keeps) {
+		return append(to, raw...)
+	}
 	var few [fewParameters]parameter
 	kept := few[:0]
 	for text := range strings.SplitSeq(raw, "&") {
@@ -114,4 +120,17 @@ func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte
 		to = append(to, p.text...)
 	}
 	return to
+}
+
+// isCanonical reports whether the query is what canonical would make of it, as far as that shows without decoding.
+func isCanonical(raw string, keeps func(name string) bool) bool {
+	for last := ""; raw != ""; {
+		text, rest, more := strings.Cut(raw, "&")
+		name, _, _ := strings.Cut(text, "=")
+		if text == "" || more && rest == "" || name < last || strings.ContainsAny(name, "%+") || !keeps(name) {
+			return false
+		}
+		last, raw = name, rest
+	}
+	return true
 }

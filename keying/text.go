@@ -123,7 +123,7 @@ func (t *Text) optional(marks byte, raw, target, user string) {
 // constant is what all texts of the scheme begin with: its realm, the names of what selects and, where keys are HMACs, what
 // tells the secret from others.
 func (s *Scheme) constant() []byte {
-	d := newDigester("request")
+	d := newDigester("request 2")
 	defer d.free()
 	d.text(s.Realm)
 	for _, names := range [...][]string{s.Headers, s.Cookies} {

@@ -8,11 +8,15 @@ import (
 	"strings"
 )
 
-// tracing are headers that every handler may see: they follow a request and select nothing.
-var tracing = []string{
-	"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled",
-	"X-B3-Flags", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id", "Uber-Trace-Id", "Sentry-Trace", "X-Datadog-Trace-Id",
-	"X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority",
+// tracing reports whether every handler may see the header: it follows a request and selects nothing.
+func tracing(name string) bool {
+	switch name {
+	case "Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled",
+		"X-B3-Flags", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id", "Uber-Trace-Id", "Sentry-Trace", "X-Datadog-Trace-Id",
+		"X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority":
+		return true
+	}
+	return false
 }
 
 // answeredHere are the conditions and ranges that a cache answers itself: a handler must make the whole answer.
@@ -24,15 +28,26 @@ var answeredHere = []string{
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
 // of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private and open ones
 // the headers stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
-func (s *Scheme) View(r *http.Request) *http.Request {
-	v := new(http.Request)
-	*v = *r
-	u := *r.URL
-	v.URL = &u
+func (s *Scheme) View(r *http.Request) *http.Request { return new(Viewed).Of(s, r) }
+
+// Viewed is room for a View, which may be a part of something larger. It must not be used again, since a handler may keep
+// the request.
+type Viewed struct {
+	request http.Request
+	url     url.URL
+}
+
+// Of is [Scheme.View], made here.
+func (room *Viewed) Of(s *Scheme, r *http.Request) *http.Request {
+	room.request, room.url = *r, *r.URL
+	v, u := &room.request, &room.url
+	v.URL = u
 	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil
-	if query, err := s.Query.effective(u.RawQuery); err == nil && !s.Query.Raw() {
-		u.RawQuery, u.ForceQuery = query, false
-		v.RequestURI = requestURI(r, &u)
+	if !s.Query.Raw() {
+		if query, err := s.Query.effective(u.RawQuery); err == nil {
+			u.RawQuery, u.ForceQuery = query, false
+			v.RequestURI = requestURI(r, u)
+		}
 	}
 	if s.Private || s.Open {
 		v.Header = r.Header.Clone()
@@ -45,8 +60,8 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 		}
 		return v
 	}
-	u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
-	v.RequestURI = requestURI(r, &u)
+	*u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
+	v.RequestURI = requestURI(r, u)
 	v.Header = s.header(r.Header)
 	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil
 	v.RemoteAddr, v.Close = "", false
@@ -59,21 +74,26 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 
 // requestURI is the request line's path with the query of u.
 func requestURI(r *http.Request, u *url.URL) string {
+	path := targetPath(r)
 	if u.RawQuery == "" && !u.ForceQuery {
-		return targetPath(r)
+		return path
 	}
-	return targetPath(r) + "?" + u.RawQuery
+	if rest, ok := strings.CutPrefix(r.RequestURI, path); ok && rest != "" && rest[0] == '?' && rest[1:] == u.RawQuery {
+		return r.RequestURI
+	}
+	return path + "?" + u.RawQuery
 }
 
 // header copies the visible headers.
 func (s *Scheme) header(from http.Header) http.Header {
-	to := make(http.Header, len(s.Headers)+2)
-	for _, names := range [...][]string{s.Headers, s.Pass, tracing} {
-		for _, name := range names {
-			if values := from[name]; len(values) > 0 { // the key cannot tell none from absent
-				to[name] = slices.Clone(values)
-			}
+	to := http.Header{}
+	for name, values := range from {
+		if len(values) > 0 && s.visible(name) { // the key cannot tell none from absent
+			to[name] = slices.Clone(values)
 		}
+	}
+	if len(s.Cookies) == 0 {
+		return to
 	}
 	var texts []string
 	for _, name := range s.Cookies { // in the key's order, not the client's
@@ -87,6 +107,11 @@ func (s *Scheme) header(from http.Header) http.Header {
 		to["Cookie"] = []string{strings.Join(texts, "; ")}
 	}
 	return to
+}
+
+// visible reports whether a handler may see the header.
+func (s *Scheme) visible(name string) bool {
+	return slices.Contains(s.Headers, name) || tracing(name) || slices.Contains(s.Pass, name)
 }
 
 // Keyed reports whether the request header of this canonical name selects the answer.

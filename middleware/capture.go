@@ -19,9 +19,8 @@ func (rec *recorder) capture(h http.Header) {
 	if rec.rt.Standard {
 		passing, omit = unstored, rec.verdict.Omit
 	}
-	rec.header, rec.added = capture(h, rec.outer, func(name string) bool {
-		return passing(name) || slices.Contains(omit, http.CanonicalHeaderKey(name))
-	})
+	rec.added = nil
+	rec.take(h, func(name string) bool { return passing(name) || slices.Contains(omit, name) })
 	if rec.rt.Standard && h["Date"] == nil { // RFC 9110 §6.6.1
 		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
 	}
@@ -29,31 +28,46 @@ func (rec *recorder) capture(h http.Header) {
 
 // unstored are fields that no cache stores (RFC 9111 §3.1), and those that it makes itself.
 func unstored(name string) bool {
-	name = http.CanonicalHeaderKey(name)
 	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
 }
 
-func capture(h, outer http.Header, leave func(name string) bool) (set, added []store.Field) {
-	set = make([]store.Field, 0, len(h)+2)
+// described is how many fields describe adds.
+const described = 2
+
+// take copies what was done to the header, except to fields whose canonical name is to be left.
+func (rec *recorder) take(h http.Header, leave func(name string) bool) {
+	rec.header = make([]store.Field, 0, len(h)+described)
+	rec.values = make([]string, 0, len(h)+described)
+	field := func(name string, values []string) (f store.Field) {
+		f.Name = name
+		f.Values, rec.values = pack(rec.values, values...)
+		return f
+	}
 	for name, values := range h {
-		before, there := outer[name]
+		before, there := rec.outer[name]
 		switch {
-		case leave(name):
+		case leave(rec.canonical(name)):
 		case !there || len(before) == 0:
-			set = append(set, store.Field{Name: name, Values: slices.Clone(values)})
+			rec.header = append(rec.header, field(name, values))
 		case slices.Equal(before, values):
 		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
-			added = append(added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
+			rec.added = append(rec.added, field(name, values[len(before):]))
 		default:
-			set = append(set, store.Field{Name: name, Values: slices.Clone(values)})
+			rec.header = append(rec.header, field(name, values))
 		}
 	}
-	for name := range outer {
-		if _, there := h[name]; !there && !leave(name) {
-			added = append(added, store.Field{Name: name})
+	for name := range rec.outer {
+		if _, there := h[name]; !there && !leave(http.CanonicalHeaderKey(name)) {
+			rec.added = append(rec.added, store.Field{Name: name})
 		}
 	}
-	return set, added
+}
+
+// pack copies values to the end of the room, most often without making any: the fields of an entry share one.
+func pack(room []string, values ...string) (packed, rest []string) {
+	n := len(room)
+	room = append(room, values...)
+	return room[n:len(room):len(room)], room
 }
 
 // fold gives the fields that the cache itself reads or writes their canonical spelling: a handler that has set one past
@@ -76,7 +90,7 @@ func fold(h http.Header) {
 
 // perResponse are fields that are made anew for each response, or by the layers around (RFC 9111 §3.1).
 func perResponse(name string) bool {
-	switch name = http.CanonicalHeaderKey(name); name {
+	switch name {
 	case "Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
 		"Traceparent", "Tracestate", "Retry-After":
 		return true

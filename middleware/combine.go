@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
@@ -35,7 +36,7 @@ func (rec *recorder) extend() {
 		e.Status, e.Header, e.Body = rec.status, rec.header, compact(rec.body)
 		return
 	}
-	e.Header, e.Labels = rec.header, old.Labels // a purge that names the older part means its bytes
+	e.Header, e.Labels = rec.header, slices.Clip(old.Labels) // a purge that names the older part means its bytes
 	if e.Status == http.StatusOK {
 		e.Header = withoutField(e.Header, "Content-Range")
 	}

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ const (
 type Common struct {
 	clock     clock
 	near, far statusLines // hits, by tier
+	missed    []string    // misses whose answer is kept
 	name      string      // "": no Cache-Status
 	debug     bool        // Cache-Status tells keys
 
@@ -39,6 +41,7 @@ func NewCommon(name string, debug bool) *Common {
 	c := &Common{name: name, debug: debug, refreshing: map[keying.Key]struct{}{}}
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
+	c.missed = slices.Clip(c.forwarded("miss", keying.Key{}, "", true))
 	return c
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -14,18 +13,16 @@ import (
 )
 
 // complete judges a whole answer and fills the run's entry with it.
-func (rt *Route) complete(l *leading, said *Steering) Reason {
-	rec, h := l.rec, l.rec.Header()
+func (rt *Route) complete(l *leading) Reason {
+	rec := l.rec
 	switch {
 	case !rec.wrote:
 		return EmptyReason
 	case rec.declared >= 0 && rec.declared != rec.written:
 		return LengthReason
 	}
-	for name := range h {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			return TrailerReason
-		}
+	if rec.trailing = rec.hasTrailers(); rec.trailing {
+		return TrailerReason
 	}
 	e := rec.run.Entry
 	e.Status, e.Header, e.Added, e.Body = rec.status, rec.header, rec.added, compact(rec.body)
@@ -33,31 +30,50 @@ func (rt *Route) complete(l *leading, said *Steering) Reason {
 		rec.extend()
 	}
 	rec.describe(e)
-	return rt.settle(l, said)
+	return rt.settle(l)
 }
 
 // describe adds the fields that tell of the body: its length, and a validator where nobody has set one (RFC 9110 §8.8.3).
 func (rec *recorder) describe(e *store.Entry) {
-	if bodyAllowed(e.Status) {
-		e.Header = append(e.Header, store.Field{Name: "Content-Length", Values: []string{strconv.Itoa(len(e.Body))}})
-	}
+	var room [64]byte // for both texts at once
+	text := room[:0]
 	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && fieldOf(e, "Etag") == nil {
-		e.Header = append(e.Header, store.Field{Name: "Etag", Values: []string{entityTag(e.Body)}})
+		text = appendEntityTag(text, e.Body)
+	}
+	tag := len(text)
+	if bodyAllowed(e.Status) {
+		text = strconv.AppendInt(text, int64(len(e.Body)), 10)
+	}
+	texts := string(text)
+	if tag < len(texts) {
+		rec.set(e, "Content-Length", texts[tag:])
+	}
+	if tag > 0 {
+		rec.set(e, "Etag", texts[:tag])
 	}
 }
 
-// entityTag is a strong validator for the bytes.
-func entityTag(body []byte) string {
+// set adds a field of one line.
+func (rec *recorder) set(e *store.Entry, name, value string) {
+	var values []string
+	values, rec.values = pack(rec.values, value)
+	e.Header = append(e.Header, store.Field{Name: name, Values: values})
+}
+
+// appendEntityTag appends a strong validator for the bytes.
+func appendEntityTag(to, body []byte) []byte {
 	sum := sha256.Sum256(body)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+	to = base64.RawURLEncoding.AppendEncode(append(to, '"'), sum[:16])
+	return append(to, '"')
 }
 
 // settle gives an entry whose fields and body are there its life, key and labels, or says why it must not be kept.
-func (rt *Route) settle(l *leading, said *Steering) Reason {
+func (rt *Route) settle(l *leading) Reason {
 	e := l.rec.run.Entry
-	tags, ttl, noStore := said.Said()
-	rt.times(e, l.rec, ttl)
-	rt.place(l, l.rec.verdict.Vary)
+	tags, ttl, noStore := l.rec.said.Said()
+	now := time.Now()
+	rt.times(e, l.rec, ttl, now)
+	rt.place(l)
 	if noStore {
 		return HandlerReason
 	}
@@ -68,7 +84,7 @@ func (rt *Route) settle(l *leading, said *Steering) Reason {
 		return HeaderReason
 	}
 	varies := rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource
-	now, counts := time.Now(), e.Fresh
+	counts := e.Fresh
 	if rt.Standard {
 		counts = max(e.Left(now), counted)
 	}

@@ -13,14 +13,14 @@ var (
 )
 
 func Capture(h, outer http.Header) (set, added []store.Field) {
-	rec := &recorder{rt: &Route{}, outer: outer}
+	rec := &recorder{rt: &Route{}, outer: outer, odd: true}
 	rec.capture(h)
 	return rec.header, rec.added
 }
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
 	c, lifetime := rt.lifetime(h)
-	return rt.storable(&recorder{status: status, outer: outer, control: c, lifetime: lifetime}, h)
+	return rt.storable(&recorder{status: status, outer: outer, odd: true, control: c, lifetime: lifetime}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }
@@ -31,7 +31,9 @@ func (c *Common) Recording() int64 { return c.recording.Load() }
 
 type Tether = tether
 
-func (c *Common) Tie(parent context.Context) (context.Context, *Tether) { return c.tie(parent) }
+func (c *Common) Tie(parent context.Context) (context.Context, *Tether) {
+	return new(tether).tie(c, parent)
+}
 
 func (t *Tether) Follow() { t.follow() }
 
@@ -39,7 +41,9 @@ func (t *Tether) End() { t.end() }
 
 // Writer is what a handler gets that writes to w.
 func (rt *Route) Writer(w http.ResponseWriter) http.ResponseWriter {
-	return rt.newRecorder(w, nil, nil).writer()
+	rec := new(recorder)
+	rec.begin(rt, w, nil, nil)
+	return rec.writer()
 }
 
 func (c *Common) Reserve(n int) bool { return c.reserve(n) }

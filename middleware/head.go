@@ -3,12 +3,6 @@ package middleware
 import (
 	"net/http"
 	"strconv"
-	"strings"
-	"time"
-
-	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
-	"github.com/larder-go/cache/store"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -26,10 +20,28 @@ func (rec *recorder) publish() http.Header {
 	if rec.own != nil {
 		clear(h)
 		for name, values := range rec.own {
+			rec.odd = rec.odd || http.CanonicalHeaderKey(name) != name
 			h[name] = values[:len(values):len(values)]
 		}
 	}
 	return h
+}
+
+// folded is publish, for a header that will be read.
+func (rec *recorder) folded() http.Header {
+	h := rec.publish()
+	if rec.odd || rec.own == nil {
+		fold(h)
+	}
+	return h
+}
+
+// canonical is the name of a published field in canonical form.
+func (rec *recorder) canonical(name string) string {
+	if rec.odd {
+		return http.CanonicalHeaderKey(name)
+	}
+	return name
 }
 
 // surrender publishes a header that others will send, past the recorder.
@@ -52,8 +64,7 @@ func (rec *recorder) head(status int) int {
 		rec.hold()
 		return status
 	}
-	h := rec.publish()
-	fold(h)
+	h := rec.folded()
 	rec.declared = declaredLength(h)
 	rec.heed(status, h)
 	if rec.keeping {
@@ -73,7 +84,7 @@ func (rec *recorder) head(status int) int {
 
 // hold keeps an answer from the client that renews a stored one: the client gets that.
 func (rec *recorder) hold() {
-	rec.held, rec.mute = true, true
+	rec.held, rec.mute, rec.odd = true, true, true
 	fold(rec.own)
 	rec.heed(rec.status, rec.own)
 	rec.untarget(rec.own)
@@ -103,66 +114,16 @@ func (rec *recorder) judgeHead(h http.Header) {
 	}
 }
 
-// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
-func (rec *recorder) untarget(h http.Header) {
-	if rec.rt.Scheme.Private {
-		delete(h, "Cdn-Cache-Control")
-	}
-}
-
-// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
-func (rec *recorder) privatize(h http.Header) {
-	rec.untarget(h)
-	switch {
-	case !rec.rt.Scheme.Private:
-	case rec.reason == IdentityReason:
-		h["Cache-Control"] = []string{"private, no-store"}
-	default:
-		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
-	}
-}
-
-// tellStatus says what the cache did (RFC 9211).
-func (rec *recorder) tellStatus(h http.Header) {
-	how, key := "miss", keying.Key{}
-	switch {
-	case rec.run == nil:
-		how = fwd(rec.reason)
-	case rec.fwd != "":
-		how = rec.fwd
-	case rec.run.Old != nil:
-		how = "stale"
-	}
-	if rec.run != nil {
-		key = rec.run.Entry.Key
-	}
-	rec.rt.Common.addStatus(h, rec.rt.Common.forwarded(how, key, rec.reason, rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && rec.stays()))
-}
-
 func declaredLength(h http.Header) int64 {
-	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	lines := h["Content-Length"]
+	if len(lines) == 0 { // to parse nothing costs an error
+		return -1
+	}
+	n, err := strconv.ParseInt(lines[0], 10, 64)
 	if err != nil || n < 0 {
 		return -1
 	}
 	return n
-}
-
-// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
-func (rec *recorder) publishTrailers() {
-	h := rec.w.Header()
-	for name, values := range rec.own {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			h[name] = values
-		}
-	}
-	for _, line := range h["Trailer"] {
-		for name := range strings.SplitSeq(line, ",") {
-			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if values, ok := rec.own[name]; ok {
-				h[name] = values
-			}
-		}
-	}
 }
 
 // restore takes back what a handler has put into the header whose answer is not the client's.
@@ -172,12 +133,4 @@ func (rec *recorder) restore() {
 	for name, values := range rec.outer {
 		h[name] = values
 	}
-}
-
-// stays reports whether, as far as it is known by now, the answer has a time to be kept for.
-func (rec *recorder) stays() bool {
-	_, ttl, noStore := rec.said.Said()
-	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Header: rec.header, Added: rec.added}
-	rec.rt.times(e, rec, ttl)
-	return !noStore && e.Keep(time.Now()) > 0
 }

@@ -65,14 +65,18 @@ func (rt *Route) changed(r *http.Request, h http.Header) []keying.Label {
 
 // originLabels adds the label of a URL of the request's origin, as its answers carry it.
 func (rt *Route) originLabels(labels []keying.Label, r *http.Request, u *url.URL) []keying.Label {
-	asked := *r
-	asked.URL = &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
+	of := *r
+	of.URL = &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	if u != r.URL {
-		asked.RequestURI = ""
+		of.RequestURI = ""
 	}
-	for _, form := range rt.urls(rt.Scheme.View(&asked)) {
-		form.Scheme, form.Host = rt.origin(r)
-		labels = append(labels, rt.Labeler.URL(form))
+	scheme, host := rt.origin(r)
+	view := rt.Scheme.View(&of)
+	_, label := rt.Labeler.URLs(view.URL, scheme, host)
+	labels = append(labels, label)
+	if u := asked(view); u != nil {
+		_, label = rt.Labeler.URLs(u, scheme, host)
+		labels = append(labels, label)
 	}
 	return labels
 }

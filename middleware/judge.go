@@ -12,7 +12,7 @@ import (
 // a nonce, which has gone into the body. The rest is about what the handler itself did, since outer middleware does its part
 // again on every hit.
 func (rt *Route) storable(rec *recorder, h http.Header) Reason {
-	status, c, private := rec.status, rec.control, rt.Scheme.Private
+	status, c, private := rec.status, *rec.control, rt.Scheme.Private
 	c.NoCache = c.NoCache || len(c.NoCacheFields) > 0
 	c.Private = c.Private || len(c.PrivateFields) > 0
 	switch {
@@ -37,7 +37,7 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 		if ok && slices.Equal(before, values) {
 			continue
 		}
-		if reason := rt.storableField(http.CanonicalHeaderKey(name), values, before, h); reason != "" {
+		if reason := rt.storableField(rec.canonical(name), values, before, h); reason != "" {
 			return reason
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
@@ -12,22 +13,20 @@ import (
 
 // labels adds what a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
 func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
-	e.Labels = append(e.Labels[:len(e.Labels):len(e.Labels)], rt.Labeler.Route(l.p.pattern))
+	e.Labels = append(e.Labels, rt.label(l.p.pattern))
 	e.Labels = rt.urlLabels(e.Labels, l.view)
 	if l.p.user != "" {
 		e.Labels = append(e.Labels, rt.Labeler.User(l.p.user))
 	}
-	texts := append(rfc9111.ParseGroups(fieldOf(e, "Cache-Groups")), added...)
-	for _, tag := range rt.Tags {
-		text, ok := tag.Fill(func(name string) string { return l.param(l.view, name) })
-		if !ok {
-			return TagReason
-		}
-		texts = append(texts, text)
+	texts, ok := rt.tags(l, e, added)
+	if !ok {
+		return TagReason
 	}
-	scheme, host := rt.origin(l.view)
-	for _, text := range texts {
-		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(scheme, host, text))
+	if len(texts) > 0 {
+		scheme, host := rt.origin(l.view)
+		for _, text := range texts {
+			e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(scheme, host, text))
+		}
 	}
 	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
@@ -36,8 +35,52 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	return ""
 }
 
+// tags are those that the answer's groups, the handler and the policy name; false if one of the policy's has no text.
+func (rt *Route) tags(l *leading, e *store.Entry, added []string) (texts []string, ok bool) {
+	if lines := fieldOf(e, "Cache-Groups"); lines != nil {
+		texts = rfc9111.ParseGroups(lines)
+	}
+	texts = append(texts, added...)
+	for _, tag := range rt.Tags {
+		text, ok := tag.Fill(func(name string) string { return l.param(l.view, name) })
+		if !ok {
+			return nil, false
+		}
+		texts = append(texts, text)
+	}
+	return texts, true
+}
+
+// patternLabel is the label of a route's pattern.
+type patternLabel struct {
+	pattern string
+	label   keying.Label
+}
+
+// label is the label of the pattern, which is the same for all requests of a route as a rule.
+func (rt *Route) label(pattern string) keying.Label {
+	last := rt.labelled.Load()
+	if last == nil || last.pattern != pattern {
+		last = &patternLabel{pattern, rt.Labeler.Route(pattern)}
+		rt.labelled.Store(last)
+	}
+	return last.label
+}
+
+// few is up to how many labels are compared with each other rather than put into a set.
+const few = 16
+
 // distinct leaves each label once: a renewed entry has those of the one before.
 func distinct(labels []keying.Label) []keying.Label {
+	if len(labels) <= few {
+		kept := labels[:0]
+		for _, label := range labels {
+			if !slices.Contains(kept, label) {
+				kept = append(kept, label)
+			}
+		}
+		return kept
+	}
 	seen := make(map[keying.Label]struct{}, len(labels))
 	return slices.DeleteFunc(labels, func(label keying.Label) bool {
 		_, twice := seen[label]
@@ -51,25 +94,31 @@ func (rt *Route) resource(l *leading) keying.Label {
 	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.view.Host + l.view.URL.RequestURI())
 }
 
-// urls are the URL that the handler saw and, where a prefix was stripped from it or it was rewritten, the one that the
-// client asked for, both without their origin.
-func (rt *Route) urls(view *http.Request) []*url.URL {
-	seen := *view.URL
-	seen.Scheme, seen.Host = "", ""
-	urls := []*url.URL{&seen}
-	if asked, err := url.ParseRequestURI(view.RequestURI); err == nil && asked.EscapedPath() != seen.EscapedPath() {
-		asked.RawQuery, asked.Scheme, asked.Host = seen.RawQuery, "", ""
-		urls = append(urls, asked)
+// asked is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
+// handler; else nil.
+func asked(view *http.Request) *url.URL {
+	path, _, _ := strings.Cut(view.RequestURI, "?")
+	seen := view.URL.EscapedPath()
+	if path == "" || path == seen && path[0] == '/' {
+		return nil
 	}
-	return urls
+	u, err := url.ParseRequestURI(view.RequestURI)
+	if err != nil || u.EscapedPath() == seen {
+		return nil
+	}
+	u.RawQuery = view.URL.RawQuery
+	return u
 }
 
-// urlLabels adds the answer's URLs, with and without its origin.
+// urlLabels adds the labels of the URL that the handler saw and of the one that the client asked for, with and without
+// their origin.
 func (rt *Route) urlLabels(labels []keying.Label, view *http.Request) []keying.Label {
-	for _, u := range rt.urls(view) {
-		labels = append(labels, rt.Labeler.URL(u))
-		u.Scheme, u.Host = rt.origin(view)
-		labels = append(labels, rt.Labeler.URL(u))
+	scheme, host := rt.origin(view)
+	anywhere, there := rt.Labeler.URLs(view.URL, scheme, host)
+	labels = append(labels, anywhere, there)
+	if u := asked(view); u != nil {
+		anywhere, there = rt.Labeler.URLs(u, scheme, host)
+		labels = append(labels, anywhere, there)
 	}
 	return labels
 }

@@ -14,24 +14,13 @@ const (
 	validatable = 24 * time.Hour
 )
 
-// lifetime is what an answer's directives are and how long they allow to keep it, -1 if they do not say. Its other fields
-// are the policy's business.
-func (rt *Route) lifetime(h http.Header) (rfc9111.Control, time.Duration) {
-	c := rfc9111.Effective(h, rt.Scheme.Private)
-	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private, Received: time.Now()}
-	if d, said := a.Lifetime(c); said {
-		return c, d
-	}
-	return c, -1
-}
-
 // times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
-func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration) {
+func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now time.Time) {
 	if rt.Standard {
 		rt.standardTimes(e, rec, said)
 		return
 	}
-	e.Stored = time.Now()
+	e.Stored = now
 	e.Fresh = rt.TTL
 	if rec.status != http.StatusOK {
 		e.Fresh = rt.StatusTTL[rec.status]
@@ -80,15 +69,16 @@ func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration
 }
 
 // verdict is what the law says of an answer to the recorder's request.
-func (rt *Route) verdict(rec *recorder, status int, h http.Header) rfc9111.Verdict {
+func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verdict {
 	if rec.came.IsZero() {
 		rec.came = time.Now()
 	}
-	return rfc9111.Judge(rfc9111.Answer{
+	v := rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
 		Received: rec.came, Delay: rec.came.Sub(rec.began), Default: rt.TTL,
 	})
+	return &v
 }
 
 // refusals are the reasons of the law's refusals.

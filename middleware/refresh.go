@@ -106,9 +106,8 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 	if header == nil {
 		header = http.Header{}
 	}
-	l := &leading{p: p, w: &nobody{header: header}, r: r.WithContext(context.WithoutCancel(r.Context())),
-		next: next, param: param, refresh: true}
-	rt.refresh(l)
+	r = r.WithContext(context.WithoutCancel(r.Context()))
+	rt.refresh(rt.leads(&p, &nobody{header: header}, r, next, param))
 	return nil // the client has its answer: what became of the refresh is an event
 }
 

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/larder-go/cache/store"
@@ -9,7 +10,7 @@ import (
 
 // renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
 // together the handler is run again, without conditions.
-func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
+func (rt *Route) renew(l *leading) store.Outcome {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	rec.restore() // what interim answers have put there
 	ok := rec.keeping && l.err == nil
@@ -23,9 +24,9 @@ func (rt *Route) renew(l *leading, said *Steering) store.Outcome {
 		return rt.anew(l)
 	}
 	rec.freshen(old)
-	e.Labels = old.Labels
+	e.Labels = slices.Clip(old.Labels)
 	storable := rt.storableRenewed(rec)
-	if rec.reason = rt.settle(l, said); rec.reason == "" {
+	if rec.reason = rt.settle(l); rec.reason == "" {
 		rec.reason = storable
 	}
 	if rec.reason != "" { // good for this client, and no other
@@ -64,13 +65,12 @@ func (rt *Route) anew(l *leading) store.Outcome {
 	l.rec.mute = true
 	l.plain, l.err = true, nil
 	run.Entry.Labels = nil
-	rt.record(l, run)
-	return rt.lead(l)
+	return rt.lead(l, run, new(handling))
 }
 
 // headed updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
 // for stale (§4.3.5).
-func (rt *Route) headed(l *leading, said *Steering) store.Outcome {
+func (rt *Route) headed(l *leading) store.Outcome {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	switch {
 	case !rec.keeping, old == nil, rec.status != old.Status:
@@ -80,10 +80,10 @@ func (rt *Route) headed(l *leading, said *Steering) store.Outcome {
 	case !rec.validated(): // it may be about anything
 		return store.Fail
 	}
-	e.Status, e.Body, e.Labels = old.Status, old.Body, old.Labels
+	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
 	rec.freshen(old)
 	if rec.reason = rt.storableRenewed(rec); rec.reason == "" {
-		rec.reason = rt.settle(l, said)
+		rec.reason = rt.settle(l)
 	}
 	if rec.reason != "" {
 		return store.Fail

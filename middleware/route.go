@@ -36,6 +36,9 @@ type Route struct {
 	Standard     bool     // the answers' own headers rule (RFC 9111); TTL is a bound and a default then, or 0
 	NoVarySearch []string // what the answers say of the query, or nil
 
+	labelled atomic.Pointer[patternLabel] // the pattern that was last asked for
+	said     atomic.Pointer[controlLine]  // what an answer last said
+
 	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
 }
 
@@ -149,11 +152,12 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	if m := markOf(r.Context()); m != nil {
 		if rt.Standard { // the key of a variant is not known before its index is
-			rt.find(rt.Through.Call(r.Context()), &p, r, nil)
+			call := rt.Through.Call(r.Context())
+			rt.find(&call, &p, r, nil)
 		}
 		if m.key == p.key {
 			m.reached.Store(true)
-			rt.refresh(&leading{p: p, w: w, r: r, next: next, param: param, refresh: true})
+			rt.refresh(rt.leads(&p, w, r, next, param))
 			return nil
 		}
 	}
@@ -168,8 +172,8 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 
 // run answers a GET from the store, from another request's run of the handler, or by running it.
 func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
-	l := &leading{p: p, w: w, r: r, next: next, param: param}
-	return rt.conclude(l, rt.Through.Get(r.Context(), p.key, rt.load(l)))
+	l := rt.leads(&p, w, r, next, param)
+	return rt.conclude(l, l.call.Get(l.p.key, l, nil))
 }
 
 // conclude ends a request with what Get has brought: the handler's own answer, most of which the client has already, or an
@@ -220,7 +224,8 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 
 // lookOnly serves HEAD and ranges: from the store, or by the handler, whose answer is not whole and is not kept.
 func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
-	if e, use := rt.Through.Call(r.Context()).Look(p.key, nil); use >= store.WhileRefreshed {
+	call := rt.Through.Call(r.Context())
+	if e, use := call.Look(p.key, nil); use >= store.WhileRefreshed {
 		outcome := Hit
 		if use < store.Fresh {
 			outcome = Stale
@@ -246,7 +251,8 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
 		return next(w, r)
 	}
-	rec := rt.newRecorder(w, r, nil)
+	rec := new(recorder)
+	rec.begin(rt, w, r, nil)
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
 	if changes && rt.User != nil && p.user == "" {
 		rec.user, _ = rt.User(r)

@@ -107,11 +107,11 @@ func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, no
 }
 
 // place gives the run's entry the key that its Vary calls for, and makes the index that leads there.
-func (rt *Route) place(l *leading, names []string) {
-	run := l.rec.run
+func (rt *Route) place(l *leading) {
 	if !rt.Standard {
 		return
 	}
+	run, names := l.rec.run, l.rec.verdict.Vary
 	run.Entry.Key = rt.variantOf(&l.p, l.r, names)
 	if run.Entry.Key == l.p.resource {
 		return

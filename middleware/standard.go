@@ -14,28 +14,26 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	if p.reason = rt.unanswerable(r, ask); p.reason != "" {
 		return rt.around(p, w, r, next)
 	}
+	l := rt.leads(&p, w, r, next, param)
 	judge := func(e *store.Entry, use store.Use, shared bool) store.Use {
-		return rt.fitness(&p, r, ask, e, use, shared)
+		return rt.fitness(&l.p, r, ask, e, use, shared)
 	}
-	call := rt.Through.Call(r.Context())
-	e, use := rt.find(call, &p, r, judge)
+	e, use := rt.find(&l.call, &l.p, r, judge)
 	if use >= store.WhileRefreshed {
-		l := &leading{p: p, w: w, r: r, next: next, param: param}
 		return rt.serve(l, store.Result{Entry: e, Use: use, Source: store.Stored})
 	}
 	if ask.OnlyIfCached {
-		return rt.unsatisfied(p, w)
+		return rt.unsatisfied(l.p, w)
 	}
-	p.fwd = forwardedFor(&p, e, use)
-	l := &leading{p: p, w: w, r: r, next: next, param: param, part: r.Method == http.MethodHead || r.Header["Range"] != nil}
+	l.p.fwd = forwardedFor(&l.p, e, use)
 	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
-		p.reason = HeadReason
-		return rt.around(p, w, r, next)
+		l.p.reason = HeadReason
+		return rt.around(l.p, w, r, next)
 	}
-	if l.part {
-		return rt.conclude(l, call.Alone(p.key, rt.load(l), judge))
+	if l.part = r.Method == http.MethodHead || r.Header["Range"] != nil; l.part {
+		return rt.conclude(l, l.call.Alone(l.p.key, l, judge))
 	}
-	return rt.conclude(l, call.Get(p.key, rt.load(l), judge))
+	return rt.conclude(l, l.call.Get(l.p.key, l, judge))
 }
 
 // unanswerable says why a request is for the handler alone: the client wants nothing of it to be stored (§5.2.1.5), or has

@@ -17,10 +17,23 @@ type Steering struct {
 
 type steerContext struct{}
 
+// steered is a context through which a handler can steer what becomes of its answer.
+type steered struct {
+	context.Context
+	said Steering
+}
+
+func (c *steered) Value(key any) any {
+	if _, ok := key.(steerContext); ok {
+		return &c.said
+	}
+	return c.Context.Value(key)
+}
+
 // Steer returns a context through which a handler can steer what becomes of its answer.
 func Steer(ctx context.Context) (context.Context, *Steering) {
-	s := new(Steering)
-	return context.WithValue(ctx, steerContext{}, s), s
+	c := &steered{Context: ctx}
+	return c, &c.said
 }
 
 func steering(ctx context.Context, f func(*Steering)) {

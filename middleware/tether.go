@@ -14,9 +14,11 @@ const detachedFor = 30 * time.Second
 // must not fail those who wait. A deadline of the request holds in any case.
 type tether struct {
 	common *Common
-	parent context.Context
-	cancel context.CancelCauseFunc
-	stop   func() bool
+	client values // what the run's context begins with
+
+	cancelRun    context.CancelCauseFunc
+	dropDeadline context.CancelFunc // nil: there is none
+	stop         func() bool
 
 	mu        sync.Mutex
 	following bool // the client's end is the handler's again
@@ -24,24 +26,34 @@ type tether struct {
 	timer     *time.Timer // runs while detached
 }
 
-// tie returns the context for a handler's run, and what ties it to the client's.
-func (c *Common) tie(parent context.Context) (context.Context, *tether) {
+// values is a context that never ends, with another's values: context.WithoutCancel as a part of something larger.
+type values struct{ of context.Context }
+
+func (values) Deadline() (at time.Time, ok bool) { return at, false }
+func (values) Done() <-chan struct{}             { return nil }
+func (values) Err() error                        { return nil }
+func (v *values) Value(key any) any              { return v.of.Value(key) }
+
+// tie returns the context for a handler's run, and what ties it to the client's: t, or nil where nothing does.
+func (t *tether) tie(c *Common, parent context.Context) (context.Context, *tether) {
 	if parent.Done() == nil || parent.Err() != nil { // cannot end, or has: a waiter that hung up needs no answer
 		return parent, nil
 	}
-	base := context.WithoutCancel(parent)
-	dropDeadline := func() {}
+	t.common, t.client.of = c, parent
+	var ctx context.Context = &t.client
 	if at, ok := parent.Deadline(); ok {
-		base, dropDeadline = context.WithDeadline(base, at)
+		ctx, t.dropDeadline = context.WithDeadline(ctx, at)
 	}
-	ctx, cancel := context.WithCancelCause(base)
-	t := &tether{common: c, parent: parent}
-	t.cancel = func(cause error) {
-		cancel(cause)
-		dropDeadline()
-	}
+	ctx, t.cancelRun = context.WithCancelCause(ctx)
 	t.stop = context.AfterFunc(parent, t.clientGone)
 	return ctx, t
+}
+
+func (t *tether) cancel(cause error) {
+	t.cancelRun(cause)
+	if t.dropDeadline != nil {
+		t.dropDeadline()
+	}
 }
 
 // clientGone cancels the run, or lets it go on for a while if there is room for one more such run.
@@ -50,13 +62,13 @@ func (t *tether) clientGone() {
 	defer t.mu.Unlock()
 	switch {
 	case t.ended:
-	case t.following, errors.Is(t.parent.Err(), context.DeadlineExceeded), t.common.detached.Add(1) > maxDetached:
-		if !t.following && !errors.Is(t.parent.Err(), context.DeadlineExceeded) {
+	case t.following, errors.Is(t.client.of.Err(), context.DeadlineExceeded), t.common.detached.Add(1) > maxDetached:
+		if !t.following && !errors.Is(t.client.of.Err(), context.DeadlineExceeded) {
 			t.common.detached.Add(-1)
 		}
-		t.cancel(context.Cause(t.parent))
+		t.cancel(context.Cause(t.client.of))
 	default:
-		t.timer = time.AfterFunc(detachedFor, func() { t.cancel(context.Cause(t.parent)) })
+		t.timer = time.AfterFunc(detachedFor, func() { t.cancel(context.Cause(t.client.of)) })
 	}
 }
 
@@ -68,8 +80,8 @@ func (t *tether) follow() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.following = true
-	if t.parent.Err() != nil {
-		t.cancel(context.Cause(t.parent))
+	if t.client.of.Err() != nil {
+		t.cancel(context.Cause(t.client.of))
 	}
 }
 
@@ -92,6 +104,6 @@ func (t *tether) end() {
 // Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
 // room for such loads. End must be called when the load is over.
 func (c *Common) Detach(parent context.Context) (ctx context.Context, end func()) {
-	ctx, t := c.tie(parent)
+	ctx, t := new(tether).tie(c, parent)
 	return ctx, t.end
 }

@@ -47,69 +47,67 @@ func (rec *recorder) Unwrap() http.ResponseWriter {
 	return rec.w
 }
 
-type flusher struct{ rec *recorder }
+func (rec *recorder) flush() { _ = rec.FlushError() }
 
-func (f flusher) Flush() { _ = f.rec.FlushError() }
-
-type hijacker struct{ rec *recorder }
-
-func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.rec.hijack() }
-
-type pusher struct{ http.Pusher }
+func (rec *recorder) push(target string, o *http.PushOptions) error {
+	return rec.w.(http.Pusher).Push(target, o)
+}
 
 var (
 	_ io.ReaderFrom   = (*recorder)(nil)
 	_ io.StringWriter = (*recorder)(nil)
 )
 
-// writer returns the recorder with just the optional interfaces that the writer behind has: a handler that asks for one
-// gets the answer that it would get without a cache.
+// Recorders with just the optional interfaces that the writer behind has. Each is a pointer, so that to be an interface
+// costs nothing.
+type (
+	flushing          struct{ *recorder }
+	hijacking         struct{ *recorder }
+	pushing           struct{ *recorder }
+	flushingHijacking struct{ *recorder }
+	flushingPushing   struct{ *recorder }
+	hijackingPushing  struct{ *recorder }
+	doingAll          struct{ *recorder }
+)
+
+func (rec flushing) Flush()          { rec.flush() }
+func (rec flushingHijacking) Flush() { rec.flush() }
+func (rec flushingPushing) Flush()   { rec.flush() }
+func (rec doingAll) Flush()          { rec.flush() }
+
+func (rec hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error)         { return rec.hijack() }
+func (rec flushingHijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
+func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error)  { return rec.hijack() }
+func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error)          { return rec.hijack() }
+
+func (rec pushing) Push(target string, o *http.PushOptions) error         { return rec.push(target, o) }
+func (rec flushingPushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+func (rec hijackingPushing) Push(target string, o *http.PushOptions) error {
+	return rec.push(target, o)
+}
+func (rec doingAll) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+
+// writer returns the recorder as what the writer behind is: a handler that asks for one of its interfaces gets the answer
+// that it would get without a cache.
 func (rec *recorder) writer() http.ResponseWriter {
 	_, flushes := rec.w.(http.Flusher)
 	_, hijacks := rec.w.(http.Hijacker)
-	push, pushes := rec.w.(http.Pusher)
-	f, h, p := flusher{rec}, hijacker{rec}, pusher{push}
+	_, pushes := rec.w.(http.Pusher)
 	switch {
 	case flushes && hijacks && pushes:
-		return struct {
-			*recorder
-			flusher
-			hijacker
-			pusher
-		}{rec, f, h, p}
+		return doingAll{rec}
 	case flushes && hijacks:
-		return struct {
-			*recorder
-			flusher
-			hijacker
-		}{rec, f, h}
+		return flushingHijacking{rec}
 	case flushes && pushes:
-		return struct {
-			*recorder
-			flusher
-			pusher
-		}{rec, f, p}
+		return flushingPushing{rec}
 	case hijacks && pushes:
-		return struct {
-			*recorder
-			hijacker
-			pusher
-		}{rec, h, p}
+		return hijackingPushing{rec}
 	case flushes:
-		return struct {
-			*recorder
-			flusher
-		}{rec, f}
+		return flushing{rec}
 	case hijacks:
-		return struct {
-			*recorder
-			hijacker
-		}{rec, h}
+		return hijacking{rec}
 	case pushes:
-		return struct {
-			*recorder
-			pusher
-		}{rec, p}
+		return pushing{rec}
 	}
 	return rec
 }

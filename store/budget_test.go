@@ -26,7 +26,10 @@ func (s asked) Get(ctx context.Context, _ keying.Key) (*store.Entry, bool, error
 }
 
 // look reads through a far store, for a request of the context.
-func look(ctx context.Context, th *store.Through) { th.Call(ctx).Look(storetest.Key("k"), nil) }
+func look(ctx context.Context, th *store.Through) {
+	call := th.Call(ctx)
+	call.Look(storetest.Key("k"), nil)
+}
 
 type valueKey struct{}
 

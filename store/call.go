@@ -8,25 +8,30 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Call is one request's use of a store: all that it does there shares one time budget. It is for one goroutine.
+// A Call is one request's use of a store: all that it does there shares one time budget, and it loads at most once. It has
+// room for all that a load takes, so that a caller may make it a part of its own. It is for one goroutine, and must not be
+// copied after its first use.
 type Call struct {
 	t      *Through
 	ctx    context.Context // the request's
 	io     io
 	renews bool // it is for a refresh: a fresh entry that nears its end is not good enough
+
+	flight flight // if it leads
+	run    Run    // if it loads
 }
 
 // Call begins a call for the request of the context.
-func (t *Through) Call(ctx context.Context) *Call { return &Call{t: t, ctx: ctx, io: t.io(ctx)} }
+func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, io: t.io(ctx)} }
 
 // Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
 // all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
 // that is cancelled while it waits runs nothing: its client has gone. One whose deadline passes runs its own load, which
 // can see the context. The judge may be nil: then entries are good for what their age and the purge log make them.
-func (c *Call) Get(key keying.Key, load Load, judge Judge) Result {
+func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 	t, before := c.t, c.t.round.Load()
 	for tries, later := 0, false; tries < 2; later = true {
-		f, role := t.flights.join(key, time.Now(), false)
+		f, role := t.flights.join(key, &c.flight)
 		switch role {
 		case leader:
 			return c.lead(key, f, load, judge)
@@ -118,18 +123,18 @@ func (c *Call) lookFar(key keying.Key) sight {
 
 // keep stores what a run has made, and gives back its lease where that is the same store's matter. It reports whether there
 // was anything to store: an answer may be good for no time.
-func (c *Call) keep(run *Run) bool {
+func (c *Call) keep(run *Run, now time.Time) bool {
 	if run.Index != nil {
-		c.set(run.Index, nil)
+		c.set(run.Index, nil, now)
 	}
 	if run.Entry.Key != run.key {
-		return c.set(run.Entry, nil)
+		return c.set(run.Entry, nil, now)
 	}
-	return c.set(run.Entry, run.tenure)
+	return c.set(run.Entry, run.tenure, now)
 }
 
-func (c *Call) set(e *Entry, lease *tenure) bool {
-	keep := e.Keep(time.Now())
+func (c *Call) set(e *Entry, lease *tenure, now time.Time) bool {
+	keep := e.Keep(now)
 	if keep <= 0 || c.t.log.Ledger().State(e) == Gone {
 		return keep > 0
 	}

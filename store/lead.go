@@ -8,9 +8,9 @@ import (
 
 // lead looks once more, now that nobody else here can be loading: an entry that was kept between the caller's look and its
 // flight would otherwise be loaded twice. Where processes take turns, it then waits for its own.
-func (c *Call) lead(key keying.Key, f *flight, load Load, judge Judge) (r Result) {
+func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Result) {
 	t, outcome := c.t, Fail
-	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
+	defer func() { t.flights.leave(key, f, outcome) }()
 	s := c.look(key, judge)
 	switch {
 	case c.good(s):
@@ -31,18 +31,28 @@ func (c *Call) lead(key keying.Key, f *flight, load Load, judge Judge) (r Result
 		t.flights.handOver(key, f)
 	case refused:
 		if s.use < OnError { // a stale answer in reserve is worth waiting for
-			t.flights.leave(key, f, Refuse, time.Now())
+			t.flights.leave(key, f, Refuse)
 		}
 	}
 	r, outcome = c.load(key, s, f, load)
 	return r
 }
 
-// refresh loads unless what the store has is fresh or another process is at it. Nobody waits for it, as a rule: where it
-// does nothing, whoever does wait leads himself.
-func (c *Call) refresh(key keying.Key, f *flight, load Load) {
+// Refresh loads unless the store has an entry by now that is not to be refreshed, or another call is at it, here or in
+// another process. Nobody waits for it, as a rule: where it does nothing, whoever does wait leads himself.
+func (c *Call) Refresh(key keying.Key, load Loader) {
+	c.flight.refresh = true
+	switch f, role := c.t.flights.join(key, &c.flight); role {
+	case leader:
+		c.refresh(key, f, load)
+	case waiter:
+		c.t.flights.giveUp(f)
+	}
+}
+
+func (c *Call) refresh(key keying.Key, f *flight, load Loader) {
 	t, outcome := c.t, Fail
-	defer func() { t.flights.leave(key, f, outcome, time.Now()) }()
+	defer func() { t.flights.leave(key, f, outcome) }()
 	c.renews = true
 	var s sight
 	if t.leaser != nil {
@@ -67,7 +77,7 @@ func (c *Call) refresh(key keying.Key, f *flight, load Load) {
 }
 
 // Alone does what Get does without waiting for others, or letting others wait.
-func (c *Call) Alone(key keying.Key, load Load, judge Judge) Result {
+func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 	s := c.look(key, judge)
 	if c.good(s) {
 		return Result{s.e, s.use, Stored}
@@ -77,7 +87,7 @@ func (c *Call) Alone(key keying.Key, load Load, judge Judge) Result {
 }
 
 // load runs the load when there is room, for those who wait for the flight, too, if there is one.
-func (c *Call) load(key keying.Key, s sight, f *flight, load Load) (r Result, outcome Outcome) {
+func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, outcome Outcome) {
 	t, kept := c.t, true
 	in, gone := t.runs.enter(c.ctx)
 	if gone {
@@ -85,22 +95,25 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Load) (r Result, ou
 		t.flights.handOver(key, f)
 		return Result{Source: HungUp}, Fail
 	}
-	run := t.run(key, s, f, in)
+	run := c.begin(key, s, f, in)
 	// The lease ends last: who takes it next finds what was kept. To those for whom nothing was kept their turn would be
 	// of no use: they need not take turns.
 	defer func() { run.end(outcome == Refuse || outcome == Old || !kept) }()
 	began := f.begin()
-	switch outcome = load(run); outcome {
+	switch outcome = load.Load(run); outcome {
 	case Keep, Renew:
-		run.Entry.Cost = time.Since(began)
+		now := time.Now()
+		run.Entry.Cost = now.Sub(began)
 		t.flights.land(f, run.Entry, false)
-		kept = c.keep(run)
-		t.flights.accept(key)
+		kept = c.keep(run, now)
+		if f == nil {
+			t.flights.accept(key)
+		}
 	case Old:
 		t.flights.land(f, s.e, true)
 	case Refuse:
 		if f == nil {
-			t.flights.refuse(key, time.Now())
+			t.flights.refuse(key)
 		}
 	}
 	return run.result(outcome), outcome

@@ -35,18 +35,22 @@ func (r *refusals) has(key keying.Key, now time.Time) bool {
 	return ok && slot.key == key && now.Before(slot.until)
 }
 
+func (r *refusals) forget(key keying.Key) {
+	if slot := slotOf(key); r.slots[slot].key == key {
+		delete(r.slots, slot)
+	}
+}
+
 // refuse and accept tell what became of a load without a flight: the key stays marked for as long as its answers cannot
 // be kept.
-func (fs *flights) refuse(key keying.Key, now time.Time) {
+func (fs *flights) refuse(key keying.Key) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.refused.add(key, now)
+	fs.refused.add(key, time.Now())
 }
 
 func (fs *flights) accept(key keying.Key) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if slot := slotOf(key); fs.refused.slots[slot].key == key {
-		delete(fs.refused.slots, slot)
-	}
+	fs.refused.forget(key)
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/larder-go/cache/keying"
 )
@@ -18,8 +17,14 @@ const (
 	Renew                 // the entry is complete, and the call's client is to be served with it
 )
 
-// A Load makes an answer and says what may be done with it.
+// A Loader makes an answer and says what may be done with it. What it fills and keeps is the run's Entry.
+type Loader interface{ Load(*Run) Outcome }
+
+// A Load is a function that is a Loader.
 type Load func(*Run) Outcome
+
+// Load calls f.
+func (f Load) Load(run *Run) Outcome { return f(run) }
 
 // A Run is one run of a load.
 type Run struct {
@@ -45,18 +50,32 @@ func (r *Run) Beside(key keying.Key) *Entry {
 // the load may be as long as its client likes, and counts no more among those that run at once.
 func (r *Run) Refuse() {
 	if r.f != nil {
-		r.t.flights.leave(r.key, r.f, Refuse, time.Now())
+		r.t.flights.leave(r.key, r.f, Refuse)
 	}
 	r.end(true)
 }
 
-// run is made after the look, whose round trip has brought the ledger up to date, and before the handler runs.
-func (t *Through) run(key keying.Key, s sight, f *flight, in bool) *Run {
-	e := &Entry{Key: key}
-	t.log.Ledger().Stamp(e)
-	run := &Run{Entry: e, Old: s.e, Use: s.use, Blind: s.blind(), t: t, key: key, f: f, tenure: s.tenure}
+// begin makes the call's run after the look, whose round trip has brought the ledger up to date, and before the handler
+// runs.
+func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
+	run, e := &c.run, newEntry(key)
+	c.t.log.Ledger().Stamp(e)
+	run.Entry, run.Old, run.Use, run.Blind = e, s.e, s.use, s.blind()
+	run.t, run.key, run.f, run.tenure = c.t, key, f, s.tenure
 	run.in.Store(in)
 	return run
+}
+
+// labelled is an entry with room for its labels: its route, and its URL with and without origin, say.
+type labelled struct {
+	Entry
+	room [4]keying.Label
+}
+
+func newEntry(key keying.Key) *Entry {
+	e := new(labelled)
+	e.Key, e.Labels = key, e.room[:0]
+	return &e.Entry
 }
 
 // end gives back what the run has of what others wait for. Further calls do nothing.

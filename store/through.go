@@ -139,18 +139,14 @@ type Result struct {
 
 // Get is [Call.Get] of a call that does nothing else.
 func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
-	return t.Call(ctx).Get(key, load, nil)
+	c := t.Call(ctx)
+	return c.Get(key, load, nil)
 }
 
-// Refresh runs load unless the store has an entry by now that is not to be refreshed, or another call is at it, here or in
-// another process.
+// Refresh is [Call.Refresh] of a call that does nothing else.
 func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) {
-	switch f, role := t.flights.join(key, time.Now(), true); role {
-	case leader:
-		t.Call(ctx).refresh(key, f, load)
-	case waiter:
-		t.flights.giveUp(f)
-	}
+	c := t.Call(ctx)
+	c.Refresh(key, load)
 }
 
 // Remote reports whether the store does I/O.

@@ -1,0 +1,143 @@
+package middleware
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// buffered is how much of a body waits for the handler's end: about what net/http holds back itself.
+const buffered = 4 << 10
+
+// errReturned is what a write gets that comes after the handler has returned.
+var errReturned = errors.New("cache: written to after the handler returned")
+
+func (rec *recorder) Write(p []byte) (int, error) {
+	switch {
+	case rec.done:
+		return 0, errReturned
+	case rec.over:
+		return 0, http.ErrContentLength
+	case rec.held && !bodyAllowed(rec.status):
+		return 0, http.ErrBodyNotAllowed
+	}
+	implicit := !rec.wrote
+	if !rec.records(p) {
+		return rec.through(p)
+	}
+	if rec.declared >= 0 && rec.written+int64(len(p)) > rec.declared { // as net/http has it
+		rec.abandon(LengthReason)
+		rec.over = true
+		return 0, http.ErrContentLength
+	}
+	rec.written += int64(len(p))
+	rec.body = append(rec.body, p...)
+	if implicit && len(p) < sniffed && !rec.mute {
+		_, _ = rec.w.Write(p) // not more than net/http buffers
+		rec.sent = len(p)
+	}
+	rec.send()
+	return len(p), nil
+}
+
+func (rec *recorder) WriteString(s string) (int, error) { return rec.Write([]byte(s)) }
+
+// through passes bytes on that are not recorded.
+func (rec *recorder) through(p []byte) (int, error) {
+	if rec.mute {
+		return len(p), nil
+	}
+	return rec.w.Write(p)
+}
+
+// records sees to the head and to room for p; it reports whether p is to be recorded. A head that the handler leaves to
+// its first write is left to the first write of the client's writer too, which guesses the type from what it gets; where
+// that would be written too late, the guess is made here.
+func (rec *recorder) records(p []byte) bool {
+	if !rec.wrote {
+		status := rec.head(http.StatusOK)
+		if rec.keeping && len(p) >= sniffed && !rec.mute {
+			sniff(rec.w.Header(), p)
+			rec.w.WriteHeader(status)
+		} else if rec.mute {
+			rec.w.WriteHeader(status)
+		}
+	}
+	if !rec.keeping {
+		return false
+	}
+	switch {
+	case !bodyAllowed(rec.status):
+		rec.abandon(LengthReason) // net/http tells the handler
+	case int64(len(rec.body)+len(p)) > rec.rt.MaxBody:
+		rec.abandon(SizeReason)
+	case !rec.grow(len(p)):
+		rec.abandon(BusyReason)
+	}
+	return rec.keeping
+}
+
+// least is how much room the second write of a body makes at the least.
+const least = 512
+
+// grow makes room for n more bytes, within MaxBody, if there is any: for what the answer was said to have, or for what its
+// first write brings, since there is often no other; then twice as much each time.
+func (rec *recorder) grow(n int) bool {
+	have, need := cap(rec.body), len(rec.body)+n
+	if need <= have {
+		return true
+	}
+	room := need
+	if int64(need) <= rec.declared {
+		room = int(min(rec.declared, rec.rt.MaxBody))
+	} else if have > 0 {
+		room = max(need, int(min(int64(max(2*have, least)), rec.rt.MaxBody)))
+	}
+	if !rec.rt.Common.reserve(room - have) {
+		return false
+	}
+	rec.body = append(make([]byte, 0, room), rec.body...)
+	return true
+}
+
+// release gives the copy's room back, when it has become an entry's or is not needed.
+func (rec *recorder) release() {
+	rec.rt.Common.release(cap(rec.body))
+	rec.body, rec.sent = nil, 0
+}
+
+// send lets the client have what net/http would not hold back either.
+func (rec *recorder) send() {
+	switch {
+	case rec.mute:
+	case rec.pump != nil:
+		rec.pump.push(rec.body)
+	case len(rec.body) > buffered:
+		rec.pump = startPump(rec.w, rec.body, rec.sent)
+	}
+}
+
+// ReadFrom records up to the bound and leaves the rest to the writer behind, which may have a short cut for files.
+func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
+	if rec.done {
+		return 0, errReturned
+	}
+	if !rec.keeping && !rec.wrote {
+		rec.records(nil)
+	}
+	if rec.keeping {
+		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(len(rec.body))))
+		if err != nil || rec.keeping {
+			return n, err
+		}
+	}
+	if rec.mute {
+		rest, err := io.Copy(io.Discard, src)
+		return n + rest, err
+	}
+	rest, err := io.Copy(rec.w, src)
+	return n + rest, err
+}
+
+// writerOnly hides ReadFrom from io.Copy.
+type writerOnly struct{ io.Writer }

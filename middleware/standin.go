@@ -1,0 +1,61 @@
+package middleware
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/larder-go/cache/store"
+)
+
+// fallback reports whether a stale answer may stand in for one that fails.
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= store.OnError
+}
+
+// void gives up the answer of a handler that did not return: the pump lets go of the client's writer, which dies with
+// the request.
+func (rec *recorder) void() {
+	rec.drop(PanicReason)
+	if pump := rec.pump; pump != nil {
+		rec.pump = nil
+		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
+		pump.drain()
+	}
+}
+
+// standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
+// the server (http.ErrAbortHandler) goes on.
+func (rec *recorder) standIn(l *leading, panicked any) store.Outcome {
+	rec.void()
+	if panicked == nil { // runtime.Goexit: the goroutine is ending
+		return store.Fail
+	}
+	if panicked == http.ErrAbortHandler {
+		panic(panicked)
+	}
+	rec.mute = true
+	rec.rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: PanicReason,
+		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
+	return store.Old
+}
+
+// serverError reports whether the error is one of the server's. Frameworks that give errors a status tell it by a method
+// or a field that the adapter wraps as StatusError.
+func serverError(err error) bool {
+	var status StatusError
+	return !errors.As(err, &status) || status.Status >= 500
+}
+
+// A StatusError is a handler's error with the HTTP status that the framework will answer it with. Adapters return it
+// from Next; the error that Finish returns is the one inside.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e StatusError) Error() string { return e.Err.Error() }
+
+func (e StatusError) Unwrap() error { return e.Err }

@@ -1,0 +1,100 @@
+package middleware
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// What the recorder adds to a handler's answer, or takes from it.
+
+// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
+func (rec *recorder) untarget(h http.Header) {
+	if rec.rt.Scheme.Private {
+		delete(h, "Cdn-Cache-Control")
+	}
+}
+
+// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
+func (rec *recorder) privatize(h http.Header) {
+	rec.untarget(h)
+	switch {
+	case !rec.rt.Scheme.Private:
+	case rec.reason == IdentityReason:
+		h["Cache-Control"] = []string{"private, no-store"}
+	default:
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+	}
+}
+
+// tellStatus says what the cache did (RFC 9211).
+func (rec *recorder) tellStatus(h http.Header) {
+	c := rec.rt.Common
+	if c.name == "" {
+		return
+	}
+	how, key := "miss", keying.Key{}
+	switch {
+	case rec.run == nil:
+		how = fwd(rec.reason)
+	case rec.fwd != "":
+		how = rec.fwd
+	case rec.run.Old != nil:
+		how = "stale"
+	}
+	if rec.run != nil {
+		key = rec.run.Entry.Key
+	}
+	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && rec.stays()
+	if stored && how == "miss" && rec.reason == "" && !c.debug {
+		c.addStatus(h, c.missed)
+		return
+	}
+	c.addStatus(h, c.forwarded(how, key, rec.reason, stored))
+}
+
+// stays reports whether, as far as it is known by now, the answer has a time to be kept for.
+func (rec *recorder) stays() bool {
+	_, ttl, noStore := rec.said.Said()
+	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Header: rec.header, Added: rec.added}
+	var now time.Time // any will do where lives begin now
+	if rec.rt.Standard {
+		now = time.Now()
+	}
+	rec.rt.times(e, rec, ttl, now)
+	return !noStore && e.Keep(now) > 0
+}
+
+// hasTrailers reports whether the handler has set trailers that it had not announced.
+func (rec *recorder) hasTrailers() bool {
+	for name := range rec.own {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
+func (rec *recorder) publishTrailers() {
+	h := rec.w.Header()
+	if rec.trailing {
+		for name, values := range rec.own {
+			if strings.HasPrefix(name, http.TrailerPrefix) {
+				h[name] = values
+			}
+		}
+	}
+	for _, line := range h["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if values, ok := rec.own[name]; ok {
+				h[name] = values
+			}
+		}
+	}
+}
