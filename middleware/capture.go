@@ -31,13 +31,9 @@ func unstored(name string) bool {
 	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
 }
 
-// described is how many fields describe adds.
-const described = 2
-
 // take copies what was done to the header, except to fields whose canonical name is to be left.
 func (rec *recorder) take(h http.Header, leave func(name string) bool) {
-	rec.header = make([]store.Field, 0, len(h)+described)
-	rec.values = make([]string, 0, len(h)+described)
+	rec.header, rec.values = rec.room.fields[:0], rec.room.lines[:0]
 	field := func(name string, values []string) (f store.Field) {
 		f.Name = name
 		f.Values, rec.values = pack(rec.values, values...)

@@ -10,12 +10,11 @@ import (
 
 // join combines a 206 with the stored part (§3.4): strong validators in common, and bytes that fit.
 func (rec *recorder) join(old *store.Entry) bool {
-	got := &store.Entry{Header: rec.header, Added: rec.added}
-	if !rfc9111.StrongMatch(first(fieldOf(got, "Etag")), first(fieldOf(old, "Etag"))) {
+	if !rfc9111.StrongMatch(first(rec.fieldOf("Etag")), first(fieldOf(old, "Etag"))) {
 		return false
 	}
 	a, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
-	b, ok2 := rfc9111.ParseContentRange(fieldOf(got, "Content-Range"))
+	b, ok2 := rfc9111.ParseContentRange(rec.fieldOf("Content-Range"))
 	part, body, joined := rfc9111.Join(a, old.Body, b, rec.body)
 	if !ok || !ok2 || !joined || int64(len(body)) > rec.rt.MaxBody {
 		return false
@@ -33,11 +32,11 @@ func (rec *recorder) join(old *store.Entry) bool {
 func (rec *recorder) extend() {
 	old, e := rec.run.Old, rec.run.Entry
 	if old == nil || old.Status != http.StatusPartialContent || !rec.join(old) {
-		e.Status, e.Header, e.Body = rec.status, rec.header, compact(rec.body)
+		e.Status, e.Body = rec.status, compact(rec.body)
 		return
 	}
-	e.Header, e.Labels = rec.header, slices.Clip(old.Labels) // a purge that names the older part means its bytes
+	e.Labels = slices.Clip(old.Labels) // a purge that names the older part means its bytes
 	if e.Status == http.StatusOK {
-		e.Header = withoutField(e.Header, "Content-Range")
+		rec.header = withoutField(rec.header, "Content-Range")
 	}
 }

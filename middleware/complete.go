@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -25,11 +27,12 @@ func (rt *Route) complete(l *leading) Reason {
 		return TrailerReason
 	}
 	e := rec.run.Entry
-	e.Status, e.Header, e.Added, e.Body = rec.status, rec.header, rec.added, compact(rec.body)
+	e.Status, e.Added, e.Body = rec.status, rec.added, compact(rec.body)
 	if e.Status == http.StatusPartialContent {
 		rec.extend()
 	}
 	rec.describe(e)
+	e.Header = makeHeader(rec.header)
 	return rt.settle(l)
 }
 
@@ -37,7 +40,7 @@ func (rt *Route) complete(l *leading) Reason {
 func (rec *recorder) describe(e *store.Entry) {
 	var room [64]byte // for both texts at once
 	text := room[:0]
-	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && fieldOf(e, "Etag") == nil {
+	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && rec.fieldOf("Etag") == nil {
 		text = appendEntityTag(text, e.Body)
 	}
 	tag := len(text)
@@ -46,18 +49,32 @@ func (rec *recorder) describe(e *store.Entry) {
 	}
 	texts := string(text)
 	if tag < len(texts) {
-		rec.set(e, "Content-Length", texts[tag:])
+		rec.set("Content-Length", texts[tag:])
 	}
 	if tag > 0 {
-		rec.set(e, "Etag", texts[:tag])
+		rec.set("Etag", texts[:tag])
 	}
 }
 
 // set adds a field of one line.
-func (rec *recorder) set(e *store.Entry, name, value string) {
+func (rec *recorder) set(name, value string) {
 	var values []string
 	values, rec.values = pack(rec.values, value)
-	e.Header = append(e.Header, store.Field{Name: name, Values: values})
+	rec.header = append(rec.header, store.Field{Name: name, Values: values})
+}
+
+// fieldOf returns the lines of a field that the handler set.
+func (rec *recorder) fieldOf(name string) []string {
+	if lines := linesIn(rec.header, name); lines != nil {
+		return lines
+	}
+	return linesIn(rec.added, name)
+}
+
+// makeHeader puts the fields in order and makes a header of them: in one order answers have one layout.
+func makeHeader(fields []store.Field) store.Header {
+	slices.SortStableFunc(fields, func(a, b store.Field) int { return strings.Compare(a.Name, b.Name) })
+	return store.MakeHeader(fields...)
 }
 
 // appendEntityTag appends a strong validator for the bytes.

@@ -70,11 +70,16 @@ func slice(e *store.Entry, r *http.Request) (rfc9111.Part, []byte, bool) {
 
 // fieldOf returns the lines of a field that the handler set.
 func fieldOf(e *store.Entry, name string) []string {
-	for _, fields := range [...][]store.Field{e.Header, e.Added} {
-		for i := range fields {
-			if fields[i].Name == name {
-				return fields[i].Values
-			}
+	if lines := e.Header.Lines(name); lines != nil {
+		return lines
+	}
+	return linesIn(e.Added, name)
+}
+
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
 		}
 	}
 	return nil
@@ -86,10 +91,8 @@ func linesOf(e *store.Entry, outer http.Header, name string) []string {
 	if e == nil {
 		return outer[name]
 	}
-	for i := range e.Header {
-		if e.Header[i].Name == name {
-			return e.Header[i].Values
-		}
+	if lines := e.Header.Lines(name); lines != nil {
+		return lines
 	}
 	lines := outer[name]
 	for i := range e.Added {

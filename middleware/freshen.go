@@ -13,11 +13,12 @@ import (
 // (§3.2). What tells how the stored body is coded and how long it is stays.
 func (rec *recorder) freshen(old *store.Entry) {
 	e := rec.run.Entry
-	e.Header, e.Added = merge(old.Header, rec.header, rec.added), merge(old.Added, rec.added, rec.header)
+	header := merge(old.Header.Fields(), rec.header, rec.added)
 	if old.Status == http.StatusPartialContent { // and a whole now
-		e.Header = withoutField(e.Header, "Content-Range")
+		header = withoutField(header, "Content-Range")
 	}
-	e.Header = replaceField(e.Header, "Content-Length", strconv.Itoa(len(e.Body)))
+	e.Header = makeHeader(replaceField(header, "Content-Length", strconv.Itoa(len(e.Body))))
+	e.Added = merge(old.Added, rec.added, rec.header)
 }
 
 // merge puts the fresh fields in place of the stored ones. Other are fresh fields too, that go elsewhere: what outer

@@ -43,7 +43,7 @@ func (rt *Route) storableRenewed(rec *recorder) Reason {
 	reason := rt.storableStandard(rec, e.Status, headerOf(e, rec.outer))
 	rec.verdict.Age = age
 	for _, name := range rec.verdict.Omit {
-		e.Header, e.Added = withoutField(e.Header, name), withoutField(e.Added, name)
+		e.Header, e.Added = makeHeader(withoutField(e.Header.Fields(), name)), withoutField(e.Added, name)
 	}
 	return reason
 }

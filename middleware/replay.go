@@ -71,13 +71,13 @@ type source struct {
 // that may have left a Cache-Status there.
 func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 	told = len(h) > 0 || len(e.Added) > 0
-	for i := range e.Header {
-		f := &e.Header[i]
-		if bodiless && describesBody(f.Name) {
+	for i := range e.Header.Len() {
+		name, lines := e.Header.At(i)
+		if bodiless && describesBody(name) {
 			continue
 		}
-		h[f.Name] = f.Values[:len(f.Values):len(f.Values)]
-		told = told || f.Name == "Cache-Status"
+		h[name] = lines
+		told = told || name == "Cache-Status"
 	}
 	for i := range e.Added {
 		f := &e.Added[i]

@@ -125,5 +125,5 @@ func (rt *Route) place(l *leading) {
 	known = slices.Insert(known, 0, set)
 	run.Index = run.Beside(l.p.resource)
 	run.Index.Stored, run.Index.Fresh = time.Now(), max(indexFor, run.Entry.Keep(time.Now()))
-	run.Index.Header = []store.Field{{Name: "Vary", Values: known[:min(len(known), maxSets)]}}
+	run.Index.Header = store.MakeHeader(store.Field{Name: "Vary", Values: known[:min(len(known), maxSets)]})
 }

@@ -60,10 +60,11 @@ func (rec *recorder) tellStatus(h http.Header) {
 // stays reports whether, as far as it is known by now, the answer has a time to be kept for.
 func (rec *recorder) stays() bool {
 	_, ttl, noStore := rec.said.Said()
-	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Header: rec.header, Added: rec.added}
+	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Added: rec.added}
 	var now time.Time // any will do where lives begin now
 	if rec.rt.Standard {
 		now = time.Now()
+		e.Header = makeHeader(rec.header) // its validators count
 	}
 	rec.rt.times(e, rec, ttl, now)
 	return !noStore && e.Keep(now) > 0

@@ -83,11 +83,10 @@ func (rec *recorder) renews(status int) bool {
 
 // confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the same.
 func (rec *recorder) confirms(old *store.Entry) bool {
-	got := &store.Entry{Header: rec.header, Added: rec.added}
-	if tag := first(fieldOf(got, "Etag")); tag != "" {
+	if tag := first(rec.fieldOf("Etag")); tag != "" {
 		return rfc9111.WeakMatch(tag, first(fieldOf(old, "Etag"))) || tag == first(fieldOf(old, "Etag"))
 	}
-	if modified := first(fieldOf(got, "Last-Modified")); modified != "" && fieldOf(old, "Etag") == nil {
+	if modified := first(rec.fieldOf("Last-Modified")); modified != "" && fieldOf(old, "Etag") == nil {
 		return modified == first(fieldOf(old, "Last-Modified"))
 	}
 	return true
@@ -95,13 +94,11 @@ func (rec *recorder) confirms(old *store.Entry) bool {
 
 // contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).
 func (rec *recorder) contradicts(old *store.Entry) bool {
-	got := &store.Entry{Header: rec.header, Added: rec.added}
-	tag, modified := first(fieldOf(got, "Etag")), first(fieldOf(got, "Last-Modified"))
+	tag, modified := first(rec.fieldOf("Etag")), first(rec.fieldOf("Last-Modified"))
 	return tag != "" && !rec.confirms(old) || modified != "" && modified != first(fieldOf(old, "Last-Modified"))
 }
 
 // validated reports whether the answer has a validator.
 func (rec *recorder) validated() bool {
-	got := &store.Entry{Header: rec.header, Added: rec.added}
-	return first(fieldOf(got, "Etag")) != "" || first(fieldOf(got, "Last-Modified")) != ""
+	return first(rec.fieldOf("Etag")) != "" || first(rec.fieldOf("Last-Modified")) != ""
 }

@@ -55,14 +55,28 @@ func appendList(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, msgpcode.Array32), uint32(n))
 }
 
+func appendHeader(b []byte, h *Header) []byte {
+	b = appendList(b, h.Len())
+	for i := range h.Len() {
+		name, lines := h.At(i)
+		b = appendField(b, name, lines)
+	}
+	return b
+}
+
 func appendFields(b []byte, fs []Field) []byte {
 	b = appendList(b, len(fs))
 	for i := range fs {
-		b = appendList(b, 1+len(fs[i].Values))
-		b = appendText(b, fs[i].Name)
-		for _, v := range fs[i].Values {
-			b = appendText(b, v)
-		}
+		b = appendField(b, fs[i].Name, fs[i].Values)
+	}
+	return b
+}
+
+func appendField(b []byte, name string, lines []string) []byte {
+	b = appendList(b, 1+len(lines))
+	b = appendText(b, name)
+	for _, line := range lines {
+		b = appendText(b, line)
 	}
 	return b
 }

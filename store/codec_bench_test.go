@@ -20,14 +20,16 @@ func page(size int) *store.Entry {
 		Status: http.StatusOK, Stored: time.UnixMilli(at.UnixMilli()), Fresh: time.Minute, WhileRevalidate: 10 * time.Second, IfError: time.Hour,
 		Cost: 3 * time.Millisecond, Labels: []keying.Label{{1}, {2}, {3}, {4}}, Body: bytes.Repeat([]byte("x"), size),
 	}
+	var header []store.Field
 	for _, f := range [][2]string{
 		{"Content-Type", "text/html; charset=utf-8"}, {"Cache-Control", "public, max-age=60, stale-while-revalidate=10"},
 		{"Etag", `"5d8c72a5edda8d6a5d8c72a5edda8d6a"`}, {"Last-Modified", "Sun, 01 Mar 2026 11:58:03 GMT"},
 		{"Vary", "Accept-Encoding, Accept-Language"}, {"Content-Language", "en"}, {"X-Content-Type-Options", "nosniff"},
 		{"Content-Length", strconv.Itoa(size)},
 	} {
-		e.Header = append(e.Header, store.Field{Name: f[0], Values: []string{f[1]}})
+		header = append(header, store.Field{Name: f[0], Values: []string{f[1]}})
 	}
+	e.Header = store.MakeHeader(header...)
 	return e
 }
 

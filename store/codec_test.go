@@ -24,7 +24,7 @@ func TestEntryRoundTrip(t *testing.T) {
 		"bare":   {Key: key, Stored: time.UnixMilli(0)},
 		"binary": storetest.Entry(key, "\x00\xff"),
 		"labels": {Stored: time.UnixMilli(1), Labels: make([]keying.Label, store.MaxLabels)},
-		"fields": {Stored: time.UnixMilli(1), Header: slicesOf(store.MaxFields)},
+		"fields": {Stored: time.UnixMilli(1), Header: store.MakeHeader(slicesOf(store.MaxFields)...)},
 		"long":   {Stored: time.UnixMilli(math.MaxInt64 / 2), Fresh: math.MaxInt64, At: store.Position{Epoch: math.MaxUint64, Time: math.MaxUint64, Seq: 1 << 8}},
 		"large":  storetest.Entry(key, strings.Repeat("x", 1<<20)),
 	}
@@ -60,7 +60,7 @@ func TestWhatCannotBeSentIsNotEncoded(t *testing.T) {
 		"status 101": {Stored: at, Status: 101}, "status 600": {Stored: at, Status: 600}, "status -1": {Stored: at, Status: -1},
 		"no name": field(""), "a name with a space": field("A B"), "a line break": field("X", "a\r\nSet-Cookie: x"),
 		"NUL": field("X", "\x00"), "a long header": field("X", strings.Repeat("x", store.MaxFieldBytes)), "many lines": field("X", make([]string, 1025)...),
-		"many fields": {Stored: at, Header: slicesOf(40), Added: slicesOf(25)}, "many labels": {Stored: at, Labels: make([]keying.Label, store.MaxLabels+1)},
+		"many fields": {Stored: at, Header: store.MakeHeader(slicesOf(40)...), Added: slicesOf(25)}, "many labels": {Stored: at, Labels: make([]keying.Label, store.MaxLabels+1)},
 		"negative time": {Stored: at, Fresh: -1}, "before 1970": {Stored: time.UnixMilli(-1)}, "overflow": {Stored: at, Fresh: math.MaxInt64, IfError: 1},
 		"large body": {Stored: at, Body: make([]byte, store.MaxEncoded+1)},
 	} {

@@ -50,22 +50,26 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 }
 
 // header reads both lists of header fields, twice: first to learn how much there is, then to share it out. So it allocates
-// once for all text, once for all lines and once for all fields, however many there are.
-func (r *reader) header() (header, added []Field) {
+// once for all text and once for all lines, however many there are, and once more for fields that are to be added.
+func (r *reader) header() (header Header, added []Field) {
 	start := r.at
 	var h tally
 	r.tally(&h)
 	r.tally(&h)
 	if r.err != nil || h.fields == 0 {
-		return nil, nil
+		return Header{}, nil
 	}
 	section := r.b[start:r.at]
-	s := sharer{
-		reader: reader{b: section}, text: string(section),
-		lines: make([]string, h.lines), fields: make([]Field, h.fields),
-	}
-	return s.list(), s.list()
+	s := sharer{reader: reader{b: section}, text: string(section), lines: make([]string, h.lines)}
+	lines := s.lines
+	var few [fewFields]Field
+	fields := s.list(few[:0])
+	n := len(lines) - len(s.lines)
+	return headerOf(fields, lines[:n:n]), s.list(nil)
 }
+
+// fewFields is how many fields most answers have at most.
+const fewFields = 16
 
 // tally passes over a list of header fields and adds what is in it.
 func (r *reader) tally(h *tally) {
@@ -88,24 +92,25 @@ func (r *reader) tally(h *tally) {
 // field does not write into the next.
 type sharer struct {
 	reader
-	text   string   // what the reader began with
-	lines  []string // still to be given out, as are the fields
-	fields []Field
+	text  string   // what the reader began with
+	lines []string // still to be given out
 }
 
-func (s *sharer) list() []Field {
+// list reads a list of fields, into the room if there is enough.
+func (s *sharer) list(room []Field) []Field {
 	n := s.reader.list(MaxFields)
 	if n == 0 {
 		return nil
 	}
-	fs := s.fields[:n:n]
-	s.fields = s.fields[n:]
-	for i := range fs {
-		lines := s.reader.list(maxLines + 1)
-		fs[i].Name = s.next()
-		fs[i].Values = s.values(lines - 1)
+	if cap(room) < n {
+		room = make([]Field, 0, n)
 	}
-	return fs
+	for range n {
+		lines := s.reader.list(maxLines + 1)
+		name := s.next()
+		room = append(room, Field{name, s.values(lines - 1)})
+	}
+	return room
 }
 
 func (s *sharer) values(n int) []string {

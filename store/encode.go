@@ -46,7 +46,7 @@ func appendEntry(b []byte, e *Entry) []byte {
 	b = appendUint(b, uint64(e.IfError))
 	b = appendUint(b, uint64(e.IfValidated))
 	b = appendUint(b, uint64(e.Cost))
-	b = appendFields(b, e.Header)
+	b = appendHeader(b, &e.Header)
 	b = appendFields(b, e.Added)
 	b = appendLabels(b, e.Labels)
 	return appendBytes(b, e.Body)

@@ -19,7 +19,7 @@ type Entry struct {
 	seen  atomic.Uint64 // ledger's count when it was last found live
 
 	Status int     // the HTTP status; 0 for data that is no HTTP answer
-	Header []Field // replaces what the response header has
+	Header Header  // replaces what the response header has
 	Added  []Field // is added to what the response header has; a field without values is removed
 	Body   []byte
 
@@ -33,12 +33,6 @@ type Entry struct {
 
 	born uint64              // ledger's count when it was made in this process; 0: read from a store
 	memo atomic.Pointer[any] // see Memo
-}
-
-// A Field is a header field with all its lines.
-type Field struct {
-	Name   string
-	Values []string
 }
 
 // skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could
@@ -83,15 +77,21 @@ func (e *Entry) Size() int64 {
 	if e.Status == 0 {
 		n += len(e.Body)
 	}
-	for _, fields := range [...][]Field{e.Header, e.Added} {
-		for _, f := range fields {
-			n += 40 + len(f.Name)
-			for _, v := range f.Values {
-				n += 16 + len(v)
-			}
-		}
+	if e.Header.layout != nil { // which it may share; or not
+		n += len(e.Header.layout.names)*40 + e.Header.layout.bytes
+	}
+	n += sizeOf(e.Header.lines)
+	for _, f := range e.Added {
+		n += 40 + len(f.Name) + sizeOf(f.Values)
 	}
 	return int64(n)
+}
+
+func sizeOf(lines []string) (n int) {
+	for _, line := range lines {
+		n += 16 + len(line)
+	}
+	return n
 }
 
 // near returns a copy of the entry that the far one stands behind from then on. It shares all that does not change.

@@ -25,7 +25,7 @@ const sealSize = 6
 
 func FuzzDecode(f *testing.F) {
 	at := time.UnixMilli(1)
-	for _, e := range []*store.Entry{storetest.Entry(storetest.Key("k"), "body"), {Stored: at}, {Stored: at, Status: 404, Header: slicesOf(3)}} {
+	for _, e := range []*store.Entry{storetest.Entry(storetest.Key("k"), "body"), {Stored: at}, {Stored: at, Status: 404, Header: store.MakeHeader(slicesOf(3)...)}} {
 		if b, err := (store.Codec{}).Encode(e); err == nil {
 			f.Add(b[:len(b)-sealSize])
 		}
@@ -62,7 +62,7 @@ func FuzzEncode(f *testing.F) {
 		e := &store.Entry{
 			Key: storetest.Key(name), At: store.Position{Epoch: n, Time: n >> 17, Seq: n >> 40}, Status: status, Stored: time.UnixMilli(stored),
 			Fresh: time.Duration(d), IfError: time.Duration(d >> 20), Cost: time.Duration(d >> 9),
-			Header: []store.Field{{Name: name, Values: []string{value}}, {Name: name2, Values: strings.Split(lines, "\n")}},
+			Header: store.MakeHeader(store.Field{Name: name, Values: []string{value}}, store.Field{Name: name2, Values: strings.Split(lines, "\n")}),
 			Added:  []store.Field{{Name: name2}, {Name: name, Values: []string{value, lines}}},
 			Labels: make([]keying.Label, labels), Body: body,
 		}
@@ -91,7 +91,7 @@ func FuzzEncode(f *testing.F) {
 // replay writes the entry as a server would; net/http must not panic.
 func replay(e *store.Entry) {
 	w := httptest.NewRecorder()
-	for _, field := range e.Header {
+	for _, field := range e.Header.Fields() {
 		w.Header()[http.CanonicalHeaderKey(field.Name)] = field.Values
 	}
 	if e.Status != 0 {

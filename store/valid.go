@@ -35,12 +35,12 @@ func (e *Entry) check() (h tally, err error) {
 		return h, errors.New("times overflow")
 	case len(e.Labels) > MaxLabels:
 		return h, fmt.Errorf("%d labels; at most %d", len(e.Labels), MaxLabels)
-	case len(e.Header)+len(e.Added) > MaxFields:
-		return h, fmt.Errorf("%d header fields; at most %d", len(e.Header)+len(e.Added), MaxFields)
+	case e.Header.Len()+len(e.Added) > MaxFields:
+		return h, fmt.Errorf("%d header fields; at most %d", e.Header.Len()+len(e.Added), MaxFields)
 	case len(e.Body) > MaxEncoded:
 		return h, fmt.Errorf("a body of %d bytes", len(e.Body))
 	}
-	if err = h.add(e.Header); err == nil {
+	if err = h.addHeader(&e.Header); err == nil {
 		err = h.add(e.Added)
 	}
 	switch {
@@ -57,21 +57,52 @@ func (e *Entry) check() (h tally, err error) {
 // A tally counts header fields, their lines, and the bytes of both with one more a line.
 type tally struct{ fields, lines, bytes int }
 
+func (h *tally) addHeader(of *Header) error {
+	if of.layout == nil {
+		return nil
+	}
+	if of.layout.err != nil {
+		return of.layout.err
+	}
+	h.fields += of.Len()
+	h.bytes += of.layout.bytes
+	for i := range of.Len() {
+		name, lines := of.At(i)
+		if err := h.addLines(name, lines); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (h *tally) add(fs []Field) error {
 	h.fields += len(fs)
 	for i := range fs {
-		f := &fs[i]
-		if !httpguts.ValidHeaderFieldName(f.Name) {
-			return fmt.Errorf("invalid header name %q", f.Name)
+		if err := checkName(fs[i].Name); err != nil {
+			return err
 		}
-		h.bytes += len(f.Name)
-		h.lines += len(f.Values)
-		for _, v := range f.Values {
-			if !plain(v) && !httpguts.ValidHeaderFieldValue(v) {
-				return fmt.Errorf("invalid value of header %s", f.Name)
-			}
-			h.bytes += len(v) + 1
+		h.bytes += len(fs[i].Name)
+		if err := h.addLines(fs[i].Name, fs[i].Values); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (h *tally) addLines(name string, lines []string) error {
+	h.lines += len(lines)
+	for _, line := range lines {
+		if !plain(line) && !httpguts.ValidHeaderFieldValue(line) {
+			return fmt.Errorf("invalid value of header %s", name)
+		}
+		h.bytes += len(line) + 1
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("invalid header name %q", name)
 	}
 	return nil
 }

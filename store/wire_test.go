@@ -26,7 +26,7 @@ func libraryEntry(e *store.Entry) []byte {
 	} {
 		must(enc.EncodeUint(n))
 	}
-	libraryFields(enc, e.Header)
+	libraryFields(enc, e.Header.Fields())
 	libraryFields(enc, e.Added)
 	libraryLabels(enc, e.Labels)
 	must(enc.EncodeBytes(append([]byte{}, e.Body...)))
@@ -65,8 +65,8 @@ func boundaries() map[string]*store.Entry {
 	entries := map[string]*store.Entry{
 		"bare": {Stored: at}, "page": page(1 << 10), "full": storetest.Entry(storetest.Key("k"), "body"),
 		"value": storetest.Entry(storetest.Key("v"), strings.Repeat("v", 1<<10)),
-		"lines": {Stored: at, Header: []store.Field{{Name: "X", Values: make([]string, 1024)}}},
-		"both":  {Stored: at, Header: slicesOf(32), Added: slicesOf(32)},
+		"lines": {Stored: at, Header: store.MakeHeader(store.Field{Name: "X", Values: make([]string, 1024)})},
+		"both":  {Stored: at, Header: store.MakeHeader(slicesOf(32)...), Added: slicesOf(32)},
 	}
 	entries["value"].Status = 0
 	for _, n := range []uint64{0, 1, 127, 128, 255, 256, math.MaxUint16, 1 << 16, math.MaxUint32, 1 << 32, math.MaxInt64} {
@@ -78,9 +78,9 @@ func boundaries() map[string]*store.Entry {
 		entries[fmt.Sprint("text ", n)] = &store.Entry{Stored: at, Added: []store.Field{{Name: "X", Values: []string{strings.Repeat("v", n)}}}}
 	}
 	for _, n := range []int{14, 15, 16, 63, 64} {
-		entries[fmt.Sprint("fields ", n)] = &store.Entry{Stored: at, Header: slicesOf(n)}
+		entries[fmt.Sprint("fields ", n)] = &store.Entry{Stored: at, Header: store.MakeHeader(slicesOf(n)...)}
 		lines := make([]string, n)
-		entries[fmt.Sprint("lines ", n)] = &store.Entry{Stored: at, Header: []store.Field{{Name: "X", Values: lines}, {Name: "Y"}}}
+		entries[fmt.Sprint("lines ", n)] = &store.Entry{Stored: at, Header: store.MakeHeader(store.Field{Name: "X", Values: lines}, store.Field{Name: "Y"})}
 	}
 	for _, n := range []int{15, 16, store.MaxLabels} {
 		entries[fmt.Sprint("labels ", n)] = &store.Entry{Stored: at, Labels: make([]keying.Label, n)}
@@ -139,11 +139,11 @@ func TestRecordIsWrittenAsTheLibraryWrites(t *testing.T) {
 func TestSealedLiesAreRefused(t *testing.T) {
 	at := time.UnixMilli(1)
 	lies := map[string]*store.Entry{
-		"many lines":        {Stored: at, Header: []store.Field{{Name: "X", Values: make([]string, 1000)}}, Added: []store.Field{{Name: "X", Values: make([]string, 25)}}},
-		"many fields":       {Stored: at, Header: slicesOf(65)},
-		"fields of both":    {Stored: at, Header: slicesOf(40), Added: slicesOf(25)},
-		"much header":       {Stored: at, Header: []store.Field{{Name: "X", Values: []string{strings.Repeat("x", store.MaxFieldBytes-1)}}}},
-		"a long text":       {Stored: at, Header: []store.Field{{Name: "X", Values: []string{strings.Repeat("x", store.MaxFieldBytes+1)}}}},
+		"many lines":        {Stored: at, Header: store.MakeHeader(store.Field{Name: "X", Values: make([]string, 1000)}), Added: []store.Field{{Name: "X", Values: make([]string, 25)}}},
+		"many fields":       {Stored: at, Header: store.MakeHeader(slicesOf(65)...)},
+		"fields of both":    {Stored: at, Header: store.MakeHeader(slicesOf(40)...), Added: slicesOf(25)},
+		"much header":       {Stored: at, Header: store.MakeHeader(store.Field{Name: "X", Values: []string{strings.Repeat("x", store.MaxFieldBytes-1)}})},
+		"a long text":       {Stored: at, Header: store.MakeHeader(store.Field{Name: "X", Values: []string{strings.Repeat("x", store.MaxFieldBytes+1)}})},
 		"no name":           {Stored: at, Added: []store.Field{{Values: []string{"x"}}}},
 		"a line break":      {Stored: at, Added: []store.Field{{Name: "X", Values: []string{"aaaaaaaa\r\nSet-Cookie: x"}}}},
 		"a DEL":             {Stored: at, Added: []store.Field{{Name: "X", Values: []string{"aaaaaaaaaaaa\x7f"}}}},
@@ -171,8 +171,10 @@ func TestSealedLiesAreRefused(t *testing.T) {
 
 // All lines are of one slice, but nobody can write into another's.
 func TestAppendingToOneFieldLeavesTheOthers(t *testing.T) {
-	want := &store.Entry{Stored: time.UnixMilli(1), Header: slicesOf(5), Added: slicesOf(5)}
-	want.Header[2].Values, want.Added[0].Values = nil, nil
+	header := slicesOf(5)
+	header[2].Values = nil
+	want := &store.Entry{Stored: time.UnixMilli(1), Header: store.MakeHeader(header...), Added: slicesOf(5)}
+	want.Added[0].Values = nil
 	b, err := store.Codec{}.Encode(want)
 	if err != nil {
 		t.Fatal(err)
@@ -181,9 +183,9 @@ func TestAppendingToOneFieldLeavesTheOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = append(got.Header, store.Field{Name: "Y"})
+	_ = append(got.Header.Fields(), store.Field{Name: "Y"})
 	_ = append(got.Added, store.Field{Name: "Y"})
-	for _, fs := range [][]store.Field{got.Header, got.Added} {
+	for _, fs := range [][]store.Field{got.Header.Fields(), got.Added} {
 		for i := range fs {
 			_ = append(fs[i].Values, "theirs")
 		}

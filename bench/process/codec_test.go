@@ -16,12 +16,14 @@ func anEntry() *store.Entry {
 		Key: storetest.Key("entry"), Status: 200, Stored: time.Now(), Fresh: time.Hour, IfError: time.Minute,
 		Body: bytes.Repeat([]byte("x"), kib),
 	}
+	var header []store.Field
 	for _, f := range fields {
-		e.Header = append(e.Header, store.Field{Name: f.name, Values: []string{f.value}})
+		header = append(header, store.Field{Name: f.name, Values: []string{f.value}})
 	}
 	for i := range 8 - len(fields) {
-		e.Header = append(e.Header, store.Field{Name: fmt.Sprintf("X-Field-%d", i), Values: []string{"some value of it"}})
+		header = append(header, store.Field{Name: fmt.Sprintf("X-Field-%d", i), Values: []string{"some value of it"}})
 	}
+	e.Header = store.MakeHeader(header...)
 	return e
 }
 

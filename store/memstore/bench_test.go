@@ -38,13 +38,14 @@ func keysOf(n int) []keying.Key {
 // answer returns an entry as the middleware makes one of a page with a body of 1 KiB, five header fields and four labels.
 func answer(key keying.Key) *store.Entry {
 	e := &store.Entry{Key: key, Status: http.StatusOK, Stored: time.Now(), Fresh: time.Minute}
-	e.Header = make([]store.Field, 0, 7)
+	var header []store.Field
 	for _, f := range [...][2]string{
 		{"Content-Type", "text/html; charset=utf-8"}, {"Cache-Control", "public, max-age=60"}, {"Date", "Thu, 01 Jan 2026 00:00:00 GMT"},
 		{"Etag", `"0123456789abcdef"`}, {"Content-Length", "1024"},
 	} {
-		e.Header = append(e.Header, store.Field{Name: f[0], Values: []string{strings.Clone(f[1])}})
+		header = append(header, store.Field{Name: f[0], Values: []string{strings.Clone(f[1])}})
 	}
+	e.Header = store.MakeHeader(header...)
 	e.Labels, e.Body = make([]keying.Label, 4), make([]byte, 1024)
 	return e
 }

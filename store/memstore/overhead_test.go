@@ -27,7 +27,7 @@ func BenchmarkOverhead(b *testing.B) {
 		}
 		e, after := entries[0], heap()
 		bytes := len(e.Body) + len(e.Key) + len(e.Labels)*len(e.Labels[0])
-		for _, f := range e.Header {
+		for _, f := range e.Header.Fields() {
 			bytes += len(f.Name) + len(f.Values[0])
 		}
 		b.ReportMetric(float64(after-before)/n-float64(bytes), "B/beyond")

@@ -69,11 +69,11 @@ func Entry(key keying.Key, body string) *store.Entry {
 		IfError:         45 * time.Second,
 		IfValidated:     50 * time.Second,
 		Cost:            20 * time.Millisecond,
-		Header: []store.Field{
-			{Name: "Content-Type", Values: []string{"text/plain; charset=utf-8"}},
-			{Name: "Link", Values: []string{"</a>; rel=preload", "</b>; rel=preload"}},
-			{Name: "X-Removed"},
-		},
+		Header: store.MakeHeader(
+			store.Field{Name: "Content-Type", Values: []string{"text/plain; charset=utf-8"}},
+			store.Field{Name: "Link", Values: []string{"</a>; rel=preload", "</b>; rel=preload"}},
+			store.Field{Name: "X-Removed"},
+		),
 		Added:  []store.Field{{Name: "Vary", Values: []string{"Accept-Language"}}},
 		Labels: []keying.Label{labels.Tag("one"), labels.Route("/p/{id}")},
 		Body:   []byte(body),
@@ -86,6 +86,6 @@ func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
 		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated && a.Cost == b.Cost &&
-		slices.EqualFunc(a.Header, b.Header, sameField) && slices.EqualFunc(a.Added, b.Added, sameField) &&
+		slices.EqualFunc(a.Header.Fields(), b.Header.Fields(), sameField) && slices.EqualFunc(a.Added, b.Added, sameField) &&
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }

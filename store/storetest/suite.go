@@ -116,10 +116,11 @@ func entriesAreNotShared(t *testing.T, c Config) {
 	if got == nil {
 		return
 	}
-	for i := range got.Header {
-		_ = append(got.Header[i].Values, "appended")
+	for i := range got.Header.Len() {
+		_, lines := got.Header.At(i)
+		_ = append(lines, "appended")
 	}
-	_, _, _ = append(got.Body, "appended"...), append(got.Header, store.Field{Name: "A"}), append(got.Labels, keying.Label{})
+	_, _, _ = append(got.Body, "appended"...), append(got.Added, store.Field{Name: "A"}), append(got.Labels, keying.Label{})
 	wantHit(t, s, want)
 }
 
