@@ -2,8 +2,8 @@ package process
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
-	"sync/atomic"
 	"testing"
 )
 
@@ -37,10 +37,9 @@ func scaling() []contestant {
 
 func visitTogether(b *testing.B, s *site, visitors func() visitor, cores int) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
-	var started atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		v := visitors()
-		i := int(started.Add(1)-1) * len(s.uris) / cores // where nobody else begins
+		i := rand.IntN(len(s.uris)) // not where others begin, or an earlier run has been
 		for pb.Next() {
 			v.visit(s.uris[i])
 			if i++; i == len(s.uris) {
