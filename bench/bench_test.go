@@ -50,6 +50,7 @@ func TestWhatIsNotAsItMustBeFails(t *testing.T) {
 		"too much":     {row{"", times("Hit/keys=1/larder", "Hit/keys=1/bare-set"), atMost(0.59, "×")}, true},
 		"at least":     {row{"", value("Stream/larder", "B/s", 1), atLeast(100e6, "B/s")}, false},
 		"too little":   {row{"", memory, atLeast(2, "MiB")}, true},
+		"as it shows":  {row{"", value("Stream/larder", "extra-MiB", 1.001), atMost(1.5, "MiB")}, false},
 		"above":        {row{"", above(duration, "Hit/keys=1/bare-set", "Hit/keys=1/larder", 1e9), atMost(250, "ns")}, false},
 		"largest":      {row{"", largest(memory, twice), atMost(2, "")}, true},
 		"smallest":     {row{"", smallest(memory, twice), atLeast(2, "")}, true},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,8 +65,11 @@ func judge(f figures) []verdict {
 	return verdicts
 }
 
-// fails reports whether the median is not as it must be. What was not measured does not fail.
-func (v verdict) fails() bool { return len(v.values) > 0 && !v.must.holds(median(v.values)) }
+// fails reports whether the median, to the digits that are shown, is not as it must be. What was not measured does not
+// fail.
+func (v verdict) fails() bool {
+	return len(v.values) > 0 && !v.must.holds(math.Round(median(v.values)*100)/100)
+}
 
 func (v verdict) String() string {
 	measured, met := "not measured", "–"
