@@ -118,10 +118,6 @@ func (p plan) ratio(ctx context.Context, _ string, w io.Writer) error {
 
 // wire measures over sockets, in rounds of its own.
 func (p plan) wire(ctx context.Context, dir string, w io.Writer) error {
-	if exec.CommandContext(ctx, "go", "list", module+"wire").Run() != nil {
-		log.Print("there is no wire program")
-		return nil
-	}
 	binary := filepath.Join(dir, "wire")
 	if err := command(ctx, io.Discard, "go", "build", "-o", binary, module+"wire"); err != nil {
 		return err
