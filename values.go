@@ -77,20 +77,20 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	}
 	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, user)
-	e, use, key, _ := v.through.Find(text, now) // its text has no query that could be refused
+	f, _ := v.through.Find(text, now) // the text has no query that could be refused
 	text.Free()
-	if e != nil {
+	if e := f.Entry; e != nil {
 		if value, ok := v.open(e); ok {
-			if use == store.Fresh && !e.Nearing(now) {
+			if f.Use == store.Fresh && !e.NearingAt(f.Left) {
 				v.report(Hit, "", nil)
 			} else {
-				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: e.Key}).found(e, use)
+				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: e.Key}).found(e, f.Use)
 			}
 			return value, nil
 		}
-		key = e.Key
+		f.Key = e.Key
 	}
-	return (&call[T]{v: v, ctx: ctx, id: id, user: user, key: key}).get()
+	return (&call[T]{v: v, ctx: ctx, id: id, user: user, key: f.Key}).get()
 }
 
 // Purge makes the values of the ids gone, as [Cache.Purge] does, for all users. Without ids it does nothing.

@@ -15,10 +15,10 @@ import (
 // replay answers the request with the entry: whole, without its body for HEAD, as 304 where the client has it already
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
-func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from *source) {
+func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
 	h, status := w.Header(), e.Status
 	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && conditional(r) && notModified(r, h, e)
-	rt.putHeader(h, e, unmodified, now, from)
+	rt.putHeader(h, e, unmodified, age, left, from)
 	switch {
 	case unmodified:
 		status = http.StatusNotModified
@@ -45,6 +45,12 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 	if rt.Observe != nil {
 		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
 	}
+}
+
+// replayNow is replay by an entry's age at that time.
+func (rt *Route) replayNow(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from *source) {
+	age, left := e.Life(now)
+	rt.replay(w, r, e, age, left, from)
 }
 
 // replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7).
@@ -95,13 +101,12 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 }
 
 // putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
-func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, now time.Time, from *source) {
+func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	told := apply(h, e, bodiless)
 	if rt.Scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
-	age, left := e.Life(now)
 	h["Age"] = ageLine(int64(age / time.Second))
 	if rt.Common.name == "" {
 		return

@@ -89,19 +89,19 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		}
 		p.user = user
 	}
+	if rt.Standard {
+		p.outer = w.Header()
+	}
 	now := rt.Common.Now()
-	e, use, ok := rt.recall(&p, r, now)
+	f, ok := rt.recall(&p, r, now)
 	if !ok {
 		p.reason = KeyReason
 		return p, false
 	}
-	if rt.Standard {
-		p.outer = w.Header()
-		e, use = rt.choose(&p, r, e, use, now)
-	}
-	nearing := use == store.Fresh && e.Nearing(now)
+	e, use := f.Entry, f.Use
+	nearing := use == store.Fresh && e.NearingAt(f.Left)
 	if use == store.Fresh && !nearing {
-		rt.replay(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
+		rt.replay(w, r, e, e.Fresh-f.Left, f.Left, &source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
 	}
 	if p.way = through; e != nil {
@@ -111,12 +111,12 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	case markOf(r.Context()) != nil: // to a refresh it is no answer
 		return p, false
 	case nearing:
-		rt.replay(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
+		rt.replayNow(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
 		rt.early(&p, r, e, now)
 		return p, true
 	case use == store.WhileRefreshed:
 		p.outer = w.Header().Clone()
-		rt.replay(w, r, e, now, &source{outcome: Stale, tier: near, pattern: pattern})
+		rt.replayNow(w, r, e, now, &source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
 		return p, done
 	}
@@ -125,20 +125,18 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 
 // recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
 // the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
-func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (e *store.Entry, use store.Use, ok bool) {
+func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (f store.Found, ok bool) {
 	text, err := rt.Scheme.Text(r, p.pattern, p.user)
 	if err != nil {
-		return nil, store.NoUse, false
+		return f, false
 	}
-	e, use, p.key, err = rt.Through.Find(text, now)
+	f, err = rt.Through.Find(text, now)
 	text.Free()
+	p.key = f.Key
 	if rt.Standard {
-		if e != nil {
-			p.key = e.Key
-		}
-		p.resource = p.key
+		rt.choose(p, r, &f, now)
 	}
-	return e, use, err == nil
+	return f, err == nil
 }
 
 // Finish serves what Begin could not answer. An error is the handler's; where there is one, the handler's answer may be
@@ -212,7 +210,7 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 	} else if found.Use == store.WhileRefreshed {
 		l.p.outer = l.w.Header().Clone()
 	}
-	rt.replay(l.w, l.r, found.Entry, time.Now(), &from)
+	rt.replayNow(l.w, l.r, found.Entry, time.Now(), &from)
 	if found.Use == store.Fresh && found.Source == store.Stored {
 		rt.early(&l.p, l.r, found.Entry, time.Now())
 	}
@@ -230,7 +228,7 @@ func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, nex
 		if use < store.Fresh {
 			outcome = Stale
 		}
-		rt.replay(w, r, e, time.Now(), &source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
+		rt.replayNow(w, r, e, time.Now(), &source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
 		return nil
 	}
 	p.reason = RangeReason

@@ -77,22 +77,28 @@ func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, sto
 	return e, use
 }
 
-// choose is what of the memory's answers to the URL a standard route may serve to the request, given what lies under the
-// key of the resource.
-func (rt *Route) choose(p *Passage, r *http.Request, e *store.Entry, use store.Use, now time.Time) (*store.Entry, store.Use) {
+// choose makes of what memory has for the URL what a standard route may serve to the request, if anything, and its key the
+// passage's.
+func (rt *Route) choose(p *Passage, r *http.Request, f *store.Found, now time.Time) {
+	e, use := f.Entry, f.Use
+	if e != nil {
+		p.key = e.Key
+	}
+	p.resource = p.key
 	if e != nil && isIndex(e) {
 		e, use = rt.peekVariant(p, r, e, now)
 	}
+	f.Entry, f.Use = nil, store.NoUse
 	if e == nil || rt.unanswerable(r, noAsk) != "" {
-		return nil, store.NoUse
+		return
 	}
 	ask := noAsk
 	if lines := r.Header["Cache-Control"]; lines != nil {
 		if ask = rfc9111.ParseAsk(lines); ask.NoStore {
-			return nil, store.NoUse
+			return
 		}
 	}
-	return e, rt.fitness(p, r, ask, e, use, false)
+	f.Entry, f.Use, f.Left = e, rt.fitness(p, r, ask, e, use, false), e.Left(now)
 }
 
 func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, store.Use) {

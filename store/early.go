@@ -14,8 +14,10 @@ const earliest = 16
 
 // Nearing reports whether the entry is fresh and so near its end that it may be refreshed early. The first half of its
 // life is out of the question: so whoever comes late to refresh an entry knows one that was refreshed just now.
-func (e *Entry) Nearing(now time.Time) bool {
-	left := e.Left(now)
+func (e *Entry) Nearing(now time.Time) bool { return e.NearingAt(e.Left(now)) }
+
+// NearingAt is Nearing when so much of its freshness is left.
+func (e *Entry) NearingAt(left time.Duration) bool {
 	return left > 0 && left < e.Fresh/2 && left/earliest < e.Cost
 }
 

@@ -29,23 +29,37 @@ func memoryOf(s Store) Local {
 	return local
 }
 
+// Found is what memory has.
+type Found struct {
+	Entry *Entry // nil: nothing that may be served
+	Use   Use
+	Left  time.Duration // of its freshness
+	Key   keying.Key    // of what was looked for; with an entry, whose Key it is, it may be zero
+}
+
 // Find looks in memory for what the text selects: by the text, or by its key where memory does not know the text yet. It
 // does no I/O, takes no lock shared by all and allocates nothing once the text is known. What it returns may be served;
-// stale entries are to be refreshed. If there is nothing it returns the text's key, or the error of [keying.Text.Key].
-func (t *Through) Find(text *keying.Text, now time.Time) (e *Entry, use Use, key keying.Key, err error) {
+// stale entries are to be refreshed. The error is that of [keying.Text.Key].
+func (t *Through) Find(text *keying.Text, now time.Time) (f Found, err error) {
 	if t.recaller != nil {
 		if e, ok := t.recaller.Recall(text.Hash(), text.Bytes(), now); ok {
-			if use := t.servable(e, now); use != NoUse {
-				return e, use, key, nil
+			f.Left = e.Left(now)
+			if f.Use = t.servable(e, now, f.Left); f.Use != NoUse {
+				f.Entry = e
+			} else {
+				f.Key = e.Key
 			}
-			return nil, NoUse, e.Key, nil
+			return f, nil
 		}
 	}
-	if key, err = text.Key(); err != nil {
-		return nil, NoUse, key, err
+	if f.Key, err = text.Key(); err != nil {
+		return f, err
 	}
-	if e, use = t.Peek(key, now); e != nil && t.recaller != nil {
-		t.recaller.Remember(key, text.Hash(), text.Bytes())
+	if f.Entry, f.Use = t.Peek(f.Key, now); f.Entry != nil {
+		f.Left = f.Entry.Left(now)
+		if t.recaller != nil {
+			t.recaller.Remember(f.Key, text.Hash(), text.Bytes())
+		}
 	}
-	return e, use, key, nil
+	return f, nil
 }

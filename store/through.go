@@ -63,8 +63,11 @@ const (
 )
 
 // Use judges an entry by its age and by the purge log.
-func (t *Through) Use(e *Entry, now time.Time) Use {
-	state, left := t.ledger.State(e), e.Left(now)
+func (t *Through) Use(e *Entry, now time.Time) Use { return t.use(e, e.Left(now)) }
+
+// use judges an entry of which so much freshness is left.
+func (t *Through) use(e *Entry, left time.Duration) Use {
+	state := t.ledger.State(e)
 	switch {
 	case state == Gone:
 		return NoUse
@@ -93,15 +96,15 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
 	if !ok || e.Key != key {
 		return nil, NoUse
 	}
-	if use = t.servable(e, now); use == NoUse {
+	if use = t.servable(e, now, e.Left(now)); use == NoUse {
 		return nil, NoUse
 	}
 	return e, use
 }
 
 // servable says what an entry of the memory is good for, if it may be served.
-func (t *Through) servable(e *Entry, now time.Time) Use {
-	use := t.Use(e, now)
+func (t *Through) servable(e *Entry, now time.Time, left time.Duration) Use {
+	use := t.use(e, left)
 	if use < WhileRefreshed || e.past(now) || t.layered && t.ledger.State(e) != Live {
 		return NoUse
 	}
