@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// overrides turn a request's method into another behind a cache's back.
-var overrides = [...]string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
-
 // bypass says why the request is not for a cache, or "".
 func (rt *Route) bypass(r *http.Request) Reason {
 	switch {
@@ -21,12 +18,15 @@ func (rt *Route) bypass(r *http.Request) Reason {
 	case !rt.Scheme.Private && !rt.HideAuth && !rt.Standard && r.Header["Authorization"] != nil:
 		return AuthReason
 	}
-	for _, name := range overrides {
-		if r.Header[name] != nil {
-			return OverrideReason
-		}
+	if overridden(r.Header) {
+		return OverrideReason
 	}
 	return ""
+}
+
+// overridden reports whether a field may turn the request's method into another behind a cache's back.
+func overridden(h http.Header) bool {
+	return h["X-Http-Method-Override"] != nil || h["X-Http-Method"] != nil || h["X-Method-Override"] != nil
 }
 
 func upgrades(connection []string) bool {
