@@ -9,11 +9,6 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// conditional reports whether the request has a condition that a cache can answer.
-func conditional(r *http.Request) bool {
-	return r.Header["If-None-Match"] != nil || r.Header["If-Modified-Since"] != nil
-}
-
 // notModified reports whether the client has the answer that these fields belong to, once the entry has been applied to
 // them, if there is one (RFC 9110 §13.1.2, §13.1.3).
 // If-None-Match, compared weakly, goes before If-Modified-Since. An answer that does not say when it was modified was so

@@ -17,7 +17,7 @@ import (
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
 	h, status := w.Header(), e.Status
-	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && conditional(r) && notModified(r, h, e)
+	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h, e)
 	rt.putHeader(h, e, unmodified, age, left, from)
 	switch {
 	case unmodified:
@@ -25,15 +25,15 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		w.WriteHeader(status)
 	case status == http.StatusPartialContent:
 		replayPart(w, r, e)
-	case status == http.StatusOK && wantsRange(r):
-		delete(h, "Content-Length") // of the part, which ServeContent knows
-		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
-		status = 0 // 206, 416 or 200, as the ranges are
 	case r.Method == http.MethodHead:
 		if fieldOf(e, "Content-Type") == nil {
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(status)
+	case status == http.StatusOK && wantsRange(r):
+		delete(h, "Content-Length") // of the part, which ServeContent knows
+		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
+		status = 0 // 206, 416 or 200, as the ranges are
 	default:
 		if status != http.StatusOK || len(e.Body) == 0 {
 			w.WriteHeader(status)

@@ -10,21 +10,19 @@ import (
 // An Entry is one kept answer. It is immutable once a Store has it and may be read by any number of goroutines.
 type Entry struct {
 	// What each hit reads stands together, on as few cache lines as may be.
-	Stored          time.Time     // when the answer was complete
-	Fresh           time.Duration // how long it is fresh, from Stored
-	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
-	Cost            time.Duration // how long its load took
-
-	until time.Duration // of a near copy: when, since epoch, the far one must be asked; 0: never
-	seen  atomic.Uint64 // ledger's count when it was last found live
-
-	Status int     // the HTTP status; 0 for data that is no HTTP answer
-	Header Header  // replaces what the response header has
-	Added  []Field // is added to what the response header has; a field without values is removed
+	Stored time.Time     // when the answer was complete
+	Fresh  time.Duration // how long it is fresh, from Stored
+	until  time.Duration // of a near copy: when, since epoch, the far one must be asked; 0: never
+	seen   atomic.Uint64 // ledger's count when it was last found live
+	Status int           // the HTTP status; 0 for data that is no HTTP answer
+	Header Header        // replaces what the response header has
 	Body   []byte
+	Added  []Field // is added to what the response header has; a field without values is removed
 
-	Key keying.Key // the key it was made for; checked on every read
-	At  Position   // the purge log's head before the handler ran
+	Cost            time.Duration // how long its load took
+	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
+	Key             keying.Key    // the key it was made for; checked on every read
+	At              Position      // the purge log's head before the handler ran
 
 	IfError     time.Duration // how much longer it may be served when its handler fails (RFC 5861 §4)
 	IfValidated time.Duration // how much longer it may be served once its handler has confirmed it (RFC 9111 §4.3)

@@ -2,6 +2,7 @@ package process
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,32 +22,36 @@ func bareSet(_ testing.TB, s *site) func() visitor {
 	return agents(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", fields[0].value)
+		h.Set("Content-Length", s.length)
 		h.Set("Cache-Control", fields[1].value)
-		h.Set("Content-Language", fields[2].value)
-		h.Set("Etag", fields[3].value)
-		h.Set("Last-Modified", fields[4].value)
+		h.Set("ETag", fields[2].value)
+		h.Set("Last-Modified", fields[3].value)
 		_, _ = w.Write(body)
 	}))
 }
 
 // A page is an answer, ready to be written.
 type page struct {
-	fields [len(fields)][]string
-	body   []byte
+	fields [len(fields) + 1]struct {
+		name   string
+		values []string
+	}
+	body []byte
 }
 
 func newPage(body []byte) *page {
 	p := &page{body: body}
 	for i, f := range fields {
-		p.fields[i] = []string{f.value}
+		p.fields[i].name, p.fields[i].values = http.CanonicalHeaderKey(f.name), []string{f.value}
 	}
+	p.fields[len(fields)].name, p.fields[len(fields)].values = "Content-Length", []string{strconv.Itoa(len(body))}
 	return p
 }
 
 func (p *page) write(w http.ResponseWriter) {
 	h := w.Header()
-	for i, values := range p.fields {
-		h[fields[i].name] = values
+	for i := range p.fields {
+		h[p.fields[i].name] = p.fields[i].values
 	}
 	_, _ = w.Write(p.body)
 }

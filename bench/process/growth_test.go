@@ -41,6 +41,7 @@ func answerBytes(size int) int {
 	for _, f := range fields {
 		fmt.Fprintf(&header, "%s: %s\r\n", f.name, f.value)
 	}
+	fmt.Fprintf(&header, "Content-Length: %d\r\n", size)
 	return header.Len() + size
 }
 

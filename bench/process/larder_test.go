@@ -83,7 +83,7 @@ func bareEcho(_ testing.TB, s *site) func() visitor {
 	body := s.body(uriOf(0)[:pathLen])
 	e := echo.New()
 	e.GET(prefix+":id", func(c echo.Context) error {
-		setFields(c.Response().Header())
+		s.setFields(c.Response().Header())
 		c.Response().WriteHeader(http.StatusOK)
 		_, err := c.Response().Write(body)
 		return err

@@ -27,7 +27,7 @@ func bareGin(_ testing.TB, s *site) func() visitor {
 	body := s.body(uriOf(0)[:pathLen])
 	e := gin.New()
 	e.GET(prefix+":id", func(c *gin.Context) {
-		setFields(c.Writer.Header())
+		s.setFields(c.Writer.Header())
 		_, _ = c.Writer.Write(body)
 	})
 	return agents(e)

@@ -31,7 +31,7 @@ func MatchesAny(lines []string, tag string) bool {
 			return true
 		}
 		for candidate, rest := nextTag(line); candidate != ""; candidate, rest = nextTag(rest) {
-			if WeakMatch(candidate, tag) {
+			if opaque(candidate) == opaque(tag) { // as WeakMatch has it: the candidate is well-formed
 				return true
 			}
 		}
@@ -41,7 +41,9 @@ func MatchesAny(lines []string, tag string) bool {
 
 // nextTag takes the first entity tag off a list; there is none when the list is malformed where it begins.
 func nextTag(s string) (tag, rest string) {
-	s = strings.TrimLeft(s, " \t\r\n,")
+	for s != "" && (s[0] == ',' || s[0] == ' ' || s[0] == '\t' || s[0] == '\r' || s[0] == '\n') {
+		s = s[1:]
+	}
 	quoted := strings.TrimPrefix(s, "W/")
 	if !strings.HasPrefix(quoted, `"`) {
 		return "", ""
