@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
@@ -33,7 +34,10 @@ func unstored(name string) bool {
 
 // take copies what was done to the header, except to fields whose canonical name is to be left.
 func (rec *recorder) take(h http.Header, leave func(name string) bool) {
-	rec.header, rec.values = rec.room.fields[:0], rec.room.lines[:0]
+	if rec.scratch == nil {
+		rec.scratch = scratches.Get().(*scratch)
+	}
+	rec.header, rec.values = rec.scratch.fields[:0], rec.scratch.lines[:0]
 	field := func(name string, values []string) (f store.Field) {
 		f.Name = name
 		f.Values, rec.values = pack(rec.values, values...)
@@ -47,7 +51,7 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 			rec.header = append(rec.header, field(name, values))
 		case slices.Equal(before, values):
 		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
-			rec.added = append(rec.added, field(name, values[len(before):]))
+			rec.added = append(rec.added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
 		default:
 			rec.header = append(rec.header, field(name, values))
 		}
@@ -59,7 +63,24 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	}
 }
 
-// pack copies values to the end of the room, most often without making any: the fields of an entry share one.
+// scratch is where a header is captured: an entry's is made of it. No handler ever sees it, so it can be used again.
+type scratch struct {
+	fields [16]store.Field // as many as most answers have
+	lines  [16]string
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// forget gives the captured header's room back.
+func (rec *recorder) forget() {
+	if rec.scratch != nil {
+		*rec.scratch = scratch{}
+		scratches.Put(rec.scratch)
+	}
+	rec.scratch, rec.header, rec.values = nil, nil, nil
+}
+
+// pack copies values to the end of the room, most often without making any.
 func pack(room []string, values ...string) (packed, rest []string) {
 	n := len(room)
 	room = append(room, values...)

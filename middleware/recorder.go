@@ -45,14 +45,11 @@ type recorder struct {
 	control       *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
 	lifetime      time.Duration    // … and how long it allows, -1 if it does not say
 	header, added []store.Field
-	values        []string // that of header and added; may have room for more
-	room          struct {
-		fields [12]store.Field // as many as most answers have
-		lines  [12]string
-	}
-	body []byte // its capacity is what the copy has reserved
-	sent int    // bytes of body that were written already, without a pump
-	pump *pump
+	values        []string // those of header; may have room for more
+	scratch       *scratch // which the two are in
+	body          []byte   // its capacity is what the copy has reserved
+	sent          int      // bytes of body that were written already, without a pump
+	pump          *pump
 }
 
 // begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
@@ -120,6 +117,7 @@ func (rec *recorder) drop(reason Reason) {
 func (rec *recorder) finish() {
 	defer func() { // a writer outside may panic
 		rec.release()
+		rec.forget()
 		rec.keeping, rec.done = false, true
 	}()
 	if rec.pump != nil {

@@ -207,6 +207,7 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 			from.fwd = l.p.fwd
 		}
 		l.rec.release()
+		l.rec.forget()
 	} else if found.Use == store.WhileRefreshed {
 		l.p.outer = l.w.Header().Clone()
 	}
