@@ -81,7 +81,7 @@ func (rec *recorder) records(p []byte) bool {
 const least = 512
 
 // grow makes room for n more bytes, within MaxBody, if there is any: for what the answer was said to have, or for what its
-// first write brings, since there is often no other; then twice as much each time.
+// first write brings, since there is often no other; then twice as much each time, and four or eight times as much where it gets long.
 func (rec *recorder) grow(n int) bool {
 	have, need := cap(rec.body), len(rec.body)+n
 	if need <= have {
@@ -91,12 +91,22 @@ func (rec *recorder) grow(n int) bool {
 	if int64(need) <= rec.declared {
 		room = int(min(rec.declared, rec.rt.MaxBody))
 	} else if have > 0 {
-		room = max(need, int(min(int64(max(2*have, least)), rec.rt.MaxBody)))
+		more := 2 * have
+		switch {
+		case have > longRoom:
+			more = 8 * have
+		case more >= longRoom:
+			more = 4 * have
+		}
+		room = max(need, int(min(int64(max(more, least)), rec.rt.MaxBody)))
 	}
 	if !rec.rt.Common.reserve(room - have) {
 		return false
 	}
-	rec.body = append(make([]byte, 0, room), rec.body...)
+	if shared(have) {
+		rec.outgrown = append(rec.outgrown, rec.body)
+	}
+	rec.body = append(makeRoom(room), rec.body...)
 	return true
 }
 

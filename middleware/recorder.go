@@ -48,6 +48,7 @@ type recorder struct {
 	values        []string // those of header; may have room for more
 	scratch       *scratch // which the two are in
 	body          []byte   // its capacity is what the copy has reserved
+	outgrown      [][]byte // long room that it was in before; the pump may still be at it
 	sent          int      // bytes of body that were written already, without a pump
 	pump          *pump
 }
@@ -93,7 +94,7 @@ func (rec *recorder) abandon(reason Reason) {
 	if !rec.keeping {
 		return
 	}
-	pump, body := rec.pump, rec.body[rec.sent:]
+	pump, whole, body := rec.pump, rec.body, rec.body[rec.sent:]
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.Refuse()
@@ -104,6 +105,10 @@ func (rec *recorder) abandon(reason Reason) {
 	case len(body) > 0 && !rec.mute:
 		_, _ = rec.w.Write(body) // the handler meets the error with its next write
 	}
+	for _, room := range append(rec.outgrown, whole) { // nothing of it became an entry's
+		reuse(room)
+	}
+	rec.outgrown = nil
 }
 
 // drop forgets the copy.

@@ -1,0 +1,35 @@
+package middleware
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// A stream that turns out too long for the cache leaves the room that its beginning was recorded in. Long room is used
+// again, or each such stream would leave a megabyte or two of garbage.
+const (
+	longRoom = 64 << 10
+	mostRoom = 16 << 20
+)
+
+var rooms [25]sync.Pool // of *[]byte, by how many bits their capacity has
+
+// shared reports whether room of so many bytes is used again: powers of two, as those are that grow.
+func shared(n int) bool { return n >= longRoom && n <= mostRoom && n&(n-1) == 0 }
+
+// makeRoom returns empty room of n bytes.
+func makeRoom(n int) []byte {
+	if shared(n) {
+		if room, ok := rooms[bits.Len(uint(n))-1].Get().(*[]byte); ok {
+			return (*room)[:0]
+		}
+	}
+	return make([]byte, 0, n)
+}
+
+// reuse takes room back that nobody reads or writes any more.
+func reuse(room []byte) {
+	if n := cap(room); shared(n) {
+		rooms[bits.Len(uint(n))-1].Put(&room)
+	}
+}
