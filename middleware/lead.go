@@ -26,7 +26,6 @@ type leading struct {
 	err  error         // what it returned
 
 	call store.Call
-	room handling
 }
 
 // handling is what a run of a handler takes that the handler may keep, whatever it was told. So it is garbage afterwards,
@@ -48,7 +47,7 @@ func (l *leading) Load(run *store.Run) store.Outcome {
 	if l.refresh {
 		run.Use = min(run.Use, store.OnValidation) // it stays where it is; nobody is to be served with it
 	}
-	outcome := l.rt.lead(l, run, &l.room)
+	outcome := l.rt.lead(l, run, new(handling))
 	if outcome == store.Old {
 		l.rec.restore()
 	}
