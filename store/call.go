@@ -45,7 +45,7 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 			}
 		}
 		joined := time.Now()
-		landed := wait(c.ctx, f)
+		landed := t.wait(c.ctx, f, joined)
 		c.io.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
 		if !landed {
 			t.flights.giveUp(f)

@@ -32,21 +32,29 @@ func (c *Call) caughtUp(before *round) bool {
 	if t.catcher == nil {
 		return true
 	}
-	r := &round{done: make(chan struct{})}
-	if t.round.CompareAndSwap(before, r) {
-		defer close(r.done)
-		err := c.io.do(t.catcher.CatchUp)
-		if err != nil {
-			t.fault(err)
+	r := t.round.Load()
+	if r == before {
+		next := &round{done: make(chan struct{})}
+		if t.round.CompareAndSwap(before, next) {
+			return c.catchUp(next)
 		}
-		r.ok = err == nil
-		return r.ok
+		r = t.round.Load()
 	}
-	r = t.round.Load()
 	select {
 	case <-r.done:
 		return r.ok
 	case <-c.ctx.Done():
 		return false
 	}
+}
+
+// catchUp is the round.
+func (c *Call) catchUp(r *round) bool {
+	defer close(r.done)
+	err := c.io.do(c.t.catcher.CatchUp)
+	if err != nil {
+		c.t.fault(err)
+	}
+	r.ok = err == nil
+	return r.ok
 }

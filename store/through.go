@@ -19,7 +19,8 @@ type Through struct {
 	log      Log
 	ledger   *Ledger // the log's
 	budget   time.Duration
-	ends     endings
+	ends     endings // of operations
+	patience endings // of those who wait for a flight
 	fault    func(error)
 	flights  flights
 	runs     runs
