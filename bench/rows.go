@@ -48,7 +48,8 @@ var rows = []row{
 	{"near hit of hot-shared, 10,000 pages",
 		times(hit(10_000, "larder-near"), hit(10_000, "larder")), atMost(1.03, "×")},
 	{"… p99 under load, beside that of a Redis hit",
-		ratio("p99-µs", redis(64, "larder-near"), redis(64, "larder")), atMost(0.25, "×")},
+		ratio("p99-µs", "Redis/clients=64/paced/larder-near", "Redis/clients=64/paced/larder"), atMost(0.25, "×")},
+	{"… p99 beside that of a bare handler", ratio("p99-µs", "Redis/clients=64/paced/larder-near", "Redis/clients=64/paced/bare"), atMost(1.05, "×")},
 
 	{"miss, above its handler", above(duration, "Miss/larder/store=empty", "Miss/bare", micro), atMost(4, "µs")},
 	{"miss, allocations above its handler's",

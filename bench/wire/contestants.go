@@ -5,6 +5,7 @@ type contest struct {
 	name        string
 	clients     int  // connections at once
 	pages       int  // that are asked for; 0: one
+	pause       int  // milliseconds at most that a client waits before it asks again; 0: none, the server is saturated
 	redis       bool // every visit has a redis-server of its own
 	verify      func(*visit) error
 	measure     func(*visit) (sample, error)
@@ -33,6 +34,12 @@ var contests = []contest{
 	}},
 	{name: "Redis/clients=64", clients: 64, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
 	{name: "Redis/clients=64/pages=256", clients: 64, pages: mostPages, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
+	// Under a load that both can carry the wait is the server's, and not that for a turn.
+	{name: "Redis/clients=64/paced", clients: 64, pages: mostPages, pause: 4, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
+		{name: "bare", build: web(bare)},
+		{name: "larder", build: web(larderFleet), keeps: true, reads: true},
+		{name: "larder-near", build: web(larderHot), keeps: true},
+	}},
 	{name: "Redis/clients=1", clients: 1, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "plain-get", build: web(plainGet), reads: true},
 		{name: "larder", build: web(larderFleet), keeps: true, reads: true},

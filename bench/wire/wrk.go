@@ -25,7 +25,7 @@ func (v *visit) loadCommand() (cmd *exec.Cmd, done func(), err error) {
 		args = append(args, "-H", a[0]+": "+a[1])
 	}
 	if pages > 1 {
-		name, err := writeScript(pages)
+		name, err := writeScript(pages, v.contest.pause)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -47,8 +47,12 @@ request = function()
 end
 `
 
+// pacing has wrk wait a while, at random, before each request.
+const pacing = `delay = function() return math.random(0, %d) end
+`
+
 // writeScript writes the script to a file, whose name it returns.
-func writeScript(pages int) (string, error) {
+func writeScript(pages, pause int) (string, error) {
 	f, err := os.CreateTemp("", "wire*.lua")
 	if err != nil {
 		return "", err
@@ -58,6 +62,9 @@ func writeScript(pages int) (string, error) {
 		fmt.Fprintf(&targets, "%q,", path+"?"+query(page))
 	}
 	_, err = fmt.Fprintf(f, script, targets.String())
+	if pause > 0 && err == nil {
+		_, err = fmt.Fprintf(f, pacing, pause)
+	}
 	return f.Name(), errors.Join(err, f.Close())
 }
 
