@@ -79,4 +79,4 @@ func byHand(tb testing.TB, s *site) func() visitor {
 }
 
 // roomFor is a bound on entries that holds all of the site, divided into shards or not.
-func roomFor(s *site) uint64 { return uint64(2*len(s.uris)) + 1000 }
+func roomFor(s *site) uint64 { return uint64(len(s.uris)+len(s.uris)/8) + 1000 }

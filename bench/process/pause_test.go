@@ -11,8 +11,8 @@ import (
 )
 
 // BenchmarkPause is the longest that one of many hits took while a store got rid of 100,000 entries: because they
-// expired, and because as many others came into a full store. "nothing" is the same loop while nothing is dropped: the
-// scheduler and the garbage collector have pauses of their own.
+// expired, and because as many others came into a full store. "nothing" is the same loop while nothing is dropped, and "filling"
+// while as many others came into a store that has room: the scheduler and the garbage collector have pauses of their own.
 func BenchmarkPause(b *testing.B) {
 	n := sized(100_000)
 	for _, near := range nearStores {
@@ -20,12 +20,16 @@ func BenchmarkPause(b *testing.B) {
 			name      string
 			keep      time.Duration // of what is there first
 			meanwhile int           // how many come
+			room      int
 		}{
-			{"nothing", time.Hour, 0},
-			{"expiry", watched() / 3, 0},
-			{"eviction", time.Hour, n},
+			{"nothing", time.Hour, 0, 2 * n},
+			{"expiry", watched() / 3, 0, 2 * n},
+			{"filling", time.Hour, n, 3 * n},
+			{"eviction", time.Hour, n, n},
 		} {
-			b.Run(near.name+"/"+what.name, func(b *testing.B) { longestPause(b, near, n, what.keep, what.meanwhile) })
+			b.Run(near.name+"/"+what.name, func(b *testing.B) {
+				longestPause(b, near.open(b, what.room), n, what.keep, what.meanwhile)
+			})
 		}
 	}
 }
@@ -39,8 +43,7 @@ func watched() time.Duration {
 }
 
 // longestPause visits one page again and again and reports the longest visit.
-func longestPause(b *testing.B, near nearStore, entries int, keep time.Duration, meanwhile int) {
-	memory := near.open(b, entries)
+func longestPause(b *testing.B, memory store.Store, entries int, keep time.Duration, meanwhile int) {
 	c := newLarder(b, cache.Options{Near: memory})
 	s := newSite(1, kib)
 	a := newAgent(c.Middleware(hour)(s))

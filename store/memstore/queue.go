@@ -15,7 +15,7 @@ type queue struct {
 	bytes  int64
 }
 
-const rowLength = 15
+const rowLength = 31
 
 // A row is some nodes in the order in which they came, without those that were taken out.
 type row struct {
