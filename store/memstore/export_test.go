@@ -15,6 +15,13 @@ func (s *Store) Check() error {
 		}
 		entries, bytes = entries+int64(n), bytes+cost
 	}
+	for i := range s.names.buckets {
+		for n := s.names.buckets[i].Load(); n != nil; n = n.namesake.Load() {
+			if n.has(isGone) {
+				return fmt.Errorf("a node that is gone has a name")
+			}
+		}
+	}
 	if e, b := s.bounds.entries.Load(), s.bounds.bytes.Load(); e != entries || b != bytes {
 		return fmt.Errorf("%d entries of %d bytes are there; %d of %d are counted", entries, bytes, e, b)
 	}
@@ -38,8 +45,10 @@ func (s *shard) check() (n int, cost int64, err error) {
 				return 0, 0, fmt.Errorf("a node is not found by its key")
 			case s.index.due[bucket/group] > at.until.Load():
 				return 0, 0, fmt.Errorf("a node expires unnoticed")
-			case int64(at.cost) != costOf(at.entry.Load()):
-				return 0, 0, fmt.Errorf("a node of %d bytes counts as %d", costOf(at.entry.Load()), at.cost)
+			case int64(at.cost) != costOf(at.entry.Load())+int64(len(at.text)):
+				return 0, 0, fmt.Errorf("a node of %d bytes counts as %d", costOf(at.entry.Load())+int64(len(at.text)), at.cost)
+			case at.text != "" && s.names.find(at.hash, []byte(at.text)) != at:
+				return 0, 0, fmt.Errorf("a node is not found by its name")
 			}
 		}
 	}

@@ -50,8 +50,15 @@ func stress(t *testing.T, s *memstore.Store, keys []keying.Key, r *rand.Rand, ow
 		case ok && !time.Now().Before(e.Stored.Add(e.Fresh+time.Second)):
 			t.Error("an expired entry")
 		}
+		s.Remember(key, hashOf(key), key[:])
+		if e, ok := s.Recall(hashOf(key), key[:], time.Now()); ok && e.Key != key {
+			t.Error("a foreign entry, by its text")
+		}
 		at := r.IntN(len(keys)/6)*6 + own
 		key = keys[at]
+		if e, ok := s.Recall(hashOf(key), key[:], time.Now()); ok && e.Status != last[key] {
+			t.Errorf("entry %d by a text; want %d or none", e.Status, last[key])
+		}
 		if e, ok := s.Peek(key); ok && e.Status != last[key] {
 			t.Errorf("entry %d of a key; want %d or none", e.Status, last[key])
 		}
