@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,4 +195,38 @@ func hot(class cache.Class) int {
 		return 1
 	}
 	return 0
+}
+
+// Caches may share a memory: they then have in common what has one key, and that is nothing where their secrets differ,
+// however an answer is found there.
+func TestAMemoryIsSharedByKey(t *testing.T) {
+	for name, test := range map[string]struct {
+		secret string
+		runs   int
+	}{
+		"the same secret": {strings.Repeat("a", 32), 1}, "another": {strings.Repeat("b", 32), 2}, "none": {"", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near := memstore.New(memstore.Options{})
+			defer near.Close()
+			runs := 0
+			for _, secret := range []string{strings.Repeat("a", 32), test.secret} {
+				c, err := cache.New(cache.Options{Near: near, Secret: []byte(secret)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close(t.Context())
+				h := c.Middleware(cache.Policy{Class: cache.SharedGlobal})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					runs++
+					_, _ = w.Write([]byte("body"))
+				}))
+				for range 3 { // the second finds it by its key, the third by what selects it
+					h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x?a=b", nil))
+				}
+			}
+			if runs != test.runs {
+				t.Errorf("the handler ran %d times; want %d", runs, test.runs)
+			}
+		})
+	}
 }
