@@ -1,0 +1,43 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// around runs the handler with the request as it is. What leaves a per-user route says that it is private.
+func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
+	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
+	if !rt.Scheme.Private && p.reason == UpgradeReason {
+		return next(w, r)
+	}
+	changes := unsafe(r.Method)
+	if !rt.Scheme.Private && !changes && !rt.Standard { // there the handler may be a proxy, whose member comes before ours
+		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
+		return next(w, r)
+	}
+	rec := new(recorder)
+	rec.begin(rt, w, r, nil)
+	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
+	if changes && rt.User != nil && p.user == "" {
+		rec.user, _ = rt.User(r)
+	}
+	err := next(rec.writer(), r)
+	rec.changes = rec.changes && err == nil // else the caller answers, with an error
+	rec.finish()
+	return err
+}
+
+// fwd is why a request went to the handler, in RFC 9211's words.
+func fwd(reason Reason) string {
+	switch reason {
+	case MethodReason:
+		return "method"
+	case HeadReason, RangeReason:
+		return "miss"
+	case RequestReason:
+		return "request"
+	}
+	return "bypass"
+}

@@ -1,0 +1,76 @@
+package middleware
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/larder-go/cache/store"
+)
+
+// Begin answers the request from memory if it can, without I/O or allocation, and then returns true. Otherwise the
+// passage goes to Finish. The pattern is the router's, where it tells one.
+func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (p Passage, done bool) {
+	if rt.Pattern != "" {
+		pattern = rt.Pattern
+	}
+	p.pattern = pattern
+	if p.reason = rt.bypass(r); p.reason != "" {
+		return p, false
+	}
+	if rt.Scheme.Private {
+		user, ok := rt.User(r)
+		if !ok || user == "" {
+			p.reason = IdentityReason
+			return p, false
+		}
+		p.user = user
+	}
+	if rt.Standard {
+		p.outer = w.Header()
+	}
+	now := rt.Common.Now()
+	f, ok := rt.recall(&p, r, now)
+	if !ok {
+		p.reason = KeyReason
+		return p, false
+	}
+	e, use := f.Entry, f.Use
+	nearing := use == store.Fresh && e.NearingAt(f.Left)
+	if use == store.Fresh && !nearing {
+		rt.replay(w, r, e, e.Fresh-f.Left, f.Left, &source{outcome: Hit, tier: near, pattern: pattern})
+		return p, true
+	}
+	if p.way = through; e != nil {
+		p.key = e.Key
+	}
+	switch {
+	case markOf(r.Context()) != nil: // to a refresh it is no answer
+		return p, false
+	case nearing:
+		rt.replayNow(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
+		rt.early(&p, r, e, now)
+		return p, true
+	case use == store.WhileRefreshed:
+		p.outer = w.Header().Clone()
+		rt.replayNow(w, r, e, now, &source{outcome: Stale, tier: near, pattern: pattern})
+		done = rt.refreshLater(&p, r) // which changes p
+		return p, done
+	}
+	return p, false
+}
+
+// recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
+// the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
+func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (f store.Found, ok bool) {
+	text, err := rt.Scheme.Text(r, p.pattern, p.user)
+	if err != nil {
+		return f, false
+	}
+	f, err = rt.Through.Find(text, now)
+	text.Free()
+	p.key = f.Key
+	if rt.Standard {
+		rt.choose(p, r, &f, now)
+	}
+	return f, err == nil
+}

@@ -1,0 +1,108 @@
+package middleware
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/larder-go/cache/store"
+)
+
+// Finish serves what Begin could not answer. An error is the handler's; where there is one, the handler's answer may be
+// yet to be written by the caller.
+func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
+	switch {
+	case p.way == refresh:
+		return rt.refreshInline(p, w, r, next, param)
+	case p.way == around:
+		return rt.around(p, w, r, next)
+	}
+	if m := markOf(r.Context()); m != nil {
+		if rt.Standard { // the key of a variant is not known before its index is
+			call := rt.Through.Call(r.Context())
+			rt.find(&call, &p, r, nil)
+		}
+		if m.key == p.key {
+			m.reached.Store(true)
+			rt.refresh(rt.leads(&p, w, r, next, param))
+			return nil
+		}
+	}
+	if rt.Standard {
+		return rt.standard(p, w, r, next, param)
+	}
+	if r.Method == http.MethodHead || r.Header["Range"] != nil {
+		return rt.lookOnly(p, w, r, next)
+	}
+	return rt.run(p, w, r, next, param)
+}
+
+// run answers a GET from the store, from another request's run of the handler, or by running it.
+func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
+	l := rt.leads(&p, w, r, next, param)
+	return rt.conclude(l, l.call.Get(l.p.key, l, nil))
+}
+
+// conclude ends a request with what Get has brought: the handler's own answer, most of which the client has already, or an
+// entry to serve.
+func (rt *Route) conclude(l *leading, found store.Result) error {
+	switch {
+	case found.Source == store.HungUp:
+		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
+		l.w.WriteHeader(http.StatusServiceUnavailable)
+		return nil
+	case found.Entry == nil:
+		l.rec.finish()
+		rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
+		return l.err
+	}
+	return rt.serve(l, found)
+}
+
+// serve replays what was found, and refreshes it where it is stale.
+func (rt *Route) serve(l *leading, found store.Result) error {
+	from := source{outcome: Hit, tier: rt.tier(), pattern: l.p.pattern}
+	switch {
+	case found.Source == store.Shared:
+		from.outcome, from.fwd = Shared, l.p.fwd
+	case found.Source == store.Renewed:
+		from.outcome = Validated
+	case found.Use < store.Fresh:
+		from.outcome = Stale
+	}
+	if l.rec != nil { // the handler has run
+		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.keeping && l.rec.reason == ""
+		if l.p.fwd != "" {
+			from.fwd = l.p.fwd
+		}
+		l.rec.release()
+		l.rec.forget()
+	} else if found.Use == store.WhileRefreshed {
+		l.p.outer = l.w.Header().Clone()
+	}
+	rt.replayNow(l.w, l.r, found.Entry, time.Now(), &from)
+	if found.Use == store.Fresh && found.Source == store.Stored {
+		rt.early(&l.p, l.r, found.Entry, time.Now())
+	}
+	if found.Use == store.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
+		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)
+	}
+	return nil
+}
+
+// lookOnly serves HEAD and ranges: from the store, or by the handler, whose answer is not whole and is not kept.
+func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
+	call := rt.Through.Call(r.Context())
+	if e, use := call.Look(p.key, nil); use >= store.WhileRefreshed {
+		outcome := Hit
+		if use < store.Fresh {
+			outcome = Stale
+		}
+		rt.replayNow(w, r, e, time.Now(), &source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
+		return nil
+	}
+	p.reason = RangeReason
+	if r.Method == http.MethodHead {
+		p.reason = HeadReason
+	}
+	return rt.around(p, w, r, next)
+}
