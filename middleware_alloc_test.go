@@ -21,7 +21,8 @@ func (w *reused) Write(p []byte) (int, error) { w.bytes += len(p); return len(p)
 
 // nearHit returns what serves one hit from memory on the router, warmed up.
 func nearHit(t testing.TB, rt router, p cache.Policy) (serve func(), w *reused) {
-	c, err := cache.New(cache.Options{Far: newFar(), User: keying.FromContext()})
+	told := 0
+	c, err := cache.New(cache.Options{Far: newFar(), User: keying.FromContext(), Observe: func(cache.Event) { told++ }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +50,9 @@ func nearHit(t testing.TB, rt router, p cache.Policy) (serve func(), w *reused) 
 	t.Cleanup(func() {
 		if runs != 1 {
 			t.Errorf("the handler ran %d times; want hits only", runs)
+		}
+		if told < 3 {
+			t.Errorf("%d events; want one a request", told)
 		}
 	})
 	return serve, w
