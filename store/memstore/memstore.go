@@ -2,8 +2,8 @@
 //
 //	near := memstore.New(memstore.Options{MaxBytes: 256 << 20})
 //
-// A look-up reads a fixed table of atomic pointers: no lock, and, for a key that is hot, no write that another processor
-// would see. What is to go when the store is full is decided then: uses were counted on the entries themselves, newcomers
+// A look-up reads a fixed table of atomic pointers, by a key or, what is cheaper, by the text that the key is the digest of:
+// no lock, and, for a key that is hot, no write that another processor would see. What is to go when the store is full is decided then: uses were counted on the entries themselves, newcomers
 // push out one another until they are asked for a second time, and the others go in the order that ttlcache keeps, the
 // ones used since last time after the rest. So a scan of keys that nobody asks for again costs nothing that was asked for.
 // What has expired is dropped within about a second, a few entries at a time, so that nobody waits for it.
@@ -29,8 +29,8 @@ const (
 	DefaultMaxEntries = 5000
 )
 
-// Options bound a Store. The zero Options are ready to use. New makes an index for as many entries as both bounds allow:
-// 10 to 20 bytes for each.
+// Options bound a Store. The zero Options are ready to use. New makes tables for as many entries as both bounds allow: 20 to 40
+// bytes for each.
 type Options struct {
 	MaxBytes   int64 // bytes of all entries, overhead included; 0 or less: 64 MiB
 	MaxEntries int   // 0 or less: 5,000
