@@ -27,6 +27,9 @@ left_out=
 need redis-server redis-server redis || left_out="$left_out
   tests on a real Redis (they ran on an embedded one): install redis-server"
 
+need wrk wrk || left_out="$left_out
+  measuring hits over sockets with wrk (they were measured with a client of our own): install wrk"
+
 race=-race
 if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null; then
 	if need gcc "gcc libc6-dev" gcc; then

@@ -13,7 +13,7 @@ import (
 type Text struct {
 	digester
 	macs  *sync.Pool
-	query string // as it came; looked at before it is hashed, or put in order
+	query string // as it came, where nobody has looked yet whether it can be read in one way only
 	order []byte // the query in a fixed order, where it does not count as it stands
 }
 
@@ -21,7 +21,7 @@ var textPool = sync.Pool{New: func() any { return &Text{digester: digester{buf: 
 
 func newText(macs *sync.Pool) *Text {
 	t := textPool.Get().(*Text)
-	t.buf, t.macs, t.query = t.buf[:0], macs, ""
+	t.buf, t.macs = t.buf[:0], macs
 	return t
 }
 
@@ -49,14 +49,14 @@ func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
 		return nil, ErrTooLarge // before it is copied
 	}
 	t := newText(s.macs)
-	t.query = u.RawQuery
 	raw := s.Query.Raw()
-	if !raw {
-		if err := checkQuery(t.query); err != nil {
-			t.Free()
-			return nil, err
-		}
-		t.order = appendCanonical(t.order[:0], t.query, s.Query.keeps)
+	if raw {
+		t.query = u.RawQuery
+	} else if err := checkQuery(u.RawQuery); err == nil {
+		t.order = appendCanonical(t.order[:0], u.RawQuery, s.Query.keeps)
+	} else {
+		t.Free()
+		return nil, err
 	}
 	target, marks := targetPath(r), marksOf(r, user)
 	if target == u.Path { // as it mostly is
@@ -161,6 +161,7 @@ func (t *Text) Bytes() []byte { return t.buf }
 
 // Free gives the text's memory back. The text must not be used any more.
 func (t *Text) Free() {
+	t.macs, t.query = nil, "" // a pool must not keep a request's memory
 	if cap(t.buf) <= MaxInput+1024 && cap(t.order) <= MaxInput {
 		textPool.Put(t)
 	}
