@@ -12,14 +12,27 @@ type bounds struct {
 
 // reserve takes room for more, if there is some. Negative numbers give room back.
 func (b *bounds) reserve(entries, bytes int64) bool {
-	if b.entries.Add(entries) <= b.maxEntries || entries <= 0 {
-		if b.bytes.Add(bytes) <= b.maxBytes || bytes <= 0 {
+	if !take(&b.entries, entries, b.maxEntries) {
+		return false
+	}
+	if !take(&b.bytes, bytes, b.maxBytes) {
+		b.entries.Add(-entries)
+		return false
+	}
+	return true
+}
+
+// take adds n, if the sum is not above the most, or n not above zero. It never adds more to take it back: that would be seen.
+func take(sum *atomic.Int64, n, most int64) bool {
+	for {
+		before := sum.Load()
+		if n > 0 && before+n > most {
+			return false
+		}
+		if sum.CompareAndSwap(before, before+n) {
 			return true
 		}
-		b.bytes.Add(-bytes)
 	}
-	b.entries.Add(-entries)
-	return false
 }
 
 const (
