@@ -77,7 +77,8 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	}
 	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, user)
-	f, _ := v.through.Find(text, now) // the text has no query that could be refused
+	var f store.Found
+	_ = v.through.Find(text, now, &f) // the text has no query that could be refused
 	text.Free()
 	if e := f.Entry; e != nil {
 		if value, ok := v.open(e); ok {

@@ -29,8 +29,8 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 		p.outer = w.Header()
 	}
 	now := rt.Common.Now()
-	f, ok := rt.recall(&p, r, now)
-	if !ok {
+	var f store.Found
+	if !rt.recall(&p, r, now, &f) {
 		p.reason = KeyReason
 		return p, false
 	}
@@ -61,16 +61,18 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 
 // recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
 // the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
-func (rt *Route) recall(p *Passage, r *http.Request, now time.Time) (f store.Found, ok bool) {
+func (rt *Route) recall(p *Passage, r *http.Request, now time.Time, f *store.Found) bool {
 	text, err := rt.Scheme.Text(r, p.pattern, p.user)
 	if err != nil {
-		return f, false
+		return false
 	}
-	f, err = rt.Through.Find(text, now)
+	err = rt.Through.Find(text, now, f)
 	text.Free()
-	p.key = f.Key
-	if rt.Standard {
-		rt.choose(p, r, &f, now)
+	if f.Entry == nil {
+		p.key = f.Key
 	}
-	return f, err == nil
+	if rt.Standard {
+		rt.choose(p, r, f, now)
+	}
+	return err == nil
 }

@@ -77,8 +77,7 @@ type source struct {
 // that may have left a Cache-Status there.
 func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 	told = len(h) > 0 || len(e.Added) > 0
-	for i := range e.Header.Len() {
-		name, lines := e.Header.At(i)
+	for name, lines := range e.Header.All() {
 		if bodiless && describesBody(name) {
 			continue
 		}

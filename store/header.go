@@ -1,6 +1,7 @@
 package store
 
 import (
+	"iter"
 	"strings"
 	"sync/atomic"
 )
@@ -46,6 +47,23 @@ func (h *Header) Len() int {
 		return 0
 	}
 	return len(h.layout.names)
+}
+
+// All ranges over the fields; their lines are clipped: appending to them makes a copy.
+func (h *Header) All() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		if h.layout == nil {
+			return
+		}
+		lines, from, ends := h.lines, uint32(0), h.layout.starts[1:]
+		for i, name := range h.layout.names {
+			to := ends[i]
+			if !yield(name, lines[from:to:to]) {
+				return
+			}
+			from = to
+		}
+	}
 }
 
 // At returns a field, by its place in the list. Its lines are clipped: appending to them makes a copy.
