@@ -6,6 +6,7 @@ type contest struct {
 	clients     int  // connections at once
 	pages       int  // that are asked for; 0: one
 	pause       int  // milliseconds at most that a client waits before it asks again; 0: none, the server is saturated
+	timed       bool // within the server, too
 	redis       bool // every visit has a redis-server of its own
 	verify      func(*visit) error
 	measure     func(*visit) (sample, error)
@@ -35,7 +36,7 @@ var contests = []contest{
 	{name: "Redis/clients=64", clients: 64, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
 	{name: "Redis/clients=64/pages=256", clients: 64, pages: mostPages, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
 	// Under a load that both can carry the wait is the server's, and not that for a turn.
-	{name: "Redis/clients=64/paced", clients: 64, pages: mostPages, pause: 4, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
+	{name: "Redis/clients=64/paced", clients: 64, pages: mostPages, pause: 4, timed: true, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "bare", build: web(bare)},
 		{name: "larder", build: web(larderFleet), keeps: true, reads: true},
 		{name: "larder-near", build: web(larderHot), keeps: true},
@@ -68,14 +69,14 @@ var onRedis = []contestant{
 
 const mostPages = 256
 
-// find returns the contestant of the name that lines have, such as Loopback/larder.
-func find(name string) (contestant, bool) {
+// find returns the contestant of the name that lines have, such as Loopback/larder, and its contest.
+func find(name string) (c contest, one contestant, ok bool) {
 	for _, c := range contests {
 		for _, one := range c.contestants {
 			if c.name+"/"+one.name == name {
-				return one, true
+				return c, one, true
 			}
 		}
 	}
-	return contestant{}, false
+	return contest{}, contestant{}, false
 }

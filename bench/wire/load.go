@@ -20,6 +20,9 @@ func hits(v *visit) (sample, error) {
 		return sample{}, err
 	}
 	defer done()
+	if err := v.reset(); err != nil {
+		return sample{}, err
+	}
 	var out string
 	spent, err := v.spend(func() error {
 		return v.profiled(func() (err error) {

@@ -22,7 +22,7 @@ type figure struct {
 
 // units says which way each is good, for benchstat.
 var units = []string{
-	"req/s better=higher", "p50-µs better=lower", "p99-µs better=lower", "server-µs/op better=lower", "reads/op better=lower",
+	"req/s better=higher", "p50-µs better=lower", "p99-µs better=lower", "server-µs/op better=lower", "server-p99-µs better=lower", "reads/op better=lower",
 	"MB/s better=higher", peakUnit + " better=lower", extraUnit + " better=lower",
 }
 

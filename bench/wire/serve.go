@@ -19,6 +19,7 @@ import (
 type app struct {
 	redis string // URL; "" where there is none
 	runs  atomic.Int64
+	watch *watch // nil: answers are not timed
 }
 
 // server is net/http's, or a contestant's own.
@@ -28,6 +29,9 @@ type server interface{ Serve(net.Listener) error }
 func web(build func(*app) (http.Handler, error)) func(*app) (server, error) {
 	return func(a *app) (server, error) {
 		h, err := build(a)
+		if a.watch != nil {
+			h = a.watch.on(h)
+		}
 		return &http.Server{Handler: h}, err
 	}
 }
@@ -49,11 +53,14 @@ func serve(args []string) error {
 	if flags.NArg() != 2 {
 		return fmt.Errorf("usage: serve [-redis URL] CONTESTANT ADDRESS")
 	}
-	c, ok := find(flags.Arg(0))
+	c, one, ok := find(flags.Arg(0))
 	if !ok {
 		return fmt.Errorf("no contestant is called %q", flags.Arg(0))
 	}
-	s, err := c.build(&a)
+	if c.timed {
+		a.watch = new(watch)
+	}
+	s, err := one.build(&a)
 	if err != nil {
 		return err
 	}
@@ -79,15 +86,30 @@ type stats struct {
 	Runs int64         // of the handler
 	CPU  time.Duration // that the process has had; 0 where the system does not say
 	Peak int64         // of the process' memory since the last reset, in bytes; 0 where the system does not say
+	P99  time.Duration // of answers since the last reset, within the server; 0: they are not timed
 }
 
 // control is on a port of its own, so that nothing of it is on the way that is measured.
 func (a *app) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(stats{a.runs.Load(), cpuTime(), peakMemory()})
+		_ = json.NewEncoder(w).Encode(stats{a.runs.Load(), cpuTime(), peakMemory(), a.p99()})
 	})
-	mux.HandleFunc("GET /reset", func(http.ResponseWriter, *http.Request) { resetPeak() })
+	mux.HandleFunc("GET /reset", func(http.ResponseWriter, *http.Request) { a.reset() })
 	mux.HandleFunc("GET /profile", pprof.Profile)
 	return mux
+}
+
+func (a *app) p99() time.Duration {
+	if a.watch == nil {
+		return 0
+	}
+	return a.watch.p99()
+}
+
+func (a *app) reset() {
+	if a.watch != nil {
+		a.watch.reset()
+	}
+	resetPeak()
 }

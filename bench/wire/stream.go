@@ -81,11 +81,9 @@ func (v *visit) wholeStream() error {
 
 // streams measures how fast streams go by, and the most memory that the server's process has meanwhile.
 func streams(v *visit) (sample, error) {
-	resp, err := v.get(v.control + "/reset")
-	if err != nil {
+	if err := v.reset(); err != nil {
 		return sample{}, err
 	}
-	_ = resp.Body.Close()
 	cmd, err := self("read", v.url(0), strconv.Itoa(v.plan.seconds))
 	if err != nil {
 		return sample{}, err

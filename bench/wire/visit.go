@@ -93,6 +93,15 @@ func (v *visit) stats() (stats, error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
+// reset has the server begin anew what it measures of itself.
+func (v *visit) reset() error {
+	resp, err := v.get(v.control + "/reset")
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // get asks as the load does.
 func (v *visit) get(url string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(v, http.MethodGet, url, nil)

@@ -88,6 +88,13 @@ func TestReadsOfRedisAreCounted(t *testing.T) {
 		"BenchmarkRedis/clients=64/pages=256/plain-get"+hitLine+one, "BenchmarkRedis/clients=64/pages=256/larder-near"+hitLine+none)
 }
 
+func TestPacedAnswersAreTimedWithinTheServer(t *testing.T) {
+	needs(t, "wrk")
+	needs(t, "redis-server")
+	lines := play(t, plan{}, "paced/larder-near$")
+	matches(t, lines, "BenchmarkRedis/clients=64/paced/larder-near"+hitLine+`\t[\d.]+ server-p99-µs\t0\.00 reads/op`)
+}
+
 func TestStreamsAreMeasuredWithMemory(t *testing.T) {
 	lines := play(t, plan{}, "^Stream/(bare|larder)$")
 	const memory = `(\t[\d.]+ peak-MiB)?`
