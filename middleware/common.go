@@ -28,6 +28,8 @@ type Common struct {
 	recording atomic.Int64
 	detached  atomic.Int64
 	variants  variants
+	normals   normals
+	selection keying.Normal // that of normals
 
 	mu         sync.Mutex
 	refreshing map[keying.Key]struct{}
@@ -41,6 +43,7 @@ func NewCommon(name string, debug bool) *Common {
 	c := &Common{name: name, debug: debug, refreshing: map[keying.Key]struct{}{}}
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
+	c.selection = c.normals.selection
 	c.missed = slices.Clip(c.forwarded("miss", keying.Key{}, "", true))
 	return c
 }

@@ -30,6 +30,20 @@ func sets(index *store.Entry) []string {
 	return fieldOf(index, "Vary")
 }
 
+// namesOf are the names in each of the index' sets. They are parsed once.
+func namesOf(index *store.Entry) [][]string {
+	if known, ok := index.Memo().([][]string); ok {
+		return known
+	}
+	var all [][]string
+	for _, set := range sets(index) {
+		names, _ := rfc9111.VaryNames([]string{set})
+		all = append(all, names)
+	}
+	index.SetMemo(all)
+	return all
+}
+
 // variant is the key of the answer that the request selects, among answers whose Vary has these lines.
 func (rt *Route) variant(p *Passage, r *http.Request, vary []string) keying.Key {
 	names, _ := rfc9111.VaryNames(vary)
@@ -40,7 +54,7 @@ func (rt *Route) variantOf(p *Passage, r *http.Request, names []string) keying.K
 	if len(names) == 0 {
 		return p.resource
 	}
-	return rt.Scheme.Select(p.resource, names, r, rfc9111.Selection)
+	return rt.Scheme.Select(p.resource, names, r, rt.Common.selection)
 }
 
 // find looks for the answer that the request selects, and makes its key the passage's. What it finds and may not be served
@@ -54,8 +68,8 @@ func (rt *Route) find(call *store.Call, p *Passage, r *http.Request, judge store
 	p.index = e
 	var best *store.Entry
 	var bestUse store.Use
-	for i, set := range sets(e) {
-		key := rt.variant(p, r, []string{set})
+	for i, names := range namesOf(e) {
+		key := rt.variantOf(p, r, names)
 		found, use := call.Look(key, judge)
 		if i == 0 || use > bestUse {
 			p.key, best, bestUse = key, found, use
@@ -102,8 +116,8 @@ func (rt *Route) choose(p *Passage, r *http.Request, f *store.Found, now time.Ti
 }
 
 func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, store.Use) {
-	for _, set := range sets(index) {
-		key := rt.variant(p, r, []string{set})
+	for _, names := range namesOf(index) {
+		key := rt.variantOf(p, r, names)
 		if e, use := rt.Through.Peek(key, now); e != nil {
 			p.key, p.index = key, index // for a refresh, which must not forget the other sets
 			return e, use

@@ -109,7 +109,7 @@ func (e *Entry) past(now time.Time) bool { return e.until != 0 && now.Sub(epoch)
 // epoch is where instants start that are kept as durations, which take a third of the room.
 var epoch = time.Now()
 
-// Memo returns the decoded form of the body that SetMemo left, or nil.
+// Memo returns the decoded form of the entry that SetMemo left, or nil.
 func (e *Entry) Memo() any {
 	if p := e.memo.Load(); p != nil {
 		return *p
@@ -117,6 +117,6 @@ func (e *Entry) Memo() any {
 	return nil
 }
 
-// SetMemo leaves a decoded form of the body with the entry, for as long as it stays in memory. It is never written to a
+// SetMemo leaves a decoded form of the entry with it, for as long as it stays in memory. It is never written to a
 // store outside the process.
 func (e *Entry) SetMemo(v any) { e.memo.Store(&v) }
