@@ -25,13 +25,15 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if !rec.records(p) {
 		return rec.through(p)
 	}
-	if rec.declared >= 0 && rec.written+int64(len(p)) > rec.declared { // as net/http has it
+	if rec.declared >= 0 && int64(len(rec.body)+len(p)) > rec.declared { // as net/http has it
 		rec.abandon(LengthReason)
 		rec.over = true
 		return 0, http.ErrContentLength
 	}
-	rec.written += int64(len(p))
-	rec.body = append(rec.body, p...)
+	if !rec.add(p) {
+		rec.abandon(BusyReason)
+		return rec.through(p)
+	}
 	if implicit && len(p) < sniffed && !rec.mute {
 		_, _ = rec.w.Write(p) // not more than net/http buffers
 		rec.sent = len(p)
@@ -50,7 +52,7 @@ func (rec *recorder) through(p []byte) (int, error) {
 	return rec.w.Write(p)
 }
 
-// records sees to the head and to room for p; it reports whether p is to be recorded. A head that the handler leaves to
+// records sees to the head; it reports whether p is to be recorded. A head that the handler leaves to
 // its first write is left to the first write of the client's writer too, which guesses the type from what it gets; where
 // that would be written too late, the guess is made here.
 func (rec *recorder) records(p []byte) bool {
@@ -71,43 +73,56 @@ func (rec *recorder) records(p []byte) bool {
 		rec.abandon(LengthReason) // net/http tells the handler
 	case int64(len(rec.body)+len(p)) > rec.rt.MaxBody:
 		rec.abandon(SizeReason)
-	case !rec.grow(len(p)):
-		rec.abandon(BusyReason)
 	}
 	return rec.keeping
 }
 
-// least is how much room the second write of a body makes at the least.
-const least = 512
-
-// grow makes room for n more bytes, within MaxBody, if there is any: for what the answer was said to have, or for what its
-// first write brings, since there is often no other; then twice as much each time, and four or eight times as much where it gets long.
-func (rec *recorder) grow(n int) bool {
-	have, need := cap(rec.body), len(rec.body)+n
+// add appends p to the copy, if there is room.
+func (rec *recorder) add(p []byte) bool {
+	have, need := cap(rec.body), len(rec.body)+len(p)
 	if need <= have {
+		rec.body = append(rec.body, p...)
 		return true
 	}
-	room := need
-	if int64(need) <= rec.declared {
-		room = int(min(rec.declared, rec.rt.MaxBody))
-	} else if have > 0 {
-		more := 2 * have
-		switch {
-		case have > longRoom:
-			more = 8 * have
-		case more >= longRoom:
-			more = 4 * have
-		}
-		room = max(need, int(min(int64(max(more, least)), rec.rt.MaxBody)))
-	}
-	if !rec.rt.Common.reserve(room - have) {
+	n := rec.room(have, need)
+	if !rec.rt.Common.reserve(n - have) {
 		return false
 	}
-	if shared(have) {
-		rec.outgrown = append(rec.outgrown, rec.body)
+	if have == 0 && n == len(p) {
+		rec.body = copyOf(p)
+		return true
 	}
-	rec.body = append(makeRoom(room), rec.body...)
+	before := rec.body
+	rec.body = append(append(makeRoom(n), before...), p...)
+	if rec.pump != nil { // may be sending it
+		rec.pump.outgrown = append(rec.pump.outgrown, before)
+	} else {
+		reuse(before)
+	}
 	return true
+}
+
+// How much room the second write of a body makes at the least, and from when on it is made in longer steps.
+const (
+	least = 512
+	long  = 64 << 10
+)
+
+// room is how much there is to be for the need, within MaxBody: what the answer was said to have, or what its first write
+// brings, since there is often no other; then twice as much each time, and four or eight times as much where it gets long.
+func (rec *recorder) room(have, need int) int {
+	switch most := rec.rt.MaxBody; {
+	case int64(need) <= rec.declared:
+		return int(min(rec.declared, most))
+	case have == 0:
+		return need
+	case have > long:
+		return max(need, int(min(int64(8*have), most)))
+	case 2*have >= long:
+		return max(need, int(min(int64(4*have), most)))
+	default:
+		return max(need, int(min(int64(max(2*have, least)), most)))
+	}
 }
 
 // release gives the copy's room back, when it has become an entry's or is not needed.

@@ -20,7 +20,7 @@ func (rt *Route) complete(l *leading) Reason {
 	switch {
 	case !rec.wrote:
 		return EmptyReason
-	case rec.declared >= 0 && rec.declared != rec.written:
+	case rec.declared >= 0 && rec.declared != int64(len(rec.body)):
 		return LengthReason
 	}
 	if rec.trailing = rec.hasTrailers(); rec.trailing {

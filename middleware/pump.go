@@ -16,8 +16,9 @@ type pump struct {
 	body   []byte // what was recorded so far; grows, is never changed
 	closed bool
 
-	err      error // of a write; read after done
-	panicked any   // what a writer outside panicked with; read after done
+	outgrown [][]byte // room that the body was in before; the recorder's
+	err      error    // of a write; read after done
+	panicked any      // what a writer outside panicked with; read after done
 }
 
 func startPump(w http.ResponseWriter, body []byte, sent int) *pump {
@@ -35,7 +36,7 @@ func (p *pump) push(body []byte) {
 	p.wake.Signal()
 }
 
-// drain waits until everything is sent, or the client is gone. A panic of a writer outside passes through, in the
+// drain waits until everything is sent, or the client is gone; then nobody reads what the body has outgrown. A panic of a writer outside passes through, in the
 // goroutine that would have met it without a pump.
 func (p *pump) drain() {
 	p.mu.Lock()
@@ -43,6 +44,10 @@ func (p *pump) drain() {
 	p.mu.Unlock()
 	p.wake.Signal()
 	<-p.done
+	for _, room := range p.outgrown {
+		reuse(room)
+	}
+	p.outgrown = nil
 	if p.panicked != nil {
 		panic(p.panicked)
 	}
