@@ -88,11 +88,11 @@ func (rec *recorder) add(p []byte) bool {
 	if !rec.rt.Common.reserve(n - have) {
 		return false
 	}
-	if have == 0 && n == len(p) {
+	before := rec.body
+	if have == 0 && n == len(p) && !shared(n) {
 		rec.body = copyOf(p)
 		return true
 	}
-	before := rec.body
 	rec.body = append(append(makeRoom(n), before...), p...)
 	if rec.pump != nil { // may be sending it
 		rec.pump.outgrown = append(rec.pump.outgrown, before)
