@@ -25,7 +25,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if !rec.records(p) {
 		return rec.through(p)
 	}
-	if rec.declared >= 0 && int64(len(rec.body)+len(p)) > rec.declared { // as net/http has it
+	if rec.declared >= 0 && int64(rec.size()+len(p)) > rec.declared { // as net/http has it
 		rec.abandon(LengthReason)
 		rec.over = true
 		return 0, http.ErrContentLength
@@ -71,64 +71,10 @@ func (rec *recorder) records(p []byte) bool {
 	switch {
 	case !bodyAllowed(rec.status):
 		rec.abandon(LengthReason) // net/http tells the handler
-	case int64(len(rec.body)+len(p)) > rec.rt.MaxBody:
+	case int64(rec.size()+len(p)) > rec.rt.MaxBody:
 		rec.abandon(SizeReason)
 	}
 	return rec.keeping
-}
-
-// add appends p to the copy, if there is room.
-func (rec *recorder) add(p []byte) bool {
-	have, need := cap(rec.body), len(rec.body)+len(p)
-	if need <= have {
-		rec.body = append(rec.body, p...)
-		return true
-	}
-	n := rec.room(have, need)
-	if !rec.rt.Common.reserve(n - have) {
-		return false
-	}
-	before := rec.body
-	if have == 0 && n == len(p) && !shared(n) {
-		rec.body = copyOf(p)
-		return true
-	}
-	rec.body = append(append(makeRoom(n), before...), p...)
-	if rec.pump != nil { // may be sending it
-		rec.pump.outgrown = append(rec.pump.outgrown, before)
-	} else {
-		reuse(before)
-	}
-	return true
-}
-
-// How much room the second write of a body makes at the least, and from when on it is made in longer steps.
-const (
-	least = 512
-	long  = 64 << 10
-)
-
-// room is how much there is to be for the need, within MaxBody: what the answer was said to have, or what its first write
-// brings, since there is often no other; then twice as much each time, and four or eight times as much where it gets long.
-func (rec *recorder) room(have, need int) int {
-	switch most := rec.rt.MaxBody; {
-	case int64(need) <= rec.declared:
-		return int(min(rec.declared, most))
-	case have == 0:
-		return need
-	case have > long:
-		return max(need, int(min(int64(8*have), most)))
-	case 2*have >= long:
-		return max(need, int(min(int64(4*have), most)))
-	default:
-		return max(need, int(min(int64(max(2*have, least)), most)))
-	}
-}
-
-// release gives the copy's room back, when it has become an entry's or is not needed.
-func (rec *recorder) release() {
-	rec.rt.Common.release(cap(rec.body))
-	rec.body, rec.sent = nil, 0
 }
 
 // send lets the client have what net/http would not hold back either.
@@ -136,9 +82,9 @@ func (rec *recorder) send() {
 	switch {
 	case rec.mute:
 	case rec.pump != nil:
-		rec.pump.push(rec.body)
+		rec.pump.push(rec.full, rec.body)
 	case len(rec.body) > buffered:
-		rec.pump = startPump(rec.w, rec.body, rec.sent)
+		rec.pump = startPump(rec.w, rec.full, rec.body, rec.sent)
 	}
 }
 
@@ -151,7 +97,7 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 		rec.records(nil)
 	}
 	if rec.keeping {
-		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(len(rec.body))))
+		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(rec.size())))
 		if err != nil || rec.keeping {
 			return n, err
 		}

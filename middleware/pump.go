@@ -13,7 +13,8 @@ type pump struct {
 
 	mu     sync.Mutex
 	wake   *sync.Cond
-	body   []byte // what was recorded so far; grows, is never changed
+	full   [][]byte // what was recorded so far is in these pieces
+	last   []byte   // and in this one; it grows, and nothing of it is ever changed
 	closed bool
 
 	outgrown [][]byte // room that the body was in before; the recorder's
@@ -21,23 +22,23 @@ type pump struct {
 	panicked any      // what a writer outside panicked with; read after done
 }
 
-func startPump(w http.ResponseWriter, body []byte, sent int) *pump {
-	p := &pump{w: w, body: body, done: make(chan struct{})}
+func startPump(w http.ResponseWriter, full [][]byte, last []byte, sent int) *pump {
+	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
 	go p.run(sent)
 	return p
 }
 
 // push tells the pump that the body has grown.
-func (p *pump) push(body []byte) {
+func (p *pump) push(full [][]byte, last []byte) {
 	p.mu.Lock()
-	p.body = body
+	p.full, p.last = full, last
 	p.mu.Unlock()
 	p.wake.Signal()
 }
 
-// drain waits until everything is sent, or the client is gone; then nobody reads what the body has outgrown. A panic of a writer outside passes through, in the
-// goroutine that would have met it without a pump.
+// drain waits until everything is sent, or the client is gone; then nobody reads what the body has outgrown. A panic of a
+// writer outside passes through, in the goroutine that would have met it without a pump.
 func (p *pump) drain() {
 	p.mu.Lock()
 	p.closed = true
@@ -74,8 +75,21 @@ func (p *pump) run(sent int) {
 func (p *pump) next(sent int) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.body) == sent && !p.closed {
+	for {
+		if chunk := p.from(sent); len(chunk) > 0 || p.closed {
+			return chunk, len(chunk) > 0
+		}
 		p.wake.Wait()
 	}
-	return p.body[sent:], len(p.body) > sent
+}
+
+// from is the first piece, or the end of it, that is yet to be sent.
+func (p *pump) from(sent int) []byte {
+	for _, piece := range p.full {
+		if sent < len(piece) {
+			return piece[sent:]
+		}
+		sent -= len(piece)
+	}
+	return p.last[sent:]
 }

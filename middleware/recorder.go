@@ -42,7 +42,8 @@ type recorder struct {
 	control   *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
 	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
 	*captured                  // the header; there from when a copy is begun until forget
-	body      []byte           // its capacity is what the copy has reserved
+	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
+	full      [][]byte         // the pieces before, where it is long
 	sent      int              // bytes of body that were written already, without a pump
 	pump      *pump
 }
@@ -96,7 +97,7 @@ func (rec *recorder) abandon(reason Reason) {
 	if !rec.keeping {
 		return
 	}
-	pump, whole, body := rec.pump, rec.body, rec.body[rec.sent:]
+	pump, pieces, body := rec.pump, rec.pieces(), rec.body[rec.sent:]
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.Refuse()
@@ -107,7 +108,9 @@ func (rec *recorder) abandon(reason Reason) {
 	case len(body) > 0 && !rec.mute:
 		_, _ = rec.w.Write(body) // the handler meets the error with its next write
 	}
-	reuse(whole) // nothing of it became an entry's
+	for _, piece := range pieces { // nothing of it became an entry's
+		reuse(piece)
+	}
 }
 
 // drop forgets the copy.
@@ -138,6 +141,11 @@ func (rec *recorder) finish() {
 
 // end lets go of all that is not the recorder's own: a handler may keep it, and may even use it. Further calls do nothing.
 func (rec *recorder) end() {
+	if rec.full != nil && rec.pump == nil { // an entry has a copy
+		for _, piece := range rec.pieces() {
+			reuse(piece)
+		}
+	}
 	rec.release()
 	rec.forget()
 	rec.run, rec.keeping, rec.done = nil, false, true
