@@ -37,20 +37,21 @@ func (p *pump) push(full [][]byte, last []byte) {
 	p.wake.Signal()
 }
 
-// drain waits until everything is sent, or the client is gone; then nobody reads what the body has outgrown. A panic of a
-// writer outside passes through, in the goroutine that would have met it without a pump.
-func (p *pump) drain() {
+// drain waits until everything is sent, or the client is gone. A panic of a writer outside passes through, in the
+// goroutine that would have met it without a pump. Then what the body has outgrown is used again, and so are the pieces, if
+// all went well: a writer that fails may still be reading (of HTTP/2, when the stream is reset meanwhile).
+func (p *pump) drain(pieces ...[]byte) {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.wake.Signal()
 	<-p.done
-	for _, room := range p.outgrown {
-		reuse(room)
-	}
-	p.outgrown = nil
 	if p.panicked != nil {
 		panic(p.panicked)
+	}
+	if p.err == nil {
+		reuse(p.outgrown...)
+		reuse(pieces...)
 	}
 }
 

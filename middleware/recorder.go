@@ -104,12 +104,9 @@ func (rec *recorder) abandon(reason Reason) {
 	rec.tie.follow()
 	switch {
 	case pump != nil:
-		pump.drain()
+		pump.drain(pieces...) // nothing of it became an entry's
 	case len(body) > 0 && !rec.mute:
 		_, _ = rec.w.Write(body) // the handler meets the error with its next write
-	}
-	for _, piece := range pieces { // nothing of it became an entry's
-		reuse(piece)
 	}
 }
 
@@ -126,7 +123,11 @@ func (rec *recorder) finish() {
 	if rec.pump != nil {
 		pump := rec.pump
 		rec.pump = nil
-		pump.drain()
+		if rec.full != nil {
+			pump.drain(rec.pieces()...) // an entry has a copy
+		} else {
+			pump.drain()
+		}
 	} else if !rec.mute && len(rec.body) > rec.sent {
 		_, _ = rec.w.Write(rec.body[rec.sent:])
 	}
@@ -141,11 +142,6 @@ func (rec *recorder) finish() {
 
 // end lets go of all that is not the recorder's own: a handler may keep it, and may even use it. Further calls do nothing.
 func (rec *recorder) end() {
-	if rec.full != nil && rec.pump == nil { // an entry has a copy
-		for _, piece := range rec.pieces() {
-			reuse(piece)
-		}
-	}
 	rec.release()
 	rec.forget()
 	rec.run, rec.keeping, rec.done = nil, false, true

@@ -34,9 +34,11 @@ func makeRoom(n int) []byte {
 	return make([]byte, 0, n)
 }
 
-// reuse takes room back that nobody reads or writes any more.
-func reuse(room []byte) {
-	if n := cap(room); shared(n) {
-		rooms[bits.Len(uint(n))-1].Put(&room)
+// reuse takes rooms back that nobody reads or writes any more.
+func reuse(all ...[]byte) {
+	for _, room := range all {
+		if n := cap(room); shared(n) {
+			rooms[bits.Len(uint(n))-1].Put(&room)
+		}
 	}
 }
