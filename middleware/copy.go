@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// How a copy grows whose length nobody has told: its room doubles, from least on, and goes from half of long to twice long at
-// once; what is longer goes on in another piece, as long as all before it, so that many bytes are not copied.
+// How a copy grows whose length nobody has told: its room doubles, from least on, and goes from half of long to twice long
+// at once; what is longer goes on in another piece, as long as all before it, so that many bytes are not copied.
 const (
 	least = 512
 	long  = 64 << 10
