@@ -114,6 +114,27 @@ func TestAMissAllocatesLittle(t *testing.T) {
 	}
 }
 
+// TestAMissTakesFewBytes: the body, the entry and what the handler may keep. A miss costs what its bytes cost.
+func TestAMissTakesFewBytes(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	const rounds = 500
+	m := newMisses(t, 1000, true)
+	bytes := func(h http.Handler) uint64 {
+		return allocated(func() {
+			for range rounds {
+				m.serve(h)
+			}
+		}) / rounds
+	}
+	extra := bytes(m.cached) - bytes(page)
+	t.Logf("%d bytes for a miss of 1 KiB, beside the handler's", extra)
+	if extra > 3<<10 {
+		t.Errorf("a miss of 1 KiB allocates %d bytes; want %d at most", extra, 3<<10)
+	}
+}
+
 // ending gives each request a context that can end, as a server does.
 func ending(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -28,18 +28,11 @@ var answeredHere = []string{
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
 // of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private and open ones
 // the headers stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
-func (s *Scheme) View(r *http.Request) *http.Request { return new(Viewed).Of(s, r) }
-
-// Viewed is room for a View, which may be a part of something larger. It must not be used again, since a handler may keep
-// the request.
-type Viewed struct {
-	request http.Request
-	url     url.URL
-}
-
-// Of is [Scheme.View], made here.
-func (room *Viewed) Of(s *Scheme, r *http.Request) *http.Request {
-	room.request, room.url = *r, *r.URL
+func (s *Scheme) View(r *http.Request) *http.Request {
+	room := &struct { // one allocation for both
+		request http.Request
+		url     url.URL
+	}{*r, *r.URL}
 	v, u := &room.request, &room.url
 	v.URL = u
 	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil

@@ -25,13 +25,15 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if !rec.records(p) {
 		return rec.through(p)
 	}
-	if rec.declared >= 0 && rec.written+int64(len(p)) > rec.declared { // as net/http has it
+	if rec.declared >= 0 && int64(rec.size()+len(p)) > rec.declared { // as net/http has it
 		rec.abandon(LengthReason)
 		rec.over = true
 		return 0, http.ErrContentLength
 	}
-	rec.written += int64(len(p))
-	rec.body = append(rec.body, p...)
+	if !rec.add(p) {
+		rec.abandon(BusyReason)
+		return rec.through(p)
+	}
 	if implicit && len(p) < sniffed && !rec.mute {
 		_, _ = rec.w.Write(p) // not more than net/http buffers
 		rec.sent = len(p)
@@ -50,7 +52,7 @@ func (rec *recorder) through(p []byte) (int, error) {
 	return rec.w.Write(p)
 }
 
-// records sees to the head and to room for p; it reports whether p is to be recorded. A head that the handler leaves to
+// records sees to the head; it reports whether p is to be recorded. A head that the handler leaves to
 // its first write is left to the first write of the client's writer too, which guesses the type from what it gets; where
 // that would be written too late, the guess is made here.
 func (rec *recorder) records(p []byte) bool {
@@ -69,51 +71,10 @@ func (rec *recorder) records(p []byte) bool {
 	switch {
 	case !bodyAllowed(rec.status):
 		rec.abandon(LengthReason) // net/http tells the handler
-	case int64(len(rec.body)+len(p)) > rec.rt.MaxBody:
+	case int64(rec.size()+len(p)) > rec.rt.MaxBody:
 		rec.abandon(SizeReason)
-	case !rec.grow(len(p)):
-		rec.abandon(BusyReason)
 	}
 	return rec.keeping
-}
-
-// least is how much room the second write of a body makes at the least.
-const least = 512
-
-// grow makes room for n more bytes, within MaxBody, if there is any: for what the answer was said to have, or for what its
-// first write brings, since there is often no other; then twice as much each time, and four or eight times as much where it gets long.
-func (rec *recorder) grow(n int) bool {
-	have, need := cap(rec.body), len(rec.body)+n
-	if need <= have {
-		return true
-	}
-	room := need
-	if int64(need) <= rec.declared {
-		room = int(min(rec.declared, rec.rt.MaxBody))
-	} else if have > 0 {
-		more := 2 * have
-		switch {
-		case have > longRoom:
-			more = 8 * have
-		case more >= longRoom:
-			more = 4 * have
-		}
-		room = max(need, int(min(int64(max(more, least)), rec.rt.MaxBody)))
-	}
-	if !rec.rt.Common.reserve(room - have) {
-		return false
-	}
-	if shared(have) {
-		rec.outgrown = append(rec.outgrown, rec.body)
-	}
-	rec.body = append(makeRoom(room), rec.body...)
-	return true
-}
-
-// release gives the copy's room back, when it has become an entry's or is not needed.
-func (rec *recorder) release() {
-	rec.rt.Common.release(cap(rec.body))
-	rec.body, rec.sent = nil, 0
 }
 
 // send lets the client have what net/http would not hold back either.
@@ -121,9 +82,9 @@ func (rec *recorder) send() {
 	switch {
 	case rec.mute:
 	case rec.pump != nil:
-		rec.pump.push(rec.body)
+		rec.pump.push(rec.full, rec.body)
 	case len(rec.body) > buffered:
-		rec.pump = startPump(rec.w, rec.body, rec.sent)
+		rec.pump = startPump(rec.w, rec.full, rec.body, rec.sent)
 	}
 }
 
@@ -136,7 +97,7 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 		rec.records(nil)
 	}
 	if rec.keeping {
-		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(len(rec.body))))
+		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(rec.size())))
 		if err != nil || rec.keeping {
 			return n, err
 		}

@@ -18,9 +18,8 @@ func (rec *recorder) capture(h http.Header) {
 	passing := perResponse
 	omit := rfc9111.Connection(h["Connection"])
 	if rec.rt.Standard {
-		passing, omit = unstored, rec.verdict.Omit
+		passing, omit = unstored, rec.law.verdict.Omit
 	}
-	rec.added = nil
 	rec.take(h, func(name string) bool { return passing(name) || slices.Contains(omit, name) })
 	if rec.rt.Standard && h["Date"] == nil { // RFC 9110 §6.6.1
 		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
@@ -34,10 +33,10 @@ func unstored(name string) bool {
 
 // take copies what was done to the header, except to fields whose canonical name is to be left.
 func (rec *recorder) take(h http.Header, leave func(name string) bool) {
-	if rec.scratch == nil {
-		rec.scratch = scratches.Get().(*scratch)
+	if rec.captured == nil { // forgotten: a handler that does not know that it is over
+		rec.captured = captures.Get().(*captured)
 	}
-	rec.header, rec.values = rec.scratch.fields[:0], rec.scratch.lines[:0]
+	rec.header, rec.added, rec.values = rec.fields[:0], nil, rec.lines[:0]
 	field := func(name string, values []string) (f store.Field) {
 		f.Name = name
 		f.Values, rec.values = pack(rec.values, values...)
@@ -63,21 +62,24 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	}
 }
 
-// scratch is where a header is captured: an entry's is made of it. No handler ever sees it, so it can be used again.
-type scratch struct {
+// captured is a header as it is captured: an entry's is made of it. No handler ever sees it, so it can be used again.
+type captured struct {
+	header, added []store.Field
+	values        []string // those of header; may have room for more
+
 	fields [16]store.Field // as many as most answers have
 	lines  [16]string
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var captures = sync.Pool{New: func() any { return new(captured) }}
 
 // forget gives the captured header's room back.
 func (rec *recorder) forget() {
-	if rec.scratch != nil {
-		*rec.scratch = scratch{}
-		scratches.Put(rec.scratch)
+	if rec.captured != nil {
+		*rec.captured = captured{}
+		captures.Put(rec.captured)
 	}
-	rec.scratch, rec.header, rec.values = nil, nil, nil
+	rec.captured = nil
 }
 
 // pack copies values to the end of the room, most often without making any.

@@ -15,7 +15,7 @@ func (rec *recorder) join(old *store.Entry) bool {
 	}
 	a, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
 	b, ok2 := rfc9111.ParseContentRange(rec.fieldOf("Content-Range"))
-	part, body, joined := rfc9111.Join(a, old.Body, b, rec.body)
+	part, body, joined := rfc9111.Join(a, old.Body, b, rec.whole())
 	if !ok || !ok2 || !joined || int64(len(body)) > rec.rt.MaxBody {
 		return false
 	}
@@ -32,7 +32,6 @@ func (rec *recorder) join(old *store.Entry) bool {
 func (rec *recorder) extend() {
 	old, e := rec.run.Old, rec.run.Entry
 	if old == nil || old.Status != http.StatusPartialContent || !rec.join(old) {
-		e.Status, e.Body = rec.status, compact(rec.body)
 		return
 	}
 	e.Labels = slices.Clip(old.Labels) // a purge that names the older part means its bytes

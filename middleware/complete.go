@@ -20,14 +20,14 @@ func (rt *Route) complete(l *leading) Reason {
 	switch {
 	case !rec.wrote:
 		return EmptyReason
-	case rec.declared >= 0 && rec.declared != rec.written:
+	case rec.declared >= 0 && rec.declared != int64(rec.size()):
 		return LengthReason
 	}
 	if rec.trailing = rec.hasTrailers(); rec.trailing {
 		return TrailerReason
 	}
 	e := rec.run.Entry
-	e.Status, e.Added, e.Body = rec.status, rec.added, compact(rec.body)
+	e.Status, e.Added, e.Body = rec.status, rec.added, rec.whole()
 	if e.Status == http.StatusPartialContent {
 		rec.extend()
 	}
@@ -113,14 +113,6 @@ func (rt *Route) settle(l *leading) Reason {
 		return AgeReason
 	}
 	return ""
-}
-
-// compact returns the body without much spare room behind it: an entry must not cost more than it counts.
-func compact(body []byte) []byte {
-	if cap(body) > len(body)+len(body)/8 {
-		return append(make([]byte, 0, len(body)), body...)
-	}
-	return body
 }
 
 // Spread shortens a lifetime by up to a tenth, by the key, so that answers made together do not expire together.

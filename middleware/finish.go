@@ -44,18 +44,20 @@ func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Nex
 
 // conclude ends a request with what Get has brought: the handler's own answer, most of which the client has already, or an
 // entry to serve.
-func (rt *Route) conclude(l *leading, found store.Result) error {
+func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 	switch {
 	case found.Source == store.HungUp:
 		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		l.w.WriteHeader(http.StatusServiceUnavailable)
-		return nil
 	case found.Entry == nil:
+		err = l.err
 		l.rec.finish()
-		rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
-		return l.err
+		rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: err})
+	default:
+		err = rt.serve(l, found)
 	}
-	return rt.serve(l, found)
+	l.end()
+	return err
 }
 
 // serve replays what was found, and refreshes it where it is stale.
@@ -74,8 +76,7 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 		if l.p.fwd != "" {
 			from.fwd = l.p.fwd
 		}
-		l.rec.release()
-		l.rec.forget()
+		l.rec.end()
 	} else if found.Use == store.WhileRefreshed {
 		l.p.outer = l.w.Header().Clone()
 	}

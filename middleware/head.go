@@ -89,7 +89,7 @@ func (rec *recorder) hold() {
 	rec.heed(rec.status, rec.own)
 	rec.untarget(rec.own)
 	rec.declared = declaredLength(rec.own)
-	rec.verdict = rec.rt.verdict(rec, rec.status, rec.own)
+	rec.law.verdict = rec.rt.verdict(rec, rec.status, rec.own)
 	rec.capture(rec.own)
 }
 
@@ -97,7 +97,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 	var reason Reason
 	if rec.rt.Standard {
 		reason = rec.rt.storableStandard(rec, rec.status, h)
-		if rec.verdict.Fresh <= rec.verdict.Age && rec.r.Method != http.MethodHead {
+		if rec.law.verdict.Fresh <= rec.law.verdict.Age && rec.r.Method != http.MethodHead {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {

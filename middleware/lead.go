@@ -2,8 +2,8 @@ package middleware
 
 import (
 	"net/http"
+	"sync"
 
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
@@ -29,17 +29,34 @@ type leading struct {
 }
 
 // handling is what a run of a handler takes that the handler may keep, whatever it was told. So it is garbage afterwards,
-// and no run uses another's.
+// and no run uses another's. The request that the handler sees is so, too, and stands by itself: beyond half a kilobyte
+// memory with pointers costs more.
 type handling struct {
-	rec  recorder
-	view keying.Viewed
-	ctx  steered
-	tie  tether
+	rec recorder
+	ctx steered
+	tie tether
 }
+
+// leadings are used again: no handler sees one.
+var leadings = sync.Pool{New: func() any { return new(leading) }}
 
 // leads returns the leading of a passage.
 func (rt *Route) leads(p *Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) *leading {
-	return &leading{rt: rt, p: *p, w: w, r: r, next: next, param: param, call: rt.Through.Call(r.Context())}
+	l := leadings.Get().(*leading)
+	l.rt, l.p, l.w, l.r, l.next, l.param = rt, *p, w, r, next, param
+	l.call = rt.Through.Call(r.Context())
+	return l
+}
+
+// end gives the leading back, unless somebody may know of it still. One that a panic has ended is left to the collector.
+func (l *leading) end() {
+	if l.rec != nil {
+		l.rec.end()
+	}
+	if !l.call.Shared() {
+		*l = leading{}
+		leadings.Put(l)
+	}
 }
 
 // Load runs the handler for the store.
@@ -67,6 +84,7 @@ func (rt *Route) refresh(l *leading) {
 	if l.rec != nil {
 		rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
 	}
+	l.end()
 }
 
 // lead runs the handler and judges its answer. A panic of the handler's passes through, unless a stale answer can stand
@@ -80,7 +98,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	room.ctx.Context = ctx
 	l.rec = rec
 	rec.tie, rec.said = tie, &room.ctx.said
-	l.view = room.view.Of(rt.Scheme, l.r.WithContext(&room.ctx))
+	l.view = rt.Scheme.View(l.r.WithContext(&room.ctx))
 	if rt.Standard {
 		rfc9111.Fold(l.view.Header)
 		rec.asked = rt.ask(l, run.Old, l.view.Header)

@@ -40,9 +40,9 @@ func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now ti
 // standardTimes sets how long the entry lives by the law: as the answer says; the policy's TTL and the handler bound it
 // (RFC 9111 §4.2, RFC 5861). An entry counts from when the answer was made, not from when it came.
 func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration) {
-	v := rec.verdict
+	v := rec.law.verdict
 	age := min(v.Age, year)
-	e.Stored, e.Fresh = rec.came.Add(-age), min(v.Fresh, year)
+	e.Stored, e.Fresh = rec.law.came.Add(-age), min(v.Fresh, year)
 	if v.Age > year {
 		e.Fresh = 0
 	}
@@ -70,13 +70,13 @@ func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration
 
 // verdict is what the law says of an answer to the recorder's request.
 func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verdict {
-	if rec.came.IsZero() {
-		rec.came = time.Now()
+	if rec.law.came.IsZero() {
+		rec.law.came = time.Now()
 	}
 	v := rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
-		Received: rec.came, Delay: rec.came.Sub(rec.began), Default: rt.TTL,
+		Received: rec.law.came, Delay: rec.law.came.Sub(rec.law.began), Default: rt.TTL,
 	})
 	return &v
 }
@@ -97,7 +97,7 @@ var refusals = [...]Reason{
 // cookie is one client's, a nonce one response's, a trailer comes too late.
 func (rt *Route) storableStandard(rec *recorder, status int, h http.Header) Reason {
 	v := rt.verdict(rec, status, h)
-	rec.verdict = v
+	rec.law.verdict = v
 	switch {
 	case v.Refusal != rfc9111.Storable:
 		return refusals[v.Refusal]

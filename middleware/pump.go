@@ -13,31 +13,34 @@ type pump struct {
 
 	mu     sync.Mutex
 	wake   *sync.Cond
-	body   []byte // what was recorded so far; grows, is never changed
+	full   [][]byte // what was recorded so far is in these pieces
+	last   []byte   // and in this one; it grows, and nothing of it is ever changed
 	closed bool
 
-	err      error // of a write; read after done
-	panicked any   // what a writer outside panicked with; read after done
+	outgrown [][]byte // room that the body was in before; the recorder's
+	err      error    // of a write; read after done
+	panicked any      // what a writer outside panicked with; read after done
 }
 
-func startPump(w http.ResponseWriter, body []byte, sent int) *pump {
-	p := &pump{w: w, body: body, done: make(chan struct{})}
+func startPump(w http.ResponseWriter, full [][]byte, last []byte, sent int) *pump {
+	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
 	go p.run(sent)
 	return p
 }
 
 // push tells the pump that the body has grown.
-func (p *pump) push(body []byte) {
+func (p *pump) push(full [][]byte, last []byte) {
 	p.mu.Lock()
-	p.body = body
+	p.full, p.last = full, last
 	p.mu.Unlock()
 	p.wake.Signal()
 }
 
 // drain waits until everything is sent, or the client is gone. A panic of a writer outside passes through, in the
-// goroutine that would have met it without a pump.
-func (p *pump) drain() {
+// goroutine that would have met it without a pump. Then what the body has outgrown is used again, and so are the pieces, if
+// all went well: a writer that fails may still be reading (of HTTP/2, when the stream is reset meanwhile).
+func (p *pump) drain(pieces ...[]byte) {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
@@ -45,6 +48,10 @@ func (p *pump) drain() {
 	<-p.done
 	if p.panicked != nil {
 		panic(p.panicked)
+	}
+	if p.err == nil {
+		reuse(p.outgrown...)
+		reuse(pieces...)
 	}
 }
 
@@ -69,8 +76,21 @@ func (p *pump) run(sent int) {
 func (p *pump) next(sent int) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.body) == sent && !p.closed {
+	for {
+		if chunk := p.from(sent); len(chunk) > 0 || p.closed {
+			return chunk, len(chunk) > 0
+		}
 		p.wake.Wait()
 	}
-	return p.body[sent:], len(p.body) > sent
+}
+
+// from is the first piece, or the end of it, that is yet to be sent.
+func (p *pump) from(sent int) []byte {
+	for _, piece := range p.full {
+		if sent < len(piece) {
+			return piece[sent:]
+		}
+		sent -= len(piece)
+	}
+	return p.last[sent:]
 }

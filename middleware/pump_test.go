@@ -1,7 +1,9 @@
 package middleware_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -75,6 +77,32 @@ func TestAClientThatIsGoneCostsNoAnswer(t *testing.T) {
 		serve(rt, next, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) { t.Error("the handler runs again") })
 		if next.Body.String() != long {
 			t.Errorf("after %d bytes: the next client has %d bytes of %d", after, next.Body.Len(), len(long))
+		}
+	}
+}
+
+// TestWhatAFailedWriterHoldsStaysAsItIs: one of HTTP/2 may be sending it still when the stream was reset.
+func TestWhatAFailedWriterHoldsStaysAsItIs(t *testing.T) {
+	rt := newRoute(t, nil)
+	write := func(fill byte, size int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			for piece := bytes.Repeat([]byte{fill}, 32<<10); size > 0; size -= len(piece) {
+				_, _ = w.Write(piece)
+			}
+		}
+	}
+	for n, size := range []int{256 << 10, 2 << 20} { // kept, and not
+		var held [][]byte
+		w := client{httptest.NewRecorder(), func(p []byte) (int, error) { held = append(held, p); return 0, errors.New("reset") }}
+		serve(rt, w, httptest.NewRequest("GET", fmt.Sprint("/reset/", n), nil), write('a', size))
+		for i := range 10 {
+			r := httptest.NewRequest("GET", fmt.Sprint("/others/", n, "/", i), nil)
+			serve(rt, httptest.NewRecorder(), r, write('b', size))
+		}
+		for _, p := range held {
+			if bytes.IndexByte(p, 'b') >= 0 {
+				t.Fatalf("of %d bytes: others' bytes are where one's were", size)
+			}
 		}
 	}
 }

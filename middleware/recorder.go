@@ -23,7 +23,6 @@ type recorder struct {
 
 	status   int
 	declared int64   // Content-Length, -1 if unknown
-	written  int64   // body bytes the handler wrote
 	user     string  // who is asking, if that is known
 	fwd      string  // why the request came to the handler; "": a miss
 	reason   Reason  // why no copy is being made
@@ -39,18 +38,21 @@ type recorder struct {
 	changes  bool    // the method is unsafe: a success invalidates
 	asked    renewal // what the handler was asked for instead of a whole answer
 
-	began         time.Time        // when the handler was asked; standard routes only
-	came          time.Time        // when its head came; standard routes only
-	verdict       *rfc9111.Verdict // standard routes: what the law says of the answer
-	control       *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
-	lifetime      time.Duration    // … and how long it allows, -1 if it does not say
-	header, added []store.Field
-	values        []string // those of header; may have room for more
-	scratch       *scratch // which the two are in
-	body          []byte   // its capacity is what the copy has reserved
-	outgrown      [][]byte // long room that it was in before; the pump may still be at it
-	sent          int      // bytes of body that were written already, without a pump
-	pump          *pump
+	law       *law             // standard routes: what the law says of the answer
+	control   *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
+	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
+	*captured                  // the header; there from when a copy is begun until forget
+	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
+	full      [][]byte         // the pieces before, where it is long
+	sent      int              // bytes of body that were written already, without a pump
+	pump      *pump
+}
+
+// law is what a standard route's recorder has beside.
+type law struct {
+	began   time.Time        // when the handler was asked
+	came    time.Time        // when its head came
+	verdict *rfc9111.Verdict // what the law says of the answer
 }
 
 // begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
@@ -58,13 +60,14 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 	rec.rt, rec.w, rec.r, rec.run, rec.keeping, rec.declared = rt, w, r, run, run != nil, -1
 	rec.trailing = true
 	if rec.keeping {
+		rec.captured = captures.Get().(*captured)
 		rec.own = http.Header{}
 		if h := w.Header(); len(h) > 0 {
 			rec.outer, rec.own = h.Clone(), h.Clone()
 		}
 	}
 	if rt.Standard {
-		rec.began = time.Now()
+		rec.law = &law{began: time.Now()}
 	}
 }
 
@@ -94,21 +97,17 @@ func (rec *recorder) abandon(reason Reason) {
 	if !rec.keeping {
 		return
 	}
-	pump, whole, body := rec.pump, rec.body, rec.body[rec.sent:]
+	pump, pieces, body := rec.pump, rec.pieces(), rec.body[rec.sent:]
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.Refuse()
 	rec.tie.follow()
 	switch {
 	case pump != nil:
-		pump.drain()
+		pump.drain(pieces...) // nothing of it became an entry's
 	case len(body) > 0 && !rec.mute:
 		_, _ = rec.w.Write(body) // the handler meets the error with its next write
 	}
-	for _, room := range append(rec.outgrown, whole) { // nothing of it became an entry's
-		reuse(room)
-	}
-	rec.outgrown = nil
 }
 
 // drop forgets the copy.
@@ -120,15 +119,15 @@ func (rec *recorder) drop(reason Reason) {
 // finish sends what is left of a recorded answer, after the flight has ended. A handler that wrote nothing leaves the
 // head to net/http, which must find it complete.
 func (rec *recorder) finish() {
-	defer func() { // a writer outside may panic
-		rec.release()
-		rec.forget()
-		rec.keeping, rec.done = false, true
-	}()
+	defer rec.end() // a writer outside may panic
 	if rec.pump != nil {
 		pump := rec.pump
 		rec.pump = nil
-		pump.drain()
+		if rec.full != nil {
+			pump.drain(rec.pieces()...) // an entry has a copy
+		} else {
+			pump.drain()
+		}
 	} else if !rec.mute && len(rec.body) > rec.sent {
 		_, _ = rec.w.Write(rec.body[rec.sent:])
 	}
@@ -139,4 +138,11 @@ func (rec *recorder) finish() {
 		rec.tellStatus(h)
 	}
 	rec.publishTrailers()
+}
+
+// end lets go of all that is not the recorder's own: a handler may keep it, and may even use it. Further calls do nothing.
+func (rec *recorder) end() {
+	rec.release()
+	rec.forget()
+	rec.run, rec.keeping, rec.done = nil, false, true
 }

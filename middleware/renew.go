@@ -39,10 +39,10 @@ func (rt *Route) renew(l *leading) store.Outcome {
 // storableRenewed judges the stored fields together with those of the new answer, and leaves out what the directives of
 // the two together say must not be stored.
 func (rt *Route) storableRenewed(rec *recorder) Reason {
-	e, age := rec.run.Entry, rec.verdict.Age // which the new answer alone tells: no Age is stored
+	e, age := rec.run.Entry, rec.law.verdict.Age // which the new answer alone tells: no Age is stored
 	reason := rt.storableStandard(rec, e.Status, headerOf(e, rec.outer))
-	rec.verdict.Age = age
-	for _, name := range rec.verdict.Omit {
+	rec.law.verdict.Age = age
+	for _, name := range rec.law.verdict.Omit {
 		e.Header, e.Added = makeHeader(withoutField(e.Header.Fields(), name)), withoutField(e.Added, name)
 	}
 	return reason
@@ -61,8 +61,7 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 // anew runs the handler once more and asks for the whole: nothing has gone to the client so far.
 func (rt *Route) anew(l *leading) store.Outcome {
 	run := l.rec.run
-	l.rec.drop("")
-	l.rec.mute = true
+	l.rec.end()
 	l.plain, l.err = true, nil
 	run.Entry.Labels = nil
 	return rt.lead(l, run, new(handling))

@@ -131,7 +131,7 @@ func (rt *Route) place(l *leading) {
 	if !rt.Standard {
 		return
 	}
-	run, names := l.rec.run, l.rec.verdict.Vary
+	run, names := l.rec.run, l.rec.law.verdict.Vary
 	run.Entry.Key = rt.variantOf(&l.p, l.r, names)
 	if run.Entry.Key == l.p.resource {
 		return

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -142,3 +143,47 @@ func TestEveryWayToWriteIsRecorded(t *testing.T) {
 type hellos struct{}
 
 func (hellos) Read(p []byte) (int, error) { return copy(p, "hello"), nil }
+
+// TestAWriterThatWasKeptDisturbsNobody: what a handler does to it later is about its own answer, which is over, whatever
+// the cache uses again for the next one.
+func TestAWriterThatWasKeptDisturbsNobody(t *testing.T) {
+	late := map[string]func(http.ResponseWriter){
+		"Write":       func(w http.ResponseWriter) { _, _ = w.Write(make([]byte, 2<<20)) },
+		"WriteHeader": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTeapot) },
+		"Header":      func(w http.ResponseWriter) { w.Header().Set("Set-Cookie", "a=b") },
+		"Flush":       func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+		"Hijack":      func(w http.ResponseWriter) { _, _, _ = http.NewResponseController(w).Hijack() },
+		"Unwrap":      func(w http.ResponseWriter) { w.(interface{ Unwrap() http.ResponseWriter }).Unwrap() },
+		"ReadFrom":    func(w http.ResponseWriter) { _, _ = io.Copy(w, strings.NewReader("late")) },
+	}
+	for name, use := range late {
+		for answer, write := range map[string]func(http.ResponseWriter){
+			"an answer": func(w http.ResponseWriter) { _, _ = w.Write([]byte("one")) },
+			"nothing":   func(http.ResponseWriter) {},
+		} {
+			t.Run(name+" after "+answer, func(t *testing.T) {
+				rt, runs := newRoute(t, nil), 0
+				var kept http.ResponseWriter
+				serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/one", nil), func(w http.ResponseWriter, _ *http.Request) {
+					kept = w
+					write(w)
+				})
+				for range 2 {
+					w := httptest.NewRecorder()
+					serve(rt, w, httptest.NewRequest("GET", "/two", nil), func(w http.ResponseWriter, _ *http.Request) {
+						runs++
+						use(kept)
+						_, _ = w.Write([]byte("two"))
+						use(kept)
+					})
+					if w.Code != http.StatusOK || w.Body.String() != "two" || w.Header()["Set-Cookie"] != nil {
+						t.Errorf("the next answer is %d %q %v", w.Code, w.Body, w.Header())
+					}
+				}
+				if runs != 1 {
+					t.Errorf("the next answer was not kept: its handler ran %d times", runs)
+				}
+			})
+		}
+	}
+}

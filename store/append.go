@@ -73,6 +73,10 @@ func appendFields(b []byte, fs []Field) []byte {
 }
 
 func appendField(b []byte, name string, lines []string) []byte {
+	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
+		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
+		return appendText(b, lines[0])
+	}
 	b = appendList(b, 1+len(lines))
 	b = appendText(b, name)
 	for _, line := range lines {

@@ -12,13 +12,16 @@ const format = 2
 // fields is how many elements the outer array has before the seal.
 const fields = 16
 
-// The most bytes that the parts of an entry take beside their text: all that is no part of a list, with the seal; a field's
-// list and its name's length; a line's length; a label.
+// The most bytes that the parts of an entry take beside their text: all that is in every entry, but the seal; a field's
+// list and its name's length; a line's length; a label. What is asked for without need costs like what is needed.
 const (
-	roomFixed = 256
-	roomField = 3 + 3
-	roomLine  = 3
-	roomLabel = 2 + len(keying.Label{})
+	roomNumber = 1 + 8
+	roomList   = 1 + 2
+	roomText   = 1 + 2
+	roomFixed  = roomList + 1 + 2 + len(keying.Key{}) + 10*roomNumber + 3*roomList + 1 + 4
+	roomField  = roomList + roomText
+	roomLine   = roomText - 1 // the tally has one
+	roomLabel  = 2 + len(keying.Label{})
 )
 
 // Encode returns the entry as msgpack: one array of a fixed schema whose last element seals what stands before it. It
@@ -28,7 +31,7 @@ func (c Codec) Encode(e *Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	room := roomFixed + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
+	room := roomFixed + c.roomSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
 	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
 }
 

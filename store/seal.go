@@ -48,6 +48,9 @@ func (c Codec) sealSize() int {
 	return sha256.Size
 }
 
+// roomSeal is how many bytes the last element takes.
+func (c Codec) roomSeal() int { return 2 + c.sealSize() }
+
 // seal appends the last element, which seals what stands before it.
 func (c Codec) seal(b []byte) []byte {
 	sealed := appendSized(b, msgpcode.Bin8, uint64(c.sealSize()))

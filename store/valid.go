@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -66,13 +67,16 @@ func (h *tally) addHeader(of *Header) error {
 	}
 	h.fields += of.Len()
 	h.bytes += of.layout.bytes
-	for i := range of.Len() {
-		name, lines := of.At(i)
-		if err := h.addLines(name, lines); err != nil {
-			return err
-		}
+	if i := h.addLines(of.lines); i >= 0 {
+		return invalidLine(of.layout.nameOf(i))
 	}
 	return nil
+}
+
+// nameOf is the name of the field that has the line.
+func (l *layout) nameOf(line int) string {
+	end, _ := slices.BinarySearch(l.starts, uint32(line+1))
+	return l.names[end-1]
 }
 
 func (h *tally) add(fs []Field) error {
@@ -82,23 +86,26 @@ func (h *tally) add(fs []Field) error {
 			return err
 		}
 		h.bytes += len(fs[i].Name)
-		if err := h.addLines(fs[i].Name, fs[i].Values); err != nil {
-			return err
+		if h.addLines(fs[i].Values) >= 0 {
+			return invalidLine(fs[i].Name)
 		}
 	}
 	return nil
 }
 
-func (h *tally) addLines(name string, lines []string) error {
+// addLines returns the place of the first line that is not valid, or -1.
+func (h *tally) addLines(lines []string) int {
 	h.lines += len(lines)
-	for _, line := range lines {
+	for i, line := range lines {
 		if !plain(line) && !httpguts.ValidHeaderFieldValue(line) {
-			return fmt.Errorf("invalid value of header %s", name)
+			return i
 		}
 		h.bytes += len(line) + 1
 	}
-	return nil
+	return -1
 }
+
+func invalidLine(name string) error { return fmt.Errorf("invalid value of header %s", name) }
 
 func checkName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {

@@ -1,0 +1,55 @@
+package middleware_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+)
+
+// TestACopyIsWholeHoweverItIsWritten: the client's and the next one's, up to the bound; beyond it the client's. Nothing stays
+// reserved.
+func TestACopyIsWholeHoweverItIsWritten(t *testing.T) {
+	const most = 1 << 20 // newRoute's MaxBody
+	all := make([]byte, most+1)
+	for i := range all {
+		all[i] = byte(i>>12 ^ i)
+	}
+	for _, size := range []int{1, 511, 4096, 4097, 64 << 10, 64<<10 + 1, 128 << 10, 128<<10 + 1, 300_000, most - 1, most, most + 1} {
+		for _, step := range []int{500, 1 << 10, 4 << 10, 32 << 10, 100_000, most + 1} {
+			for _, declared := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d by %d, declared %v", size, step, declared), func(t *testing.T) {
+					rt, body, runs := newRoute(t, nil), all[:size], 0
+					handler := func(w http.ResponseWriter, _ *http.Request) {
+						runs++
+						if declared {
+							w.Header().Set("Content-Length", strconv.Itoa(size))
+						}
+						for rest := body; len(rest) > 0; {
+							n, err := w.Write(rest[:min(step, len(rest))])
+							if err != nil {
+								t.Fatal(err)
+							}
+							rest = rest[n:]
+						}
+					}
+					for range 3 {
+						w := httptest.NewRecorder()
+						serve(rt, w, httptest.NewRequest("GET", "/", nil), handler)
+						if !bytes.Equal(w.Body.Bytes(), body) {
+							t.Fatalf("a client has %d bytes that are not the handler's", w.Body.Len())
+						}
+					}
+					if kept := runs == 1; kept != (size <= most) {
+						t.Errorf("the handler ran %d times", runs)
+					}
+					if n := rt.Common.Recording(); n != 0 {
+						t.Errorf("%d bytes stay reserved", n)
+					}
+				})
+			}
+		}
+	}
+}
