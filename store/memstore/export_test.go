@@ -5,8 +5,13 @@ import (
 	"slices"
 )
 
-// Check reports how the index, the orders and the bounds disagree, if they do. Nobody may use the store meanwhile.
+// Check reports how the index, the orders and the bounds disagree, if they do. Nobody changes the store meanwhile, not even
+// its own timer.
 func (s *Store) Check() error {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		defer s.shards[i].mu.Unlock()
+	}
 	entries, bytes := int64(0), int64(0)
 	for i := range s.shards {
 		n, cost, err := s.shards[i].check()
