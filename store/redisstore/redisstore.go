@@ -8,10 +8,12 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -126,3 +128,21 @@ func (s *Store) Sealed(secret []byte) store.Store {
 }
 
 func (l *link) name(key keying.Key) string { return l.entries + key.String() }
+
+// names are those of the keys' entries, all parts of one string.
+func (l *link) names(keys []keying.Key) []string {
+	var all strings.Builder
+	var text []byte
+	size := len(l.entries) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
+	all.Grow(len(keys) * size)
+	for i := range keys {
+		text, _ = keys[i].AppendText(text[:0])
+		all.WriteString(l.entries)
+		all.Write(text)
+	}
+	names := make([]string, len(keys))
+	for i := range names {
+		names[i] = all.String()[i*size : (i+1)*size]
+	}
+	return names
+}
