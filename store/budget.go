@@ -14,6 +14,9 @@ type io struct {
 	left time.Duration // not used by a store in memory
 	all  time.Duration // that there was
 	free bool
+
+	over  time.Time // when the last operation was
+	first operation // most calls have one only
 }
 
 func (t *Through) io(ctx context.Context) io {
@@ -41,15 +44,27 @@ func (io *io) any() bool { return io.free || io.left > 0 }
 
 func (io *io) do(f func(context.Context) error) error {
 	if io.free {
-		return f(io.ctx)
+		err := f(io.ctx)
+		io.over = time.Now()
+		return err
 	}
 	if io.left <= 0 {
 		return errBudget
 	}
 	began := time.Now()
-	err := f(operation{io.ends.after(began, io.left, io.all), io.ctx})
-	io.left -= time.Since(began)
+	err := f(io.operation(began))
+	io.over = time.Now()
+	io.left -= io.over.Sub(began)
 	return err
+}
+
+func (io *io) operation(now time.Time) context.Context {
+	op := &io.first
+	if op.ending != nil { // of which somebody may have kept the context
+		op = new(operation)
+	}
+	*op = operation{io.ends.after(now, io.left, io.all), io.ctx}
+	return op
 }
 
 // operation is the context of one operation: it has the request's values and an end of its own.
@@ -59,7 +74,7 @@ type operation struct {
 }
 
 // Value asks the ending first, which has no values but what package context finds itself by.
-func (o operation) Value(key any) any {
+func (o *operation) Value(key any) any {
 	if v := o.ending.Value(key); v != nil {
 		return v
 	}

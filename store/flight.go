@@ -3,6 +3,8 @@ package store
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // A flight is one load that other requests for its key wait for.
@@ -12,6 +14,8 @@ type flight struct {
 	spent   atomic.Int64 // what its leader waited for the store, in nanoseconds: those who wait for him wait for it, too
 
 	// Guarded by flights.mu.
+	key      keying.Key
+	next     *flight // in the list of its slot
 	waiters  int
 	left     bool
 	released bool          // nobody waits any more
