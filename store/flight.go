@@ -13,8 +13,9 @@ type flight struct {
 	began   atomic.Int64 // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits himself
 	spent   atomic.Int64 // what its leader waited for the store, in nanoseconds: those who wait for him wait for it, too
 
+	key keying.Key // what is loaded, also by a call that nobody waits for
+
 	// Guarded by flights.mu.
-	key      keying.Key
 	next     *flight // in the list of its slot
 	waiters  int
 	left     bool

@@ -41,6 +41,7 @@ func (fs *flights) find(key keying.Key) **flight {
 // join makes the caller the leader of its own new flight, a waiter of the one under way, or a loner where queueing would
 // only cost time: the key's last answer could not be kept, or too many wait already.
 func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
+	own.key = key
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	at := fs.find(key)
@@ -54,7 +55,7 @@ func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 	if len(fs.refused.slots) > 0 && fs.refused.has(key, time.Now()) {
 		return nil, loner
 	}
-	own.key, *at = key, own
+	*at = own
 	return own, leader
 }
 
