@@ -117,8 +117,8 @@ func sentinel(u *url.URL) (redis.UniversalClient, error) {
 	return redis.NewFailoverClient(o), nil
 }
 
-// pulls is the protocol without messages that Redis sends on its own account: nobody here waits for any, and to look for
-// them before each reply costs a read a tenth of its time.
+// pulls is the protocol (RESP2) without messages that Redis sends on its own account: nobody here waits for any, and go-redis
+// would look for them before each reply.
 const pulls = 2
 
 // clusterReload is how often a client looks again which node has which slots.
