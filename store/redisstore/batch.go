@@ -115,9 +115,10 @@ func (s *Store) send(ctx context.Context, b *batch) {
 // commands are those that read the keys, in cmds, too. What they are made of is allocated for all at once.
 func (s *Store) commands(ctx context.Context, keys []keying.Key, cmds []redis.Cmder) []*redis.StringCmd {
 	args, values := make([]any, 4*len(keys)), make([]*redis.StringCmd, len(keys))
-	for i, name := range s.names(keys) {
+	names, each := s.names(keys)
+	for i := range keys {
 		a := args[4*i : 4*i+4 : 4*i+4]
-		a[0], a[1], a[2], a[3] = "getrange", name, 0, s.most
+		a[0], a[1], a[2], a[3] = "getrange", names[each*i:each*(i+1)], 0, s.most
 		values[i] = redis.NewStringCmd(ctx, a...)
 		cmds[i] = values[i]
 	}

@@ -129,20 +129,16 @@ func (s *Store) Sealed(secret []byte) store.Store {
 
 func (l *link) name(key keying.Key) string { return l.entries + key.String() }
 
-// names are those of the keys' entries, all parts of one string.
-func (l *link) names(keys []keying.Key) []string {
-	var all strings.Builder
+// names are those of the keys' entries, one after the other, and how long each is.
+func (l *link) names(keys []keying.Key) (all string, each int) {
+	each = len(l.entries) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
+	var b strings.Builder
 	var text []byte
-	size := len(l.entries) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
-	all.Grow(len(keys) * size)
+	b.Grow(len(keys) * each)
 	for i := range keys {
 		text, _ = keys[i].AppendText(text[:0])
-		all.WriteString(l.entries)
-		all.Write(text)
+		b.WriteString(l.entries)
+		b.Write(text)
 	}
-	names := make([]string, len(keys))
-	for i := range names {
-		names[i] = all.String()[i*size : (i+1)*size]
-	}
-	return names
+	return b.String(), each
 }
