@@ -130,6 +130,19 @@ func TestNearHitOfAVaryingAnswerAllocatesNothing(t *testing.T) {
 	}
 }
 
+// A hit in a far store costs one allocation beside what the store itself brings: there the bytes, and the entry, its text, its
+// lines and its labels.
+func TestFarHitAllocatesOnce(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	const brought = 5
+	serve, _ := nearHit(t, direct, cache.Policy{Class: cache.FleetShared})
+	if n := testing.AllocsPerRun(200, serve); n > brought+1 {
+		t.Errorf("a hit allocates %v times; want %d at most", n, brought+1)
+	}
+}
+
 func BenchmarkNearHit(b *testing.B) {
 	for _, rt := range routers {
 		b.Run(rt.name, func(b *testing.B) {

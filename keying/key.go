@@ -27,6 +27,11 @@ type Key [sha256.Size]byte
 // String returns the key in unpadded base64url, 43 characters.
 func (k Key) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
 
+// AppendText appends what String returns, as encoding.TextAppender has it. The error is nil.
+func (k Key) AppendText(b []byte) ([]byte, error) {
+	return base64.RawURLEncoding.AppendEncode(b, k[:]), nil
+}
+
 // digester collects length-prefixed fields and hashes them at once. Length prefixes make the encoding of a list of
 // fields unambiguous, whatever bytes are in them.
 type digester struct {

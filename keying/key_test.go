@@ -297,4 +297,8 @@ func TestKeyStringIsBase64URL(t *testing.T) {
 	if got := (keying.Key{0xff, 0xef, 0xbe}).String(); len(got) != 43 || !strings.HasPrefix(got, "_-__"[:1]) || strings.ContainsAny(got, "+/=") {
 		t.Errorf("String = %q, want 43 characters of base64url", got)
 	}
+	k := keying.Key{7, 0xff}
+	if got, err := k.AppendText([]byte("a:")); err != nil || string(got) != "a:"+k.String() {
+		t.Errorf("AppendText = %q, %v; want what String returns", got, err)
+	}
 }

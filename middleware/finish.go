@@ -80,9 +80,10 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 	} else if found.Use == store.WhileRefreshed {
 		l.p.outer = l.w.Header().Clone()
 	}
-	rt.replayNow(l.w, l.r, found.Entry, time.Now(), &from)
+	now := time.Now()
+	rt.replayNow(l.w, l.r, found.Entry, now, &from)
 	if found.Use == store.Fresh && found.Source == store.Stored {
-		rt.early(&l.p, l.r, found.Entry, time.Now())
+		rt.early(&l.p, l.r, found.Entry, now)
 	}
 	if found.Use == store.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
 		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)

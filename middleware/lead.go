@@ -53,7 +53,7 @@ func (l *leading) end() {
 	if l.rec != nil {
 		l.rec.end()
 	}
-	if !l.call.Shared() {
+	if !l.call.Known() {
 		*l = leading{}
 		leadings.Put(l)
 	}

@@ -7,49 +7,52 @@ import (
 	"time"
 )
 
-// io is one call's time for its store. The operations do not end with the request: others may be waiting for them.
-type io struct {
-	ctx  context.Context // the request's, of which they have the values
-	ends *endings
-	left time.Duration // not used by a store in memory
-	all  time.Duration // that there was
-	free bool
-}
+// bounded reports whether calls have so much time for the store and no more.
+func (t *Through) bounded() bool { return t.remote && t.budget > 0 }
 
-func (t *Through) io(ctx context.Context) io {
-	if !t.remote || t.budget <= 0 {
-		return io{ctx: ctx, free: true}
-	}
-	all := t.budget - t.budget/8 // the rest is for timers that are late
-	return io{ctx: ctx, ends: &t.ends, left: all, all: all}
-}
+// all is how much: the rest of the budget is for timers that are late.
+func (t *Through) all() time.Duration { return t.budget - t.budget/8 }
 
 var errBudget = errors.New("store: the time for this request's store operations was used up")
 
-// spent is how much of it is used up.
-func (io *io) spent() time.Duration { return io.all - io.left }
-
-// spend takes time off that was waited for another call's store.
-func (io *io) spend(d time.Duration) {
-	if !io.free {
-		io.left = max(0, io.left-max(0, d))
+// spent is how much of its time the call has used up.
+func (c *Call) spent() time.Duration {
+	if !c.t.bounded() {
+		return 0
 	}
+	return c.t.all() - c.left
 }
 
-// any reports whether there is time left.
-func (io *io) any() bool { return io.free || io.left > 0 }
+// spend takes time off that was waited for another call's store.
+func (c *Call) spend(d time.Duration) { c.left = max(0, c.left-max(0, d)) }
 
-func (io *io) do(f func(context.Context) error) error {
-	if io.free {
-		return f(io.ctx)
+// inTime reports whether there is time left.
+func (c *Call) inTime() bool { return !c.t.bounded() || c.left > 0 }
+
+// do is an operation on the store. It does not end with the request: others may be waiting for it.
+func (c *Call) do(f func(context.Context) error) error {
+	if !c.t.bounded() {
+		err := f(c.ctx)
+		c.asked = time.Now()
+		return err
 	}
-	if io.left <= 0 {
+	if c.left <= 0 {
 		return errBudget
 	}
 	began := time.Now()
-	err := f(operation{io.ends.after(began, io.left, io.all), io.ctx})
-	io.left -= time.Since(began)
+	err := f(c.operation(began))
+	c.asked = time.Now()
+	c.left -= c.asked.Sub(began)
 	return err
+}
+
+func (c *Call) operation(now time.Time) context.Context {
+	op := &c.first
+	if op.ending != nil { // somebody may have kept the context of that
+		op = new(operation)
+	}
+	*op = operation{c.t.ends.after(now, c.left, c.t.all()), c.ctx}
+	return op
 }
 
 // operation is the context of one operation: it has the request's values and an end of its own.
@@ -59,7 +62,7 @@ type operation struct {
 }
 
 // Value asks the ending first, which has no values but what package context finds itself by.
-func (o operation) Value(key any) any {
+func (o *operation) Value(key any) any {
 	if v := o.ending.Value(key); v != nil {
 		return v
 	}

@@ -13,16 +13,18 @@ import (
 // copied after its first use.
 type Call struct {
 	t      *Through
-	ctx    context.Context // the request's
-	io     io
-	renews bool // it is for a refresh: a fresh entry that nears its end is not good enough
+	ctx    context.Context // the request's, of which operations have the values
+	left   time.Duration   // for operations, where they are bounded
+	asked  time.Time       // when the last operation was over
+	first  operation       // most calls have one only
+	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
 
 	flight flight // if it leads
 	run    Run    // if it loads
 }
 
 // Call begins a call for the request of the context.
-func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, io: t.io(ctx)} }
+func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, left: t.all()} }
 
 // Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
 // all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
@@ -46,7 +48,7 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 		}
 		joined := time.Now()
 		landed := t.wait(c.ctx, f, joined)
-		c.io.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
+		c.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
 		if !landed {
 			t.flights.giveUp(f)
 			if errors.Is(c.ctx.Err(), context.Canceled) {
@@ -100,7 +102,7 @@ func (c *Call) Look(key keying.Key, judge Judge) (*Entry, Use) {
 // look returns what the store has and what it is good for. Its error has been reported.
 func (c *Call) look(key keying.Key, judge Judge) sight {
 	var e *Entry
-	err := c.io.do(func(ctx context.Context) (err error) {
+	err := c.do(func(ctx context.Context) (err error) {
 		e, _, err = c.t.store.Get(ctx, key)
 		return err
 	})
@@ -114,7 +116,7 @@ func (c *Call) lookFar(key keying.Key) sight {
 		return c.look(key, nil)
 	}
 	var e *Entry
-	err := c.io.do(func(ctx context.Context) (err error) {
+	err := c.do(func(ctx context.Context) (err error) {
 		e, _, err = l.getFar(ctx, key)
 		return err
 	})
@@ -127,7 +129,7 @@ func (c *Call) keep(run *Run, now time.Time) bool {
 	if run.Index != nil {
 		c.set(run.Index, nil, now)
 	}
-	if run.Entry.Key != run.key {
+	if run.Entry.Key != c.flight.key {
 		return c.set(run.Entry, nil, now)
 	}
 	return c.set(run.Entry, run.tenure, now)
@@ -138,7 +140,7 @@ func (c *Call) set(e *Entry, lease *tenure, now time.Time) bool {
 	if keep <= 0 || c.t.log.Ledger().State(e) == Gone {
 		return keep > 0
 	}
-	err := c.io.do(func(ctx context.Context) error {
+	err := c.do(func(ctx context.Context) error {
 		if lease != nil {
 			return c.t.leaser.Keep(ctx, e.Key, lease.token, e, keep)
 		}

@@ -3,6 +3,8 @@ package store
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // A flight is one load that other requests for its key wait for.
@@ -11,7 +13,10 @@ type flight struct {
 	began   atomic.Int64 // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits himself
 	spent   atomic.Int64 // what its leader waited for the store, in nanoseconds: those who wait for him wait for it, too
 
+	key keying.Key // what is loaded, also by a call that nobody waits for
+
 	// Guarded by flights.mu.
+	next     *flight // in the list of its slot
 	waiters  int
 	left     bool
 	released bool          // nobody waits any more

@@ -21,19 +21,31 @@ const (
 	loner
 )
 
-// flights are the loads under way, by key. No lock is held while anything is loaded.
+// flights are the loads under way, by key. No lock is held while anything is loaded. Every read of a far store is one, and
+// most are alone with their key: so a flight is its own place in a list, and needs none in a map.
 type flights struct {
 	mu      sync.Mutex
-	flying  map[keying.Key]*flight
+	flying  [slots]*flight // the first of each list
 	refused refusals
+}
+
+// find returns what points to the key's flight, or would.
+func (fs *flights) find(key keying.Key) **flight {
+	at := &fs.flying[slotOf(key)]
+	for *at != nil && (*at).key != key {
+		at = &(*at).next
+	}
+	return at
 }
 
 // join makes the caller the leader of its own new flight, a waiter of the one under way, or a loner where queueing would
 // only cost time: the key's last answer could not be kept, or too many wait already.
 func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
+	own.key = key
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.flying[key]; f != nil {
+	at := fs.find(key)
+	if f := *at; f != nil {
 		if f.waiters >= maxWaiters {
 			return nil, loner
 		}
@@ -43,10 +55,7 @@ func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 	if len(fs.refused.slots) > 0 && fs.refused.has(key, time.Now()) {
 		return nil, loner
 	}
-	if fs.flying == nil {
-		fs.flying = map[keying.Key]*flight{}
-	}
-	fs.flying[key] = own
+	*at = own
 	return own, leader
 }
 
@@ -120,7 +129,7 @@ func (fs *flights) overtake(key keying.Key, f *flight) {
 }
 
 func (fs *flights) end(key keying.Key, f *flight) {
-	if fs.flying[key] == f {
-		delete(fs.flying, key)
+	if at := fs.find(key); *at == f {
+		*at, f.next = f.next, nil
 	}
 }

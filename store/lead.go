@@ -18,7 +18,7 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 	case t.leaser != nil && !s.blind():
 		s = c.await(key, s, judge)
 	}
-	f.spent.Store(int64(c.io.spent()))
+	f.spent.Store(int64(c.spent()))
 	switch s.turn {
 	case found:
 		outcome = Keep
@@ -78,6 +78,7 @@ func (c *Call) refresh(key keying.Key, f *flight, load Loader) {
 
 // Alone does what Get does without waiting for others, or letting others wait.
 func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
+	c.flight.key = key
 	s := c.look(key, judge)
 	if c.good(s) {
 		return Result{s.e, s.use, Stored}

@@ -51,7 +51,7 @@ func (c *Call) caughtUp(before *round) bool {
 // catchUp is the round.
 func (c *Call) catchUp(r *round) bool {
 	defer close(r.done)
-	err := c.io.do(c.t.catcher.CatchUp)
+	err := c.do(c.t.catcher.CatchUp)
 	if err != nil {
 		c.t.fault(err)
 	}

@@ -17,10 +17,11 @@ type refusal struct {
 	until time.Time
 }
 
-const refusalSlots = 1024
+// slots is how many places there are for keys that share one table.
+const slots = 1024
 
 func slotOf(key keying.Key) uint16 {
-	return (uint16(key[30])<<8 | uint16(key[31])) % refusalSlots
+	return (uint16(key[30])<<8 | uint16(key[31])) % slots
 }
 
 func (r *refusals) add(key keying.Key, now time.Time) {

@@ -34,8 +34,7 @@ type Run struct {
 	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
 	Blind bool   // the store could not be asked: it will hardly take the answer either
 
-	t      *Through
-	key    keying.Key
+	call   *Call
 	f      *flight     // nil: nobody waits
 	tenure *tenure     // nil: without a lease
 	in     atomic.Bool // it is one of the runs that there is room for
@@ -50,7 +49,7 @@ func (r *Run) Beside(key keying.Key) *Entry {
 // the load may be as long as its client likes, and counts no more among those that run at once.
 func (r *Run) Refuse() {
 	if r.f != nil {
-		r.t.flights.leave(r.key, r.f, Refuse)
+		r.call.t.flights.leave(r.call.flight.key, r.f, Refuse)
 	}
 	r.end(true)
 }
@@ -61,7 +60,7 @@ func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
 	run, e := &c.run, newEntry(key)
 	c.t.log.Ledger().Stamp(e)
 	run.Entry, run.Old, run.Use, run.Blind = e, s.e, s.use, s.blind()
-	run.t, run.key, run.f, run.tenure = c.t, key, f, s.tenure
+	run.call, run.f, run.tenure = c, f, s.tenure
 	run.in.Store(in)
 	return run
 }
@@ -82,7 +81,7 @@ func newEntry(key keying.Key) *Entry {
 func (r *Run) end(refused bool) {
 	r.tenure.end(refused)
 	if r.in.Swap(false) {
-		r.t.runs.leave()
+		r.call.t.runs.leave()
 	}
 }
 

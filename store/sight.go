@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"time"
 
 	"github.com/larder-go/cache/keying"
 )
@@ -25,7 +24,7 @@ func (s sight) has(e *Entry) bool {
 	return s.e != nil && e != nil && s.e.At == e.At && s.e.Stored.Equal(e.Stored) && s.e.Key == e.Key
 }
 
-// sight judges what was read.
+// sight judges what an operation has just read.
 func (c *Call) sight(key keying.Key, e *Entry, err error, shared bool, judge Judge) sight {
 	if err != nil {
 		c.t.fault(err)
@@ -33,7 +32,7 @@ func (c *Call) sight(key keying.Key, e *Entry, err error, shared bool, judge Jud
 	if e == nil || e.Key != key {
 		return sight{err: err}
 	}
-	use := judge.use(e, c.t.Use(e, time.Now()), shared)
+	use := judge.use(e, c.t.Use(e, c.asked), shared)
 	if use == NoUse {
 		return sight{err: err}
 	}

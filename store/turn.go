@@ -47,7 +47,7 @@ func (c *Call) await(key keying.Key, old sight, judge Judge) sight {
 	}
 	var pulse pulse
 	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
-		left := c.io.left
+		left := c.left
 		s, lease := c.lease(key, token, old, judge)
 		switch {
 		case c.good(s):
@@ -66,7 +66,7 @@ func (c *Call) await(key keying.Key, old sight, judge Judge) sight {
 			old.err = s.err
 			return old
 		}
-		c.io.left = left // the wait is for the other process' load, and not for a slow store
+		c.left = left // the wait is for the other process' load, and not for a slow store
 		if old.turn = c.rest(pause, until); old.turn != loads {
 			if old.turn == tooLong && !c.renews {
 				old.turn = loads
@@ -110,12 +110,12 @@ func (c *Call) rest(d time.Duration, until time.Time) turn {
 
 // lease tries to take the lease, and looks. What was not there at the old sight was made just now.
 func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight, Lease) {
-	if !c.io.any() {
+	if !c.inTime() {
 		return c.sight(key, nil, errBudget, false, judge), Lease{}
 	}
 	var e *Entry
 	var lease Lease
-	err := c.io.do(func(ctx context.Context) (err error) {
+	err := c.do(func(ctx context.Context) (err error) {
 		e, lease, err = c.t.leaser.Lease(ctx, key, token, leaseFor)
 		return err
 	})

@@ -7,42 +7,52 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // patience is how long a batch waits for the one before it to come back.
 const patience = time.Millisecond
 
-// batch is what one round trip reads: commands, and after them the purge log's head.
+// batch is what one round trip reads: entries, and after them the purge log's head.
 type batch struct {
-	cmds    []redis.Cmder
+	keys    []keying.Key
 	waiting int           // who has not left; guarded by batches.mu
 	done    chan struct{} // closed when it is back; nil: its only reader sends it himself
 
 	// Written before done is closed.
-	head *redis.XMessageSliceCmd
-	err  error // nothing was read
+	values []*redis.StringCmd // of the keys
+	head   *redis.XMessageSliceCmd
+	err    error // nothing was read
 }
 
-// read sends the command, along with others if there are any under way, and returns the log's head as it was after the
-// command, or what kept both from being sent. The caller leaves when ctx ends, and then must not touch the command: it is
-// the batch's, which goes on without him.
-func (s *Store) read(ctx context.Context, q *batches, cmd redis.Cmder) (*redis.XMessageSliceCmd, error) {
-	b, first := q.join(cmd)
+// read reads what is kept under the key, along with others if there are any under way, and the log's head as it was after
+// that; or returns what kept it from asking. The caller leaves when ctx ends; the batch goes on without him.
+func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
+	q := s.queues.of(ctx, s.link, key)
+	b, i := q.join(key)
 	if b.done == nil {
 		defer s.next(q, b)
 		s.send(ctx, b)
-		return b.head, b.err
+		return b.read(i)
 	}
-	if first {
+	if i == 0 {
 		s.hurry(ctx, q, b)
 	}
 	select {
 	case <-b.done:
-		return b.head, b.err
+		return b.read(i)
 	case <-ctx.Done():
 		q.leave(b)
-		return nil, fmt.Errorf("waiting for a batch of reads: %w", ctx.Err())
+		return nil, nil, fmt.Errorf("waiting for a batch of reads: %w", ctx.Err())
 	}
+}
+
+func (b *batch) read(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
+	if b.err != nil {
+		return nil, nil, b.err
+	}
+	return b.values[i], b.head, nil
 }
 
 // hurry has the batch sent if those under way take long. One of its readers waits here.
@@ -88,15 +98,29 @@ func (s *Store) sendFor(b *batch) {
 // send asks Redis, and counts in the breaker as one. Where it asked, every command tells for itself.
 func (s *Store) send(ctx context.Context, b *batch) {
 	err := s.ask(ctx, s.reads.do, func() error {
-		pipe := s.client.Pipeline()
-		_ = pipe.BatchProcess(ctx, b.cmds...)
+		cmds := make([]redis.Cmder, len(b.keys), len(b.keys)+2)
+		b.values = s.commands(ctx, b.keys, cmds)
 		b.head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
-		_ = pipe.Process(ctx, b.head) // after the values: it knows the purges of what was read
+		pipe := s.client.Pipeline()
+		_ = pipe.BatchProcess(ctx, append(cmds, b.head)...) // after the values: it knows the purges of what was read
 		s.log.touch(ctx, pipe)
 		_, _ = pipe.Exec(ctx)
-		return cmp.Or(outage(b.cmds...), lost(b.head))
+		return cmp.Or(outage(cmds...), lost(b.head))
 	})
 	if b.head == nil {
 		b.err = err
 	}
+}
+
+// commands are those that read the keys, in cmds, too. What they are made of is allocated for all at once.
+func (s *Store) commands(ctx context.Context, keys []keying.Key, cmds []redis.Cmder) []*redis.StringCmd {
+	args, values := make([]any, 4*len(keys)), make([]*redis.StringCmd, len(keys))
+	names, each := s.names(keys)
+	for i := range keys {
+		a := args[4*i : 4*i+4 : 4*i+4]
+		a[0], a[1], a[2], a[3] = "getrange", names[each*i:each*(i+1)], 0, s.most
+		values[i] = redis.NewStringCmd(ctx, a...)
+		cmds[i] = values[i]
+	}
+	return values
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
 )
 
 const (
@@ -28,24 +30,24 @@ type batches struct {
 	size    int      // of the last batches: 16 times their mean
 }
 
-// join returns the batch that has the command now, and whether it is the first there.
-func (q *batches) join(cmd redis.Cmder) (b *batch, first bool) {
+// join returns the batch that reads the key now, and the key's place in it.
+func (q *batches) join(key keying.Key) (b *batch, place int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.flights == 0 || q.flights < direct && len(q.queue) == 0 && q.size < 16*small {
 		q.takesOff(1)
-		return &batch{cmds: []redis.Cmder{cmd}}, true
+		return &batch{keys: []keying.Key{key}}, 0
 	}
 	room := cmp.Or(q.room, maxBatch)
-	if n := len(q.queue); n > 0 && len(q.queue[n-1].cmds) < room {
+	if n := len(q.queue); n > 0 && len(q.queue[n-1].keys) < room {
 		b = q.queue[n-1]
 	} else {
-		b, first = &batch{done: make(chan struct{}), cmds: make([]redis.Cmder, 0, room)}, true
+		b = &batch{done: make(chan struct{}), keys: make([]keying.Key, 0, room)}
 		q.queue = append(q.queue, b)
 	}
-	b.cmds = append(b.cmds, cmd)
+	b.keys = append(b.keys, key)
 	b.waiting++
-	return b, first
+	return b, len(b.keys) - 1
 }
 
 // leave is called by a reader who does not wait any longer.
@@ -65,7 +67,7 @@ func (q *batches) takeOff(b *batch) bool {
 		return false
 	}
 	q.queue = slices.Delete(q.queue, i, i+1)
-	q.takesOff(len(b.cmds))
+	q.takesOff(len(b.keys))
 	return true
 }
 
@@ -84,7 +86,7 @@ func (q *batches) landed(b *batch) *batch {
 		next := q.queue[0]
 		q.queue = slices.Delete(q.queue, 0, 1)
 		if next.waiting > 0 {
-			q.takesOff(len(next.cmds))
+			q.takesOff(len(next.keys))
 			return next
 		}
 		close(next.done)
@@ -95,12 +97,10 @@ func (q *batches) landed(b *batch) *batch {
 // room is how many values of the size that b has brought one batch may bring.
 func (b *batch) room() int {
 	bytes := 1
-	for _, cmd := range b.cmds {
-		if value, ok := cmd.(*redis.StringCmd); ok {
-			bytes += len(value.Val())
-		}
+	for _, value := range b.values {
+		bytes += len(value.Val())
 	}
-	return min(max(batchBytes*len(b.cmds)/bytes, 1), maxBatch)
+	return min(max(batchBytes*len(b.keys)/bytes, 1), maxBatch)
 }
 
 // nodes are the batches of a cluster, one for each node: one that is slow or gone holds up no reads of others.
@@ -110,12 +110,12 @@ type nodes struct {
 }
 
 // of returns the batches of the node that has the key.
-func (n *nodes) of(ctx context.Context, client redis.UniversalClient, name string) *batches {
-	cluster, ok := client.(*redis.ClusterClient)
+func (n *nodes) of(ctx context.Context, l *link, key keying.Key) *batches {
+	cluster, ok := l.client.(*redis.ClusterClient)
 	if !ok {
 		return &n.other
 	}
-	node, err := cluster.MasterForKey(ctx, name)
+	node, err := cluster.MasterForKey(ctx, l.name(key))
 	if err != nil {
 		return &n.other // it fails soon enough
 	}

@@ -16,9 +16,7 @@ import (
 func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	name := s.name(key)
-	value := redis.NewStringCmd(ctx, "getrange", name, 0, s.most)
-	head, err := s.read(ctx, s.queues.of(ctx, s.client, name), value)
+	value, head, err := s.read(ctx, key)
 	if err == nil {
 		err = outage(value)
 	}

@@ -77,7 +77,7 @@ func single(u *url.URL) (redis.UniversalClient, error) {
 		return nil, hide(err, u)
 	}
 	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
 	o.MaintNotificationsConfig = noMaintenance()
 	return redis.NewClient(o), nil
 }
@@ -91,7 +91,7 @@ func cluster(u *url.URL) (redis.UniversalClient, error) {
 		return nil, hide(err, u)
 	}
 	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
 	o.MaintNotificationsConfig = noMaintenance()
 	// A primary that died says nothing of who has taken its place: without this its slots are lost for a minute.
 	o.ClusterStateReloadInterval = cmp.Or(o.ClusterStateReloadInterval, clusterReload)
@@ -113,9 +113,13 @@ func sentinel(u *url.URL) (redis.UniversalClient, error) {
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
 	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
 	return redis.NewFailoverClient(o), nil
 }
+
+// pulls is the protocol (RESP2) without messages that Redis sends on its own account: nobody here waits for any, and go-redis
+// would look for them before each reply.
+const pulls = 2
 
 // clusterReload is how often a client looks again which node has which slots.
 const clusterReload = time.Second

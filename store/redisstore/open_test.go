@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/store/redisstore"
+	"github.com/larder-go/cache/store/storetest"
 )
 
 func TestOpenTakes(t *testing.T) {
@@ -127,4 +129,41 @@ func TestNothingIsDialledEarly(t *testing.T) {
 	client := redis.NewClient(o)
 	defer client.Close()
 	on(t, client, redisstore.Options{}).Sealed([]byte("secret"))
+}
+
+// Redis says nothing unasked unless the URL wants it to.
+func TestOpenSpeaksRESP2(t *testing.T) {
+	for parameter, want := range map[string]string{"": "hello\r\n$1\r\n2\r\n", "?protocol=3": "hello\r\n$1\r\n3\r\n"} {
+		if got := strings.ToLower(greeting(t, parameter)); !strings.Contains(got, want) {
+			t.Errorf("protocol %q: Redis is asked %q; want %q in it", parameter, got, want)
+		}
+	}
+}
+
+// greeting is what a Store that Open made with the parameter says first.
+func greeting(t *testing.T, parameter string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s, err := redisstore.Open("redis://" + l.Addr().String() + parameter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { _, _, _ = s.Get(t.Context(), storetest.Key("k")) })
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	first := make([]byte, 100)
+	n, err := conn.Read(first)
+	if err != nil {
+		t.Errorf("reading what Redis is asked: %v", err)
+	}
+	return string(first[:n])
 }

@@ -8,10 +8,12 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -126,3 +128,17 @@ func (s *Store) Sealed(secret []byte) store.Store {
 }
 
 func (l *link) name(key keying.Key) string { return l.entries + key.String() }
+
+// names are those of the keys' entries, one after the other, and how long each is.
+func (l *link) names(keys []keying.Key) (all string, each int) {
+	each = len(l.entries) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
+	var b strings.Builder
+	var text []byte
+	b.Grow(len(keys) * each)
+	for i := range keys {
+		text, _ = keys[i].AppendText(text[:0])
+		b.WriteString(l.entries)
+		b.Write(text)
+	}
+	return b.String(), each
+}
