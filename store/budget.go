@@ -32,9 +32,7 @@ func (c *Call) inTime() bool { return !c.t.bounded() || c.left > 0 }
 // do is an operation on the store. It does not end with the request: others may be waiting for it.
 func (c *Call) do(f func(context.Context) error) error {
 	if !c.t.bounded() {
-		err := f(c.ctx)
-		c.asked = time.Now()
-		return err
+		return f(c.ctx)
 	}
 	if c.left <= 0 {
 		return errBudget
@@ -44,6 +42,14 @@ func (c *Call) do(f func(context.Context) error) error {
 	c.asked = time.Now()
 	c.left -= c.asked.Sub(began)
 	return err
+}
+
+// now is when the last operation was over, where that took time.
+func (c *Call) now() time.Time {
+	if c.t.bounded() {
+		return c.asked
+	}
+	return time.Now()
 }
 
 func (c *Call) operation(now time.Time) context.Context {

@@ -15,7 +15,7 @@ type Call struct {
 	t      *Through
 	ctx    context.Context // the request's, of which operations have the values
 	left   time.Duration   // for operations, where they are bounded
-	asked  time.Time       // when the last operation was over
+	asked  time.Time       // when the last operation was over, where they are bounded
 	first  operation       // most calls have one only
 	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
 

@@ -32,7 +32,7 @@ func (c *Call) sight(key keying.Key, e *Entry, err error, shared bool, judge Jud
 	if e == nil || e.Key != key {
 		return sight{err: err}
 	}
-	use := judge.use(e, c.t.Use(e, c.asked), shared)
+	use := judge.use(e, c.t.Use(e, c.now()), shared)
 	if use == NoUse {
 		return sight{err: err}
 	}
