@@ -53,3 +53,30 @@ func TestACopyIsWholeHoweverItIsWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestACopyMayBeGivenUpAtAnyLength: the client has all that was written until then, and what follows.
+func TestACopyMayBeGivenUpAtAnyLength(t *testing.T) {
+	for _, first := range []int{1, 500, 511, 512} { // a short one goes to the client at once
+		for _, then := range []int{0, 100, 4 << 10, 64 << 10, 128<<10 - 1, 128 << 10, 128<<10 + 1, 256 << 10, 256<<10 + 1} {
+			t.Run(fmt.Sprint(first, " and ", then), func(t *testing.T) {
+				rt, all := newRoute(t, nil), bytes.Repeat([]byte("0123456789abcdef"), 32<<10)
+				w := httptest.NewRecorder()
+				serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, _ *http.Request) {
+					for _, p := range [][]byte{all[:first], all[first : first+then/2], all[first+then/2 : first+then]} {
+						if _, err := w.Write(p); err != nil {
+							t.Error(err)
+						}
+					}
+					w.(http.Flusher).Flush()
+					_, _ = w.Write(all[first+then:])
+				})
+				if !bytes.Equal(w.Body.Bytes(), all) {
+					t.Errorf("the client has %d bytes that are not the handler's", w.Body.Len())
+				}
+				if n := rt.Common.Recording(); n != 0 {
+					t.Errorf("%d bytes stay reserved", n)
+				}
+			})
+		}
+	}
+}

@@ -97,7 +97,7 @@ func (rec *recorder) abandon(reason Reason) {
 	if !rec.keeping {
 		return
 	}
-	pump, pieces, body := rec.pump, rec.pieces(), rec.body[rec.sent:]
+	pump, pieces, body, sent := rec.pump, rec.pieces(), rec.body, rec.sent
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.Refuse()
@@ -105,8 +105,8 @@ func (rec *recorder) abandon(reason Reason) {
 	switch {
 	case pump != nil:
 		pump.drain(pieces...) // nothing of it became an entry's
-	case len(body) > 0 && !rec.mute:
-		_, _ = rec.w.Write(body) // the handler meets the error with its next write
+	case len(body) > sent && !rec.mute:
+		_, _ = rec.w.Write(body[sent:]) // the handler meets the error with its next write
 	}
 }
 
