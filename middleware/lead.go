@@ -115,7 +115,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 		}
 	}()
 	l.err = l.next(rec.writer(), l.view)
-	returned = true
+	returned, rec.done = true, true
 	return rt.judge(l, canceled(ctx))
 }
 

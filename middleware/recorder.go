@@ -92,9 +92,10 @@ func (rec *recorder) WriteHeader(status int) {
 }
 
 // abandon gives up the copy: the client gets what is recorded so far, and from now on all else directly; those who wait
-// for the answer are let go, and the handler ends with its client again.
+// for the answer are let go, and the handler ends with its client again. Once the handler has returned it is too late: the
+// copy may be an entry's.
 func (rec *recorder) abandon(reason Reason) {
-	if !rec.keeping {
+	if !rec.keeping || rec.done {
 		return
 	}
 	pump, pieces, body, sent := rec.pump, rec.pieces(), rec.body, rec.sent
