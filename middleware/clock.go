@@ -6,8 +6,10 @@ import (
 )
 
 const (
-	tick = 10 * time.Millisecond // how late a clock that ticks may be
-	busy = 100                   // so many readings within a tick make it tick
+	// tick is how late a clock that ticks may be, and by as much more as a goroutine waits for a processor: where there are
+	// far more that want one, by some tenths of a second.
+	tick = 10 * time.Millisecond
+	busy = 100 // so many readings within a tick make it tick
 )
 
 // A clock tells the time as time.Now does. Where it is read more than ten thousand times a second it ticks instead: a timer
