@@ -27,7 +27,7 @@ type Policy struct {
 	// TTL is how long an answer is fresh. 0: 60 s, or with RFC9111 as long as the answer says. The answer's own Cache-Control
 	// and Expires, and SetTTL, can only shorten it. Lifetimes are spread downwards by up to a tenth, so that answers made
 	// together do not expire together. A cache that is asked more than ten thousand times a second looks at the clock
-	// every 10 ms only.
+	// every 10 ms only, or as late as goroutines get a processor.
 	TTL time.Duration
 	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. Never longer than TTL.
 	NearTTL time.Duration

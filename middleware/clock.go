@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// tick is how late a clock that ticks may be, and by as much more as a goroutine waits for a processor: where there are
-	// far more that want one, by some tenths of a second.
+	// tick is how late a clock that ticks may be, and by as much more as its goroutine waits for a processor: which is as long
+	// as requests wait there.
 	tick = 10 * time.Millisecond
 	busy = 100 // so many readings within a tick make it tick
 )

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -18,10 +20,16 @@ type refusal struct {
 }
 
 // slots is how many places there are for keys that share one table.
-const slots = 1024
+const (
+	slotBits = 10
+	slots    = 1 << slotBits
+)
+
+// spread is this process' own: whoever makes up keys does not know which of them share a place.
+var spread = rand.Uint64() | 1
 
 func slotOf(key keying.Key) uint16 {
-	return (uint16(key[30])<<8 | uint16(key[31])) % slots
+	return uint16(binary.LittleEndian.Uint64(key[24:]) * spread >> (64 - slotBits))
 }
 
 func (r *refusals) add(key keying.Key, now time.Time) {
