@@ -27,10 +27,10 @@ var asks = [][2]string{
 	{"Sec-Fetch-Site", "same-origin"},
 }
 
-// says is the head of the answer, besides what servers add.
+// says is the head of the answer, besides what servers add: the fields of the answer in process.
 var says = [][2]string{
 	{"Content-Type", "application/json"},
-	{"Content-Language", "en"},
+	{"Content-Length", strconv.Itoa(len(body))},
 	{"Cache-Control", "public, max-age=3600"},
 	{"Etag", `"6fbd1a8c"`},
 	{"Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"},

@@ -26,6 +26,7 @@ func streamed(declared bool) func(*app) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			a.runs.Add(1)
 			head(w.Header())
+			w.Header().Del("Content-Length")
 			if declared {
 				w.Header().Set("Content-Length", strconv.Itoa(streamSize))
 			}
