@@ -3,12 +3,14 @@ package middleware
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/larder-go/cache/store"
 )
 
 const (
 	// tick is how late a clock that ticks may be, and by as much more as its goroutine waits for a processor: which is as long
 	// as requests wait there.
-	tick = 10 * time.Millisecond
+	tick = store.Tick
 	busy = 100 // so many readings within a tick make it tick
 )
 

@@ -20,7 +20,7 @@ func (rec *recorder) publish() http.Header {
 	if rec.own != nil {
 		clear(h)
 		for name, values := range rec.own {
-			rec.odd = rec.odd || !canonical(name)
+			rec.odd = rec.odd || http.CanonicalHeaderKey(name) != name
 			h[name] = values[:len(values):len(values)]
 		}
 	}
@@ -34,15 +34,6 @@ func (rec *recorder) folded() http.Header {
 		fold(h)
 	}
 	return h
-}
-
-// canonical reports whether the name is in canonical form, as it mostly is.
-func canonical(name string) bool {
-	switch name {
-	case "Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Etag", "Expires", "Last-Modified", "Location", "Vary":
-		return true // without a look at each letter
-	}
-	return http.CanonicalHeaderKey(name) == name
 }
 
 // canonical is the name of a published field in canonical form.

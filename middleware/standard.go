@@ -20,7 +20,7 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	}
 	e, use := rt.find(&l.call, &l.p, r, judge)
 	if use >= store.WhileRefreshed {
-		return rt.serve(l, store.Result{Entry: e, Use: use, Source: store.Stored})
+		return rt.conclude(l, store.Result{Entry: e, Use: use, Source: store.Stored})
 	}
 	if ask.OnlyIfCached {
 		return rt.unsatisfied(l.p, w)

@@ -57,8 +57,7 @@ func appendList(b []byte, n int) []byte {
 
 func appendHeader(b []byte, h *Header) []byte {
 	b = appendList(b, h.Len())
-	for i := range h.Len() {
-		name, lines := h.At(i)
+	for name, lines := range h.All() {
 		b = appendField(b, name, lines)
 	}
 	return b

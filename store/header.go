@@ -66,17 +66,10 @@ func (h *Header) All() iter.Seq2[string, []string] {
 	}
 }
 
-// At returns a field, by its place in the list. Its lines are clipped: appending to them makes a copy.
-func (h *Header) At(i int) (name string, lines []string) {
-	from, to := h.layout.starts[i], h.layout.starts[i+1]
-	return h.layout.names[i], h.lines[from:to:to]
-}
-
 // Lines returns the lines of the first field of exactly that name, clipped, or nil.
 func (h *Header) Lines(name string) []string {
-	for i := range h.Len() {
-		if h.layout.names[i] == name {
-			_, lines := h.At(i)
+	for known, lines := range h.All() {
+		if known == name {
 			return lines
 		}
 	}
@@ -88,9 +81,9 @@ func (h *Header) Fields() []Field {
 	if h.Len() == 0 {
 		return nil
 	}
-	fields := make([]Field, h.Len())
-	for i := range fields {
-		fields[i].Name, fields[i].Values = h.At(i)
+	fields := make([]Field, 0, h.Len())
+	for name, lines := range h.All() {
+		fields = append(fields, Field{name, lines})
 	}
 	return fields
 }

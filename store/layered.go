@@ -55,13 +55,13 @@ func (l *Layered) Set(ctx context.Context, key keying.Key, e *Entry, keep time.D
 	return err
 }
 
-// behind is what the clock of those who read may be behind, where they are many. For that no copy is served for longer.
-const behind = 10 * time.Millisecond
+// Tick is what the clock of those who read may be behind, where they are many. For that no copy near is served for longer.
+const Tick = 10 * time.Millisecond
 
 func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
 	now := time.Now()
 	if good := min(l.NearTTL, e.Left(now)); good > 0 {
-		good -= min(behind, good/10)
+		good -= min(Tick, good/10)
 		if l.Outage > 0 {
 			e = e.near(now.Add(good))
 		}

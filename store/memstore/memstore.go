@@ -3,9 +3,9 @@
 //	near := memstore.New(memstore.Options{MaxBytes: 256 << 20})
 //
 // A look-up reads a fixed table of atomic pointers, by a key or, what is cheaper, by the text that the key is the digest of:
-// no lock, and, for a key that is hot, no write that another processor would see. What is to go when the store is full is decided then: uses were counted on the entries themselves, newcomers
-// push out one another until they are asked for a second time, and the others go in the order that ttlcache keeps, the
-// ones used since last time after the rest. So a scan of keys that nobody asks for again costs nothing that was asked for.
+// no lock, and, for a key that is hot, no write that another processor would see. What is to go when the store is full is
+// decided then: uses were counted on the entries themselves, newcomers push out one another until they are asked for a
+// second time, and the others go in the order that ttlcache keeps, the ones used since last time after the rest. So a scan of keys that nobody asks for again costs nothing that was asked for.
 // What has expired is dropped within about a second, a few entries at a time, so that nobody waits for it.
 package memstore
 

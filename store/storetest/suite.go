@@ -116,8 +116,7 @@ func entriesAreNotShared(t *testing.T, c Config) {
 	if got == nil {
 		return
 	}
-	for i := range got.Header.Len() {
-		_, lines := got.Header.At(i)
+	for _, lines := range got.Header.All() {
 		_ = append(lines, "appended")
 	}
 	_, _, _ = append(got.Body, "appended"...), append(got.Added, store.Field{Name: "A"}), append(got.Labels, keying.Label{})
