@@ -121,9 +121,12 @@ func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (id 
 			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b},
 		})
 		pipe.PExpire(ctx, s.log.name, logKeep)
-		_, _ = pipe.Exec(ctx)
+		exec(ctx, pipe)
 		if taken(add.Err()) {
 			return nil
+		}
+		if add.Err() == nil && add.Val() == "" { // the id alone is an acknowledgement
+			return errUnanswered
 		}
 		return lost(add)
 	})
