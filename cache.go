@@ -113,7 +113,7 @@ func New(o Options) (*Cache, error) {
 		c.log = store.NewLog()
 	}
 	c.follow()
-	c.unwatch = c.watchRests()
+	c.unwatch = c.watchStore()
 	if ranker, ok := c.far.(store.Ranker); ok {
 		c.ranking = store.NewRanking(ranker)
 	}

@@ -49,6 +49,7 @@ const (
 	StoreReason   = Reason("store")         // a store failed or took too long
 	RestReason    = Reason("rest")          // a store keeps failing and is not asked for a while; Recovered tells of the end
 	PurgeReason   = Reason("purge-failed")  // Redis was not told of a purge
+	RecordsReason = Reason("records-lost")  // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
 	LogReason     = Reason("log-lost")      // purges elsewhere do not reach copies in memory, which end with their time to live
 )
 
@@ -79,7 +80,27 @@ func (c *Cache) faults(pattern string, observe func(middleware.Event)) func(erro
 	}
 }
 
-// watchRests tells of stores that are given a rest, until the returned function is called.
+// watchStore tells of what the far store meets on its own account, until the returned function is called.
+func (c *Cache) watchStore() (stop func()) {
+	rests, faults := c.watchRests(), c.watchFaults()
+	return func() { rests(); faults() }
+}
+
+func (c *Cache) watchFaults() (stop func()) {
+	reporter, ok := c.far.(store.Reporter)
+	if !ok || c.observe == nil {
+		return func() {}
+	}
+	return reporter.OnFault(func(err error) {
+		reason := StoreReason
+		if errors.Is(err, store.ErrRecordsLost) {
+			reason = RecordsReason
+		}
+		c.observe(Event{Outcome: Fault, Reason: reason, Err: err})
+	})
+}
+
+// watchRests tells of stores that are given a rest.
 func (c *Cache) watchRests() (stop func()) {
 	rester, ok := c.far.(store.Rester)
 	if !ok || c.observe == nil {

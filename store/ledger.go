@@ -70,6 +70,13 @@ func (l *Ledger) Head() Position {
 	return l.head
 }
 
+// Floor returns the position before which everything is gone.
+func (l *Ledger) Floor() Position {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.floor.at
+}
+
 // Apply takes a record in. Records come in the log's order; one that is known already is ignored.
 func (l *Ledger) Apply(r Record) {
 	l.mu.Lock()

@@ -1,5 +1,7 @@
 package store
 
+import "errors"
+
 // A Rester is a store that gives a backend that keeps failing a rest: operations fail at once for a while, until a probe
 // succeeds.
 type Rester interface {
@@ -8,6 +10,17 @@ type Rester interface {
 	// stop has returned.
 	OnRest(f func(what Operation, err error)) (stop func())
 }
+
+// A Reporter is a store that meets faults which no operation returns.
+type Reporter interface {
+	// OnFault has f called with such faults, on whatever goroutine meets them; f must be quick. It is called no more once
+	// stop has returned.
+	OnFault(f func(err error)) (stop func())
+}
+
+// ErrRecordsLost is wrapped by the fault that a Log has lost records which this process had read or written, or begins
+// anew. Nothing that was made before is served any more, by any process.
+var ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
 
 // Operation is a kind of what is asked of a store.
 type Operation string

@@ -31,14 +31,13 @@ func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 func (s *Store) Append(ctx context.Context, r store.Record) error {
 	err := s.lockToAppend(ctx)
 	if err == nil {
-		defer s.log.unlock()
+		defer s.endTurn()
 		if err = s.settle(ctx, s.anyway()); err == nil {
 			err = s.appendAll(ctx, s.anyway(), r)
 		}
 	}
 	if err != nil {
-		s.log.ledger.ApplyHere(r)
-		s.log.owed.add(r)
+		s.owe(r)
 	}
 	return prefixed(err)
 }
@@ -81,14 +80,18 @@ func (s *Store) append(ctx context.Context, w way, r store.Record) error {
 			return err
 		}
 		r.At = s.log.ledger.Head()
-		_, err := s.write(ctx, w, r, following)
+		m, err := s.write(ctx, w, r, following)
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
-		if err == nil && s.catchUp(ctx, w) != nil {
+		if err != nil {
+			return err
+		}
+		s.log.wrote = m // it counts as missing until it has been read back
+		if s.catchUp(ctx, w) != nil {
 			s.log.ledger.ApplyHere(r) // it stands in the log, and the next Get reads it
 		}
-		return err
+		return nil
 	}
 	return errLost
 }
@@ -100,7 +103,6 @@ type place struct {
 }
 
 var (
-	anew      = place{id: "1-1"} // the first of a log that is not there: Redis lets one process put it there
 	next      = place{id: "*"}
 	following = place{id: "*", mustExist: true}
 )
@@ -108,27 +110,34 @@ var (
 // taken reports whether there is a log where one was to be begun.
 func taken(err error) bool { return err != nil && strings.Contains(err.Error(), "equal or smaller") }
 
-// write adds a record and returns its id.
-func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (id string, err error) {
+// write adds a record and returns it as it stands in the log.
+func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (message, error) {
 	b, err := s.codec.EncodeRecord(r)
 	if err != nil {
-		return "", err
+		return message{}, err
 	}
+	link := s.log.lastRead().link()
 	var add *redis.StringCmd
 	err = s.ask(ctx, w.write, func() error {
 		pipe := s.client.Pipeline()
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
-			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b},
+			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b, chainField, link},
 		})
 		pipe.PExpire(ctx, s.log.name, logKeep)
-		_, _ = pipe.Exec(ctx)
+		exec(ctx, pipe)
 		if taken(add.Err()) {
 			return nil
 		}
+		if add.Err() == nil && add.Val() == "" { // the id alone is an acknowledgement
+			return errUnanswered
+		}
 		return lost(add)
 	})
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = add.Err()
 	}
-	return add.Result()
+	if err != nil {
+		return message{}, err
+	}
+	return message{add.Val(), string(b), link}, nil
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // gate is one of a breaker's ways of asking.
@@ -40,6 +43,21 @@ func (l *link) ask(ctx context.Context, through gate, op func() error) error {
 		}
 		return err
 	})
+}
+
+// exec sends the pipeline and returns its commands, each with what came of it. Some failures go-redis tells of the pipeline
+// alone, above all that Redis has refused a new connection by a reply (a wrong password, too many clients): then every
+// command reads as if its answer had been nothing. Here they fail, too. No other function sends pipelines.
+func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
+	cmds, err := pipe.Exec(ctx)
+	own := func(cmd redis.Cmder) bool { return cmd.Err() != nil && errors.Is(err, cmd.Err()) }
+	if err == nil || slices.ContainsFunc(cmds, own) {
+		return cmds
+	}
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+	return cmds
 }
 
 func prefixed(err error) error {

@@ -104,7 +104,7 @@ func (s *Store) send(ctx context.Context, b *batch) {
 		pipe := s.client.Pipeline()
 		_ = pipe.BatchProcess(ctx, append(cmds, b.head)...) // after the values: it knows the purges of what was read
 		s.log.touch(ctx, pipe)
-		_, _ = pipe.Exec(ctx)
+		exec(ctx, pipe)
 		return cmp.Or(outage(cmds...), lost(b.head))
 	})
 	if b.head == nil {

@@ -127,6 +127,17 @@ func outage(cmds ...redis.Cmder) error {
 	return nil
 }
 
+var errUnanswered = errors.New("redis has not said that it did what it was asked")
+
+// stored returns why the entry does not count as stored: only Redis' word is an acknowledgement, and no answer without
+// an error, as a hook may give, is none.
+func stored(set *redis.StatusCmd) error {
+	if err := outage(set); err != nil || set.Val() == "OK" {
+		return err
+	}
+	return errUnanswered
+}
+
 // lost returns the first error of commands on the purge log. There another type is as bad as no Redis: nothing that is
 // kept can be believed.
 func lost(cmds ...redis.Cmder) error {

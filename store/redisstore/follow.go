@@ -109,7 +109,11 @@ func (f *follower) down(err error) {
 func (f *follower) takeRest() time.Duration {
 	rest := f.rest
 	f.rest = min(2*rest, mostRest)
-	return time.Duration(float64(rest) * (0.8 + 0.4*rand.Float64()))
+	return jittered(rest)
+}
+
+func jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
 // pause returns false if ctx ends first.

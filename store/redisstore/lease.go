@@ -37,7 +37,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		value = pipe.GetRange(ctx, s.name(key), 0, int64(s.maxBytes)) // after the lease: see Leaser
 		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
 		s.log.touch(ctx, pipe)
-		_, _ = pipe.Exec(ctx)
+		exec(ctx, pipe)
 		return cmp.Or(outage(took, holder, value), lost(head))
 	})
 	if err == nil {

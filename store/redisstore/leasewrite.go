@@ -48,8 +48,8 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 		pipe := s.client.Pipeline()
 		set := pipe.Set(bound, s.name(key), b, atLeast(keep))
 		given = release.EvalSha(bound, pipe, []string{s.leaseName(key)}, token[:], 0)
-		_, _ = pipe.Exec(bound)
-		return outage(set)
+		exec(bound, pipe)
+		return stored(set)
 	})
 	if err == nil && given.Err() != nil { // a Redis that was started anew does not know the script
 		return s.Release(ctx, key, token, 0)

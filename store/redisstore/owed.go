@@ -2,8 +2,13 @@ package redisstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/store"
 )
@@ -15,15 +20,17 @@ const (
 )
 
 // owed are purges that Redis could not be told of. They hold for this process; the others are told when Redis answers
-// again.
+// again: by the next read that finds it so, or else by a timer, which runs while something is owed.
 type owed struct {
 	some    atomic.Bool
 	mu      sync.Mutex
 	records []*store.Record
 	labels  int
+	timed   bool // a timer sees to it that Redis is told
 }
 
-func (o *owed) add(r store.Record) {
+// add returns true if there is no timer yet: the caller starts it.
+func (o *owed) add(r store.Record) (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.records = append(o.records, &r)
@@ -32,6 +39,16 @@ func (o *owed) add(r store.Record) {
 		o.records, o.labels = []*store.Record{{All: true}}, 0
 	}
 	o.some.Store(true)
+	first, o.timed = !o.timed, true
+	return first
+}
+
+// timerEnds reports whether the timer has nothing more to do, or never will: then the next purge that is owed starts it.
+func (o *owed) timerEnds(closed bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.timed = len(o.records) > 0 && !closed
+	return !o.timed
 }
 
 // first returns the oldest purge that is owed, or nil.
@@ -42,6 +59,12 @@ func (o *owed) first() *store.Record {
 		return nil
 	}
 	return o.records[0]
+}
+
+func (o *owed) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.records)
 }
 
 // paid strikes the purge out, unless it has become part of one of everything meanwhile.
@@ -82,8 +105,55 @@ func (s *Store) settle(ctx context.Context, w way) error {
 func (s *Store) trySettle(ctx context.Context, w way) {
 	select {
 	case s.log.turn <- struct{}{}:
-		defer s.log.unlock()
+		defer s.endTurn()
 		_ = s.settle(ctx, w)
 	default:
 	}
+}
+
+// owe takes in a purge that Redis could not be told of.
+func (s *Store) owe(r store.Record) {
+	s.log.ledger.ApplyHere(r)
+	if s.log.owed.add(r) {
+		s.tellAfter(leastRest)
+	}
+}
+
+// tellAfter has Redis told what it is owed after a rest. The timer ends with the Store.
+func (s *Store) tellAfter(rest time.Duration) {
+	ctx, cancel := context.WithCancel(s.life)
+	timer := time.AfterFunc(jittered(rest), func() {
+		defer cancel()
+		s.tellOwed(rest)
+	})
+	context.AfterFunc(ctx, func() { timer.Stop() })
+}
+
+// tellOwed tells Redis what it is owed, and takes a longer rest if that fails.
+func (s *Store) tellOwed(rest time.Duration) {
+	before := s.log.owed.count()
+	err := s.tell()
+	if s.log.owed.timerEnds(s.life.Err() != nil || errors.Is(err, redis.ErrClosed)) {
+		return
+	}
+	if s.log.owed.count() < before {
+		rest = leastRest / 2
+	}
+	s.tellAfter(min(2*rest, mostRest))
+}
+
+// tell is one attempt. A Redis that is given a rest is not asked, and what comes of it does not count for that.
+func (s *Store) tell() (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the caller's Redis client may have hooks
+			s.faults.tell("", fmt.Errorf("redisstore: telling Redis of a purge: panic: %v", p))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(s.life, s.budget)
+	defer cancel()
+	if err := s.log.lock(ctx); err != nil {
+		return err
+	}
+	defer s.endTurn()
+	return s.settle(ctx, s.aside())
 }

@@ -33,8 +33,7 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 		}
 		pipe.ZRemRangeByRank(ctx, name, 0, -rankLength-1)
 		pipe.PExpire(ctx, name, 2*rankPeriod)
-		_, err := pipe.Exec(ctx)
-		return err
+		return lost(exec(ctx, pipe)...)
 	}))
 }
 
@@ -50,8 +49,7 @@ func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 			hour := now.Add(-time.Duration(i) * rankPeriod)
 			hours[i] = pipe.ZRevRangeWithScores(ctx, s.ranking(hour), 0, rankLength-1)
 		}
-		_, err := pipe.Exec(ctx)
-		return err
+		return lost(exec(ctx, pipe)...)
 	})
 	if err != nil {
 		return nil, prefixed(err)

@@ -56,7 +56,7 @@ func (s *Store) reach(ctx context.Context, w way, cmd *redis.XMessageSliceCmd) e
 	if err := s.log.lock(ctx); err != nil {
 		return err
 	}
-	defer s.log.unlock()
+	defer s.endTurn()
 	// Two turns later somebody has read the log from beginning to end since we read its head, whatever that was.
 	if !s.log.knows(head) && s.log.done.Load() < done+2 {
 		if err := s.catchUp(ctx, w); err != nil {

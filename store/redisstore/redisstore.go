@@ -58,6 +58,7 @@ var (
 	_ store.Follower = (*Store)(nil)
 	_ store.Sealer   = (*Store)(nil)
 	_ store.Ranker   = (*Store)(nil)
+	_ store.Reporter = (*Store)(nil)
 )
 
 // link is what a Store shares with those that Sealed made of it.
@@ -71,6 +72,7 @@ type link struct {
 	reads    *breaker
 	writes   *breaker
 	rests    listeners
+	faults   listeners
 	unleased atomic.Bool // there are no scripts, and so no leases
 	close    func() error
 	life     context.Context // ends with Close
@@ -98,8 +100,8 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
 		close: func() error { return nil },
 	}
-	l.reads = newBreaker(func(err error) { l.rests.tell(store.Reads, err) })
-	l.writes = newBreaker(func(err error) { l.rests.tell(store.Writes, err) })
+	l.reads = newBreaker(func(err error) { l.tellRest(store.Reads, err) })
+	l.writes = newBreaker(func(err error) { l.tellRest(store.Writes, err) })
 	l.entries = l.prefix
 	if o.Build != "" {
 		l.entries += o.Build + ":"
@@ -108,7 +110,7 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	return &Store{link: l, log: newTail(l.prefix + "log"), ranks: l.entries + "hot:", queues: new(nodes)}, nil
 }
 
-// Close ends [Store.Follow] and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
+// Close ends [Store.Follow], gives up purges that Redis could not be told of, and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
 func (s *Store) Close() error {
 	s.end()
 	return s.close()

@@ -23,7 +23,7 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	return prefixed(s.ask(ctx, s.writing, func() error {
-		return outage(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond)))
+		return stored(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond)))
 	}))
 }
 
@@ -59,7 +59,6 @@ func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 		for _, key := range keys {
 			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
 		}
-		cmds, _ := pipe.Exec(ctx)
-		return outage(cmds...)
+		return outage(exec(ctx, pipe)...)
 	})
 }
