@@ -15,6 +15,17 @@ var (
 // slot is about what an item of a map takes beside its key and its value, and twice that for the room that a map has left.
 func slot(key, elem int64) int64 { return 2*(key+elem) + 16 }
 
+// rounded is what the allocator makes of so many bytes at most.
+func rounded(n int64) int64 {
+	if n == 0 {
+		return 0
+	}
+	return n + n/8 + 64
+}
+
+// own is what a value that reads itself may have beside what it reads.
+const own = 64
+
 // measure returns about how many bytes the msgpack takes decoded. The library's decoder believes lengths, recurses without
 // bound and takes what the type needs for each byte of input: so it only gets what was measured.
 func (c *Codec) measure(b []byte) (held int64, err error) {
@@ -151,6 +162,8 @@ func (m *meter) value(s *shape, depth int) {
 		m.fail(errors.New("an extension where a map belongs"))
 	case s.kind == dynamic:
 		m.add(2 * anything.size)
+	case s.kind == opaque:
+		m.add(own)
 	}
 	m.take(h.count)
 	if h.form != isPlain {
@@ -163,7 +176,7 @@ func (m *meter) items(s *shape, n, depth int) {
 	switch {
 	case s.kind == list:
 		elem = s.elem
-		m.add(int64(n) * elem.size)
+		m.add(rounded(int64(n) * elem.size))
 	case s.kind == array && n <= s.len:
 		elem = s.elem
 	case s.kind == record && n == len(s.fields):
@@ -172,7 +185,7 @@ func (m *meter) items(s *shape, n, depth int) {
 		}
 		return
 	case s.kind == dynamic || s.kind == opaque:
-		m.add(int64(n+2) * elem.size)
+		m.add(rounded(int64(n)*elem.size) + 2*elem.size)
 	default:
 		m.fail(errors.New("a list where none belongs"))
 	}
