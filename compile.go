@@ -31,7 +31,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns()),
+		Through:         store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns()),
 		User:            c.userOf(p),
 		Tags:            tagsOf(p),
 		Observe:         observe,
@@ -116,22 +116,23 @@ func (c *Cache) userOf(p Policy) keying.User {
 	return c.user
 }
 
-// storeOf is where answers of the class live.
-func (c *Cache) storeOf(p Policy) store.Store {
+// storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore.
+func (c *Cache) storeOf(p Policy, open func(*store.Entry) error) store.Store {
+	near, far := openStore(c.nearStore(), open), openStore(c.far, open)
 	switch p.Class {
 	case SharedGlobal:
-		return c.nearStore()
+		return near
 	case HotShared:
 		c.shorten(p.nearTTL())
 		return &store.Layered{
-			Near: c.nearStore(), Far: c.far, NearTTL: p.nearTTL(), Outage: max(0, p.StaleIfError, p.StaleWhileRevalidate),
+			Near: near, Far: far, NearTTL: p.nearTTL(), Outage: max(0, p.StaleIfError, p.StaleWhileRevalidate),
 			Ledger: c.log.Ledger(), Ranking: c.ranking,
 		}
 	}
-	if leaser, ok := c.far.(store.Leaser); ok {
-		return farLeaser{farOnly{c.far}, leaser}
+	if leaser, ok := far.(store.Leaser); ok {
+		return farLeaser{farOnly{far}, leaser}
 	}
-	return farOnly{c.far}
+	return farOnly{far}
 }
 
 // farOnly hides that a Far store may be memory, as in tests: what lives there is not looked for in the process.

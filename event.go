@@ -44,6 +44,7 @@ const (
 // Reasons of this package's own events.
 const (
 	NearTTLReason = Reason("near-ttl")      // a near TTL above 10 s: that long may processes differ
+	ValueReason   = Reason("value")         // a value of Values would not come back from Redis as it is: it is not kept
 	CorruptReason = Reason("corrupt")       // an entry in Redis is damaged, foreign or forged: a miss
 	RefusedReason = Reason("entry-refused") // a store does not take the entry, for its size
 	StoreReason   = Reason("store")         // a store failed or took too long

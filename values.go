@@ -4,18 +4,17 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"time"
 
-	"github.com/vmihailenco/msgpack/v5"
-
+	"github.com/larder-go/cache/internal/valuecodec"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
 
 // Values reads data through the cache: the same classes, tiers, purges and one load per key as for answers, for what is
-// no HTTP answer. Values leave the process as msgpack, so that T's exported fields are what a process that reads them from
-// Redis gets. Make it with [NewValues]; it is safe for concurrent use.
+// no HTTP answer. In memory alone ([SharedGlobal]) a value is kept as it is. Of the other classes values leave the process
+// as msgpack, and T's exported fields are what a process that reads them from Redis gets; times are the same instants in the
+// local zone, and a pointer to a nil slice, map or pointer is nil. Make it with [NewValues]; it is safe for concurrent use.
 type Values[T any] struct {
 	cache   *Cache
 	name    string
@@ -23,31 +22,63 @@ type Values[T any] struct {
 	tags    []middleware.Tag
 	namer   keying.Namer
 	realm   string
-	clone   func(T) T // nil: it cannot be cloned
+	clone   func(T) T         // nil: it cannot be cloned
+	codec   *valuecodec.Codec // nil: values stay in the process, as they are
 	through *store.Through
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event)
 }
 
-// NewValues returns read-through values under a name, which must be one T's alone within the cache and in Redis. Load
+// NewValues returns read-through values under a name, which must be one T's alone within the cache. Load
 // makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
 // and NoStore work on it. A refresh in the background has the user of the caller's context and nothing else. Of the policy,
 // Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count, in which {id} stands for the id. PerUser values belong to
-// the user of the context (WithUser); without one they are loaded and not kept. NewValues panics if the policy cannot work,
-// and says what to do.
+// the user of the context (WithUser); without one they are loaded and not kept.
+//
+// MaxBody bounds what a value takes: in memory alone its own bytes and those of all it leads to, and otherwise its msgpack,
+// which may take sixteen times as much decoded. What is larger is loaded each time. Values in Redis belong to the fields of T
+// and their types: a build with others finds none of them.
+//
+// NewValues panics if the policy cannot work, and says what to do; so it does if the class needs Redis and T could not come
+// back from there as it was, with the place in T: func, chan, complex and interfaces with methods, structs without exported
+// fields, types with only one half of a pair like MarshalText and UnmarshalText, keys of maps that are pointers. What an
+// any holds must be nil, bool, string, []byte, float32, float64, an int or uint of a given size, time.Time, []any or
+// map[string]any; other values are not kept, and an event says so.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
-	if err := checkValues(c, name, p); err != nil {
+	codec, err := checkValues(c, name, p, reflect.TypeFor[T]())
+	if err != nil {
 		panic(fmt.Sprintf("cache: values %q: %v", name, err))
 	}
 	observe := c.observer(p.Class)
-	return &Values[T]{
+	v := &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
-		realm: p.Class.String(), clone: cloner[T](),
-		through: store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns()),
+		realm: valuesRealm(p, reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
+	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns())
+	return v
 }
 
-func checkValues(c *Cache, name string, p Policy) error {
+// valuesRealm is what values of other classes and other types never mix with.
+func valuesRealm(p Policy, t reflect.Type, codec *valuecodec.Codec) string {
+	if codec == nil {
+		return fmt.Sprintf("%s %s %s", p.Class, t.PkgPath(), t)
+	}
+	return p.Class.String() + " " + codec.Digest()
+}
+
+// checkValues returns the codec of values that leave the process.
+func checkValues(c *Cache, name string, p Policy, t reflect.Type) (*valuecodec.Codec, error) {
+	if err := checkValuesPolicy(c, name, p); err != nil || p.Class == SharedGlobal {
+		return nil, err
+	}
+	codec, err := valuecodec.New(t, p.maxBody())
+	if err != nil {
+		return nil, fmt.Errorf("the type would not come back from Redis as it was: %w; or use class shared-global, which keeps it in memory", err)
+	}
+	return codec, nil
+}
+
+func checkValuesPolicy(c *Cache, name string, p Policy) error {
 	if name == "" {
 		return fmt.Errorf("the name is empty; name what is loaded, \"product\" for example")
 	}
@@ -106,193 +137,8 @@ func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
 	return v.cache.append(ctx, r)
 }
 
-// open returns the entry's value.
-func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
-	if value, ok = e.Memo().(T); !ok {
-		decoded := v.decode(e)
-		if decoded == nil {
-			return value, false
-		}
-		value = *decoded
-	}
-	if v.clone != nil {
-		value = v.clone(value)
-	}
-	return value, true
-}
-
-// decode reads the value from the entry's body and leaves it with the entry; nil is a body that is of no use.
-func (v *Values[T]) decode(e *store.Entry) *T {
-	err := store.CheckMsgpack(e.Body)
-	value := new(T)
-	if err == nil {
-		if err = msgpack.Unmarshal(e.Body, value); err != nil {
-			err = fmt.Errorf("cache: values %q: the kept value is no %T: %w", v.name, *value, err)
-		}
-	}
-	if err != nil {
-		v.report(Fault, CorruptReason, err)
-		return nil
-	}
-	e.SetMemo(*value)
-	return value
-}
-
-// cloner returns what makes a caller's own copy of a value, or nil if T has no Clone. It is found once: to ask each value
-// would cost an allocation.
-func cloner[T any]() func(T) T {
-	own := func(value T) T {
-		if c, clones := any(value).(interface{ Clone() T }); clones {
-			return c.Clone()
-		}
-		return value
-	}
-	t := reflect.TypeFor[T]()
-	if t.Kind() == reflect.Interface || t.Implements(reflect.TypeFor[interface{ Clone() T }]()) {
-		return own // of an interface each value tells for itself
-	}
-	return nil
-}
-
 func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
 	if v.observe != nil {
 		v.observe(middleware.Event{Route: v.name, Outcome: outcome, Reason: reason, Err: err})
 	}
-}
-
-// call is one Get.
-type call[T any] struct {
-	v    *Values[T]
-	ctx  context.Context
-	key  keying.Key
-	id   string
-	user string
-
-	value T
-	err   error
-}
-
-// get reads through the store.
-func (c *call[T]) get() (T, error) {
-	r := c.v.through.Get(c.ctx, c.key, c.run)
-	if r.Source == store.HungUp {
-		return c.value, c.ctx.Err()
-	}
-	if r.Entry == nil {
-		return c.value, c.err
-	}
-	value, ok := c.v.open(r.Entry)
-	if !ok { // of another build, say: what is kept is of no use
-		return c.v.load(c.ctx, c.id)
-	}
-	c.found(r.Entry, r.Use)
-	return value, nil
-}
-
-// found reports a hit, and refreshes a value that is stale, or nearly so, in the background.
-func (c *call[T]) found(e *store.Entry, use store.Use) {
-	again := use == store.WhileRefreshed
-	if use == store.Fresh {
-		c.v.report(Hit, "", nil)
-		again = c.v.through.Early(e, time.Now())
-	} else {
-		c.v.report(Stale, "", nil)
-	}
-	if again {
-		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
-		ctx := context.Background()
-		if user, ok := keying.UserOf(c.ctx); ok {
-			ctx = keying.WithUser(ctx, user)
-		}
-		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
-		c.v.cache.common.Background(c.key, again.refresh)
-	}
-}
-
-func (c *call[T]) refresh(timeout context.Context) {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	defer context.AfterFunc(timeout, cancel)()
-	c.ctx = ctx
-	defer func() {
-		if p := recover(); p != nil {
-			c.v.report(Refresh, middleware.PanicReason, fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p))
-		}
-	}()
-	c.v.through.Refresh(c.ctx, c.key, c.run)
-	c.v.report(Refresh, "", c.err)
-}
-
-// run is the load of store.Through.
-func (c *call[T]) run(run *store.Run) store.Outcome {
-	ctx, end := c.v.cache.common.Detach(c.ctx)
-	defer end()
-	ctx, said := middleware.Steer(ctx)
-	c.value, c.err = c.v.load(ctx, c.id)
-	switch {
-	case c.err != nil && run.Old != nil:
-		return store.Old
-	case ctx.Err() != nil:
-		return store.Fail
-	case c.err != nil:
-		c.v.report(Miss, middleware.ErrorReason, c.err)
-		return store.Refuse
-	}
-	reason, err := c.fill(run.Entry, said)
-	c.v.report(Miss, reason, err)
-	if reason != "" {
-		return store.Refuse
-	}
-	return store.Keep
-}
-
-// fill makes the entry, or says why the value cannot be kept.
-func (c *call[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error) {
-	tags, ttl, noStore := said.Said()
-	if noStore {
-		return middleware.HandlerReason, nil
-	}
-	body, err := msgpack.Marshal(c.value)
-	if err != nil {
-		return middleware.HandlerReason, fmt.Errorf("cache: values %q: %T cannot be written as msgpack: %w", c.v.name, c.value, err)
-	}
-	p := c.v.policy
-	if int64(len(body)) > p.maxBody() {
-		return middleware.SizeReason, nil
-	}
-	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
-		return middleware.LabelsReason, nil
-	}
-	e.Body, e.Stored, e.Fresh = body, time.Now(), middleware.Spread(p.ttl(), c.key)
-	if ttl > 0 {
-		e.Fresh = min(e.Fresh, ttl)
-	}
-	e.WhileRevalidate, e.IfError = p.StaleWhileRevalidate, p.ifError()
-	e.SetMemo(c.memo())
-	return "", nil
-}
-
-// memo is the value that memory keeps: the caller of a type that clones goes on with its own.
-func (c *call[T]) memo() T {
-	if c.v.clone != nil {
-		return c.v.clone(c.value)
-	}
-	return c.value
-}
-
-func (c *call[T]) labels(added []string) []keying.Label {
-	l := c.v.cache.labeler
-	labels := []keying.Label{l.Value(c.v.name, c.id)}
-	if c.user != "" {
-		labels = append(labels, l.User(c.user))
-	}
-	for _, tag := range c.v.tags {
-		if text, ok := tag.Fill(func(string) string { return c.id }); ok {
-			labels = append(labels, l.Tag(text))
-		}
-	}
-	for _, text := range added {
-		labels = append(labels, l.Tag(text))
-	}
-	return labels
 }

@@ -36,11 +36,13 @@ func namesOf(index *store.Entry) [][]string {
 		return known
 	}
 	var all [][]string
+	size := 0
 	for _, set := range sets(index) {
 		names, _ := rfc9111.VaryNames([]string{set})
 		all = append(all, names)
+		size += 24 + 16*len(names) + len(set)
 	}
-	index.SetMemo(all)
+	index.SetMemo(all, size)
 	return all
 }
 

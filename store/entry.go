@@ -29,8 +29,8 @@ type Entry struct {
 
 	Labels []keying.Label
 
-	born uint64              // ledger's count when it was made in this process; 0: read from a store
-	memo atomic.Pointer[any] // see Memo
+	born uint64               // ledger's count when it was made in this process; 0: read from a store
+	memo atomic.Pointer[memo] // see Memo
 }
 
 // skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could
@@ -68,11 +68,13 @@ func (e *Entry) Keep(now time.Time) time.Duration {
 // entryOverhead is about what an entry costs beside its bytes: the struct, and what the allocator rounds up.
 const entryOverhead = 320
 
-// Size returns the bytes that the entry takes in memory, overhead included. Data that is no HTTP answer counts twice,
-// because its decoded form is kept beside its bytes.
+// Size returns the bytes that the entry takes in memory, overhead and its memo included. Data that is no HTTP answer counts
+// twice before it has one, because its decoded form will be kept beside its bytes.
 func (e *Entry) Size() int64 {
 	n := entryOverhead + len(e.Body) + len(e.Labels)*len(keying.Label{})
-	if e.Status == 0 {
+	if m := e.memo.Load(); m != nil {
+		n += m.size
+	} else if e.Status == 0 {
 		n += len(e.Body)
 	}
 	if e.Header.layout != nil { // which it may share; or not
@@ -109,14 +111,20 @@ func (e *Entry) past(now time.Time) bool { return e.until != 0 && now.Sub(epoch)
 // epoch is where instants start that are kept as durations, which take a third of the room.
 var epoch = time.Now()
 
+// memo is a decoded form of an entry.
+type memo struct {
+	value any
+	size  int // bytes
+}
+
 // Memo returns the decoded form of the entry that SetMemo left, or nil.
 func (e *Entry) Memo() any {
-	if p := e.memo.Load(); p != nil {
-		return *p
+	if m := e.memo.Load(); m != nil {
+		return m.value
 	}
 	return nil
 }
 
-// SetMemo leaves a decoded form of the entry with it, for as long as it stays in memory. It is never written to a
-// store outside the process.
-func (e *Entry) SetMemo(v any) { e.memo.Store(&v) }
+// SetMemo leaves a decoded form of the entry with it, of about so many bytes, for as long as it stays in memory. They count
+// where the entry is kept from then on. It is never written to a store outside the process.
+func (e *Entry) SetMemo(v any, size int) { e.memo.Store(&memo{v, size}) }

@@ -1,0 +1,84 @@
+// Package valuecodec writes Go values as msgpack and reads them again. What cannot come back as it was is refused: by its
+// type, when a codec is made, or by what is in it. What is read may be anybody's: it is measured before it is decoded.
+package valuecodec
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Bounds of a value.
+const (
+	maxDepth = 100 // lists, maps and structs inside each other
+	spread   = 16  // how many times its limit in msgpack a value may take decoded
+)
+
+// ErrTooLarge is a value that takes more room than its codec allows, in msgpack or decoded.
+var ErrTooLarge = errors.New("too large")
+
+// A Codec writes and reads values of one type. It is safe for concurrent use.
+type Codec struct {
+	root   *shape
+	limit  int64 // bytes of msgpack
+	looks  bool  // what is in a value decides whether it can be written
+	digest string
+}
+
+// New returns the codec of a type, for values of up to limit bytes of msgpack. An error names the part of the type that
+// would not come back as it was, and what to do about it.
+func New(t reflect.Type, limit int64) (*Codec, error) {
+	s := surveyor{known: map[spot]*shape{}, open: map[spot]bool{}}
+	root, err := s.shape(t, place{path: t.String(), addressable: true})
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(describe(root)))
+	return &Codec{root: root, limit: limit, looks: s.recursive || s.dynamic, digest: hex.EncodeToString(sum[:12])}, nil
+}
+
+// Digest tells types apart whose msgpack differs, or means another thing. It is the same in all processes.
+func (c *Codec) Digest() string { return c.digest }
+
+// Encode returns what v points to as msgpack, and about how many bytes it takes when that has been decoded.
+func (c *Codec) Encode(v any) (b []byte, held int64, err error) {
+	defer recovered(&err)
+	if c.looks { // the library would follow a value that refers to itself until the stack is used up
+		if err := c.inspect(reflect.ValueOf(v).Elem()); err != nil {
+			return nil, 0, err
+		}
+	}
+	if b, err = msgpack.Marshal(v); err != nil {
+		return nil, 0, err
+	}
+	held, err = c.measure(b)
+	return b, held, err
+}
+
+// Decode reads the msgpack into what v points to, and returns about how many bytes that takes.
+func (c *Codec) Decode(b []byte, v any) (held int64, err error) {
+	defer recovered(&err)
+	if held, err = c.measure(b); err != nil {
+		return 0, err
+	}
+	// Unmarshal would make hundreds of each type in advance.
+	d := msgpack.GetDecoder()
+	d.Reset(bytes.NewReader(b))
+	if err = d.Decode(v); err != nil {
+		return 0, err
+	}
+	msgpack.PutDecoder(d)
+	return held, nil
+}
+
+// recovered makes an error of a panic, in a method of the value's as a rule.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+	}
+}

@@ -1,0 +1,90 @@
+package valuecodec
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/vmihailenco/tagparser/v2"
+)
+
+// record finds the fields that the library writes of a struct, in its order and under its names.
+func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
+	sh.kind = record
+	if hidden(t) {
+		return at.refuse("%s has no exported field, so it would come back empty; give it MarshalBinary and UnmarshalBinary, or leave it out (`msgpack:\"-\"`)", t)
+	}
+	sh.named = map[string]field{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := tagparser.Parse(f.Tag.Get("msgpack"))
+		if tag.Name == "-" || !f.IsExported() && !f.Anonymous {
+			continue
+		}
+		at := at.in("."+f.Name, at.addressable)
+		if tag.HasOption("intern") {
+			return at.refuse("its tag has intern, which a kept value cannot have; leave it out")
+		}
+		found, err := s.shape(f.Type, at)
+		if err != nil {
+			return err
+		}
+		own := field{name: tag.Name, index: f.Index, shape: found}
+		if own.name == "" {
+			own.name = f.Name
+		}
+		inlined, err := embed(sh, own, f, tag, at)
+		if err == nil && !inlined {
+			err = sh.add(own, at)
+		}
+		if alias, ok := tag.Options["alias"]; ok && err == nil && !inlined {
+			err = sh.name(alias, own, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// embed adds what an embedded struct brings, if its fields are written as the outer one's.
+func embed(sh *shape, own field, f reflect.StructField, tag *tagparser.Tag, at place) (bool, error) {
+	switch {
+	case !f.Anonymous:
+		return false, nil
+	case !f.IsExported() && own.shape.kind != record:
+		return false, at.refuse("an embedded %s that is not exported cannot be read; give the field a name, or leave it out (`msgpack:\"-\"`)", f.Type)
+	case tag.HasOption("noinline"):
+		return false, nil
+	case own.shape.kind == pointer:
+		return false, at.refuse("an embedded pointer that is nil would come back as one to an empty value; embed %s, or tag it `msgpack:\",noinline\"`", f.Type.Elem())
+	case own.shape.kind != record:
+		return false, nil
+	}
+	shadowed := func(inner field) bool { _, there := sh.named[inner.name]; return there }
+	if slices.ContainsFunc(own.shape.fields, shadowed) && !tag.HasOption("inline") {
+		return false, nil
+	}
+	for _, inner := range own.shape.fields {
+		if shadowed(inner) {
+			return true, at.refuse("its %s is hidden by the outer one, and would come back empty; tag it `msgpack:\",noinline\"`", inner.name)
+		}
+		inner.index = slices.Concat(own.index, inner.index)
+		if err := sh.add(inner, at); err != nil {
+			return true, err
+		}
+	}
+	return true, sh.name(own.name, own, at)
+}
+
+func (s *shape) add(f field, at place) error {
+	s.fields = append(s.fields, f)
+	return s.name(f.name, f, at)
+}
+
+func (s *shape) name(name string, f field, at place) error {
+	if _, there := s.named[name]; there {
+		return at.refuse("another field is written as %q, too, so one of them would be lost; name it in a tag (`msgpack:\"other\"`), or tag an embedded struct `msgpack:\",noinline\"`", name)
+	}
+	s.named[name] = f
+	return nil
+}

@@ -1,0 +1,144 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+)
+
+// call is one Get.
+type call[T any] struct {
+	v    *Values[T]
+	ctx  context.Context
+	key  keying.Key
+	id   string
+	user string
+
+	refreshes bool // nobody waits for it
+
+	value T
+	err   error
+}
+
+// get reads through the store.
+func (c *call[T]) get() (T, error) {
+	r := c.v.through.Get(c.ctx, c.key, c.run)
+	if r.Source == store.HungUp {
+		return c.value, c.ctx.Err()
+	}
+	if r.Entry == nil {
+		return c.value, c.err
+	}
+	value, ok := c.v.open(r.Entry)
+	if !ok { // the store has put something else in its place
+		return c.v.load(c.ctx, c.id)
+	}
+	c.found(r.Entry, r.Use)
+	return value, nil
+}
+
+// found reports a hit, and refreshes a value that is stale, or nearly so, in the background.
+func (c *call[T]) found(e *store.Entry, use store.Use) {
+	again := use == store.WhileRefreshed
+	if use == store.Fresh {
+		c.v.report(Hit, "", nil)
+		again = c.v.through.Early(e, time.Now())
+	} else {
+		c.v.report(Stale, "", nil)
+	}
+	if again {
+		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
+		ctx := context.Background()
+		if user, ok := keying.UserOf(c.ctx); ok {
+			ctx = keying.WithUser(ctx, user)
+		}
+		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
+		c.v.cache.common.Background(c.key, again.refresh)
+	}
+}
+
+func (c *call[T]) refresh(timeout context.Context) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	defer context.AfterFunc(timeout, cancel)()
+	c.ctx = ctx
+	defer func() {
+		if p := recover(); p != nil {
+			c.v.report(Refresh, middleware.PanicReason, fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p))
+		}
+	}()
+	c.refreshes = true
+	c.v.through.Refresh(c.ctx, c.key, c.run)
+}
+
+// run is the load of store.Through.
+func (c *call[T]) run(run *store.Run) store.Outcome {
+	ctx, end := c.v.cache.common.Detach(c.ctx)
+	defer end()
+	ctx, said := middleware.Steer(ctx)
+	c.value, c.err = c.v.load(ctx, c.id)
+	switch {
+	case c.err != nil && run.Old != nil:
+		c.tell(Fault, middleware.ErrorReason, c.err) // nobody else will hear of it
+		return store.Old
+	case ctx.Err() != nil:
+		c.tell(Miss, middleware.CanceledReason, c.err)
+		return store.Fail
+	case c.err != nil:
+		c.tell(Miss, middleware.ErrorReason, c.err)
+		return store.Refuse
+	}
+	reason, err := c.fill(run.Entry, said)
+	c.tell(Miss, reason, err)
+	if reason != "" {
+		return store.Refuse
+	}
+	return store.Keep
+}
+
+// tell reports what became of a run; of a refresh, that it was one.
+func (c *call[T]) tell(outcome Outcome, reason Reason, err error) {
+	if c.refreshes {
+		outcome = Refresh
+	}
+	c.v.report(outcome, reason, err)
+}
+
+// fill makes the entry, or says why the value cannot be kept.
+func (c *call[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error) {
+	tags, ttl, noStore := said.Said()
+	if noStore {
+		return middleware.HandlerReason, nil
+	}
+	p := c.v.policy
+	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
+		return middleware.LabelsReason, nil
+	}
+	e.Stored, e.Fresh = time.Now(), middleware.Spread(p.ttl(), c.key)
+	if ttl > 0 {
+		e.Fresh = min(e.Fresh, ttl)
+	}
+	e.WhileRevalidate, e.IfError = p.StaleWhileRevalidate, p.ifError()
+	return c.v.put(e, c.value)
+}
+
+func (c *call[T]) labels(added []string) []keying.Label {
+	l := c.v.cache.labeler
+	labels := []keying.Label{l.Value(c.v.name, c.id)}
+	if c.user != "" {
+		labels = append(labels, l.User(c.user))
+	}
+	for _, tag := range c.v.tags {
+		if text, ok := tag.Fill(func(string) string { return c.id }); ok {
+			labels = append(labels, l.Tag(text))
+		}
+	}
+	for _, text := range added {
+		labels = append(labels, l.Tag(text))
+	}
+	return labels
+}
