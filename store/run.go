@@ -67,10 +67,10 @@ func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
 	return run
 }
 
-// labelled is an entry with room for its labels: its route, and its URL with and without origin, say.
+// labelled is an entry with room for its labels: its route, its URL with and without origin, where that lies, and a user's.
 type labelled struct {
 	Entry
-	room [4]keying.Label
+	room [5]keying.Label
 }
 
 func newEntry(key keying.Key) *Entry {
