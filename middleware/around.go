@@ -20,6 +20,9 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 	rec := new(recorder)
 	rec.begin(rt, w, r, nil)
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
+	if changes {
+		rec.level = keying.Literal(p.pattern)
+	}
 	if changes && rt.User != nil && p.user == "" {
 		rec.user, _ = rt.User(r)
 	}

@@ -100,17 +100,12 @@ func (rt *Route) settle(l *leading) Reason {
 	if e.Validate() != nil {
 		return HeaderReason
 	}
-	varies := rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource
-	counts := e.Fresh
-	if rt.Standard {
-		counts = max(e.Left(now), counted)
-	}
-	counts = min(counts, time.Hour) // or who has filled the bound once keeps everyone out for as long as an answer says
-	if varies && !rt.Common.variants.admit(rt.resource(l), e.Key, now, counts) {
-		return VariantsReason
-	}
-	if e.Keep(now) <= 0 {
+	keep := e.Keep(now)
+	if keep <= 0 {
 		return AgeReason
+	}
+	if rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource {
+		l.rec.run.Replaced = rt.Common.variants.admit(rt.resource(l), e.Key, now, now.Add(keep))
 	}
 	return ""
 }

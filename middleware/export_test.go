@@ -3,7 +3,9 @@ package middleware
 import (
 	"context"
 	"net/http"
+	"time"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
@@ -47,3 +49,9 @@ func (rt *Route) Writer(w http.ResponseWriter) http.ResponseWriter {
 }
 
 func (c *Common) Reserve(n int) bool { return c.reserve(n) }
+
+type Variants = variants
+
+func (v *variants) Admit(resource keying.Label, key keying.Key, now, until time.Time) keying.Key {
+	return v.admit(resource, key, now, until)
+}

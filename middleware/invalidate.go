@@ -30,7 +30,7 @@ func (rec *recorder) heed(status int, h http.Header) {
 	}
 	var r store.Record
 	if rec.changes && rt.Standard {
-		r.Labels = rt.changed(rec.r, h)
+		r.Labels = rt.changed(rec.r, h, rec.level)
 	}
 	if rec.changes {
 		scheme, host := rt.origin(rec.r)
@@ -47,24 +47,25 @@ func (rec *recorder) heed(status int, h http.Header) {
 }
 
 // changed are the URLs that a successful unsafe request invalidates (RFC 9111 §4.4): its own, and those of Location and
-// Content-Location where they are of the same origin.
-func (rt *Route) changed(r *http.Request, h http.Header) []keying.Label {
+// Content-Location where they are of the same origin. Anybody may send such requests: when there are too many, they become
+// one of the area at that level.
+func (rt *Route) changed(r *http.Request, h http.Header, level uint8) []keying.Label {
 	scheme, host := rt.origin(r)
 	base := &url.URL{Scheme: scheme, Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath}
-	labels := rt.originLabels(nil, r, r.URL)
+	labels := rt.originLabels(nil, r, r.URL, level)
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		if lines := h[name]; len(lines) == 1 {
 			u, err := base.Parse(lines[0])
 			if err == nil && u.Opaque == "" && sameOrigin(u, base) {
-				labels = rt.originLabels(labels, r, u)
+				labels = rt.originLabels(labels, r, u, level)
 			}
 		}
 	}
 	return labels
 }
 
-// originLabels adds the label of a URL of the request's origin, as its answers carry it.
-func (rt *Route) originLabels(labels []keying.Label, r *http.Request, u *url.URL) []keying.Label {
+// originLabels adds the label of a URL of the request's origin, as its answers carry it, and of where it lies.
+func (rt *Route) originLabels(labels []keying.Label, r *http.Request, u *url.URL, level uint8) []keying.Label {
 	of := *r
 	of.URL = &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	if u != r.URL {
@@ -73,10 +74,10 @@ func (rt *Route) originLabels(labels []keying.Label, r *http.Request, u *url.URL
 	scheme, host := rt.origin(r)
 	view := rt.Scheme.View(&of)
 	_, label := rt.Labeler.URLs(view.URL, scheme, host)
-	labels = append(labels, label)
+	labels = append(labels, label, rt.Labeler.Place(view.URL.EscapedPath()).Within(level))
 	if u := asked(view); u != nil {
 		_, label = rt.Labeler.URLs(u, scheme, host)
-		labels = append(labels, label)
+		labels = append(labels, label, rt.Labeler.Place(u.EscapedPath()).Within(level))
 	}
 	return labels
 }

@@ -111,14 +111,14 @@ func asked(view *http.Request) *url.URL {
 }
 
 // urlLabels adds the labels of the URL that the handler saw and of the one that the client asked for, with and without
-// their origin.
+// their origin, and of where they lie.
 func (rt *Route) urlLabels(labels []keying.Label, view *http.Request) []keying.Label {
 	scheme, host := rt.origin(view)
 	anywhere, there := rt.Labeler.URLs(view.URL, scheme, host)
-	labels = append(labels, anywhere, there)
+	labels = append(labels, anywhere, there, rt.Labeler.Place(view.URL.EscapedPath()))
 	if u := asked(view); u != nil {
 		anywhere, there = rt.Labeler.URLs(u, scheme, host)
-		labels = append(labels, anywhere, there)
+		labels = append(labels, anywhere, there, rt.Labeler.Place(u.EscapedPath()))
 	}
 	return labels
 }

@@ -60,7 +60,6 @@ const (
 	PanicReason      Reason = "panic"               // the handler panicked
 	CanceledReason   Reason = "canceled"            // the handler's context ended while it ran
 	TagReason        Reason = "tag"                 // a tag names a path parameter that the request does not have
-	VariantsReason   Reason = "variants"            // too many variants of the URL are kept already
 	LabelsReason     Reason = "labels"              // too many tags
 	NotReachedReason Reason = "refresh-not-reached" // a refresh was answered before it came to the route
 )

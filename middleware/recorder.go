@@ -36,6 +36,7 @@ type recorder struct {
 	held     bool    // nothing of the answer is for the client
 	failed   bool    // … because it is a failure that a stale one stands in for
 	changes  bool    // the method is unsafe: a success invalidates
+	level    uint8   // … and so much of the path says where: see keying.Area
 	asked    renewal // what the handler was asked for instead of a whole answer
 
 	law       *law             // standard routes: what the law says of the answer

@@ -16,6 +16,9 @@ import (
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
+	if rt.Standard || rt.Scheme.Varies() {
+		rt.Common.variants.uses.add(&e.Key)
+	}
 	h, status := w.Header(), e.Status
 	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h, e)
 	rt.putHeader(h, e, unmodified, age, left, from)

@@ -2,84 +2,127 @@ package middleware
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
 )
 
-// maxVariants is how many answers of one URL are kept that differ by header or cookie: whoever makes those up must not
-// fill the cache with them.
+// maxVariants is how many answers of one URL a process keeps that differ by header or cookie: whoever makes those up must
+// not fill the cache with them. Of a URL that has so many the one that is used least makes room for the next.
 const maxVariants = 32
 
-// counted is for how long a variant counts at the least. One that is kept to be validated may never be fresh.
-const counted = time.Minute
-
+// Of so many URLs it is known which variants are kept, as sets of a few: a URL that nothing new was kept of for longest is
+// forgotten, and counts anew. Its answers stay.
 const (
-	variantSlots  = 1024
-	variantProbes = 4 // slots that a resource may be in
+	galleries   = 256
+	galleryWays = 4
 )
 
-// variants counts the variants of resources. The table is small, fixed and forgetful: resources that meet in a slot may
-// take it from each other, and count anew. One that has reached the bound keeps its slot until its variants have expired,
-// or two URLs that take turns would have no bound.
+// variants know the variants of URLs that this process has kept, and which of them are used.
 type variants struct {
-	mu    sync.Mutex
-	slots map[uint16]*variantSlot
+	uses uses
+
+	mu        sync.Mutex
+	galleries [galleries][galleryWays]*gallery // each set in the order of their last additions
 }
 
-type variantSlot struct {
+// gallery is the variants of one URL.
+type gallery struct {
 	resource keying.Label
-	until    time.Time
-	keys     []keying.Key
+	kept     []variant
+	hand     int // where the search for what makes room went last
 }
 
-func (s *variantSlot) live(now time.Time) bool { return s != nil && now.Before(s.until) }
+type variant struct {
+	key   keying.Key
+	until time.Time // the store has forgotten it by then
+}
 
-func (s *variantSlot) full() bool { return len(s.keys) == maxVariants }
+// gallerySeed is this process' own: nobody outside can make up URLs that meet in one set.
+var gallerySeed = maphash.MakeSeed()
 
-// admit reports whether one more variant of the resource may be kept; those that were admitted for as long as they live
-// are admitted again.
-func (v *variants) admit(resource keying.Label, key keying.Key, now time.Time, ttl time.Duration) bool {
+// admit notes that a variant of the resource is kept until then, and returns the key of the one that makes room for it,
+// or the zero Key.
+func (v *variants) admit(resource keying.Label, key keying.Key, now, until time.Time) (replaced keying.Key) {
+	v.uses.add(&key)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	slot := v.slot(resource, now, ttl)
+	g := v.gallery(resource)
+	at := slices.IndexFunc(g.kept, func(k variant) bool { return k.key == key })
 	switch {
-	case slot == nil:
-		return false
-	case slices.Contains(slot.keys, key):
-		return true
-	case slot.full():
-		return false
-	}
-	slot.keys = append(slot.keys, key)
-	return true
-}
-
-// slot returns the resource's slot: its own, or a free one, or that of the resource that expires first of those that have
-// not reached the bound; or nil, if all have.
-func (v *variants) slot(resource keying.Label, now time.Time, ttl time.Duration) *variantSlot {
-	var taken uint16
-	found, free := false, false
-	for i := range variantProbes {
-		at := binary.BigEndian.Uint16(resource[2*i:]) % variantSlots
-		switch slot := v.slots[at]; {
-		case !slot.live(now):
-			taken, found, free = at, true, true
-		case slot.resource == resource:
-			return slot
-		case !free && !slot.full() && (!found || slot.until.Before(v.slots[taken].until)):
-			taken, found = at, true
+	case at >= 0:
+	case len(g.kept) < maxVariants:
+		at = len(g.kept)
+		g.kept = append(g.kept, variant{})
+	default:
+		if at = g.least(now, &v.uses); now.Before(g.kept[at].until) {
+			replaced = g.kept[at].key
 		}
 	}
-	if !found {
-		return nil
+	g.kept[at] = variant{key, until}
+	return replaced
+}
+
+// gallery returns the resource's, which becomes the first of its set.
+func (v *variants) gallery(resource keying.Label) *gallery {
+	set := &v.galleries[maphash.Comparable(gallerySeed, resource)%galleries]
+	at := slices.IndexFunc(set[:], func(g *gallery) bool { return g == nil || g.resource == resource })
+	if at < 0 {
+		at = galleryWays - 1
+		set[at] = nil
 	}
-	if v.slots == nil {
-		v.slots = map[uint16]*variantSlot{}
+	g := set[at]
+	if g == nil {
+		g = &gallery{resource: resource}
 	}
-	slot := &variantSlot{resource: resource, until: now.Add(ttl)}
-	v.slots[taken] = slot
-	return slot
+	copy(set[1:at+1], set[:at])
+	set[0] = g
+	return g
+}
+
+// least returns the place of a variant that has expired, or of the next one that nobody has used since the hand went by.
+// Each use earns a variant one more round, so that what is asked for steadily outlasts what is made up, at whatever rate.
+func (g *gallery) least(now time.Time, u *uses) int {
+	for i := range g.kept {
+		if !now.Before(g.kept[i].until) {
+			return i
+		}
+	}
+	for range (maxUses + 1) * len(g.kept) { // uses go on meanwhile
+		g.hand = (g.hand + 1) % len(g.kept)
+		if !u.take(&g.kept[g.hand].key) {
+			break
+		}
+	}
+	return g.hand
+}
+
+// uses count how often keys were used of late, up to a few times each. Reading a key that is hot writes nothing that
+// another processor would see. Keys that share a counter, which nobody outside can choose, earn each other rounds.
+type uses [4096]atomic.Uint32
+
+const maxUses = 15
+
+var usesSpread = maphash.Comparable(gallerySeed, "uses") | 1
+
+func (u *uses) of(key *keying.Key) *atomic.Uint32 {
+	return &u[binary.LittleEndian.Uint64(key[8:])*usesSpread>>32%uint64(len(u))]
+}
+
+func (u *uses) add(key *keying.Key) {
+	if n := u.of(key); n.Load() < maxUses {
+		n.Add(1) // above the most, if others add meanwhile: that does not matter
+	}
+}
+
+// take uses up one use, if there is any.
+func (u *uses) take(key *keying.Key) bool {
+	n := u.of(key)
+	had := n.Load()
+	n.CompareAndSwap(had, had-min(had, 1)) // or others used it just now
+	return had > 0
 }

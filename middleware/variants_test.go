@@ -10,87 +10,153 @@ import (
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
 )
 
-// TestAtMost32VariantsOfAURL are kept: the next one reaches its client and is not, until the others have expired. Other
-// URLs have a bound of their own.
-func TestAtMost32VariantsOfAURL(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var last middleware.Event
-		rt := newRoute(t, func(rt *middleware.Route) {
-			rt.Scheme.Headers = []string{"X-T"}
-			rt.Observe = func(ev middleware.Event) { last = ev }
+// A gallery is a route whose answers vary by X-T, by policy or by their own Vary, and the memory that it has for itself.
+type gallery struct {
+	t      *testing.T
+	route  *middleware.Route
+	memory *memstore.Store
+	last   middleware.Event
+}
+
+// galleries plays a property where the policy says what selects, and where the answers do.
+func galleries(t *testing.T, f func(t *testing.T, g *gallery)) {
+	for name, standard := range map[string]bool{"by policy": false, "by Vary": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, newGallery(t, standard)) })
 		})
-		ask := func(target string, n int) middleware.Event {
-			r, w := httptest.NewRequest("GET", target, nil), httptest.NewRecorder()
-			r.Header.Set("X-T", fmt.Sprint(n))
-			serve(rt, w, r, func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.Header.Get("X-T"))) })
-			if w.Body.String() != fmt.Sprint(n) {
-				t.Errorf("variant %d is answered with %q", n, w.Body)
-			}
-			return last
+	}
+}
+
+func newGallery(t *testing.T, standard bool) *gallery {
+	g := &gallery{t: t, memory: memstore.New(memstore.Options{MaxEntries: 1 << 20})}
+	t.Cleanup(func() { _ = g.memory.Close() })
+	g.route = newRoute(t, func(rt *middleware.Route) {
+		rt.Through = store.NewThrough(g.memory, store.NewLog(), 0, nil)
+		rt.Observe = func(ev middleware.Event) { g.last = ev }
+		if rt.Standard, rt.Scheme.Open = standard, standard; !standard {
+			rt.Scheme.Headers = []string{"X-T"}
 		}
-		for n := range 33 {
-			want := middleware.Reason("")
-			if n == 32 {
-				want = middleware.VariantsReason
-			}
-			if ev := ask("/", n); ev.Outcome != middleware.Miss || ev.Reason != want {
-				t.Errorf("variant %d: %+v", n, ev)
+	})
+	return g
+}
+
+// ask is one request for a variant of the target.
+func (g *gallery) ask(target, variant string) middleware.Event {
+	g.t.Helper()
+	r, w := httptest.NewRequest("GET", target, nil), httptest.NewRecorder()
+	r.Header.Set("X-T", variant)
+	serve(g.route, w, r, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "X-T")
+		_, _ = w.Write([]byte(r.Header.Get("X-T")))
+	})
+	if w.Body.String() != variant {
+		g.t.Errorf("variant %s is answered with %q", variant, w.Body)
+	}
+	return g.last
+}
+
+// wantKept wants the variant to be kept once it was asked for.
+func (g *gallery) wantKept(target, variant string) {
+	g.t.Helper()
+	g.ask(target, variant)
+	if ev := g.ask(target, variant); ev.Outcome != middleware.Hit {
+		g.t.Errorf("variant %s of %s the second time: %+v", variant, target, ev)
+	}
+}
+
+// Whoever makes variants up keeps nobody else's from being kept, of that URL or of others, and fills no store.
+func TestOddVariantsKeepNobodyOut(t *testing.T) {
+	galleries(t, func(t *testing.T, g *gallery) {
+		for n := range 1000 {
+			if ev := g.ask("/", fmt.Sprint("odd ", n)); ev.Outcome != middleware.Miss || ev.Reason != "" {
+				t.Fatalf("odd variant %d: %+v", n, ev)
 			}
 		}
-		for n := range 32 {
-			if ev := ask("/", n); ev.Outcome != middleware.Hit {
-				t.Errorf("variant %d again: %+v", n, ev)
+		if n := g.memory.Len(); n > 33 {
+			t.Errorf("%d entries are in memory; want 32, and what leads there", n)
+		}
+		g.wantKept("/", "en")
+		g.wantKept("/other", "en")
+	})
+}
+
+// What is asked for again and again stays, however fast others make variants up, and so does what comes to be asked for
+// meanwhile.
+func TestUsedVariantsStay(t *testing.T) {
+	galleries(t, func(t *testing.T, g *gallery) {
+		g.ask("/", "en")
+		misses := map[string]int{}
+		for n := range 2000 {
+			g.ask("/", fmt.Sprint("odd ", n))
+			g.ask("/", fmt.Sprint("odd ", n)) // twice: once is no proof
+			languages := []string{"en"}
+			if n >= 1000 {
+				languages = append(languages, "fr")
+			}
+			for _, language := range languages {
+				if ev := g.ask("/", language); ev.Outcome != middleware.Hit {
+					misses[language]++
+				}
 			}
 		}
-		if ev := ask("/other", 32); ev.Reason != "" {
-			t.Errorf("another URL: %+v", ev)
-		}
-		time.Sleep(2 * time.Minute)
-		if ev := ask("/", 33); ev.Reason != "" {
-			t.Errorf("after the others have expired: %+v", ev)
+		if misses["en"] > 0 || misses["fr"] > 1 {
+			t.Errorf("of what was asked for all the time was missed: %v", misses)
 		}
 	})
 }
 
-// TestTakingTurnsGivesNoMoreVariants: of URLs that meet in a slot of the table each has its bound.
-func TestTakingTurnsGivesNoMoreVariants(t *testing.T) {
+// No table of variants is filled by some URLs at the cost of others: what makes room is of the same URL, and a URL's own
+// bound holds while not too many others get new variants.
+func TestVariantsMakeRoomWithinTheirURL(t *testing.T) {
 	var v middleware.Variants
-	now, admitted := time.Now(), map[keying.Label]int{}
-	urls := []keying.Label{{3: 1, 5: 2, 7: 3}, {3: 4, 5: 5, 7: 6}} // two bytes of a label are one slot
+	now, of := time.Now(), map[keying.Key]keying.Label{}
+	add := func(url, n int) (replaced keying.Key) {
+		resource, key := keying.Label{byte(url), byte(url >> 8)}, keying.Key{byte(url), byte(url >> 8), byte(n), byte(n >> 8), 4: byte(n), 12: byte(url), 31: 1}
+		of[key] = resource
+		replaced = v.Admit(resource, key, now, now.Add(time.Minute))
+		if replaced != (keying.Key{}) && of[replaced] != resource {
+			t.Fatalf("variant %d of URL %d takes the place of another URL's", n, url)
+		}
+		return replaced
+	}
 	for n := range 100 {
-		for _, url := range urls {
-			if v.Admit(url, keying.Key{byte(n)}, now, time.Minute) {
-				admitted[url]++
+		for url := range 50 {
+			if replaced := add(url, n); (replaced == keying.Key{}) != (n < 32) {
+				t.Fatalf("variant %d of URL %d replaces %v", n, url, replaced)
 			}
 		}
 	}
-	for _, url := range urls {
-		if admitted[url] != 32 {
-			t.Errorf("%d variants of %v are admitted; want 32", admitted[url], url)
+	for url := range 5000 {
+		for n := range 32 {
+			add(url, 1000+n)
 		}
 	}
 }
 
-// TestAFullURLKeepsItsSlot until its variants have expired; one that is not full makes way.
-func TestAFullURLKeepsItsSlot(t *testing.T) {
-	var v middleware.Variants
-	full, other, third := keying.Label{15: 1}, keying.Label{15: 2}, keying.Label{15: 3} // all have one slot only
-	now := time.Now()
-	for n := range 32 {
-		if !v.Admit(full, keying.Key{byte(n)}, now, time.Minute) {
-			t.Errorf("variant %d is refused", n)
+// A variant that was refreshed is the one that it was, and one that has expired makes room before any other.
+func TestExpiredVariantsMakeRoom(t *testing.T) {
+	galleries(t, func(t *testing.T, g *gallery) {
+		g.route.TTL = time.Minute
+		for n := range 32 {
+			g.ask("/", fmt.Sprint("first ", n))
 		}
-	}
-	if v.Admit(other, keying.Key{}, now, time.Minute) {
-		t.Error("another URL is admitted where there is no slot")
-	}
-	if !v.Admit(full, keying.Key{31}, now, time.Minute) || v.Admit(full, keying.Key{32}, now, time.Minute) {
-		t.Error("the full URL has lost its variants, or gets more")
-	}
-	now = now.Add(time.Minute)
-	if !v.Admit(other, keying.Key{}, now, time.Minute) || !v.Admit(third, keying.Key{}, now, time.Minute) {
-		t.Error("a URL is refused although the slot's is not full")
-	}
+		time.Sleep(2 * time.Minute)
+		for range 2 {
+			for n := range 16 {
+				g.ask("/", fmt.Sprint("first ", n))
+				g.ask("/", fmt.Sprint("second ", n))
+			}
+		}
+		for n := range 16 {
+			for _, name := range []string{"first ", "second "} {
+				if ev := g.ask("/", fmt.Sprint(name, n)); ev.Outcome != middleware.Hit {
+					t.Errorf("%s%d: %+v", name, n, ev)
+				}
+			}
+		}
+	})
 }

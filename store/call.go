@@ -129,10 +129,20 @@ func (c *Call) keep(run *Run, now time.Time) bool {
 	if run.Index != nil {
 		c.set(run.Index, nil, now)
 	}
+	if run.Replaced != (keying.Key{}) {
+		defer c.forget(run.Replaced)
+	}
 	if run.Entry.Key != c.flight.key {
 		return c.set(run.Entry, nil, now)
 	}
 	return c.set(run.Entry, run.tenure, now)
+}
+
+// forget makes room. What cannot be deleted now ends with its time to live.
+func (c *Call) forget(key keying.Key) {
+	if err := c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, key) }); err != nil {
+		c.t.fault(err)
+	}
 }
 
 func (c *Call) set(e *Entry, lease *tenure, now time.Time) bool {

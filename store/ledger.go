@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-
-	"github.com/larder-go/cache/keying"
 )
 
 // Liveness is what the purge log says of an entry.
@@ -17,40 +15,28 @@ const (
 	Gone                    // a purge does
 )
 
-// maxLabels bounds a ledger. When it is full the oldest purges become a floor: what is older than them is gone.
-const maxLabels = 1 << 16
-
 // A Ledger is one process' view of a purge log: for each label the last purge that named it. It is bounded and safe for
 // concurrent use. Entries made in this process are held against the ledger's own count of records, entries read from
 // a store against the log's positions.
 type Ledger struct {
 	count atomic.Uint64 // records applied; also what entries are checked against first
 
-	mu    sync.RWMutex
-	head  Position
-	floor mark // what is older is gone
-	faint mark // what is older is stale
-	hard  map[keying.Label]mark
-	soft  map[keying.Label]mark
-	queue []purged // labels in the order of their purges, for making room
+	mu   sync.RWMutex
+	head Position
+	hard *marks
+	soft *marks // stale, rather than gone
 }
 
-// mark is one purge's place, in the log and in this process.
-type mark struct {
-	at    Position
-	count uint64
-}
+// Ledgers count from numbers of their own: an entry that was made under another ledger of this process, or was found live
+// by it, is known by that.
+const counts = 1 << 40
 
-type purged struct {
-	label keying.Label
-	soft  bool
-	mark  mark
-}
+var ledgers atomic.Uint64
 
 // NewLedger returns a ledger that knows of no log yet.
 func NewLedger() *Ledger {
-	l := &Ledger{hard: map[keying.Label]mark{}, soft: map[keying.Label]mark{}}
-	l.count.Store(1) // 0 stands for "not made here" in an entry
+	l := &Ledger{hard: newMarks(), soft: newMarks()}
+	l.count.Store(ledgers.Add(1)*counts + 1) // 0 stands for "not made here" in an entry
 	return l
 }
 
@@ -110,42 +96,19 @@ func (l *Ledger) append(r Record) {
 func (l *Ledger) apply(r Record) {
 	m := mark{r.At, l.count.Load() + 1}
 	l.head = r.At
-	if r.All {
-		*l.bound(r.Soft) = m
+	if r.Soft {
+		l.soft.apply(r, m)
+	} else {
+		l.hard.apply(r, m)
 	}
-	marks := l.marks(r.Soft)
-	for _, label := range r.Labels {
-		marks[label] = m
-		l.queue = append(l.queue, purged{label, r.Soft, m})
-	}
-	l.makeRoom()
 	l.count.Store(m.count) // last: whoever sees the new count must find the marks
 }
 
-func (l *Ledger) marks(soft bool) map[keying.Label]mark {
-	if soft {
-		return l.soft
-	}
-	return l.hard
-}
-
-func (l *Ledger) bound(soft bool) *mark {
-	if soft {
-		return &l.faint
-	}
-	return &l.floor
-}
-
-// makeRoom forgets the oldest purges and raises the floor to them. A label that was purged again since is not forgotten.
-func (l *Ledger) makeRoom() {
-	for len(l.queue) > maxLabels {
-		p := l.queue[0]
-		l.queue = l.queue[1:]
-		if marks := l.marks(p.soft); marks[p.label] == p.mark {
-			delete(marks, p.label)
-			*l.bound(p.soft) = p.mark
-		}
-	}
+// Rises returns how often purges that were too many to be remembered one by one have become one of their area.
+func (l *Ledger) Rises() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.hard.rises + l.soft.rises
 }
 
 // Restart follows a log that was lost, replaced or trimmed past this process' position, or is seen for the first time:
@@ -155,10 +118,10 @@ func (l *Ledger) Restart(at Position) {
 	defer l.mu.Unlock()
 	m := mark{at, l.count.Load() + 1}
 	if l.untouched() {
-		m.count = 0 // the first log seen: what this process made so far has missed no purge
+		m.count = first(m.count) // the first log seen: what this process made so far has missed no purge
 	}
-	l.head, l.floor, l.faint = at, m, mark{}
-	l.hard, l.soft, l.queue = map[keying.Label]mark{}, map[keying.Label]mark{}, nil
+	l.head, l.hard, l.soft = at, newMarks(), newMarks()
+	l.hard.all = m
 	l.count.Add(1)
 }
 
@@ -167,19 +130,25 @@ func (l *Ledger) Restart(at Position) {
 func (l *Ledger) Replace(from *Ledger) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	count := max(l.count.Load(), from.count.Load()) + 1
-	floor := from.floor
-	if !l.untouched() || floor.count != 0 { // else what this process made so far has missed no purge
-		floor.count = count
+	count, missed := l.count.Load()+1, !l.untouched()
+	for _, ms := range []*marks{from.hard, from.soft} {
+		ms.recount(count)
+		if all := &ms.all; missed && ms == from.hard || *all != (mark{}) && all.count != first(all.count) {
+			all.count = count
+		} else if *all != (mark{}) {
+			all.count = first(count) // what this process made so far has missed no purge
+		}
 	}
-	l.head, l.floor, l.faint = from.head, floor, from.faint
-	l.hard, l.soft, l.queue = from.hard, from.soft, from.queue
+	l.head, l.hard, l.soft = from.head, from.hard, from.soft
 	l.count.Store(count)
 }
 
+// first is less than any count of the same ledger.
+func first(count uint64) uint64 { return count / counts * counts }
+
 // untouched reports whether the ledger knows of neither log nor purge.
 func (l *Ledger) untouched() bool {
-	return l.head == Position{} && l.floor == mark{} && l.faint == mark{} && len(l.queue) == 0
+	return l.head == Position{} && l.hard.untouched() && l.soft.untouched()
 }
 
 // State says what the purge log knows of the entry. Asking again costs one comparison until a purge happens.
@@ -198,31 +167,11 @@ func (l *Ledger) State(e *Entry) Liveness {
 }
 
 func (l *Ledger) state(e *Entry) Liveness {
-	if l.hits(e, l.floor, l.hard) {
+	switch {
+	case l.hard.hits(e):
 		return Gone
-	}
-	if l.hits(e, l.faint, l.soft) {
+	case l.soft.hits(e):
 		return Expired
 	}
 	return Live
-}
-
-func (l *Ledger) hits(e *Entry, bound mark, marks map[keying.Label]mark) bool {
-	if bound.after(e) {
-		return true
-	}
-	for _, label := range e.Labels {
-		if m, ok := marks[label]; ok && m.after(e) {
-			return true
-		}
-	}
-	return false
-}
-
-// after reports whether the purge came after the entry's making began.
-func (m mark) after(e *Entry) bool {
-	if e.born != 0 {
-		return m.count > e.born
-	}
-	return m != mark{} && e.At.Before(m.at)
 }

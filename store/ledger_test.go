@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -166,28 +167,111 @@ func TestFirstLogMayHavePurgedEverything(t *testing.T) {
 	}
 }
 
-// A ledger that is full forgets the oldest purges and raises its floor to them: nothing purged comes back.
+// A ledger that is full forgets the oldest purges of whoever has most: nothing purged comes back, and nothing is gone that
+// has nothing to do with them.
 func TestLedgerIsBounded(t *testing.T) {
 	const most = 1 << 16
-	for _, soft := range []bool{false, true} {
-		want := store.Gone
-		if soft {
-			want = store.Expired
+	labels := keying.NewLabeler(nil)
+	place := func(path string) keying.Label { return labels.Place(path).Within(1) }
+	for _, test := range []struct {
+		name   string
+		record func(i int) []keying.Label // of a flood
+		victim []keying.Label             // of what is gone with it
+	}{
+		{"of an area", func(i int) []keying.Label { return []keying.Label{label(i + 1), place(fmt.Sprint("/items/", i))} },
+			[]keying.Label{labels.Tag("x"), labels.Place("/items/x")}},
+		{"of names", func(i int) []keying.Label { return []keying.Label{label(i + 1)} }, []keying.Label{label(7777)}},
+	} {
+		for _, soft := range []bool{false, true} {
+			want := store.Gone
+			if soft {
+				want = store.Expired
+			}
+			l := store.NewLedger()
+			l.Restart(at(1, 1))
+			other := []keying.Label{labels.Tag("other"), labels.Place("/pages/1")}
+			before, between := made(l, test.record(0)...), made(l, test.victim...)
+			purged := made(l, labels.Tag("purged"), labels.Place("/pages/2"))
+			l.Apply(store.Record{At: at(1, 2), Labels: []keying.Label{labels.Tag("purged"), place("/pages/2")}, Soft: soft})
+			bystander := made(l, other...)
+			for i := range most + 100 {
+				l.Apply(store.Record{At: at(1, uint64(10+i)), Labels: test.record(i), Soft: soft})
+			}
+			wantState(t, l, before, want, "purged and forgotten")
+			wantState(t, l, purged, want, "purged before the flood")
+			wantState(t, l, bystander, store.Live, "elsewhere")
+			wantState(t, l, read(at(1, 5), other...), store.Live, "read, elsewhere")
+			wantState(t, l, between, want, "older, and of the flood's area")
+			wantState(t, l, read(at(1, 5), test.victim...), want, "read, older, and of the flood's area")
+			wantState(t, l, read(at(1, 10+most), test.victim...), store.Live, "read, newer than what was forgotten")
+			wantState(t, l, made(l, test.record(0)...), store.Live, "made after")
+			if l.Rises() == 0 {
+				t.Error("that purges were forgotten is not told")
+			}
 		}
-		l := store.NewLedger()
-		l.Restart(at(1, 1))
-		before := made(l, label(0))
-		l.Apply(store.Record{At: at(1, 2), Labels: []keying.Label{label(0)}, Soft: soft})
-		between := made(l, label(-5))
-		for i := range most + 100 {
-			l.Apply(store.Record{At: at(1, uint64(10+i)), Labels: []keying.Label{label(i + 1)}, Soft: soft})
-		}
-		wantState(t, l, before, want, "purged and forgotten")
-		wantState(t, l, between, want, "older than the floor")
-		wantState(t, l, read(at(1, 5)), want, "read, older than the floor")
-		wantState(t, l, read(at(1, 10+most)), store.Live, "read, newer than the floor")
-		wantState(t, l, made(l, label(0)), store.Live, "made after")
 	}
+}
+
+// A purge that is repeated takes no more room than one.
+func TestRepeatedPurgeTakesNoRoom(t *testing.T) {
+	l := store.NewLedger()
+	l.Restart(at(1, 1))
+	l.Apply(store.Record{At: at(1, 2), Labels: []keying.Label{label(1)}})
+	bystander := made(l, label(2))
+	for i := range uint64(100_000) {
+		l.Apply(store.Record{At: at(1, 10+i), Labels: []keying.Label{label(0)}})
+	}
+	wantState(t, l, bystander, store.Live, "another")
+	wantState(t, l, read(at(1, 1), label(1)), store.Gone, "purged before")
+	if n := l.Rises(); n != 0 {
+		t.Errorf("purges were forgotten %d times", n)
+	}
+}
+
+// Floods in more areas than are told apart end with everything gone, and with nothing that comes back.
+func TestLedgerIsBoundedInAreas(t *testing.T) {
+	l, labels := store.NewLedger(), keying.NewLabeler(nil)
+	l.Restart(at(1, 1))
+	old := made(l)
+	for i := range 1 << 17 {
+		l.Apply(store.Record{At: at(1, uint64(10+i)), Wide: true, Labels: []keying.Label{labels.Place(fmt.Sprint("/", i)).Within(1)}})
+	}
+	wantState(t, l, old, store.Gone, "of no area")
+	wantState(t, l, made(l, labels.Place("/1")), store.Live, "made after")
+}
+
+// A purge of a whole area hits what lies in it.
+func TestWidePurge(t *testing.T) {
+	l, labels := store.NewLedger(), keying.NewLabeler(nil)
+	l.Restart(at(1, 1))
+	in, out := made(l, label(1), labels.Place("/items/7")), made(l, label(1), labels.Place("/pages/7"))
+	l.Apply(store.Record{At: at(1, 2), Wide: true, Labels: []keying.Label{labels.Place("/items").Within(1)}})
+	wantState(t, l, in, store.Gone, "within")
+	wantState(t, l, out, store.Live, "elsewhere")
+	wantState(t, l, made(l, labels.Place("/items/7")), store.Live, "made after")
+}
+
+// What was made, or found live, under one ledger of a process is judged by its position under another.
+func TestLedgersDoNotReadEachOthersCounts(t *testing.T) {
+	a, b := store.NewLog().Ledger(), store.NewLog().Ledger()
+	e := made(a, label(1))
+	wantState(t, a, e, store.Live, "by its own ledger")
+	wantState(t, b, e, store.Gone, "by one of another log")
+	wantState(t, a, e, store.Live, "by its own ledger again")
+
+	a, b = store.NewLedger(), store.NewLedger() // of one log
+	a.Restart(at(1, 10))
+	b.Restart(at(1, 10))
+	for i := range uint64(5) {
+		a.Apply(store.Record{At: at(1, 20+i)})
+	}
+	e = made(a, label(1))
+	b.Apply(store.Record{At: at(1, 24)})
+	wantState(t, a, e, store.Live, "by its own ledger")
+	wantState(t, b, e, store.Live, "by another's")
+	b.Apply(store.Record{At: at(1, 25), Labels: []keying.Label{label(1)}})
+	wantState(t, b, e, store.Gone, "by another's that knows of a purge")
+	wantState(t, a, e, store.Live, "by its own ledger, which does not know")
 }
 
 // naive is a ledger without bounds and short cuts.

@@ -6,12 +6,14 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Record is one purge: everything made before it that carries one of its labels is gone, or merely stale.
+// A Record is one purge: everything made before it that carries one of its labels is gone, or merely stale. A label of a
+// place (see [keying.Area]) says where the URLs lie whose labels stand before it; such purges share the room of their area.
 type Record struct {
 	At     Position // set by the log
 	Labels []keying.Label
 	All    bool // everything, whatever its labels
 	Soft   bool // stale instead of gone
+	Wide   bool // labels of places name all of the area that they mean, rather than the area of the labels before them
 }
 
 // A Log orders purges. An entry remembers the log's head from before its handler ran; a purge appends the labels that it

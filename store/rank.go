@@ -58,8 +58,12 @@ func (r *Ranking) add(key keying.Key) {
 	if len(r.keys) == 0 {
 		r.due = now.Add(rankEvery)
 	}
-	if len(r.keys) < rankMost {
-		r.keys[key] = struct{}{}
+	r.keys[key] = struct{}{}
+	for any := range r.keys { // beyond the most any one makes room: what is hot comes again
+		if len(r.keys) > rankMost {
+			delete(r.keys, any)
+		}
+		break
 	}
 	if now.Before(r.due) || r.life.Err() != nil {
 		return

@@ -19,6 +19,7 @@ const roomRecord = 64
 const (
 	flagSoft = 1 << iota
 	flagAll
+	flagWide // to a process that does not know it the record cannot be read: it purges everything there
 )
 
 // EncodeRecord returns the record as msgpack, sealed like an entry. Of its position only the epoch is written: the log
@@ -37,6 +38,9 @@ func appendRecord(b []byte, r Record) []byte {
 	}
 	if r.All {
 		flags |= flagAll
+	}
+	if r.Wide {
+		flags |= flagWide
 	}
 	b = appendList(b, recordFields+1)
 	b = appendUint(b, recordFormat)
@@ -64,8 +68,8 @@ func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
 		return rec, errors.New("unknown format")
 	}
 	rec.At.Epoch = r.uint()
-	flags := r.upTo(flagSoft | flagAll)
-	rec.Soft, rec.All = flags&flagSoft != 0, flags&flagAll != 0
+	flags := r.upTo(flagSoft | flagAll | flagWide)
+	rec.Soft, rec.All, rec.Wide = flags&flagSoft != 0, flags&flagAll != 0, flags&flagWide != 0
 	rec.Labels = r.labels()
 	if r.err == nil && r.left() != 0 {
 		r.err = errors.New("trailing bytes")

@@ -34,6 +34,8 @@ type Run struct {
 	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
 	Blind bool   // the store could not be asked: it will hardly take the answer either
 
+	Replaced keying.Key // forgotten once Entry is kept, if the load sets it: what makes room for it
+
 	call   *Call
 	f      *flight     // nil: nobody waits
 	tenure *tenure     // nil: without a lease
@@ -65,10 +67,10 @@ func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
 	return run
 }
 
-// labelled is an entry with room for its labels: its route, and its URL with and without origin, say.
+// labelled is an entry with room for its labels: its route, its URL with and without origin, where that lies, and a user's.
 type labelled struct {
 	Entry
-	room [4]keying.Label
+	room [5]keying.Label
 }
 
 func newEntry(key keying.Key) *Entry {

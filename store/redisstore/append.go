@@ -62,7 +62,7 @@ func (s *Store) lockToAppend(ctx context.Context) error {
 // appendAll writes the record in pieces that the log takes. The caller has the turn.
 func (s *Store) appendAll(ctx context.Context, w way, r store.Record) error {
 	for labels := range slices.Chunk(r.Labels, store.MaxLabels) {
-		if err := s.append(ctx, w, store.Record{Labels: labels, All: r.All, Soft: r.Soft}); err != nil {
+		if err := s.append(ctx, w, store.Record{Labels: labels, All: r.All, Soft: r.Soft, Wide: r.Wide}); err != nil {
 			return err
 		}
 	}
