@@ -154,4 +154,3 @@ func TestConnectionFieldsSelectNothing(t *testing.T) {
 		}
 	}
 }
-
