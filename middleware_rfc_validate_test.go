@@ -46,9 +46,42 @@ func TestStandardValidation(t *testing.T) {
 			origin 200 | Cache-Control: max-age=10 | ETag: W/"a"
 			GET => run #1
 			+10s
-			origin 304 | Cache-Control: max-age=10 | ETag: "a"
+			origin 304 | Cache-Control: max-age=10 | ETag: W/"a"
 			GET => run #1 | saw If-None-Match: W/"a"
-			GET => hit #1`},
+			GET => hit #1 | ETag: W/"a"
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET /strong => run #3
+			+10s
+			origin 304 | Cache-Control: max-age=10 | ETag: W/"a"
+			GET /strong => run #3 | saw If-None-Match: "a"
+			GET /strong => hit #3`},
+		{of: "RFC 9111 §4.3.4: a strong tag is none of an answer that has it weak", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: W/"a" | body 0123456789
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10 | ETag: "a" | X-A: b
+			GET => run2 304 | saw If-None-Match: -
+			origin 304 | ETag: W/"a"
+			GET => run #1 | ETag: W/"a" | X-A: -
+			GET | Range: bytes=5- | If-Range: "a" => hit 200 #1`},
+		{of: "RFC 9111 §4.3.4: nor of one that has none", script: `
+			origin 200 | Cache-Control: max-age=10 | Last-Modified: {-100s}
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10 | Last-Modified: {-110s} | ETag: "a"
+			GET => run2 304
+			origin 304 | Cache-Control: max-age=10 | Last-Modified: {-110s} | ETag: W/"a"
+			GET => run2 304
+			origin 304 | Cache-Control: max-age=10 | Last-Modified: {-110s}
+			GET => run #1 | ETag: -`},
+		{of: "RFC 9111 §4.3.4: another date without a tag is another answer's", script: `
+			origin 200 | Cache-Control: max-age=10 | Last-Modified: {-100s} | ETag: "a"
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10 | Last-Modified: {-1s}
+			GET => run2 304
+			origin 304 | Cache-Control: max-age=10 | Last-Modified: {-1s} | ETag: "a"
+			GET => run #1 | Last-Modified: {-1s}`},
 		{of: "RFC 9111 §4.3.4: by the date alone", script: `
 			origin 200 | Cache-Control: max-age=10 | Last-Modified: {-100s}
 			GET => run #1
@@ -179,6 +212,13 @@ func TestStandardHead(t *testing.T) {
 			origin 200 | Cache-Control: max-age=10 | ETag: "b" | body 0123456789
 			HEAD => run
 			GET => run #4 | saw If-None-Match: "a"`},
+		{of: "RFC 9111 §4.3.5: nor by one that has the tag strong", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: W/"a" | body 0123456789
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | body 0123456789
+			HEAD => run
+			GET => run #3 | saw If-None-Match: W/"a"`},
 		{of: "RFC 9111 §4.3.5: which make it stale", script: `
 			origin 200 | Cache-Control: max-age=10 | ETag: "a"
 			GET => run #1

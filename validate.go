@@ -92,7 +92,8 @@ func checkStandard(p Policy) error {
 
 // answered are request headers that a cache answers or hides itself, so that they cannot select.
 var answered = []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
-	"Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Host", "Expect"}
+	"Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Host", "Expect", "Keep-Alive",
+	"Proxy-Connection", "Proxy-Authorization", "Http2-Settings"}
 
 func checkHeaders(p Policy) error {
 	if len(p.Vary) > maxSelectors {

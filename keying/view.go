@@ -27,7 +27,8 @@ var answeredHere = []string{
 // View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
 // of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private and open ones
-// the headers stay, except conditions and ranges. The context, path values and pattern are the request's own; r is not changed.
+// the headers stay, except conditions, ranges and Connection. The context, path values and pattern are the request's own; r
+// is not changed.
 func (s *Scheme) View(r *http.Request) *http.Request {
 	room := &struct { // one allocation for both
 		request http.Request
@@ -51,6 +52,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 		for _, name := range answeredHere {
 			delete(v.Header, name)
 		}
+		delete(v.Header, "Connection") // it would have a proxy take away what handlers in between, or the cache, put there
 		return v
 	}
 	*u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
@@ -100,6 +102,11 @@ func (s *Scheme) header(from http.Header) http.Header {
 		to["Cookie"] = []string{strings.Join(texts, "; ")}
 	}
 	return to
+}
+
+// Sees reports whether a handler gets to see the request header of this canonical name, if only a part of it.
+func (s *Scheme) Sees(name string) bool {
+	return s.Private || s.Open || s.visible(name) || name == "Cookie" && len(s.Cookies) > 0
 }
 
 // visible reports whether a handler may see the header.

@@ -177,7 +177,7 @@ func TestCompileLeavesTheCallersHeaders(t *testing.T) {
 	}
 }
 
-// TestAPrivateViewIsWhole but for conditions and ranges, which the cache answers.
+// TestAPrivateViewIsWhole but for conditions and ranges, which the cache answers, and for what is about the connection.
 func TestAPrivateViewIsWhole(t *testing.T) {
 	r := over(busy(t, "/p/7?b=1&a=2"))
 	r.Header.Set("If-Modified-Since", "x")
@@ -188,14 +188,14 @@ func TestAPrivateViewIsWhole(t *testing.T) {
 	v := compiled(keying.Scheme{Private: true}).View(r)
 	sameRequest(t, before, r)
 	want := r.Header.Clone()
-	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
+	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", "Connection"} {
 		delete(want, name)
 	}
 	if !reflect.DeepEqual(v.Header, want) {
 		t.Errorf("Header = %v, want %v", v.Header, want)
 	}
 	if v.RemoteAddr != r.RemoteAddr || v.TLS != r.TLS || v.Proto != r.Proto || v.RequestURI != r.RequestURI || !reflect.DeepEqual(v.URL, r.URL) {
-		t.Error("a private view hides more than conditions and ranges")
+		t.Error("a private view hides more than conditions, ranges and Connection")
 	}
 }
 

@@ -77,10 +77,11 @@ func makeHeader(fields []store.Field) store.Header {
 	return store.MakeHeader(fields...)
 }
 
-// appendEntityTag appends a strong validator for the bytes.
+// appendEntityTag appends a validator for the bytes. It is a weak one (§8.8.1): a compressor outside of the cache sends other
+// bytes under the same tag.
 func appendEntityTag(to, body []byte) []byte {
 	sum := sha256.Sum256(body)
-	to = base64.RawURLEncoding.AppendEncode(append(to, '"'), sum[:16])
+	to = base64.RawURLEncoding.AppendEncode(append(to, `W/"`...), sum[:16])
 	return append(to, '"')
 }
 

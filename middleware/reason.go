@@ -19,15 +19,16 @@ type Reason string
 
 const (
 	// The request is not for a cache.
-	MethodReason   Reason = "method"        // neither GET nor HEAD
-	OverrideReason Reason = "override"      // it carries a method override header
-	BodyReason     Reason = "body"          // it carries a body
-	UpgradeReason  Reason = "upgrade"       // it asks for another protocol
-	AuthReason     Reason = "authorization" // a shared route, and it carries Authorization
-	IdentityReason Reason = "identity"      // a per-user route, and nobody is known
-	KeyReason      Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
-	RangeReason    Reason = "range"         // it asks for a part of what is not kept
-	HeadReason     Reason = "head"          // HEAD for what is not kept
+	MethodReason     Reason = "method"        // neither GET nor HEAD
+	OverrideReason   Reason = "override"      // it carries a method override header
+	BodyReason       Reason = "body"          // it carries a body
+	UpgradeReason    Reason = "upgrade"       // it asks for another protocol
+	ConnectionReason Reason = "connection"    // its Connection names a field that it carries and the handler would see
+	AuthReason       Reason = "authorization" // a shared route, and it carries Authorization
+	IdentityReason   Reason = "identity"      // a per-user route, and nobody is known
+	KeyReason        Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
+	RangeReason      Reason = "range"         // it asks for a part of what is not kept
+	HeadReason       Reason = "head"          // HEAD for what is not kept
 
 	RequestReason      Reason = "request-no-store" // its Cache-Control says no-store
 	ConditionReason    Reason = "condition"        // it has a condition that only the origin can judge

@@ -33,10 +33,13 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(status)
-	case status == http.StatusOK && wantsRange(r):
+	case status == http.StatusOK && wantsRange(r) && inParts(e, r.Header):
 		delete(h, "Content-Length") // of the part, which ServeContent knows
 		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
 		status = 0 // 206, 416 or 200, as the ranges are
+	case status == http.StatusOK && wantsRange(r):
+		delete(h, "Accept-Ranges")
+		fallthrough
 	default:
 		if status != http.StatusOK || len(e.Body) == 0 {
 			w.WriteHeader(status)

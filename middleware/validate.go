@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
@@ -81,15 +82,15 @@ func (rec *recorder) renews(status int) bool {
 	return false
 }
 
-// confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the same.
+// confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the stored one's. A
+// strong tag is that of an answer which has it strong: another that has it weak may have other bytes, which must not be put
+// together with those of the strong one. A weak tag may be that of either. A 304 without any is about what it was asked for.
 func (rec *recorder) confirms(old *store.Entry) bool {
-	if tag := first(rec.fieldOf("Etag")); tag != "" {
-		return rfc9111.WeakMatch(tag, first(fieldOf(old, "Etag"))) || tag == first(fieldOf(old, "Etag"))
+	if tag, stored := first(rec.fieldOf("Etag")), first(fieldOf(old, "Etag")); tag != "" {
+		return tag == stored || strings.HasPrefix(tag, "W/") && rfc9111.WeakMatch(tag, stored)
 	}
-	if modified := first(rec.fieldOf("Last-Modified")); modified != "" && fieldOf(old, "Etag") == nil {
-		return modified == first(fieldOf(old, "Last-Modified"))
-	}
-	return true
+	modified, stored := first(rec.fieldOf("Last-Modified")), first(fieldOf(old, "Last-Modified"))
+	return modified == "" || modified == stored || stored == "" && fieldOf(old, "Etag") != nil
 }
 
 // contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).

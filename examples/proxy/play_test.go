@@ -135,7 +135,11 @@ func (p *play) request(ctx context.Context, i int) (*http.Request, error) {
 		}
 		add(f.name, f.value(s, now, ""))
 	}
-	for name, value := range map[string]string{"Accept": "*/*", "Accept-Language": "*", "Accept-Encoding": "gzip, deflate",
+	coding := "gzip, deflate"
+	if r.Header.Get("Range") != "" { // as the fetch standard has it
+		coding = "identity"
+	}
+	for name, value := range map[string]string{"Accept": "*/*", "Accept-Language": "*", "Accept-Encoding": coding,
 		"User-Agent": "node", "Sec-Fetch-Mode": "cors"} {
 		if r.Header.Get(name) == "" {
 			add(name, value)

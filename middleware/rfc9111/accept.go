@@ -129,3 +129,18 @@ func mediaRange(parts []string) (string, bool) {
 	ok = ok && httpguts.ValidHeaderFieldName(major) && httpguts.ValidHeaderFieldName(minor)
 	return strings.Join(parts, ";"), ok && !slices.Contains(parts, "")
 }
+
+// AcceptsCoding reports whether the lines of an Accept-Encoding field admit any coding but identity (RFC 9110 §12.5.3). No
+// field admits none here, although §12.5.3 lets a server take it for all: who sends none cannot decode any, as a rule. A
+// member that cannot be read is taken for one that does.
+func AcceptsCoding(lines []string) bool {
+	for _, line := range lines {
+		for _, member := range members(line) {
+			c, ok := weighed(member, token)
+			if member != "" && (!ok || c.quality > 0 && c.text != "identity") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -122,3 +122,31 @@ func selection(field string, lines []string) string {
 	}
 	return "present: " + text
 }
+
+func TestAcceptsCoding(t *testing.T) {
+	for _, row := range []struct {
+		lines []string
+		want  bool
+	}{
+		{nil, false},
+		{[]string{""}, false},
+		{[]string{" , "}, false},
+		{[]string{"identity"}, false},
+		{[]string{"identity;q=1, gzip;q=0"}, false},
+		{[]string{"*;q=0"}, false},
+		{[]string{"gzip;Q=0.000", "br; q=0"}, false},
+		{[]string{"gzip"}, true},
+		{[]string{"GZIP"}, true},
+		{[]string{"x-gzip;q=0.001"}, true},
+		{[]string{"*"}, true},
+		{[]string{"identity, *;q=0.1"}, true},
+		{[]string{"gzip;q=0", "zstd"}, true},
+		{[]string{"dcb"}, true},
+		{[]string{"gzip;level=9"}, true},
+		{[]string{"gzip;q=x"}, true},
+	} {
+		if got := rfc9111.AcceptsCoding(row.lines); got != row.want {
+			t.Errorf("AcceptsCoding(%q) = %t", row.lines, got)
+		}
+	}
+}

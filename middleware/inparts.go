@@ -1,0 +1,62 @@
+package middleware
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// A compressor outside of the cache codes what the cache sends, one way for one client and not at all for the next, and it
+// codes a part of an answer by itself: a client that puts such parts together has neither form of the answer. So ranges are
+// served of what a compressor leaves alone, to clients to whom it sends nothing coded, and where the handler itself tells its
+// bytes apart.
+
+// inParts reports whether ranges of the stored answer may be served to the request.
+func inParts(e *store.Entry, h http.Header) bool {
+	tag := first(fieldOf(e, "Etag"))
+	switch {
+	case rfc9111.StrongMatch(tag, tag): // the handler's: ours are weak
+		return true
+	case !identity(fieldOf(e, "Content-Encoding")): // it is coded, and stays as it is
+		return true
+	}
+	return !rfc9111.AcceptsCoding(h["Accept-Encoding"]) || !compressible(typeOf(e))
+}
+
+// typeOf is the answer's media type without parameters, in lower case; that which net/http guesses if it has none.
+func typeOf(e *store.Entry) string {
+	text := first(fieldOf(e, "Content-Type"))
+	if text == "" {
+		text = http.DetectContentType(e.Body)
+	}
+	text, _, _ = strings.Cut(text, ";")
+	return strings.ToLower(strings.TrimSpace(text))
+}
+
+// compressible reports whether compressors take answers of this type for worth their while: text in all its forms, and
+// what is not compressed by its own format.
+func compressible(media string) bool {
+	if strings.HasPrefix(media, "text/") {
+		return true
+	}
+	for _, suffix := range [...]string{"+json", "+xml", "+text", "+yaml", "+json-seq"} {
+		if strings.HasSuffix(media, suffix) {
+			return true
+		}
+	}
+	return slices.Contains(compressed, media)
+}
+
+// compressed are the types beside text and those of a suffix that compressors and CDNs have in their lists.
+var compressed = []string{
+	"application/ecmascript", "application/graphql", "application/javascript", "application/json", "application/json-seq",
+	"application/jsonl", "application/ndjson", "application/rtf", "application/sql", "application/toml", "application/typescript",
+	"application/vnd.ms-fontobject", "application/wasm", "application/x-httpd-cgi", "application/x-javascript",
+	"application/x-ndjson", "application/x-sh", "application/x-www-form-urlencoded", "application/x-yaml", "application/xml",
+	"application/xml-dtd", "application/yaml", "font/collection", "font/otf", "font/sfnt", "font/ttf",
+	"application/x-font-opentype", "application/x-font-otf", "application/x-font-truetype", "application/x-font-ttf",
+	"image/bmp", "image/vnd.microsoft.icon", "image/x-icon",
+}
