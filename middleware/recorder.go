@@ -35,6 +35,8 @@ type recorder struct {
 	trailing bool    // it may have set trailers that it had not announced
 	held     bool    // nothing of the answer is for the client
 	failed   bool    // … because it is a failure that a stale one stands in for
+	spoilt   bool    // what is written from now on belongs to an error page
+	touched  bool    // the header may have been changed since the head
 	changes  bool    // the method is unsafe: a success invalidates
 	asked    renewal // what the handler was asked for instead of a whole answer
 
@@ -80,6 +82,8 @@ func (rec *recorder) WriteHeader(status int) {
 		}
 		if !rec.wrote || status == http.StatusSwitchingProtocols {
 			rec.publish()
+		} else {
+			rec.late(status)
 		}
 		if !rec.held && rec.pump == nil {
 			rec.w.WriteHeader(status) // net/http complains of a second one itself

@@ -13,7 +13,7 @@ import (
 func (rt *Route) renew(l *leading) store.Outcome {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	rec.restore() // what interim answers have put there
-	ok := rec.keeping && l.err == nil
+	ok := rec.keeping && l.err == nil && !rec.said.hasFailed()
 	if ok && rec.asked == confirmation {
 		ok = rec.confirms(old)
 		e.Status, e.Body = old.Status, old.Body
