@@ -35,9 +35,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
 		status = 0 // 206, 416 or 200, as the ranges are
 	default:
-		if status != http.StatusOK || len(e.Body) == 0 {
-			w.WriteHeader(status)
-		}
+		w.WriteHeader(status) // also 200: writers outside take Content-Length away there, and only there
 		if len(e.Body) > 0 {
 			_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
 		}
