@@ -116,7 +116,9 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	}()
 	l.err = l.next(rec.writer(), l.view)
 	returned, rec.done = true, true
-	return rt.judge(l, canceled(ctx))
+	outcome = rt.judge(l, canceled(ctx))
+	rec.unreserve()
+	return outcome
 }
 
 func (rt *Route) judge(l *leading, canceled bool) store.Outcome {

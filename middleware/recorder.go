@@ -46,6 +46,7 @@ type recorder struct {
 	*captured                  // the header; there from when a copy is begun until forget
 	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
 	full      [][]byte         // the pieces before, where it is long
+	reserved  int              // bytes of the room for recording that this copy takes
 	sent      int              // bytes of body that were written already, without a pump
 	pump      *pump
 }
@@ -129,7 +130,7 @@ func (rec *recorder) finish() {
 		pump := rec.pump
 		rec.pump = nil
 		if rec.full != nil {
-			pump.drain(rec.pieces()...) // an entry has a copy
+			pump.drain(rec.pieces()...) // of no entry: those are in one piece
 		} else {
 			pump.drain()
 		}

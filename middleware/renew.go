@@ -18,7 +18,7 @@ func (rt *Route) renew(l *leading) store.Outcome {
 		ok = rec.confirms(old)
 		e.Status, e.Body = old.Status, old.Body
 	} else if ok {
-		ok = rec.status == http.StatusPartialContent && rec.join(old, rec.whole()) && e.Status == http.StatusOK
+		ok = rec.status == http.StatusPartialContent && rec.join(old, rec.compact()) && e.Status == http.StatusOK
 	}
 	if !ok {
 		return rt.anew(l)
