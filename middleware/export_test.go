@@ -47,3 +47,6 @@ func (rt *Route) Writer(w http.ResponseWriter) http.ResponseWriter {
 }
 
 func (c *Common) Reserve(n int) bool { return c.reserve(n) }
+
+// Shut makes the next refresh inline, as one does that did not reach the route, or not.
+func (rt *Route) Shut(inline bool) { rt.inline.Store(inline) }
