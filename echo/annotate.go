@@ -21,6 +21,9 @@ import (
 // The cache becomes the innermost of the middleware that was added with e.Use so far. Middleware of groups and routes
 // runs behind it, on misses only: an identity that is established there is not known, and per-user routes bypass the
 // cache. Put [Middleware] on the group, after authentication, in that case.
+//
+// Annotate puts a function around e.HTTPErrorHandler, which sees errors that middleware of groups, such as Recover, handles
+// when the answer has begun: such an answer is not kept. So set an error handler of your own before.
 func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	a := annotations{routes: map[place]annotation{}, heads: headPlaces(e), hosts: len(e.Routers()) > 0}
 	var faults []error
@@ -31,6 +34,13 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
+	}
+	answer := e.HTTPErrorHandler
+	e.HTTPErrorHandler = func(err error, ec echo.Context) {
+		if r := ec.Response(); r.Committed && r.Status < http.StatusBadRequest { // echo writes nothing any more
+			middleware.Fail(ec.Request().Context())
+		}
+		answer(err, ec)
 	}
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ec echo.Context) error {

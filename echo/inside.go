@@ -85,6 +85,13 @@ func (in *inside) settle(status int) {
 	}
 }
 
+// late reports whether a Response has the status of a server's error that it was given after the head, as JSON does. Echo
+// drops the head, and most of its methods leave no trace of it.
+func (in *inside) late() bool {
+	status := in.ec.Response().Status
+	return in.last != 0 && !interim(in.last) && status >= 500 && status != in.last
+}
+
 // imply is called when a body begins.
 func (in *inside) imply() {
 	if interim(in.last) {

@@ -25,6 +25,10 @@ import (
 // work, and says what to do. It belongs inside authentication, CORS and compression: after them in a list of middleware,
 // nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept.
 //
+// An answer that fails after its first bytes is not kept if the error is returned, or if JSON or http.Error writes it. Echo
+// itself drops the rest, so the cache cannot see it: put Recover, and whatever else calls c.Error, outside of the cache, return
+// errors, or call cache.NoStore.
+//
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
 // the echo.Context with Set it still sees, and must not let into the answer.
 //
@@ -122,6 +126,9 @@ func (b behind) run(w http.ResponseWriter, r *http.Request) error {
 	err := b.next(b.ec)
 	if in.implied {
 		cache.NoStore(r.Context())
+	}
+	if in.late() {
+		middleware.Fail(r.Context())
 	}
 	return withStatus(err)
 }

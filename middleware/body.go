@@ -71,6 +71,8 @@ func (rec *recorder) records(p []byte) bool {
 	switch {
 	case !bodyAllowed(rec.status):
 		rec.abandon(LengthReason) // net/http tells the handler
+	case len(p) > 0 && rec.another():
+		rec.abandon(LateReason)
 	case int64(rec.size()+len(p)) > rec.rt.MaxBody:
 		rec.abandon(SizeReason)
 	}

@@ -27,7 +27,7 @@ func (rt *Route) complete(l *leading) Reason {
 		return TrailerReason
 	}
 	e := rec.run.Entry
-	e.Status, e.Added, e.Body = rec.status, rec.added, rec.whole()
+	e.Status, e.Added, e.Body = rec.status, rec.added, rec.compact()
 	if e.Status == http.StatusPartialContent {
 		rec.extend()
 	}

@@ -32,7 +32,7 @@ func (rec *recorder) add(p []byte) bool {
 		return rec.goOn(p)
 	}
 	n := rec.room(have, need)
-	if !rec.rt.Common.reserve(n - have) {
+	if !rec.reserve(n - have) {
 		return false
 	}
 	before := rec.body
@@ -71,7 +71,7 @@ func (rec *recorder) goOn(p []byte) bool {
 	rest := cap(rec.body) - len(rec.body)
 	size := rec.size() + rest
 	n := int(min(roomy(max(size, len(p)-rest)), rec.rt.MaxBody-int64(size)))
-	if !rec.rt.Common.reserve(n) {
+	if !rec.reserve(n) {
 		return false
 	}
 	rec.full = append(rec.full, append(rec.body, p[:rest]...))
@@ -79,13 +79,22 @@ func (rec *recorder) goOn(p []byte) bool {
 	return true
 }
 
-// whole is the body in one piece, without much spare room behind it: an entry must not cost more than it counts.
-func (rec *recorder) whole() []byte {
-	if rec.full != nil {
-		return slices.Concat(rec.pieces()...)
+// compact puts the copy into one piece, without much spare room behind it: an entry must not cost more than it counts. What
+// the client has yet to get, it gets from there.
+func (rec *recorder) compact() []byte {
+	if rec.full == nil && cap(rec.body) <= len(rec.body)+len(rec.body)/8 {
+		return rec.body
 	}
-	if cap(rec.body) > len(rec.body)+len(rec.body)/8 {
-		return copyOf(rec.body)
+	before := rec.pieces()
+	if rec.full == nil {
+		rec.body = copyOf(rec.body)
+	} else {
+		rec.body, rec.full = slices.Concat(before...), nil
+	}
+	if rec.pump != nil {
+		rec.pump.move(rec.body, before)
+	} else {
+		reuse(before...)
 	}
 	return rec.body
 }
@@ -94,12 +103,24 @@ func (rec *recorder) pieces() [][]byte {
 	return append(rec.full[:len(rec.full):len(rec.full)], rec.body)
 }
 
-// release gives the copy's room back, when it has become an entry's or is not needed.
-func (rec *recorder) release() {
-	n := cap(rec.body)
-	for _, piece := range rec.full {
-		n += cap(piece)
+// reserve takes n more bytes of the room for recording that all copies share, if there are so many.
+func (rec *recorder) reserve(n int) bool {
+	if !rec.rt.Common.reserve(n) {
+		return false
 	}
-	rec.rt.Common.release(n)
+	rec.reserved += n
+	return true
+}
+
+// unreserve gives the room for recording back: the copy is complete, or given up. A client that reads slowly does not hold
+// it: what such a client is yet to get is held by its own request, as a handler holds what it writes.
+func (rec *recorder) unreserve() {
+	rec.rt.Common.release(rec.reserved)
+	rec.reserved = 0
+}
+
+// release forgets the copy, which has become an entry's or is not needed.
+func (rec *recorder) release() {
+	rec.unreserve()
 	rec.body, rec.full, rec.sent = nil, nil, 0
 }

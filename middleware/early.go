@@ -10,11 +10,11 @@ import (
 
 // early refreshes a fresh answer that was served and nears its end, where that holds up nobody: in the background.
 func (rt *Route) early(p *Passage, r *http.Request, e *store.Entry, now time.Time) {
-	if !rt.Through.Early(e, now) || rt.inline.Load() || markOf(r.Context()) != nil {
+	if r.Method == http.MethodHead || !rt.Through.Early(e, now) || markOf(r.Context()) != nil {
 		return
 	}
-	if server, _ := r.Context().Value(http.ServerContextKey).(*http.Server); server != nil {
-		rt.refreshLater(p, r)
+	if server := rt.entrance(r); server != nil {
+		rt.refreshThrough(server, p, r)
 	}
 }
 

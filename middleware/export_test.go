@@ -55,3 +55,6 @@ type Variants = variants
 func (v *variants) Admit(resource keying.Label, key keying.Key, now, until time.Time) keying.Key {
 	return v.admit(resource, key, now, until)
 }
+
+// Shut makes the next refresh inline, as one does that did not reach the route, or not.
+func (rt *Route) Shut(inline bool) { rt.inline.Store(inline) }

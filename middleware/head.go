@@ -9,6 +9,7 @@ import (
 // writers outside change it when they are written to.
 func (rec *recorder) Header() http.Header {
 	if rec.own != nil {
+		rec.touched = rec.wrote
 		return rec.own
 	}
 	return rec.w.Header()

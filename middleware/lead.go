@@ -116,19 +116,24 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	}()
 	l.err = l.next(rec.writer(), l.view)
 	returned, rec.done = true, true
-	return rt.judge(l, canceled(ctx))
+	outcome = rt.judge(l, canceled(ctx))
+	rec.unreserve()
+	return outcome
 }
 
 func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 	rec := l.rec
 	switch {
-	case rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
+	case !rec.failed && rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
 		return rt.renew(l)
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
 		rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
 		return store.Old
 	case !rec.keeping:
+		return store.Refuse
+	case rec.said.hasFailed():
+		rec.keeping, rec.reason = false, LateReason
 		return store.Refuse
 	case canceled:
 		rec.keeping, rec.reason = false, CanceledReason

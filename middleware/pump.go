@@ -15,6 +15,7 @@ type pump struct {
 	wake   *sync.Cond
 	full   [][]byte // what was recorded so far is in these pieces
 	last   []byte   // and in this one; it grows, and nothing of it is ever changed
+	flying []byte   // the one that is being written from, or was last
 	closed bool
 
 	outgrown [][]byte // room that the body was in before; the recorder's
@@ -35,6 +36,28 @@ func (p *pump) push(full [][]byte, last []byte) {
 	p.full, p.last = full, last
 	p.mu.Unlock()
 	p.wake.Signal()
+}
+
+// move tells the pump that the body is somewhere else now, whole. The room that it was in is used again, except what may
+// be being written from.
+func (p *pump) move(body []byte, before [][]byte) {
+	p.mu.Lock()
+	p.full, p.last = nil, body
+	flying := p.flying
+	p.mu.Unlock()
+	rooms := append(before, p.outgrown...)
+	p.outgrown = nil
+	for _, room := range rooms {
+		if sameRoom(room, flying) {
+			p.outgrown = append(p.outgrown, room)
+		} else {
+			reuse(room)
+		}
+	}
+}
+
+func sameRoom(a, b []byte) bool {
+	return cap(a) > 0 && cap(b) > 0 && &a[:1][0] == &b[:1][0]
 }
 
 // drain waits until everything is sent, or the client is gone. A panic of a writer outside passes through, in the
@@ -77,20 +100,22 @@ func (p *pump) next(sent int) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		if chunk := p.from(sent); len(chunk) > 0 || p.closed {
+		piece, at := p.from(sent)
+		if chunk := piece[at:]; len(chunk) > 0 || p.closed {
+			p.flying = piece
 			return chunk, len(chunk) > 0
 		}
 		p.wake.Wait()
 	}
 }
 
-// from is the first piece, or the end of it, that is yet to be sent.
-func (p *pump) from(sent int) []byte {
+// from is the first piece that is yet to be sent, and how much of it was sent.
+func (p *pump) from(sent int) ([]byte, int) {
 	for _, piece := range p.full {
 		if sent < len(piece) {
-			return piece[sent:]
+			return piece, sent
 		}
 		sent -= len(piece)
 	}
-	return p.last[sent:]
+	return p.last, sent
 }

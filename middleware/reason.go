@@ -58,6 +58,7 @@ const (
 	EmptyReason      Reason = "no-answer"           // the handler wrote nothing at all
 	HandlerReason    Reason = "handler-no-store"    // the handler called NoStore
 	ErrorReason      Reason = "handler-error"       // the handler returned an error
+	LateReason       Reason = "late-error"          // it had begun when the handler told of an error
 	PanicReason      Reason = "panic"               // the handler panicked
 	CanceledReason   Reason = "canceled"            // the handler's context ended while it ran
 	TagReason        Reason = "tag"                 // a tag names a path parameter that the request does not have

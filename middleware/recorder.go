@@ -35,6 +35,8 @@ type recorder struct {
 	trailing bool    // it may have set trailers that it had not announced
 	held     bool    // nothing of the answer is for the client
 	failed   bool    // … because it is a failure that a stale one stands in for
+	spoilt   bool    // what is written from now on belongs to an error page
+	touched  bool    // the header may have been changed since the head
 	changes  bool    // the method is unsafe: a success invalidates
 	level    uint8   // … and so much of the path says where: see keying.Area
 	asked    renewal // what the handler was asked for instead of a whole answer
@@ -45,6 +47,7 @@ type recorder struct {
 	*captured                  // the header; there from when a copy is begun until forget
 	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
 	full      [][]byte         // the pieces before, where it is long
+	reserved  int              // bytes of the room for recording that this copy takes
 	sent      int              // bytes of body that were written already, without a pump
 	pump      *pump
 }
@@ -81,6 +84,8 @@ func (rec *recorder) WriteHeader(status int) {
 		}
 		if !rec.wrote || status == http.StatusSwitchingProtocols {
 			rec.publish()
+		} else {
+			rec.late(status)
 		}
 		if !rec.held && rec.pump == nil {
 			rec.w.WriteHeader(status) // net/http complains of a second one itself
@@ -126,7 +131,7 @@ func (rec *recorder) finish() {
 		pump := rec.pump
 		rec.pump = nil
 		if rec.full != nil {
-			pump.drain(rec.pieces()...) // an entry has a copy
+			pump.drain(rec.pieces()...) // of no entry: those are in one piece
 		} else {
 			pump.drain()
 		}

@@ -27,26 +27,40 @@ func markOf(ctx context.Context) *mark {
 	return m
 }
 
-// refreshLater refreshes the passage's key in the background, unless that is under way. A router's context is pooled and
-// must not outlive its request, so the refresh enters anew, through the server's own handler, and every router makes its
-// own. Without a server it returns false: the passage is then to be refreshed inline, by Finish. So it is after a refresh
-// that did not reach the route, because outer middleware let in only who asked: he is the one who can.
+// refreshLater refreshes the passage's key in the background, unless that is under way. Where nothing lets the refresh in it
+// returns false: the passage is then to be refreshed inline, by Finish, which ends what is begun here.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 	if r.Method == http.MethodHead {
 		return true
 	}
-	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if server == nil || rt.inline.Load() {
-		if rt.Common.beginRefresh(p.key) {
-			p.way = refresh
-			rt.inline.Store(false) // the middleware may have changed its mind
-		}
-		return p.way != refresh
+	if server := rt.entrance(r); server != nil {
+		rt.refreshThrough(server, p, r)
+		return true
 	}
+	if rt.Common.beginRefresh(p.key) {
+		p.way = refresh
+		rt.inline.Store(false) // the middleware may have changed its mind
+	}
+	return p.way != refresh
+}
+
+// entrance is the server that a refresh in the background enters through, or nil. A router's context is pooled and must not
+// outlive its request, so the refresh enters anew, through the server's own handler, and every router makes its own. After
+// a refresh that did not reach the route, because outer middleware let in only who asked, there is none for once: who asks
+// is the one who can. So whoever acts upon the answer must ask no second time.
+func (rt *Route) entrance(r *http.Request) *http.Server {
+	if rt.inline.Load() {
+		return nil
+	}
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return server
+}
+
+// refreshThrough refreshes the passage's key in the background, unless that is under way.
+func (rt *Route) refreshThrough(server *http.Server, p *Passage, r *http.Request) {
 	again, m := rt.again(r, p.key)
 	pattern := p.pattern
 	rt.Common.Background(p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
-	return true
 }
 
 // again builds the request of a refresh: of a shared answer just what the key covers, of one user's what that user sent,

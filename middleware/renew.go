@@ -13,12 +13,12 @@ import (
 func (rt *Route) renew(l *leading) store.Outcome {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	rec.restore() // what interim answers have put there
-	ok := rec.keeping && l.err == nil
+	ok := rec.keeping && l.err == nil && !rec.said.hasFailed()
 	if ok && rec.asked == confirmation {
 		ok = rec.confirms(old)
 		e.Status, e.Body = old.Status, old.Body
 	} else if ok {
-		ok = rec.status == http.StatusPartialContent && rec.join(old, rec.whole()) && e.Status == http.StatusOK
+		ok = rec.status == http.StatusPartialContent && rec.join(old, rec.compact()) && e.Status == http.StatusOK
 	}
 	if !ok {
 		return rt.anew(l)

@@ -41,9 +41,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		delete(h, "Accept-Ranges")
 		fallthrough
 	default:
-		if status != http.StatusOK || len(e.Body) == 0 {
-			w.WriteHeader(status)
-		}
+		w.WriteHeader(status) // also 200: writers outside take Content-Length away there, and only there
 		if len(e.Body) > 0 {
 			_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
 		}

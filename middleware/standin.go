@@ -15,10 +15,11 @@ func (rec *recorder) fallback() bool {
 	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= store.OnError
 }
 
-// void gives up the answer of a handler that did not return: the pump lets go of the client's writer, which dies with
-// the request.
+// void gives up the answer of a handler that did not return, and of which the client has a part: those who wait are let go
+// first, since the client may be slow. Then the pump lets go of the client's writer, which dies with the request.
 func (rec *recorder) void() {
 	rec.drop(PanicReason)
+	rec.run.Fail()
 	if pump := rec.pump; pump != nil {
 		rec.pump = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
@@ -29,8 +30,8 @@ func (rec *recorder) void() {
 // standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
 // the server (http.ErrAbortHandler) goes on.
 func (rec *recorder) standIn(l *leading, panicked any) store.Outcome {
-	rec.void()
-	if panicked == nil { // runtime.Goexit: the goroutine is ending
+	rec.drop(PanicReason) // there is no pump: the client has nothing yet
+	if panicked == nil {  // runtime.Goexit: the goroutine is ending
 		return store.Fail
 	}
 	if panicked == http.ErrAbortHandler {

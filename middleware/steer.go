@@ -13,6 +13,7 @@ type Steering struct {
 	tags    []string
 	ttl     time.Duration
 	noStore bool
+	failed  bool
 }
 
 type steerContext struct{}

@@ -49,11 +49,16 @@ func (r *Run) Beside(key keying.Key) *Entry {
 
 // Refuse tells the waiters at once, while the load is still under way, that the answer will not be shared. What is left of
 // the load may be as long as its client likes, and counts no more among those that run at once.
-func (r *Run) Refuse() {
+func (r *Run) Refuse() { r.letGo(Refuse) }
+
+// Fail is Refuse where nothing is known of the answer: one of the waiters leads the next load.
+func (r *Run) Fail() { r.letGo(Fail) }
+
+func (r *Run) letGo(outcome Outcome) {
 	if r.f != nil {
-		r.call.t.flights.leave(r.call.flight.key, r.f, Refuse)
+		r.call.t.flights.leave(r.call.flight.key, r.f, outcome)
 	}
-	r.end(true)
+	r.end(outcome == Refuse)
 }
 
 // begin makes the call's run after the look, whose round trip has brought the ledger up to date, and before the handler

@@ -1,0 +1,56 @@
+package middleware
+
+import (
+	"context"
+	"slices"
+
+	"github.com/larder-go/cache/store"
+)
+
+// An answer may fail when its head, which says 200, has gone: a template ends in an error, a row of a JSON stream cannot be
+// read, a handler panics behind a middleware that recovers. The client has the beginning, and perhaps an error page after
+// it. Such an answer is neither kept nor shared, if anything tells.
+
+// late is told of a head after the head, which net/http drops. An error of the server's says that the answer is broken
+// off. Another error says so once its page follows; alone it changes nothing that the client gets.
+func (rec *recorder) late(status int) {
+	switch {
+	case status < 400 || status == rec.status:
+	case status < 500:
+		rec.spoilt = true
+	default:
+		// Before abandon, which forgets what the client was to get instead: of an answer that is held it has nothing yet.
+		rec.failed = rec.failed || rec.held && !rec.done && rec.fallback()
+		rec.abandon(LateReason)
+	}
+}
+
+// another reports whether what is written next belongs to another answer than the head: http.Error and its like give the
+// header new fields, and writers around this one may keep their late head for themselves.
+func (rec *recorder) another() bool {
+	if rec.spoilt || !rec.touched {
+		return rec.spoilt
+	}
+	rec.touched = false
+	return rec.retyped("Content-Type") || rec.retyped("X-Content-Type-Options")
+}
+
+// retyped reports whether a field has another value than it was sent with.
+func (rec *recorder) retyped(name string) bool {
+	sent := linesIn(rec.header, name)
+	if sent == nil && !slices.ContainsFunc(rec.added, func(f store.Field) bool { return f.Name == name && len(f.Values) == 0 }) {
+		sent = rec.outer[name]
+	}
+	return first(rec.own[name]) != first(sent)
+}
+
+// Fail tells that the answer which is being made has failed although it has begun. The context is the handler's.
+func Fail(ctx context.Context) {
+	steering(ctx, func(s *Steering) { s.failed = true })
+}
+
+func (s *Steering) hasFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
