@@ -46,7 +46,8 @@ type Policy struct {
 	Query keying.Query
 	// User says who is asking; PerUser only. nil: Options.User.
 	User keying.User
-	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}".
+	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}". Its value is what the path
+	// says, unescaped once, on every router: "user:{id}" is user:bob@x.org for /users/bob%40x.org.
 	Tags []string
 	// Pass names request headers that the handler may see on shared classes although they select nothing. What the answer
 	// takes from them, everyone gets.

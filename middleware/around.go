@@ -19,6 +19,11 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	rec := new(recorder)
 	rec.begin(rt, w, r, nil)
+	if changes && rt.Standard { // what it invalidates is what was asked for, whatever the handler makes of the URL
+		asked, u := *r, *r.URL
+		asked.URL = &u
+		rec.r = &asked
+	}
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
 	if changes && rt.User != nil && p.user == "" {
 		rec.user, _ = rt.User(r)

@@ -45,7 +45,8 @@ type Route struct {
 // Next runs the handler behind the cache. For frameworks whose handlers return an error it returns that.
 type Next func(w http.ResponseWriter, r *http.Request) error
 
-// Param returns the value of a path parameter of the request that the handler saw, "" if it has none of that name.
+// Param returns the value of a path parameter of the request, "" if it has none of that name. It is asked before the handler
+// runs, and once more afterwards for one that the route's pattern does not have.
 type Param func(r *http.Request, name string) string
 
 // A Passage is one request on its way, between [Route.Begin] and [Route.Finish].
