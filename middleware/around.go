@@ -9,11 +9,11 @@ import (
 // around runs the handler with the request as it is. What leaves a per-user route says that it is private.
 func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
 	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
-	if !rt.Scheme.Private && p.reason == UpgradeReason {
+	if !rt.Scheme.Private && p.reason == UpgradeReason && rt.Vary == nil {
 		return next(w, r)
 	}
 	changes := unsafe(r.Method)
-	if !rt.Scheme.Private && !changes && !rt.Standard { // there the handler may be a proxy, whose member comes before ours
+	if !rt.Scheme.Private && !changes && !rt.Standard && !rt.speaks() { // there the handler may be a proxy, whose member comes before ours
 		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
 		return next(w, r)
 	}

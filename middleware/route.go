@@ -35,6 +35,8 @@ type Route struct {
 
 	Standard     bool     // the answers' own headers rule (RFC 9111); TTL is a bound and a default then, or 0
 	NoVarySearch []string // what the answers say of the query, or nil
+	Vary         []string // one line: the request fields that select the answer, as it says; nil: none do
+	Client       []string // one line: the Cache-Control of answers that are kept, as they leave; nil: their own
 
 	labelled atomic.Pointer[patternLabel] // the pattern that was last asked for
 	said     atomic.Pointer[controlLine]  // what an answer last said
