@@ -5,9 +5,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -39,6 +41,8 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		HideAuth:        p.IgnoreAuthorization,
 		Standard:        p.RFC9111,
 		NoVarySearch:    noVarySearch(p.Query),
+		Vary:            varyLine(p),
+		Client:          clientLine(p),
 		TTL:             p.ttl(),
 		WhileRevalidate: p.StaleWhileRevalidate,
 		IfError:         p.ifError(),
@@ -84,6 +88,29 @@ func noVarySearch(q keying.Query) []string {
 		return []string{value}
 	}
 	return nil
+}
+
+// varyLine is the field that tells caches in front what the policy selects by, or nil.
+func varyLine(p Policy) []string {
+	names := canonicalNames(p.Vary)
+	if len(p.Cookies) > 0 && !slices.Contains(names, "Cookie") {
+		names = append(names, "Cookie")
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{strings.Join(names, ", ")}
+}
+
+// clientLine is the Cache-Control that clients are sent, or nil.
+func clientLine(p Policy) []string {
+	switch {
+	case p.Client == "":
+		return nil
+	case p.Class == PerUser:
+		return rfc9111.MakePrivate([]string{p.Client})
+	}
+	return []string{p.Client}
 }
 
 // canonicalNames are sorted, so that the order in which a policy names them does not matter.

@@ -18,6 +18,7 @@ import (
 //	max-body                           bytes, or KiB, MiB: 65536, 64KiB
 //	max-runs                           a number: 64
 //	status                             404:10s,301:1h
+//	client                             Cache-Control's directives: no-cache, max-age=60,must-revalidate
 //	ignore-authorization, rfc9111      flags
 //
 // An error names the column, the fault and the remedy. Whether the policy can work is told where it is registered.

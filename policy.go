@@ -38,15 +38,17 @@ type Policy struct {
 	// panic, a returned error (RFC 5861 §4). 0: 30 s on shared classes, not at all on PerUser; negative: not at all.
 	StaleIfError time.Duration
 	// Vary names the request headers that select the answer. On shared classes the handler sees no others, besides
-	// tracing headers and Pass.
+	// tracing headers and Pass. Answers say so in their own Vary, for the caches in front.
 	Vary []string
 	// Cookies names the cookies that select the answer, and that the handler sees on shared classes. Never a session's.
+	// Answers say Vary: Cookie.
 	Cookies []string
 	// Query says which parameters select the answer. Zero: the raw query. What does not select is hidden from the handler.
 	Query keying.Query
 	// User says who is asking; PerUser only. nil: Options.User.
 	User keying.User
-	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}".
+	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}". Its value is what the path
+	// says, unescaped once, on every router: "user:{id}" is user:bob@x.org for /users/bob%40x.org.
 	Tags []string
 	// Pass names request headers that the handler may see on shared classes although they select nothing. What the answer
 	// takes from them, everyone gets.
@@ -61,6 +63,11 @@ type Policy struct {
 	// StatusTTL opts in to keeping answers of other statuses than 200, each with its own lifetime: 203, 204, 300, 301, 302,
 	// 307, 308, 404 or 410.
 	StatusTTL map[int]time.Duration
+	// Client is the Cache-Control that clients are sent with the answers that are kept, in place of the handler's: "no-cache"
+	// makes browsers ask again each time, "max-age=60" lets them do without for a minute, from when they get the answer (so
+	// it has no Age then). Larder itself keeps by TTL; what clients have, no purge reaches. "": the handler's own. A handler's
+	// no-store, no-cache or private is sent as it is. Per-user answers stay private: "private, max-age=60".
+	Client string
 	// IgnoreAuthorization hides Authorization from the handler of a shared class. false: a request that carries it goes
 	// to the handler and nothing is kept.
 	IgnoreAuthorization bool

@@ -15,7 +15,7 @@ type setting struct {
 	hasValue   bool
 }
 
-const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, max-body, max-runs, status, ignore-authorization, rfc9111"
+const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, max-body, max-runs, status, client, ignore-authorization, rfc9111"
 
 func (p *Policy) set(s setting) (err error) {
 	switch s.key {
@@ -39,6 +39,10 @@ func (p *Policy) set(s setting) (err error) {
 		p.MaxRuns, err = s.count()
 	case "status":
 		p.StatusTTL, err = s.statuses()
+	case "client":
+		var directives []string
+		directives, err = s.list()
+		p.Client = strings.Join(directives, ", ")
 	default:
 		err = p.setList(s)
 	}

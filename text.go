@@ -49,6 +49,9 @@ func (p Policy) String() string {
 	if len(p.StatusTTL) > 0 {
 		add("status", statusText(p.StatusTTL))
 	}
+	if p.Client != "" {
+		list("client", strings.Split(p.Client, ", "))
+	}
 	if p.IgnoreAuthorization {
 		words = append(words, "ignore-authorization")
 	}

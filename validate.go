@@ -11,6 +11,7 @@ import (
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -31,7 +32,7 @@ func (c *Cache) check(p Policy) error {
 	if p.Class.usesRedis() && c.far == nil {
 		return fmt.Errorf("%s lives in Redis and this cache has none; set Options.Far, with redisstore.Open for example, or use shared-global", p.Class)
 	}
-	for _, check := range [...]func(Policy) error{checkTimes, c.checkIdentity, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags} {
+	for _, check := range [...]func(Policy) error{checkTimes, c.checkIdentity, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags, checkClient} {
 		if err := check(p); err != nil {
 			return err
 		}
@@ -200,6 +201,31 @@ func checkParams(p Policy, pattern string) error {
 				return fmt.Errorf("tag %q needs a path parameter {%s}, which the route does not have; correct one of them", text, name)
 			}
 		}
+	}
+	return nil
+}
+
+// directives are those of a response's Cache-Control that clients know; another one is a misspelt one.
+var directives = []string{"no-cache", "no-store", "no-transform", "must-revalidate", "proxy-revalidate", "must-understand",
+	"private", "public", "max-age", "s-maxage", "immutable", "stale-while-revalidate", "stale-if-error"}
+
+// checkClient refuses a Cache-Control that clients could not read, or that contradicts the class.
+func checkClient(p Policy) error {
+	if p.Client == "" {
+		return nil
+	}
+	n := 0
+	for d, ok := range rfc9111.Directives([]string{p.Client}) {
+		if n++; ok && !slices.Contains(directives, strings.ToLower(d.Name)) {
+			return fmt.Errorf("its Client has %q, which clients do not know; use no-cache, or max-age=60 for example", d.Name)
+		}
+	}
+	c := rfc9111.ParseControl([]string{p.Client})
+	switch {
+	case n == 0, c.Malformed, c.BadTime, !httpguts.ValidHeaderFieldValue(p.Client):
+		return fmt.Errorf("its Client is %q, which is no Cache-Control; write no-cache, or max-age=60 for example", p.Client)
+	case p.Class == PerUser && (c.Public || c.SMaxAge >= 0):
+		return fmt.Errorf("its Client is %q and per-user answers are private; leave public and s-maxage out", p.Client)
 	}
 	return nil
 }

@@ -347,7 +347,7 @@ func TestValuesRefusePoliciesAboutRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []cache.Policy{{}, {Class: cache.HotShared}, {Class: cache.SharedGlobal, Vary: []string{"Accept"}},
+	for _, p := range []cache.Policy{{}, {Class: cache.HotShared}, {Class: cache.SharedGlobal, Vary: []string{"Accept"}}, {Class: cache.SharedGlobal, Client: "no-cache"},
 		{Class: cache.SharedGlobal, Tags: []string{"{name}"}}, {Class: cache.SharedGlobal, StatusTTL: map[int]time.Duration{404: time.Second}}} {
 		func() {
 			defer func() {

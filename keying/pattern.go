@@ -44,3 +44,61 @@ func normalizeSegment(s string) string {
 	}
 	return s
 }
+
+// Expand returns the path of a pattern whose parameters have these values, in any router's spelling: {id}, {id:[0-9]+},
+// {path...}, * and, at the beginning of a segment, :id. A parameter without a value is nothing, and :id stands for itself
+// then.
+func Expand(pattern string, value func(name string) string) string {
+	_, _, path := SplitPattern(pattern)
+	var b strings.Builder
+	for i := 0; i < len(path); {
+		text, length := expandAt(path, i, value)
+		b.WriteString(text)
+		i += length
+	}
+	return b.String()
+}
+
+// expandAt returns what begins at the byte of the path, with its value if it is a parameter, and how long it is.
+func expandAt(path string, i int, value func(name string) string) (text string, length int) {
+	switch rest := path[i:]; {
+	case rest[0] == '*':
+		return value("*"), 1
+	case rest[0] == ':' && i > 0 && path[i-1] == '/':
+		segment, _, _ := strings.Cut(rest, "/")
+		if text := value(segment[1:]); text != "" {
+			return text, len(segment)
+		}
+	case rest[0] == '{':
+		if length := braced(rest); length > 0 {
+			name, _, _ := strings.Cut(rest[1:length-1], ":")
+			return value(strings.TrimSuffix(name, "...")), length
+		}
+	}
+	return path[i : i+1], 1
+}
+
+// braced is how long the text is up to the brace that closes its first one, or 0. An expression may have braces of its own.
+func braced(text string) int {
+	depth := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+// HasParam reports whether the pattern has a parameter of that name.
+func HasParam(pattern, name string) (has bool) {
+	Expand(pattern, func(got string) string {
+		has = has || got == name
+		return ""
+	})
+	return has
+}

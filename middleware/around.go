@@ -9,16 +9,21 @@ import (
 // around runs the handler with the request as it is. What leaves a per-user route says that it is private.
 func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
 	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
-	if !rt.Scheme.Private && p.reason == UpgradeReason {
+	if !rt.Scheme.Private && p.reason == UpgradeReason && rt.Vary == nil {
 		return next(w, r)
 	}
 	changes := unsafe(r.Method)
-	if !rt.Scheme.Private && !changes && !rt.Standard { // there the handler may be a proxy, whose member comes before ours
+	if !rt.Scheme.Private && !changes && !rt.Standard && !rt.speaks() { // there the handler may be a proxy, whose member comes before ours
 		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
 		return next(w, r)
 	}
 	rec := new(recorder)
 	rec.begin(rt, w, r, nil)
+	if changes && rt.Standard { // what it invalidates is what was asked for, whatever the handler makes of the URL
+		asked, u := *r, *r.URL
+		asked.URL = &u
+		rec.r = &asked
+	}
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
 	if changes {
 		rec.level = keying.Literal(p.pattern)

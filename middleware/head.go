@@ -48,7 +48,9 @@ func (rec *recorder) canonical(name string) string {
 // surrender publishes a header that others will send, past the recorder.
 func (rec *recorder) surrender() {
 	if !rec.wrote {
-		rec.privatize(rec.publish())
+		h := rec.publish()
+		rec.privatize(h)
+		rec.speak(h)
 	}
 	rec.own = nil
 }
@@ -75,6 +77,7 @@ func (rec *recorder) head(status int) int {
 	if rec.keeping {
 		rec.capture(h)
 	}
+	rec.speak(h)
 	rec.tellStatus(h)
 	if (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h, nil) {
 		rec.mute, status = true, http.StatusNotModified

@@ -14,19 +14,16 @@ import (
 // labels adds what a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
 func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	e.Labels = append(e.Labels, rt.label(l.p.pattern))
-	e.Labels = rt.urlLabels(e.Labels, l.view)
+	e.Labels = rt.urlLabels(e.Labels, l)
 	if l.p.user != "" {
 		e.Labels = append(e.Labels, rt.Labeler.User(l.p.user))
 	}
-	texts, ok := rt.tags(l, e, added)
+	texts, ok := l.tags(e, added)
 	if !ok {
 		return TagReason
 	}
-	if len(texts) > 0 {
-		scheme, host := rt.origin(l.view)
-		for _, text := range texts {
-			e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(scheme, host, text))
-		}
+	for _, text := range texts {
+		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(l.scheme, l.host, text))
 	}
 	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
@@ -36,19 +33,11 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 }
 
 // tags are those that the answer's groups, the handler and the policy name; false if one of the policy's has no text.
-func (rt *Route) tags(l *leading, e *store.Entry, added []string) (texts []string, ok bool) {
+func (l *leading) tags(e *store.Entry, added []string) (texts []string, ok bool) {
 	if lines := fieldOf(e, "Cache-Groups"); lines != nil {
 		texts = rfc9111.ParseGroups(lines)
 	}
-	texts = append(texts, added...)
-	for _, tag := range rt.Tags {
-		text, ok := tag.Fill(func(name string) string { return l.param(l.view, name) })
-		if !ok {
-			return nil, false
-		}
-		texts = append(texts, text)
-	}
-	return texts, true
+	return l.fill(append(texts, added...))
 }
 
 // patternLabel is the label of a route's pattern.
@@ -91,7 +80,7 @@ func distinct(labels []keying.Label) []keying.Label {
 
 // resource is what variants are variants of: the URL, of this route and user.
 func (rt *Route) resource(l *leading) keying.Label {
-	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.view.Host + l.view.URL.RequestURI())
+	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.seen.Host + l.url.RequestURI())
 }
 
 // asked is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
@@ -112,12 +101,11 @@ func asked(view *http.Request) *url.URL {
 
 // urlLabels adds the labels of the URL that the handler saw and of the one that the client asked for, with and without
 // their origin, and of where they lie.
-func (rt *Route) urlLabels(labels []keying.Label, view *http.Request) []keying.Label {
-	scheme, host := rt.origin(view)
-	anywhere, there := rt.Labeler.URLs(view.URL, scheme, host)
-	labels = append(labels, anywhere, there, rt.Labeler.Place(view.URL.EscapedPath()))
-	if u := asked(view); u != nil {
-		anywhere, there = rt.Labeler.URLs(u, scheme, host)
+func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
+	anywhere, there := rt.Labeler.URLs(&l.url, l.scheme, l.host)
+	labels = append(labels, anywhere, there, rt.Labeler.Place(l.url.EscapedPath()))
+	if u := asked(&l.seen); u != nil {
+		anywhere, there = rt.Labeler.URLs(u, l.scheme, l.host)
 		labels = append(labels, anywhere, there, rt.Labeler.Place(u.EscapedPath()))
 	}
 	return labels

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
@@ -24,6 +25,11 @@ type leading struct {
 	rec  *recorder     // nil: the handler has not run
 	view *http.Request // what the handler saw
 	err  error         // what it returned
+
+	seen         http.Request // the view before the handler had it, with this URL
+	url          url.URL
+	scheme, host string   // its origin
+	params       []string // its path parameters, as the tags name them one after the other
 
 	call store.Call
 }
@@ -99,6 +105,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	l.rec = rec
 	rec.tie, rec.said = tie, &room.ctx.said
 	l.view = rt.Scheme.View(l.r.WithContext(&room.ctx))
+	l.note()
 	if rt.Standard {
 		rfc9111.Fold(l.view.Header)
 		rec.asked = rt.ask(l, run.Old, l.view.Header)

@@ -36,7 +36,7 @@ const (
 
 	// The answer must not be kept.
 	StatusReason     Reason = "status"              // its status is not one the policy keeps
-	NoStoreReason    Reason = "no-store"            // Cache-Control: no-store or no-cache
+	NoStoreReason    Reason = "no-store"            // Cache-Control: no-store or no-cache; what only clients are to heed, Policy.Client says
 	PrivateReason    Reason = "private"             // Cache-Control: private on a shared route
 	ControlReason    Reason = "cache-control"       // Cache-Control cannot be parsed
 	AgeReason        Reason = "max-age"             // the answer says that it is stale already
@@ -52,12 +52,12 @@ const (
 	SizeReason       Reason = "size"                // its body exceeds the policy's MaxBody
 	BusyReason       Reason = "busy"                // too many bytes of answers are being recorded
 	LengthReason     Reason = "length"              // its body is not as long as its Content-Length
-	StreamReason     Reason = "stream"              // the handler flushed
+	StreamReason     Reason = "stream"              // the handler flushed, as ReverseProxy does where the length is unknown: see the writer of examples/proxy
 	HijackReason     Reason = "hijack"              // the handler took the connection
 	UnwrapReason     Reason = "unwrap"              // the handler took the underlying writer
 	EmptyReason      Reason = "no-answer"           // the handler wrote nothing at all
 	HandlerReason    Reason = "handler-no-store"    // the handler called NoStore
-	ErrorReason      Reason = "handler-error"       // the handler returned an error
+	ErrorReason      Reason = "handler-error"       // the handler returned an error; in echo not one whose status the policy keeps
 	LateReason       Reason = "late-error"          // it had begun when the handler told of an error
 	PanicReason      Reason = "panic"               // the handler panicked
 	CanceledReason   Reason = "canceled"            // the handler's context ended while it ran

@@ -142,6 +142,7 @@ func (rec *recorder) finish() {
 		h := rec.folded()
 		rec.heed(http.StatusOK, h)
 		rec.privatize(h)
+		rec.speak(h)
 		rec.tellStatus(h)
 	}
 	rec.publishTrailers()

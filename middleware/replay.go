@@ -105,12 +105,15 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 
 // putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
+	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
 	told := apply(h, e, bodiless)
 	if rt.Scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
-	h["Age"] = ageLine(int64(age / time.Second))
+	if !rt.speaks() || !rt.speak(h, e, outer) {
+		h["Age"] = ageLine(int64(age / time.Second))
+	}
 	if rt.Common.name == "" {
 		return
 	}

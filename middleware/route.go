@@ -35,6 +35,8 @@ type Route struct {
 
 	Standard     bool     // the answers' own headers rule (RFC 9111); TTL is a bound and a default then, or 0
 	NoVarySearch []string // what the answers say of the query, or nil
+	Vary         []string // one line: the request fields that select the answer, as it says; nil: none do
+	Client       []string // one line: the Cache-Control of answers that are kept, as they leave; nil: their own
 
 	labelled atomic.Pointer[patternLabel] // the pattern that was last asked for
 	said     atomic.Pointer[controlLine]  // what an answer last said
@@ -45,7 +47,8 @@ type Route struct {
 // Next runs the handler behind the cache. For frameworks whose handlers return an error it returns that.
 type Next func(w http.ResponseWriter, r *http.Request) error
 
-// Param returns the value of a path parameter of the request that the handler saw, "" if it has none of that name.
+// Param returns the value of a path parameter of the request, "" if it has none of that name. It is asked before the handler
+// runs, and once more afterwards for one that the route's pattern does not have.
 type Param func(r *http.Request, name string) string
 
 // A Passage is one request on its way, between [Route.Begin] and [Route.Finish].

@@ -28,7 +28,7 @@ import (
 // registered as "/x" for all methods. Middleware that must run on hits too (authentication, CORS, compression) is put
 // around the returned handler.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
-	a := &annotated{mux: mux, routes: map[string]*middleware.Route{}}
+	a := &annotated{mux: mux, routes: map[string]annotation{}}
 	var faults []error
 	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
 		if err := a.add(c, pattern, routes[pattern]); err != nil {
@@ -44,7 +44,13 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 // annotated is a mux whose routes may have policies, by the pattern they were registered under.
 type annotated struct {
 	mux    *http.ServeMux
-	routes map[string]*middleware.Route
+	routes map[string]annotation
+}
+
+// annotation is a route with a policy.
+type annotation struct {
+	route *middleware.Route
+	param middleware.Param
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
@@ -59,16 +65,35 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	if registered == "" {
 		return fmt.Errorf("nethttp: route %q: the mux has no such route%s; correct the pattern, or register it before Annotate", pattern, a.instead(pattern))
 	}
-	if a.routes[registered] != nil {
+	if a.routes[registered].route != nil {
 		return fmt.Errorf("nethttp: route %q: another line of the table stands for the same route %q; keep one", pattern, registered)
 	}
 	route, err := c.Compile(p, pattern)
 	if err != nil {
 		return err
 	}
-	a.routes[registered] = route
+	a.routes[registered] = annotation{route, paramOf(registered)}
 	return nil
 }
+
+// paramOf reads the path parameters of a route of the mux, which has not been asked yet when they are needed, and behind
+// which another one may leave its own: so a mux with this route alone is asked.
+func paramOf(pattern string) middleware.Param {
+	alone := http.NewServeMux()
+	alone.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
+	return func(r *http.Request, name string) string {
+		matched := *r
+		alone.ServeHTTP(nowhere{}, &matched)
+		return matched.PathValue(name)
+	}
+}
+
+// nowhere is where a redirect goes, in whose place nothing is matched.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) WriteHeader(int)             {}
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 // deepest is how far below a route that ends in / or {x...} it is looked for: narrower routes may hide it nearer by.
 const deepest = 4
@@ -127,15 +152,15 @@ func (a *annotated) instead(pattern string) string {
 
 func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, pattern := a.mux.Handler(r)
-	route := a.routes[pattern]
-	if route == nil {
+	at := a.routes[pattern]
+	if at.route == nil {
 		a.mux.ServeHTTP(w, r)
 		return
 	}
 	r.Pattern = pattern // outer middleware reads it there, as from a mux, also where the mux is not asked
-	passage, done := route.Begin(w, r, pattern)
+	passage, done := at.route.Begin(w, r, pattern)
 	if !done {
-		_ = route.Finish(passage, w, r, a.next, (*http.Request).PathValue) // a mux returns no error
+		_ = at.route.Finish(passage, w, r, a.next, at.param) // a mux returns no error
 	}
 }
 

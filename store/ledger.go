@@ -60,7 +60,7 @@ func (l *Ledger) Head() Position {
 func (l *Ledger) Floor() Position {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.floor.at
+	return l.hard.all.at
 }
 
 // Apply takes a record in. Records come in the log's order; one that is known already is ignored.

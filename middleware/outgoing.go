@@ -1,0 +1,129 @@
+package middleware
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// What the policy adds to an answer on its way out, whoever has made it: that it varies by what selects it, and what
+// clients may do with it. The entry keeps the handler's own words: by those it is judged, also once it has been validated.
+
+// outgoing are fields as they leave.
+type outgoing struct {
+	vary, control []string
+	replaced      bool // the handler's Cache-Control, by the policy's
+}
+
+// speaks reports whether the policy has anything to say.
+func (rt *Route) speaks() bool { return rt.Vary != nil || rt.Client != nil }
+
+// speak adds the policy's words to the header of an answer that is replayed, and reports whether the Cache-Control is the
+// policy's. Where outer middleware has set neither field the entry alone decides, and what it comes to is made once.
+func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool) {
+	if outer {
+		return rt.outgoing(h).put(rt, h)
+	}
+	made, known := e.Memo().(*outgoing)
+	if !known {
+		made = rt.outgoing(h)
+		e.SetMemo(made)
+	}
+	return made.put(rt, h)
+}
+
+func (rt *Route) outgoing(h http.Header) *outgoing {
+	o := &outgoing{vary: rt.varying(h["Vary"]), control: h["Cache-Control"]}
+	if o.replaced = rt.Client != nil && !forbidding(o.control, rt.Scheme.Private); o.replaced {
+		o.control = rt.Client
+	}
+	return o
+}
+
+// put sets the fields. An age that counts from elsewhere would use up the policy's max-age before the client has the answer,
+// so there is none with it, and no Date of then either.
+func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
+	if o.vary != nil {
+		h["Vary"] = o.vary
+	}
+	if !o.replaced {
+		return false
+	}
+	h["Cache-Control"] = o.control
+	delete(h, "Age")
+	if rt.Standard {
+		delete(h, "Date")
+	}
+	return true
+}
+
+// varying are the lines of a Vary, with what selects by the policy, each name once.
+func (rt *Route) varying(lines []string) []string {
+	switch {
+	case rt.Vary == nil, len(lines) == 1 && lines[0] == rt.Vary[0]:
+		return lines
+	case len(lines) == 0:
+		return rt.Vary
+	}
+	var missing []string
+	for name := range strings.SplitSeq(rt.Vary[0], ", ") {
+		if !variesBy(lines, name) {
+			missing = append(missing, name)
+		}
+	}
+	if missing == nil {
+		return lines
+	}
+	return slices.Concat(lines, []string{strings.Join(missing, ", ")}) // without spare room: a line that is added makes a copy
+}
+
+func variesBy(lines []string, name string) bool {
+	for _, line := range lines {
+		for member := range strings.SplitSeq(line, ",") {
+			if member = strings.Trim(member, " \t"); member == "*" || strings.EqualFold(member, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forbidding reports whether a Cache-Control, whoever set it, says more than a policy may take back: that clients may not
+// keep the answer, or not for others, or not without asking.
+func forbidding(lines []string, private bool) bool {
+	if len(lines) == 0 {
+		return false
+	}
+	c := rfc9111.ParseControl(lines)
+	return c.Malformed || c.BadTime || c.NoStore || c.NoCache || len(c.NoCacheFields) > 0 || c.MaxAge == 0 ||
+		!private && (c.Private || len(c.PrivateFields) > 0)
+}
+
+// speak adds the policy's words to an answer of the handler's. What clients may do with it, the policy says of answers that
+// it keeps, and would keep if they were asked for whole.
+func (rec *recorder) speak(h http.Header) {
+	rt := rec.rt
+	if !rt.speaks() {
+		return
+	}
+	o := rt.outgoing(h)
+	if !rec.keeping && !rec.partly(h) {
+		o.replaced = false
+	}
+	o.put(rt, h)
+}
+
+// partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.
+func (rec *recorder) partly(h http.Header) bool {
+	if !rec.wrote || rec.reason != HeadReason && rec.reason != RangeReason || h["Set-Cookie"] != nil {
+		return false
+	}
+	switch rec.status {
+	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified:
+		return true
+	}
+	return rec.rt.StatusTTL[rec.status] > 0
+}
