@@ -17,7 +17,7 @@ func logIn(next http.Handler) http.Handler { return next }
 
 // With Redis and users. It is compiled, not run: it would serve for ever.
 func ExampleNew() {
-	far, err := redisstore.Open("redis://127.0.0.1:6379")
+	far, err := redisstore.Open("redis://127.0.0.1:6379", redisstore.Options{Prefix: "shop"})
 	if err != nil {
 		log.Fatal(err)
 	}

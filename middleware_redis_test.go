@@ -45,7 +45,7 @@ const patient = "?read_timeout=250ms&write_timeout=250ms&pool_timeout=250ms&dial
 
 func open(t *testing.T, url string) *redisstore.Store {
 	t.Helper()
-	far, err := redisstore.Open(url + patient)
+	far, err := redisstore.Open(url+patient, redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

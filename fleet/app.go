@@ -44,7 +44,7 @@ func runApp(args []string) error {
 	if err != nil {
 		return err
 	}
-	redis, err := redisstore.Open(*url)
+	redis, err := redisstore.Open(*url, redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool
 	made, known := e.Memo().(*outgoing)
 	if !known {
 		made = rt.outgoing(h)
-		e.SetMemo(made)
+		e.SetMemo(made, made.size())
 	}
 	return made.put(rt, h)
 }
@@ -41,6 +41,15 @@ func (rt *Route) outgoing(h http.Header) *outgoing {
 		o.control = rt.Client
 	}
 	return o
+}
+
+// size is about how many bytes it takes in memory, beside those of the answer and of the policy.
+func (o *outgoing) size() int {
+	n := 64
+	for _, line := range o.vary {
+		n += len(line) + 16
+	}
+	return n
 }
 
 // put sets the fields. An age that counts from elsewhere would use up the policy's max-age before the client has the answer,

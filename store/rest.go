@@ -29,3 +29,9 @@ const (
 	Reads  Operation = "reads"
 	Writes Operation = "writes"
 )
+
+// A Warner is a store that works as it was made, but may surprise.
+type Warner interface {
+	// Warning says what may surprise, or nil.
+	Warning() error
+}

@@ -62,7 +62,7 @@ func larder(p cache.Policy, near nearStore) func(testing.TB, *site) func() visit
 
 // larderNear is a copy in memory in front of a real Redis, whose purge log it follows.
 func larderNear(tb testing.TB, s *site) func() visitor {
-	far, err := redisstore.Open(storetest.Redis(tb))
+	far, err := redisstore.Open(storetest.Redis(tb), redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (a *app) larder(class cache.Class, next http.Handler) (http.Handler, error)
 	}
 	var o cache.Options
 	if a.redis != "" {
-		far, err := redisstore.Open(a.redis)
+		far, err := redisstore.Open(a.redis, redisstore.Options{Prefix: "larder"})
 		if err != nil {
 			return nil, err
 		}

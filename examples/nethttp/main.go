@@ -26,7 +26,7 @@ func main() {
 
 	// All processes agree: Redis, with a copy in memory for five seconds.
 	if url := os.Getenv("REDIS_URL"); url != "" {
-		far, err := redisstore.Open(url)
+		far, err := redisstore.Open(url, redisstore.Options{Prefix: "larder-example"})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -86,7 +86,7 @@ func openCache(redisURL string) (c *cache.Cache, close func(context.Context) err
 		}
 		return c, c.Close, nil
 	}
-	far, err := redisstore.Open(redisURL)
+	far, err := redisstore.Open(redisURL, redisstore.Options{Prefix: "larder-proxy"})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ func BenchmarkCountries(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { db.Close() })
-	far, err := redisstore.Open(storetest.Redis(b))
+	far, err := redisstore.Open(storetest.Redis(b), redisstore.Options{Prefix: "shop"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func openRedis(url string) (store *redisstore.Store, close func(), err error) {
 			return nil, nil, err
 		}
 	}
-	store, err = redisstore.Open(url)
+	store, err = redisstore.Open(url, redisstore.Options{Prefix: "shop"})
 	if err != nil {
 		stop()
 		return nil, nil, err

@@ -37,7 +37,7 @@ func (l *link) ask(ctx context.Context, through gate, op func() error) error {
 		}
 		deadline, ok := ctx.Deadline()
 		hurried := ok && time.Until(deadline) < l.budget/2
-		err := op()
+		err := l.insist(ctx, op)
 		if err != nil && hurried {
 			return fmt.Errorf("%w: %w", errHurried, err)
 		}

@@ -17,6 +17,13 @@ const (
 	goodDialTimeout = 100 * time.Millisecond
 )
 
+// How long a connection may be idle before it is used again: balancers close those that are, most of them after a minute or
+// more, and go-redis cannot see that of one with TLS.
+const (
+	maxIdleTime  = time.Minute
+	goodIdleTime = 30 * time.Second
+)
+
 // limits are the options of a client that decide how long a request may hang. go-redis reports them after it has filled
 // in its defaults: a MaxRetries of -1 reads 0, a time-out that was switched off 0 or -1.
 type limits struct {
@@ -24,6 +31,9 @@ type limits struct {
 	read, write, pool, dial time.Duration
 	retries, dials          int
 	replicas                bool
+	backoff                 time.Duration // between the nodes of a cluster
+	secured                 bool
+	idle                    time.Duration
 }
 
 // check returns how long one operation on the client may take.
@@ -35,15 +45,15 @@ func check(client redis.UniversalClient) (time.Duration, error) {
 	case *redis.Client:
 		o := c.Options()
 		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
-			o.MaxRetries, o.DialerRetries, false}
+			o.MaxRetries, o.DialerRetries, false, 0, o.TLSConfig != nil, o.ConnMaxIdleTime}
 	case *redis.ClusterClient:
 		o := c.Options()
 		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
-			o.MaxRetries, o.DialerRetries, o.ReadOnly}
+			o.MaxRetries, o.DialerRetries, o.ReadOnly, min(o.MinRetryBackoff, o.MaxRetryBackoff), o.TLSConfig != nil, o.ConnMaxIdleTime}
 	case *redis.Ring:
 		o := c.Options()
 		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
-			o.MaxRetries, o.DialerRetries, false}
+			o.MaxRetries, o.DialerRetries, false, 0, o.TLSConfig != nil, o.ConnMaxIdleTime}
 	default:
 		return goodTimeout, nil
 	}
@@ -74,6 +84,12 @@ func (l limits) check() error {
 		return fmt.Errorf("MaxRetries is %d; set it to -1, which means none", l.retries)
 	case l.dials != 1:
 		return fmt.Errorf("DialerRetries is %d; set it to 1", l.dials)
+	case l.backoff > 0:
+		return errors.New("MinRetryBackoff and MaxRetryBackoff make a cluster's client sleep before it asks another node; set both to -1, " +
+			"which means none")
+	case l.secured && (l.idle <= 0 || l.idle > maxIdleTime):
+		return fmt.Errorf("ConnMaxIdleTime is %v, and a connection with TLS that was closed meanwhile cannot be told; set it to %v or less "+
+			"(%v is a good value)", l.idle, maxIdleTime, goodIdleTime)
 	case l.replicas:
 		return errors.New("ReadOnly, RouteByLatency or RouteRandomly reads from replicas, which lag behind purges; set them to false")
 	}

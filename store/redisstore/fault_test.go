@@ -16,7 +16,7 @@ import (
 
 // opened returns a Store with the time-outs of Open, that is closed when the test ends.
 func opened(t *testing.T, url string) *redisstore.Store {
-	s, err := redisstore.Open(url)
+	s, err := redisstore.Open(url, redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ func dial(t testing.TB, addr string) *redis.Client {
 
 func on(t testing.TB, client redis.UniversalClient, o redisstore.Options) *redisstore.Store {
 	t.Helper()
+	o.Prefix = cmp.Or(o.Prefix, "larder")
 	s, err := redisstore.New(client, o)
 	if err != nil {
 		t.Fatalf("New: %v", err)

@@ -22,14 +22,16 @@ import (
 //	redis+sentinel://host:26379/0?master_name=main&addr=host2:26379
 //
 // with go-redis' options as parameters (pool_size=20, read_timeout=100ms). A redis:// URL with addr parameters is a
-// cluster's, with a master_name Sentinel's. An error names what is wrong and never holds the password. Nothing is
-// dialled; the Store must be closed.
-func Open(url string) (*Store, error) {
-	client, err := connect(url)
+// cluster's, with a master_name Sentinel's. Connections that were idle for 30 s are not used any more
+// (conn_max_idle_time). An error names what is wrong and never holds the password. Nothing is dialled; the Store must be
+// closed.
+func Open(url string, o Options) (*Store, error) {
+	client, err := o.connect(url)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
-	s, err := New(client, Options{})
+	o.TLS = nil
+	s, err := New(client, o)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
@@ -42,7 +44,7 @@ var errURL = errors.New("the URL cannot be read; write redis://user:password@hos
 	"and %-encode what the password has of : / ? # [ ] @ %")
 
 // connect makes the client that the URL asks for.
-func connect(raw string) (redis.UniversalClient, error) {
+func (o *Options) connect(raw string) (redis.UniversalClient, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery, "@") {
 		return nil, errURL // said in our words: net/url and go-redis quote the piece they stumble over, even of a password
@@ -58,17 +60,17 @@ func connect(raw string) (redis.UniversalClient, error) {
 	}
 	switch u.Scheme + "+" + kind {
 	case "redis+", "rediss+", "unix+":
-		return single(u)
+		return o.single(u)
 	case "redis+cluster", "rediss+cluster":
-		return cluster(u)
+		return o.cluster(u)
 	case "redis+sentinel", "rediss+sentinel":
-		return sentinel(u)
+		return o.sentinel(u)
 	}
 	return nil, errors.New("unknown scheme at the start of the URL; use redis, rediss, unix, redis+cluster, rediss+cluster, " +
 		"redis+sentinel or rediss+sentinel")
 }
 
-func single(u *url.URL) (redis.UniversalClient, error) {
+func (own *Options) single(u *url.URL) (redis.UniversalClient, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, err
 	}
@@ -76,13 +78,17 @@ func single(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, hide(err, u)
 	}
-	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
+	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries)
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
 	o.MaintNotificationsConfig = noMaintenance()
+	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+		return nil, err
+	}
+	o.Dialer = dialer(o.TLSConfig, o.DialTimeout, o.Protocol)
 	return redis.NewClient(o), nil
 }
 
-func cluster(u *url.URL) (redis.UniversalClient, error) {
+func (own *Options) cluster(u *url.URL) (redis.UniversalClient, error) {
 	if strings.Trim(u.Path, "/0") != "" {
 		return nil, errors.New("the URL's path names a database; a cluster has only one: drop the path")
 	}
@@ -90,15 +96,21 @@ func cluster(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, hide(err, u)
 	}
-	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
+	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries)
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
 	o.MaintNotificationsConfig = noMaintenance()
 	// A primary that died says nothing of who has taken its place: without this its slots are lost for a minute.
 	o.ClusterStateReloadInterval = cmp.Or(o.ClusterStateReloadInterval, clusterReload)
+	// Whatever MaxRetries says, a cluster's client sleeps before it asks another node.
+	o.MinRetryBackoff, o.MaxRetryBackoff = cmp.Or(o.MinRetryBackoff, -1), cmp.Or(o.MaxRetryBackoff, -1)
+	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+		return nil, err
+	}
+	o.Dialer = dialer(o.TLSConfig, o.DialTimeout, o.Protocol)
 	return redis.NewClusterClient(o), nil
 }
 
-func sentinel(u *url.URL) (redis.UniversalClient, error) {
+func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, err
 	}
@@ -112,8 +124,12 @@ func sentinel(u *url.URL) (redis.UniversalClient, error) {
 		return nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.MaxRetries, &o.DialerRetries)
+	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries)
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
+	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+		return nil, err
+	}
+	o.Dialer = dialer(o.TLSConfig, o.DialTimeout, o.Protocol)
 	return redis.NewFailoverClient(o), nil
 }
 
@@ -125,11 +141,11 @@ const pulls = 2
 const clusterReload = time.Second
 
 // tune sets what the URL leaves open.
-func tune(read, write, pool, dial *time.Duration, retries, dials *int) {
+func tune(read, write, pool, dial, idle *time.Duration, retries, dials *int) {
 	for _, d := range []*time.Duration{read, write, pool} {
 		*d = cmp.Or(*d, goodTimeout)
 	}
-	*dial = cmp.Or(*dial, goodDialTimeout)
+	*dial, *idle = cmp.Or(*dial, goodDialTimeout), cmp.Or(*idle, goodIdleTime)
 	*retries, *dials = cmp.Or(*retries, -1), cmp.Or(*dials, 1)
 }
 

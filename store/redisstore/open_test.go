@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -23,7 +24,7 @@ func TestOpenTakes(t *testing.T) {
 		"rediss+sentinel://127.0.0.1:1?master_name=main", "redis://127.0.0.1:1?master_name=main", "redis://[::1]:1/0",
 	} {
 		t.Run(url, func(t *testing.T) {
-			s, err := redisstore.Open(url)
+			s, err := redisstore.Open(url, redisstore.Options{Prefix: "larder"})
 			if err != nil {
 				t.Fatalf("Open: %v", err)
 			}
@@ -59,7 +60,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"redis+sentinel://user:hunter2@host", "master_name"},
 		{"redis+sentinel://host?master_name=m&route_by_latency=true", "replicas"},
 	} {
-		s, err := redisstore.Open(test.url)
+		s, err := redisstore.Open(test.url, redisstore.Options{Prefix: "larder"})
 		if err == nil {
 			_ = s.Close()
 			t.Errorf("Open(%q) = nil; want an error", test.url)
@@ -84,6 +85,9 @@ func TestNewRefusesClientsThatCouldHang(t *testing.T) {
 		"ContextTimeoutEnabled is false":                                     func(o *redis.Options) { o.ContextTimeoutEnabled = false },
 		"MaxRetries is 3; set it to -1":                                      func(o *redis.Options) { o.MaxRetries = 0 },
 		"DialerRetries is 5; set it to 1":                                    func(o *redis.Options) { o.DialerRetries = 0 },
+		"ConnMaxIdleTime is 30m0s":                                           func(o *redis.Options) { o.TLSConfig = &tls.Config{} },
+		"ConnMaxIdleTime is -1ns":                                            func(o *redis.Options) { o.TLSConfig, o.ConnMaxIdleTime = &tls.Config{}, -1 },
+		"ConnMaxIdleTime is 2m0s":                                            func(o *redis.Options) { o.TLSConfig, o.ConnMaxIdleTime = &tls.Config{}, 2*time.Minute },
 	} {
 		o := tuned("127.0.0.1:1")
 		change(o)
@@ -103,12 +107,18 @@ func TestNewChecksClustersAndRings(t *testing.T) {
 	co := &redis.ClusterOptions{
 		Addrs: []string{o.Addr}, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, DialTimeout: o.DialTimeout,
 		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolTimeout: o.PoolTimeout,
+		MinRetryBackoff: -1, MaxRetryBackoff: -1,
 	}
-	lagging, unbounded := *co, *co
+	lagging, unbounded, sleeping, encrypted := *co, *co, *co, *co
 	lagging.RouteByLatency, unbounded.PoolTimeout = true, 0
-	for want, o := range map[string]*redis.ClusterOptions{"": co, "replicas": &lagging, "PoolTimeout": &unbounded} {
+	sleeping.MinRetryBackoff, sleeping.MaxRetryBackoff = 0, 0
+	encrypted.TLSConfig = &tls.Config{}
+	for want, o := range map[string]*redis.ClusterOptions{
+		"": co, "replicas": &lagging, "PoolTimeout": &unbounded, "set both to -1": &sleeping,
+		"ConnMaxIdleTime is 0s": &encrypted,
+	} {
 		client := redis.NewClusterClient(o)
-		if _, err := redisstore.New(client, redisstore.Options{}); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if _, err := redisstore.New(client, redisstore.Options{Prefix: "larder"}); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("New on a cluster = %v; want %q", err, want)
 		}
 		_ = client.Close()
@@ -147,7 +157,7 @@ func greeting(t *testing.T, parameter string) string {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s, err := redisstore.Open("redis://" + l.Addr().String() + parameter)
+	s, err := redisstore.Open("redis://"+l.Addr().String()+parameter, redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		t.Fatal(err)
 	}

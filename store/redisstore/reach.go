@@ -16,8 +16,9 @@ func (s *Store) CatchUp(ctx context.Context) error { return s.catchUpFor(ctx, s.
 func (s *Store) catchUpFor(ctx context.Context, w way) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	head := redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
+	var head *redis.XMessageSliceCmd
 	err := s.ask(ctx, w.read, func() error {
+		head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
 		_ = s.client.Process(ctx, head) // no pipeline: go-redis dials twice for one
 		err := lost(head)
 		if err == nil {

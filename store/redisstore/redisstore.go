@@ -1,15 +1,17 @@
 // Package redisstore keeps entries and the purge log in Redis 6.2 or newer, alone, as a cluster or behind Sentinel. A
 // Redis that is down, hung or slow costs a request at most one short time-out, and soon nothing.
 //
-//	far, err := redisstore.Open("redis://:password@redis.internal:6379/0")
+//	far, err := redisstore.Open("redis://:password@redis.internal:6379/0", redisstore.Options{Prefix: "shop"})
 package redisstore
 
 import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -23,9 +25,12 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Options say how a Store uses Redis. The zero Options are ready to use.
+// Options say how a Store uses Redis. The zero Options are ready to use in a program that was built from a module.
 type Options struct {
-	// Prefix is what all keys begin with; "" is "larder". Caches that share a prefix share their entries and purges.
+	// Prefix is what all keys begin with, the app's name: 256 letters, digits and "._~+/:@-" at most. Whoever shares a prefix
+	// shares entries and purges, so whoever purges must use the app's own, and two apps on one Redis must not have the same.
+	// "": the path of the program's main module, as "go version -m" prints it; a Cache tells by an event which that is. Where
+	// there is none, in tests, plugins and programs run from single files, the Store is refused.
 	Prefix string
 	// Build keeps the entries of one build of the app apart from those of others with the same Prefix, where their answers
 	// must not mix while one takes the other's place; purges reach all of them. It is made of letters, digits and "._+-",
@@ -33,6 +38,10 @@ type Options struct {
 	Build string
 	// MaxBytes is the size of the largest encoded entry that is written or read; 0 or less: 16 MiB.
 	MaxBytes int
+	// TLS is for [Open] and URLs with rediss: roots, client certificates and whatever else encrypted connections need. It is
+	// cloned; without a ServerName it gets the URL's host; its ClientSessionCache is not used. nil: the system's roots. A
+	// client that is given to [New] has its own.
+	TLS *tls.Config
 }
 
 // layout is the version of what is written under which key; another version's keys are never looked at.
@@ -59,11 +68,14 @@ var (
 	_ store.Sealer   = (*Store)(nil)
 	_ store.Ranker   = (*Store)(nil)
 	_ store.Reporter = (*Store)(nil)
+	_ store.Warner   = (*Store)(nil)
 )
 
 // link is what a Store shares with those that Sealed made of it.
 type link struct {
 	client   redis.UniversalClient
+	given    string // Options.Prefix
+	derived  bool   // it was made up
 	prefix   string
 	entries  string // prefix of the entries
 	maxBytes int
@@ -90,14 +102,18 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	if !buildName.MatchString(o.Build) {
 		return nil, fmt.Errorf(`redisstore: Options.Build is %q; use at most 64 letters, digits and "._+-"`, o.Build)
 	}
-	if o.Prefix == "" {
-		o.Prefix = "larder"
+	if o.TLS != nil {
+		return nil, errors.New("redisstore: Options.TLS is for Open; set TLSConfig in the options of your client")
+	}
+	derived, err := o.setPrefix()
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 20
 	}
 	l := &link{
-		client: client, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
+		client: client, given: o.Prefix, derived: derived, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
 		close: func() error { return nil },
 	}
 	l.reads = newBreaker(func(err error) { l.tellRest(store.Reads, err) })

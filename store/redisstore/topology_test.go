@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -107,6 +108,33 @@ func TestOnACluster(t *testing.T) {
 			}
 		}
 		_, _, _ = s.Get(t.Context(), storetest.Key("perhaps there"))
+	}
+}
+
+// A node that is gone is asked for at once or not at all: nobody sleeps before another is tried.
+func TestDeadNodeOfAClusterCostsNoSleep(t *testing.T) {
+	nodes := cluster(t)
+	s := opened(t, fmt.Sprintf("redis+cluster://%s?addr=%s&read_timeout=250ms&dial_timeout=250ms", nodes[0].addr, nodes[1].addr))
+	log := nodes[0].ClusterKeySlot(t.Context(), logName).Val()
+	var dead []keying.Key
+	for i := 0; len(dead) < 60; i++ {
+		key := storetest.Key(fmt.Sprint(i))
+		if nodes[0].ClusterKeySlot(t.Context(), "larder:1:"+key.String()).Val()/8192 != log/8192 {
+			dead = append(dead, key)
+		}
+	}
+	for _, key := range dead {
+		_, _, _ = s.Get(t.Context(), key)
+	}
+	nodes[1-log/8192].kill()
+	began := time.Now()
+	for _, key := range dead {
+		if _, _, err := s.Get(t.Context(), key); err == nil {
+			t.Error("a node that is gone answers")
+		}
+	}
+	if took := time.Since(began); took > 300*time.Millisecond {
+		t.Errorf("60 reads of a node that is gone took %v; they dial in vain a few times and give up", took)
 	}
 }
 

@@ -1,0 +1,49 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+)
+
+// maxDead bounds how many dead connections one operation puts up with.
+const maxDead = 100
+
+// insist runs op, and runs it again when the connection that it was given turns out to be dead: Redis (timeout) and
+// balancers close those that are idle, and a Redis that is started anew leaves nothing but dead ones in the pool. A client
+// of the caller's cannot see that where they are encrypted. Each such try takes one out of the pool and costs no time on the
+// wire. So it goes on while there are more, within the caller's time.
+//
+// A server that hangs up on a connection that was dialled just now is another matter: that is a failure. Which of the two it
+// was go-redis does not tell. The pool does: it hands out what is idle first, and counts when there is none. What it leaves
+// open is given one try, though not by the one request that asks whether Redis is well again.
+//
+// Whatever is asked here may be done twice: a second SET or UNLINK changes nothing, a lease that was taken is known by its
+// token, and a purge that stands in the log twice is one.
+func (l *link) insist(ctx context.Context, op func() error) error {
+	misses := uint32(0)
+	for dead := 1; ; dead++ {
+		err := op()
+		if !hungUp(err) || dead > maxDead || ctx.Err() != nil {
+			return err
+		}
+		pool := l.client.PoolStats()
+		pooled := pool.IdleConns > 0 || dead > 1 && pool.Misses == misses
+		if !pooled && (dead > 1 || !l.reads.closed()) {
+			return err
+		}
+		misses = pool.Misses
+	}
+}
+
+// hungUp reports whether the error says that the other side has closed the connection.
+func hungUp(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
