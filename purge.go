@@ -48,7 +48,7 @@ func Everything() Label { return Label{kind: everythingLabel} }
 // nil, no later read of this process brings an older answer, and none of another does through Redis; copies in memory
 // elsewhere end within milliseconds, or with their TTL (near TTL if HotShared) where the purge log's tail is cut off. An answer that is being made while Purge is called is not kept. Its cost does not
 // depend on how much it hits. An error means that Redis was not told; this process has forgotten the answers all the
-// same.
+// same, and tells Redis by itself when that answers again, until the Far store is closed.
 func (c *Cache) Purge(ctx context.Context, labels ...Label) error {
 	return c.record(ctx, false, labels)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -143,6 +142,7 @@ var waysToLose = map[string]func(s *scene){
 	"deleted from the middle": func(s *scene) {
 		id := s.purge(s.purger, "one")
 		s.purge(s.reader, "x")
+		s.read(s.purger) // nobody misses the record that he has read last
 		s.client.XDel(s.t.Context(), logName, id)
 	},
 	"its id is another's": func(s *scene) {
@@ -292,8 +292,5 @@ func TestAPurgeOfAnEarlierEpochIsOneOfTheNew(t *testing.T) {
 	}
 	if got := s.behind.Ledger().State(near); got != store.Gone {
 		t.Errorf("a copy of the earlier epoch is %d; want it gone", got)
-	}
-	if !strings.Contains(s.last(), "-") {
-		t.Error("no record")
 	}
 }

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -132,6 +133,59 @@ func logged(t *testing.T, client *redis.Client) map[keying.Label]bool {
 		}
 	}
 	return found
+}
+
+// Whatever is asked of a Redis that refuses the connection by a reply fails, and the breakers count it.
+func TestAConnectionRefusedByAReplyIsAFailure(t *testing.T) {
+	key, token := storetest.Key("k"), store.Token{1}
+	ask := map[string]func(ctx context.Context, s *redisstore.Store) error{
+		"Get":     func(ctx context.Context, s *redisstore.Store) error { _, _, err := s.Get(ctx, key); return err },
+		"Delete":  func(ctx context.Context, s *redisstore.Store) error { return s.Delete(ctx, key) },
+		"Append":  func(ctx context.Context, s *redisstore.Store) error { return s.Append(ctx, store.Record{All: true}) },
+		"Rank":    func(ctx context.Context, s *redisstore.Store) error { return s.Rank(ctx, key) },
+		"Hottest": func(ctx context.Context, s *redisstore.Store) error { _, err := s.Hottest(ctx, 1); return err },
+		"Lease": func(ctx context.Context, s *redisstore.Store) error {
+			_, _, err := s.Lease(ctx, key, token, time.Second)
+			return err
+		},
+		"Keep": func(ctx context.Context, s *redisstore.Store) error {
+			return s.Keep(ctx, key, token, stamped(s, "k"), time.Minute)
+		},
+	}
+	for name, refuse := range map[string]func(ctx context.Context, admin *redis.Client) error{
+		"another password": func(ctx context.Context, admin *redis.Client) error {
+			return admin.ConfigSet(ctx, "requirepass", "other").Err()
+		},
+		"too many clients": func(ctx context.Context, admin *redis.Client) error {
+			return admin.ConfigSet(ctx, "maxclients", "1").Err()
+		},
+	} {
+		for op, ask := range ask {
+			t.Run(name+" "+op, func(t *testing.T) {
+				server := storetest.NewServer(t)
+				admin := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 1})
+				defer admin.Close()
+				o := tuned(server.Addr())
+				o.Password = "right"
+				client := redis.NewClient(o)
+				defer client.Close()
+				s := on(t, client, redisstore.Options{})
+				defer s.Close()
+				if err := refuse(t.Context(), admin); err != nil {
+					t.Fatal(err)
+				}
+				for range 5 {
+					if err := ask(t.Context(), s); err == nil {
+						t.Error("it returned nil")
+					}
+				}
+				// Without a breaker: rankings are no measure of what requests would meet, and a purge is worth the wait.
+				if err := ask(t.Context(), s); op != "Rank" && op != "Hottest" && op != "Append" && !errors.Is(err, redisstore.ErrOpen) {
+					t.Errorf("the sixth time it returned %v; want that Redis is given a rest", err)
+				}
+			})
+		}
+	}
 }
 
 // Only the function that sees to a pipeline's own error sends pipelines.

@@ -14,6 +14,8 @@ import (
 // page is how many records are read at once.
 const page = 1000
 
+var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
+
 // catchUp reads what the log says after the last record that the ledger knows. If that is not there, or not what it was,
 // the log is read anew, into a ledger that takes the other's place at once when it is complete. The caller has the turn.
 //
@@ -60,7 +62,7 @@ func (s *Store) catchUp(ctx context.Context, w way) error {
 // replace puts the ledger that was loaded in the other's place.
 func (t *tail) replace() {
 	if epoch := t.known.Head().Epoch; epoch != 0 && epoch != t.loading.Head().Epoch {
-		t.news = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
+		t.news = errRecordsLost
 	}
 	t.known.Replace(t.loading.Ledger)
 	t.known.last, t.loading, t.missing = t.loading.last, nil, store.Position{}
@@ -110,6 +112,9 @@ func (s *Store) beginEpoch(ctx context.Context, w way) error {
 	_, err := s.write(ctx, w, s.newEpoch(), at)
 	if taken(err) { // somebody was faster: see what it is
 		return nil
+	}
+	if err == nil {
+		s.log.news = errRecordsLost
 	}
 	return err
 }

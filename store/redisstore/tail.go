@@ -143,4 +143,9 @@ func earlier(p, q store.Position) bool {
 }
 
 // after is the id that follows the place.
-func after(p store.Position) string { return fmt.Sprintf("%d-%d", p.Time, p.Seq+1) }
+func after(p store.Position) string {
+	if p.Seq++; p.Seq == 0 {
+		p.Time++
+	}
+	return fmt.Sprintf("%d-%d", p.Time, p.Seq)
+}

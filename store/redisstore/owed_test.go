@@ -1,0 +1,188 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/redisstore"
+)
+
+// A quiet process is one that is asked nothing. These are ways in which its Redis is away, and how it comes back.
+var aways = map[string]func(w *wires) (back func()){
+	"refused": func(w *wires) func() {
+		w.down.Store(true)
+		w.hangUp()
+		return func() { w.down.Store(false) }
+	},
+	"loading": func(w *wires) func() {
+		w.SetError("LOADING Redis is loading the dataset in memory")
+		return func() { w.SetError("") }
+	},
+	"read-only": func(w *wires) func() {
+		w.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			write := strings.EqualFold(cmd, "XADD")
+			if write {
+				c.WriteError("READONLY You can't write against a read only replica.")
+			}
+			return write
+		})
+		return func() { w.Server().SetPreHook(nil) }
+	},
+	"black hole": func(w *wires) func() {
+		w.down.Store(true)
+		w.cut()
+		return func() { w.down.Store(false); w.hangUp() }
+	},
+}
+
+// A purge that failed reaches the others within seconds of Redis' return, from a process that is asked nothing.
+func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
+	for name, away := range aways {
+		for _, lasts := range []time.Duration{0, 10 * time.Second, time.Hour} {
+			for _, read := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, " for ", lasts, ", has read ", read), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := newWires(t)
+						other, s := w.open(), w.open()
+						defer s.Close()
+						key := keep(t, other, "k")
+						if read {
+							wantState(t, s, key, store.Live)
+						}
+						back := away(w)
+						for range 3 {
+							if err := s.Append(t.Context(), store.Record{Labels: labels("one")}); err == nil {
+								t.Fatal("Append returned nil")
+							}
+						}
+						within(lasts)
+						back()
+						within(5 * time.Second)
+						wantState(t, other, key, store.Gone)
+						before := w.CommandCount()
+						within(time.Hour)
+						if n := w.CommandCount() - before; n > 0 {
+							t.Errorf("%d commands in an hour after Redis was told; want none", n)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// While it is away Redis is asked once in two seconds at most for what it is owed, however much that is.
+func TestWhatIsOwedIsNotToldTooOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWires(t)
+		s := w.open()
+		defer s.Close()
+		w.down.Store(true)
+		for i := range 100 {
+			_ = s.Append(t.Context(), store.Record{Labels: labels(fmt.Sprint(i))})
+		}
+		within(10 * time.Second)
+		before := w.dials.Load()
+		within(time.Minute)
+		if n := w.dials.Load() - before; n > 60 || n < 20 {
+			t.Errorf("%d dials in a minute; want some, and one a second at most", n)
+		}
+		w.down.Store(false)
+		within(5 * time.Second)
+		if n := w.client().XLen(t.Context(), logName).Val(); n != 101 {
+			t.Errorf("%d records; want the first one and 100", n)
+		}
+	})
+}
+
+// Nothing is tried any more once the Store, or a client that is the caller's own, is closed.
+func TestTellingEndsWithTheStore(t *testing.T) {
+	for name, end := range map[string]func(*redisstore.Store, *redis.Client) error{
+		"Store":  func(s *redisstore.Store, _ *redis.Client) error { return s.Close() },
+		"client": func(_ *redisstore.Store, c *redis.Client) error { return c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWires(t)
+				client := w.client()
+				s := on(t, client, redisstore.Options{})
+				sealed := s.Sealed([]byte("secret")).(*redisstore.Store)
+				w.down.Store(true)
+				for _, s := range []*redisstore.Store{s, sealed} {
+					_ = s.Append(t.Context(), store.Record{All: true})
+				}
+				within(5 * time.Second)
+				if err := end(s, client); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+				within(5 * time.Second)
+				before := w.dials.Load()
+				within(time.Hour)
+				if n := w.dials.Load() - before; n > 0 {
+					t.Errorf("%d dials in an hour; want none", n)
+				}
+			})
+		})
+	}
+}
+
+// tripwire is a hook that panics while it is armed.
+type tripwire struct{ armed atomic.Bool }
+
+func (h *tripwire) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *tripwire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if h.armed.Load() {
+			panic("hook")
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (h *tripwire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if h.armed.Load() {
+			panic("hook")
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// A panic of a hook on the timer is told, ends nothing, and costs the purge nothing.
+func TestAPanicWhileTellingIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWires(t)
+		client, hook := w.client(), new(tripwire)
+		client.AddHook(hook)
+		s, other := on(t, client, redisstore.Options{}), w.open()
+		defer s.Close()
+		var told []error
+		defer s.OnFault(func(err error) { told = append(told, err) })()
+		key := keep(t, other, "k")
+		w.down.Store(true)
+		w.hangUp()
+		if s.Append(t.Context(), store.Record{Labels: labels("one")}) == nil {
+			t.Fatal("Append returned nil")
+		}
+		hook.armed.Store(true)
+		w.down.Store(false)
+		within(10 * time.Second)
+		if len(told) == 0 || errors.Is(told[0], store.ErrRecordsLost) {
+			t.Errorf("told of %v; want a panic", told)
+		}
+		hook.armed.Store(false)
+		within(5 * time.Second)
+		wantState(t, other, key, store.Gone)
+	})
+}
