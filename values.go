@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
+
+// ErrLoop is a load that asks for its own value within itself, again and again. What wraps it says how it came to that.
+var ErrLoop = errors.New("cache: a load asks for itself")
 
 // Values reads data through the cache: the same classes, tiers, purges and one load per key as for answers, for what is
 // no HTTP answer. In memory alone ([SharedGlobal]) a value is kept as it is. Of the other classes values leave the process

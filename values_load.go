@@ -27,8 +27,13 @@ type call[T any] struct {
 // get reads through the store.
 func (c *call[T]) get() (T, error) {
 	r := c.v.through.Get(c.ctx, c.key, c.run)
-	if r.Source == store.HungUp {
+	switch r.Source {
+	case store.HungUp:
 		return c.value, c.ctx.Err()
+	case store.Looped:
+		err := fmt.Errorf("%w: %s", ErrLoop, store.Cycle(c.ctx, c.key))
+		c.tell(Miss, middleware.LoopReason, err)
+		return c.value, err
 	}
 	if r.Entry == nil {
 		return c.value, c.err
@@ -79,7 +84,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 func (c *call[T]) run(run *store.Run) store.Outcome {
 	ctx, end := c.v.cache.common.Detach(c.ctx)
 	defer end()
-	ctx, said := middleware.Steer(ctx)
+	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id)
 	c.value, c.err = c.v.load(ctx, c.id)
 	switch {
 	case c.err != nil && run.Old != nil:

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -49,6 +50,8 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 	case found.Source == store.HungUp:
 		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		l.w.WriteHeader(http.StatusServiceUnavailable)
+	case found.Source == store.Looped:
+		rt.looped(l)
 	case found.Entry == nil:
 		err = l.err
 		l.rec.finish()
@@ -58,6 +61,16 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 	}
 	l.end()
 	return err
+}
+
+// looped answers a request that a handler has made for its own answer, from within a run that such a request had led to
+// (RFC 5842 §7.2).
+func (rt *Route) looped(l *leading) {
+	h := l.w.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	l.w.WriteHeader(http.StatusLoopDetected)
+	err := fmt.Errorf("the handler asks for its own answer: %s", store.Cycle(l.r.Context(), l.p.key))
+	rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: LoopReason, Status: http.StatusLoopDetected, Err: err})
 }
 
 // serve replays what was found, and refreshes it where it is stale.

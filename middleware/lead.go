@@ -102,6 +102,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
 	room.ctx.Context = ctx
+	run.Link(&room.ctx.link, l.p.pattern, "")
 	l.rec = rec
 	rec.tie, rec.said = tie, &room.ctx.said
 	l.view = rt.Scheme.View(l.r.WithContext(&room.ctx))

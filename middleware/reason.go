@@ -33,6 +33,7 @@ const (
 	RequestReason      Reason = "request-no-store" // its Cache-Control says no-store
 	ConditionReason    Reason = "condition"        // it has a condition that only the origin can judge
 	OnlyIfCachedReason Reason = "only-if-cached"   // it wants what is kept or nothing, and nothing is
+	LoopReason         Reason = "loop"             // a handler asks for its own answer, within a run that asks for it
 
 	// The answer must not be kept.
 	StatusReason     Reason = "status"              // its status is not one the policy keeps

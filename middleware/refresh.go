@@ -22,9 +22,13 @@ type mark struct {
 
 type markContext struct{}
 
+// markOf returns the request's mark, if it has one that has not reached its route yet: what a refresh's handler asks for has
+// the same context.
 func markOf(ctx context.Context) *mark {
-	m, _ := ctx.Value(markContext{}).(*mark)
-	return m
+	if m, ok := ctx.Value(markContext{}).(*mark); ok && !m.reached.Load() {
+		return m
+	}
+	return nil
 }
 
 // refreshLater refreshes the passage's key in the background, unless that is under way. Where nothing lets the refresh in it

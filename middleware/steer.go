@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/larder-go/cache/store"
 )
 
 // Steering is what a handler says of its answer while it runs. It is safe for concurrent use.
@@ -18,22 +20,29 @@ type Steering struct {
 
 type steerContext struct{}
 
-// steered is a context through which a handler can steer what becomes of its answer.
+// steered is the context of a run: through it a handler can steer what becomes of its answer, and what it asks for is known
+// to be asked by the run.
 type steered struct {
 	context.Context
 	said Steering
+	link store.Link
 }
 
 func (c *steered) Value(key any) any {
-	if _, ok := key.(steerContext); ok {
+	switch key.(type) {
+	case steerContext:
 		return &c.said
+	case store.LinkKey:
+		return &c.link
 	}
 	return c.Context.Value(key)
 }
 
-// Steer returns a context through which a handler can steer what becomes of its answer.
-func Steer(ctx context.Context) (context.Context, *Steering) {
+// Steer returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
+// becomes of what it makes.
+func Steer(ctx context.Context, run *store.Run, name, id string) (context.Context, *Steering) {
 	c := &steered{Context: ctx}
+	run.Link(&c.link, name, id)
 	return c, &c.said
 }
 

@@ -29,9 +29,14 @@ func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, l
 // Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
 // all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
 // that is cancelled while it waits runs nothing: its client has gone. One whose deadline passes runs its own load, which
-// can see the context. The judge may be nil: then entries are good for what their age and the purge log make them.
+// can see the context. So does one that a load has made which would wait for itself, see [Link]; a load that does so again
+// within itself is Looped. The judge may be nil: then entries are good for what their age and the purge log make them.
 func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 	t, before := c.t, c.t.round.Load()
+	chain := linkOf(c.ctx)
+	if chain.nested(key) > 0 {
+		return c.Alone(key, load, judge)
+	}
 	for tries, later := 0, false; tries < 2; later = true {
 		f, role := t.flights.join(key, &c.flight)
 		switch role {
@@ -46,8 +51,13 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 				return Result{e, use, Stored}
 			}
 		}
+		if !chain.wait(f, &t.runs) {
+			t.flights.giveUp(f)
+			break
+		}
 		joined := time.Now()
 		landed := t.wait(c.ctx, f, joined)
+		chain.waited(f)
 		c.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
 		if !landed {
 			t.flights.giveUp(f)

@@ -13,6 +13,8 @@ type flight struct {
 	began   atomic.Int64 // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits himself
 	spent   atomic.Int64 // what its leader waited for the store, in nanoseconds: those who wait for him wait for it, too
 
+	link atomic.Pointer[Link] // of its run, once that has begun
+
 	key keying.Key // what is loaded, also by a call that nobody waits for
 
 	// Guarded by flights.mu.

@@ -83,6 +83,9 @@ func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 	if c.good(s) {
 		return Result{s.e, s.use, Stored}
 	}
+	if linkOf(c.ctx).nested(key) >= maxNested {
+		return Result{Source: Looped}
+	}
 	r, _ := c.load(key, s, nil, load)
 	return r
 }
@@ -90,7 +93,10 @@ func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 // load runs the load when there is room, for those who wait for the flight, too, if there is one.
 func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, outcome Outcome) {
 	t, kept := c.t, true
-	in, gone := t.runs.enter(c.ctx)
+	var in, gone bool
+	if !linkOf(c.ctx).holds(&t.runs) {
+		in, gone = t.runs.enter(c.ctx)
+	}
 	if gone {
 		s.tenure.end(false)
 		t.flights.handOver(key, f)
@@ -99,7 +105,10 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 	run := c.begin(key, s, f, in)
 	// The lease ends last: who takes it next finds what was kept. To those for whom nothing was kept their turn would be
 	// of no use: they need not take turns.
-	defer func() { run.end(outcome == Refuse || outcome == Old || !kept) }()
+	defer func() {
+		run.unlink()
+		run.end(outcome == Refuse || outcome == Old || !kept)
+	}()
 	began := f.begin()
 	switch outcome = load.Load(run); outcome {
 	case Keep, Renew:

@@ -39,6 +39,7 @@ type Run struct {
 	call   *Call
 	f      *flight     // nil: nobody waits
 	tenure *tenure     // nil: without a lease
+	link   *Link       // of its context, or nil
 	in     atomic.Bool // it is one of the runs that there is room for
 }
 
@@ -88,6 +89,9 @@ func newEntry(key keying.Key) *Entry {
 func (r *Run) end(refused bool) {
 	r.tenure.end(refused)
 	if r.in.Swap(false) {
+		if r.link != nil {
+			r.link.room.Store(nil)
+		}
 		r.call.t.runs.leave()
 	}
 }

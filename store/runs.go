@@ -53,6 +53,9 @@ func (r *runs) enter(ctx context.Context) (in, gone bool) {
 	return false, false
 }
 
+// full reports whether a load would have to wait for room.
+func (r *runs) full() bool { return len(r.room) == cap(r.room) }
+
 func (r *runs) leave() {
 	r.ended.Add(1)
 	<-r.room

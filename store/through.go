@@ -132,9 +132,11 @@ const (
 	Shared                // another call's load ran
 	HungUp                // nowhere: the call was cancelled while it waited for another's load, and nothing ran
 	Renewed               // this call's load ran, and its entry is to be served
+	Looped                // nowhere: the load asks for itself, again and again, and nothing ran
 )
 
-// Result is what Get brings: an entry to serve, or nil where the call's own load ran or the caller hung up. Only a Stored one may be stale.
+// Result is what Get brings: an entry to serve, or nil where the call's own load ran, the caller hung up or the load
+// asks for itself. Only a Stored one may be stale.
 type Result struct {
 	Entry  *Entry
 	Use    Use
