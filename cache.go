@@ -67,7 +67,10 @@ type Cache struct {
 	near, far  store.Store
 	own        *memstore.Store // to be closed by us; nil if the caller gave one
 	log        store.Log
-	following  *following     // nil: nobody else purges
+	following  *following // nil: nobody else purges
+	joints     joints
+	rises      atomic.Int64   // of the ledger that were told, and
+	risesTold  atomic.Int64   // when, in Unix nanoseconds
 	ranking    *store.Ranking // nil: Far ranks nothing
 	shortest   atomic.Int64   // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
 	labeler    keying.Labeler
@@ -112,6 +115,7 @@ func New(o Options) (*Cache, error) {
 	if c.log, shared = c.far.(store.Log); !shared {
 		c.log = store.NewLog()
 	}
+	c.joints.needed = shared
 	c.follow()
 	c.unwatch = c.watchRests()
 	if ranker, ok := c.far.(store.Ranker); ok {

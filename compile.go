@@ -35,7 +35,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		User:            c.userOf(p),
 		Tags:            tagsOf(p),
 		Observe:         observe,
-		Purge:           c.append,
+		Purge:           c.invalidate,
 		HideAuth:        p.IgnoreAuthorization,
 		Standard:        p.RFC9111,
 		NoVarySearch:    noVarySearch(p.Query),

@@ -43,13 +43,14 @@ const (
 
 // Reasons of this package's own events.
 const (
-	NearTTLReason = Reason("near-ttl")      // a near TTL above 10 s: that long may processes differ
-	CorruptReason = Reason("corrupt")       // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason = Reason("entry-refused") // a store does not take the entry, for its size
-	StoreReason   = Reason("store")         // a store failed or took too long
-	RestReason    = Reason("rest")          // a store keeps failing and is not asked for a while; Recovered tells of the end
-	PurgeReason   = Reason("purge-failed")  // Redis was not told of a purge
-	LogReason     = Reason("log-lost")      // purges elsewhere do not reach copies in memory, which end with their time to live
+	NearTTLReason = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
+	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
+	RefusedReason = Reason("entry-refused")  // a store does not take the entry, for its size
+	StoreReason   = Reason("store")          // a store failed or took too long
+	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
+	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
+	WidenedReason = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	LogReason     = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
 )
 
 // observer returns what routes of the class report to, or nil if nobody listens.
