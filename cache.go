@@ -30,6 +30,8 @@ import (
 // Options say what a Cache is made of. The zero Options make a cache in memory alone.
 type Options struct {
 	// Near is the memory of the process. nil: a memstore with its defaults, 64 MiB and 5,000 entries, which Close closes.
+	// Caches may share one: its room is then common, while each reads what it has put there itself, or what a Far store that
+	// is common, too, stands behind.
 	Near store.Store
 	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
 	// close, after the Cache. If it is a store.Log, purges reach every process that shares it; if not, its entries are good
@@ -66,6 +68,7 @@ const maxFarBudget = time.Second
 type Cache struct {
 	near, far  store.Store
 	own        *memstore.Store // to be closed by us; nil if the caller gave one
+	number     uint64          // of this process' Caches
 	log        store.Log
 	following  *following // nil: nobody else purges
 	joints     joints
@@ -82,6 +85,9 @@ type Cache struct {
 	farBudget  time.Duration
 	unwatch    func() // ends events of the far store's own
 }
+
+// numbers are those of Caches.
+var numbers atomic.Uint64
 
 // New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
 // first needed. An error names the option, the fault and the remedy.
@@ -100,6 +106,7 @@ func New(o Options) (*Cache, error) {
 		labeler:    keying.NewLabeler(o.Secret),
 		trustProxy: o.TrustProxy,
 		farBudget:  cmp.Or(o.FarBudget, DefaultFarBudget),
+		number:     numbers.Add(1),
 	}
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)

@@ -42,7 +42,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	observe := c.observer(p.Class)
 	return &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
-		realm: p.Class.String(), clone: cloner[T](),
+		realm: c.realm(p), clone: cloner[T](),
 		through: store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns()),
 	}
 }
