@@ -191,19 +191,38 @@ func (c *Cache) Close(ctx context.Context) error {
 // handler: those do their part on every request, hit or miss.
 //
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
-// known. A handler must not write into the elements of the header slices that were set for it.
+// known. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
+// one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
+// Redis, of which an event tells; policies with another Vary or other Cookies are not equal. A handler must not write into the elements of the header slices that were set for it.
 func (c *Cache) Middleware(p Policy) func(http.Handler) http.Handler {
 	route, err := c.Compile(p, "")
 	if err != nil {
 		panic(err.Error())
 	}
-	return func(next http.Handler) http.Handler { return wrapped{route, nextOf(next)} }
+	return func(next http.Handler) http.Handler { return wrap(route, next) }
 }
 
 // wrapped is a handler behind a route.
 type wrapped struct {
-	route *middleware.Route
-	next  middleware.Next
+	route   *middleware.Route
+	next    middleware.Next
+	handler middleware.Handler
+	stands  atomic.Pointer[middleware.Standing] // for the patterns that it was asked for by
+}
+
+func wrap(route *middleware.Route, next http.Handler) *wrapped {
+	return &wrapped{route: route, next: nextOf(next), handler: identify(next)}
+}
+
+// standing is what the handler is among those that serve the request's pattern. It is looked up once.
+func (h *wrapped) standing(r *http.Request) *middleware.Standing {
+	known := h.stands.Load()
+	s := known.Of(r.Pattern)
+	if s == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		s = h.route.Stand("", r.Pattern, h.handler)
+		h.stands.CompareAndSwap(known, s.And(known)) // lost to another's: it is looked up once more
+	}
+	return s
 }
 
 func nextOf(h http.Handler) middleware.Next {
@@ -213,8 +232,8 @@ func nextOf(h http.Handler) middleware.Next {
 	}
 }
 
-func (h wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	passage, done := h.route.Begin(w, r, r.Pattern)
+func (h *wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	passage, done := h.route.BeginFor(w, r, r.Pattern, h.standing(r))
 	if !done {
 		_ = h.route.Finish(passage, w, r, h.next, (*http.Request).PathValue) // an http.Handler returns no error
 	}

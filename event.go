@@ -35,7 +35,7 @@ const (
 	Bypass    = middleware.Bypass    // by the handler, without the cache; Reason says why
 	Refresh   = middleware.Refresh   // a stale answer was refreshed in the background, or not: Reason says why
 	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
-	Warning   = Outcome("warning")   // a policy was registered that works, but may surprise
+	Warning   = middleware.Warning   // a policy, or handlers that share one, works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
 	Recovered = Outcome("recovered") // a store that was given a rest answers again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again

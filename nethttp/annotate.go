@@ -28,7 +28,7 @@ import (
 // registered as "/x" for all methods. Middleware that must run on hits too (authentication, CORS, compression) is put
 // around the returned handler.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
-	a := &annotated{mux: mux, routes: map[string]*middleware.Route{}}
+	a := &annotated{mux: mux, routes: map[string]*middleware.Route{}, stands: map[string]*middleware.Standing{}}
 	var faults []error
 	for _, pattern := range slices.Sorted(maps.Keys(routes)) {
 		if err := a.add(c, pattern, routes[pattern]); err != nil {
@@ -38,6 +38,9 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	for pattern, route := range a.routes {
+		a.stands[pattern] = route.Stand("", route.Pattern, middleware.Handler{ID: mux})
+	}
 	return a, nil
 }
 
@@ -45,6 +48,7 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 type annotated struct {
 	mux    *http.ServeMux
 	routes map[string]*middleware.Route
+	stands map[string]*middleware.Standing // of the mux, among others with a route of the pattern
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
@@ -133,7 +137,7 @@ func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Pattern = pattern // outer middleware reads it there, as from a mux, also where the mux is not asked
-	passage, done := route.Begin(w, r, pattern)
+	passage, done := route.BeginFor(w, r, pattern, a.stands[pattern])
 	if !done {
 		_ = route.Finish(passage, w, r, a.next, (*http.Request).PathValue) // a mux returns no error
 	}
