@@ -30,6 +30,8 @@ import (
 // Options say what a Cache is made of. The zero Options make a cache in memory alone.
 type Options struct {
 	// Near is the memory of the process. nil: a memstore with its defaults, 64 MiB and 5,000 entries, which Close closes.
+	// Caches may share one: its room is then common, while each reads what it has put there itself, or what a Far store that
+	// is common, too, stands behind.
 	Near store.Store
 	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
 	// close, after the Cache. If it is a store.Log, purges reach every process that shares it; if not, its entries are good
@@ -66,8 +68,12 @@ const maxFarBudget = time.Second
 type Cache struct {
 	near, far  store.Store
 	own        *memstore.Store // to be closed by us; nil if the caller gave one
+	number     uint64          // of this process' Caches
 	log        store.Log
-	following  *following     // nil: nobody else purges
+	following  *following // nil: nobody else purges
+	joints     joints
+	rises      atomic.Int64   // of the ledger that were told, and
+	risesTold  atomic.Int64   // when, in Unix nanoseconds
 	ranking    *store.Ranking // nil: Far ranks nothing
 	shortest   atomic.Int64   // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
 	labeler    keying.Labeler
@@ -79,6 +85,9 @@ type Cache struct {
 	farBudget  time.Duration
 	unwatch    func() // ends events of the far store's own
 }
+
+// numbers are those of Caches.
+var numbers atomic.Uint64
 
 // New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
 // first needed. An error names the option, the fault and the remedy.
@@ -97,6 +106,7 @@ func New(o Options) (*Cache, error) {
 		labeler:    keying.NewLabeler(o.Secret),
 		trustProxy: o.TrustProxy,
 		farBudget:  cmp.Or(o.FarBudget, DefaultFarBudget),
+		number:     numbers.Add(1),
 	}
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
@@ -112,6 +122,7 @@ func New(o Options) (*Cache, error) {
 	if c.log, shared = c.far.(store.Log); !shared {
 		c.log = store.NewLog()
 	}
+	c.joints.needed = shared
 	c.follow()
 	c.unwatch = c.watchStore()
 	if ranker, ok := c.far.(store.Ranker); ok {
@@ -180,19 +191,38 @@ func (c *Cache) Close(ctx context.Context) error {
 // handler: those do their part on every request, hit or miss.
 //
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
-// known. A handler must not write into the elements of the header slices that were set for it.
+// known. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
+// one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
+// Redis, of which an event tells; policies with another Vary or other Cookies are not equal. A handler must not write into the elements of the header slices that were set for it.
 func (c *Cache) Middleware(p Policy) func(http.Handler) http.Handler {
 	route, err := c.Compile(p, "")
 	if err != nil {
 		panic(err.Error())
 	}
-	return func(next http.Handler) http.Handler { return wrapped{route, nextOf(next)} }
+	return func(next http.Handler) http.Handler { return wrap(route, next) }
 }
 
 // wrapped is a handler behind a route.
 type wrapped struct {
-	route *middleware.Route
-	next  middleware.Next
+	route   *middleware.Route
+	next    middleware.Next
+	handler middleware.Handler
+	stands  atomic.Pointer[middleware.Standing] // for the patterns that it was asked for by
+}
+
+func wrap(route *middleware.Route, next http.Handler) *wrapped {
+	return &wrapped{route: route, next: nextOf(next), handler: identify(next)}
+}
+
+// standing is what the handler is among those that serve the request's pattern. It is looked up once.
+func (h *wrapped) standing(r *http.Request) *middleware.Standing {
+	known := h.stands.Load()
+	s := known.Of(r.Pattern)
+	if s == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		s = h.route.Stand("", r.Pattern, h.handler)
+		h.stands.CompareAndSwap(known, s.And(known)) // lost to another's: it is looked up once more
+	}
+	return s
 }
 
 func nextOf(h http.Handler) middleware.Next {
@@ -202,8 +232,8 @@ func nextOf(h http.Handler) middleware.Next {
 	}
 }
 
-func (h wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	passage, done := h.route.Begin(w, r, r.Pattern)
+func (h *wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	passage, done := h.route.BeginFor(w, r, r.Pattern, h.standing(r))
 	if !done {
 		_ = h.route.Finish(passage, w, r, h.next, (*http.Request).PathValue) // an http.Handler returns no error
 	}

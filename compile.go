@@ -37,7 +37,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		User:            c.userOf(p),
 		Tags:            tagsOf(p),
 		Observe:         observe,
-		Purge:           c.append,
+		Purge:           c.invalidate,
 		HideAuth:        p.IgnoreAuthorization,
 		Standard:        p.RFC9111,
 		NoVarySearch:    noVarySearch(p.Query),
@@ -61,7 +61,7 @@ func nameOf(p Policy, pattern string) string {
 
 func (c *Cache) scheme(p Policy) *keying.Scheme {
 	scheme := &keying.Scheme{
-		Realm:      realm(p),
+		Realm:      c.realm(p),
 		Headers:    canonicalNames(p.Vary),
 		Cookies:    sortedSet(p.Cookies),
 		Query:      p.Query,
@@ -74,12 +74,17 @@ func (c *Cache) scheme(p Policy) *keying.Scheme {
 	return scheme.Compile()
 }
 
-// realm is what the answers of other policies never mix with.
-func realm(p Policy) string {
+// realm is what the answers of other policies never mix with. In memory that others may share it is this Cache's own: its
+// purges are no news to another Cache.
+func (c *Cache) realm(p Policy) string {
+	realm := p.Class.String()
 	if p.RFC9111 {
-		return p.Class.String() + " rfc9111"
+		realm += " rfc9111"
 	}
-	return p.Class.String()
+	if p.Class == SharedGlobal && c.own == nil {
+		realm = fmt.Sprint(realm, " ", c.number)
+	}
+	return realm
 }
 
 // noVarySearch is the field that tells clients the policy's rules for the query, or nil.

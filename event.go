@@ -35,7 +35,7 @@ const (
 	Bypass    = middleware.Bypass    // by the handler, without the cache; Reason says why
 	Refresh   = middleware.Refresh   // a stale answer was refreshed in the background, or not: Reason says why
 	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
-	Warning   = Outcome("warning")   // a policy was registered that works, but may surprise
+	Warning   = middleware.Warning   // a policy, or handlers that share one, works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
 	Recovered = Outcome("recovered") // a store that was given a rest answers again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
@@ -43,15 +43,16 @@ const (
 
 // Reasons of this package's own events.
 const (
-	NearTTLReason = Reason("near-ttl")      // a near TTL above 10 s: that long may processes differ
-	ValueReason   = Reason("value")         // a value of Values would not come back from Redis as it is: it is not kept
-	CorruptReason = Reason("corrupt")       // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason = Reason("entry-refused") // a store does not take the entry, for its size
-	StoreReason   = Reason("store")         // a store failed or took too long
-	RestReason    = Reason("rest")          // a store keeps failing and is not asked for a while; Recovered tells of the end
-	PurgeReason   = Reason("purge-failed")  // Redis was not told of a purge
-	RecordsReason = Reason("records-lost")  // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	LogReason     = Reason("log-lost")      // purges elsewhere do not reach copies in memory, which end with their time to live
+	NearTTLReason = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
+	ValueReason   = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
+	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
+	RefusedReason = Reason("entry-refused")  // a store does not take the entry, for its size
+	StoreReason   = Reason("store")          // a store failed or took too long
+	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
+	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
+	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
+	WidenedReason = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	LogReason     = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
 )
 
 // observer returns what routes of the class report to, or nil if nobody listens.

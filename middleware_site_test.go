@@ -169,6 +169,7 @@ func buildInlineChi(c *cache.Cache, endpoints []endpoint) (http.Handler, error) 
 type farStore struct {
 	store.Log
 	gets, sets atomic.Int64
+	records    atomic.Int64                         // that were appended to the log
 	down       atomic.Bool                          // every operation fails
 	before     func(op string, ctx context.Context) // called before every operation, if set
 
@@ -237,6 +238,7 @@ func (f *farStore) Delete(_ context.Context, keys ...keying.Key) error {
 }
 
 func (f *farStore) Append(ctx context.Context, r store.Record) error {
+	f.records.Add(1)
 	if f.down.Load() {
 		f.Ledger().ApplyHere(r)
 		return farError{}

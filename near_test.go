@@ -197,35 +197,105 @@ func hot(class cache.Class) int {
 	return 0
 }
 
-// Caches may share a memory: they then have in common what has one key, and that is nothing where their secrets differ,
-// however an answer is found there.
-func TestAMemoryIsSharedByKey(t *testing.T) {
-	for name, test := range map[string]struct {
-		secret string
-		runs   int
-	}{
-		"the same secret": {strings.Repeat("a", 32), 1}, "another": {strings.Repeat("b", 32), 2}, "none": {"", 2},
+// Caches may share a memory: each then has answers of its own there, whatever their secrets, which its own purges hit and
+// no others, however an answer is found.
+func TestCachesThatShareAMemoryDoNotShareAnswers(t *testing.T) {
+	for name, secrets := range map[string][2]string{
+		"the same secret": {strings.Repeat("a", 32), strings.Repeat("a", 32)}, "another": {strings.Repeat("a", 32), strings.Repeat("b", 32)}, "none": {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			near := memstore.New(memstore.Options{})
 			defer near.Close()
-			runs := 0
-			for _, secret := range []string{strings.Repeat("a", 32), test.secret} {
+			var gets [2]func() int // how often a Cache's handler, and its load, ran
+			var caches [2]*cache.Cache
+			for i, secret := range secrets {
 				c, err := cache.New(cache.Options{Near: near, Secret: []byte(secret)})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer c.Close(t.Context())
-				h := c.Middleware(cache.Policy{Class: cache.SharedGlobal})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				runs := 0
+				h := c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"tag"}})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					runs++
 					_, _ = w.Write([]byte("body"))
 				}))
-				for range 3 { // the second finds it by its key, the third by what selects it
+				values := cache.NewValues(c, "value", cache.Policy{Class: cache.SharedGlobal, Tags: []string{"tag"}}, func(context.Context, string) (int, error) {
+					runs++
+					return i, nil
+				})
+				caches[i], gets[i] = c, func() int {
 					h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x?a=b", nil))
+					if got, err := values.Get(t.Context(), "id"); got != i || err != nil {
+						t.Errorf("cache %d has the value %d, %v", i, got, err)
+					}
+					return runs
 				}
 			}
-			if runs != test.runs {
-				t.Errorf("the handler ran %d times; want %d", runs, test.runs)
+			for range 3 { // the second finds it by its key, the third by what selects it
+				if a, b := gets[0](), gets[1](); a != 2 || b != 2 {
+					t.Fatalf("the handlers and loads ran %d and %d times; want 2 each", a, b)
+				}
+			}
+			for range 5 { // counts of one must mean nothing to the other
+				_ = caches[0].Purge(t.Context(), cache.Tag("other"))
+			}
+			if err := caches[1].Purge(t.Context(), cache.Tag("tag")); err != nil {
+				t.Fatal(err)
+			}
+			if a, b := gets[0](), gets[1](); a != 2 || b != 4 {
+				t.Errorf("after one's purge the handlers and loads ran %d and %d times; want 2 and 4", a, b)
+			}
+		})
+	}
+}
+
+// Caches with one Redis, or another, and one memory: a purge of either hits what both have near, if they have one Redis.
+func TestCachesThatShareMemoryAndRedis(t *testing.T) {
+	for name, common := range map[string]bool{"one": true, "two": false} {
+		t.Run(name, func(t *testing.T) {
+			near, fars := memstore.New(memstore.Options{}), [2]*farStore{newFar(), newFar()}
+			defer near.Close()
+			if common {
+				fars[1] = fars[0]
+			}
+			var handlers [2]http.Handler
+			var caches [2]*cache.Cache
+			for i := range handlers {
+				c, err := cache.New(cache.Options{Near: near, Far: fars[i]})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close(t.Context())
+				runs := 0
+				caches[i] = c
+				handlers[i] = c.Middleware(cache.Policy{Class: cache.HotShared, Tags: []string{"tag"}})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					runs++
+					_, _ = fmt.Fprintf(w, "%d of %d", runs, i)
+				}))
+			}
+			get := func(i int) string {
+				w := httptest.NewRecorder()
+				handlers[i].ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+				return w.Body.String()
+			}
+			for range 3 {
+				want := "1 of 1"
+				if common {
+					want = "1 of 0"
+				}
+				if a, b := get(0), get(1); a != "1 of 0" || b != want {
+					t.Fatalf("%q and %q", a, b)
+				}
+			}
+			if err := caches[1].Purge(t.Context(), cache.Tag("tag")); err != nil {
+				t.Fatal(err)
+			}
+			want := "2 of 1"
+			if common {
+				want = "1 of 1"
+			}
+			if got := get(1); got != want {
+				t.Errorf("after its purge a cache serves %q; want %q", got, want)
 			}
 		})
 	}

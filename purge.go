@@ -86,6 +86,7 @@ func (c *Cache) append(ctx context.Context, r store.Record) error {
 			ev.Reason = PurgeReason
 		}
 		c.observe(ev)
+		c.tellRises()
 	}
 	if err != nil {
 		return fmt.Errorf("cache: the purge holds for this process alone: %w", err)

@@ -56,18 +56,18 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	observe := c.observer(p.Class)
 	v := &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
-		realm: valuesRealm(p, reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
+		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
 	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns())
 	return v
 }
 
-// valuesRealm is what values of other classes and other types never mix with.
-func valuesRealm(p Policy, t reflect.Type, codec *valuecodec.Codec) string {
+// valuesRealm is what values of other types never mix with.
+func valuesRealm(of string, t reflect.Type, codec *valuecodec.Codec) string {
 	if codec == nil {
-		return fmt.Sprintf("%s %s %s", p.Class, t.PkgPath(), t)
+		return fmt.Sprintf("%s %s %s", of, t.PkgPath(), t)
 	}
-	return p.Class.String() + " " + codec.Digest()
+	return of + " " + codec.Digest()
 }
 
 // checkValues returns the codec of values that leave the process.

@@ -35,6 +35,10 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	if len(faults) > 0 {
 		return errors.Join(faults...)
 	}
+	for at, found := range a.routes {
+		found.by = found.route.Stand(at.host, found.route.Pattern, middleware.Handler{ID: e})
+		a.routes[at] = found
+	}
 	answer := e.HTTPErrorHandler
 	e.HTTPErrorHandler = func(err error, ec echo.Context) {
 		if r := ec.Response(); r.Committed && r.Status < http.StatusBadRequest { // echo writes nothing any more
@@ -44,8 +48,8 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	}
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ec echo.Context) error {
-			if route := a.find(ec); route != nil {
-				return serve(route, ec, next)
+			if found := a.find(ec); found.route != nil {
+				return serve(found.route, found.by, ec, next)
 			}
 			return next(ec)
 		}
@@ -63,13 +67,14 @@ type annotations struct {
 // annotation is a route with a policy.
 type annotation struct {
 	route *middleware.Route
+	by    *middleware.Standing
 	all   bool // its pattern names no method: a success of an unsafe one may invalidate
 }
 
 // place is where echo has a route: in which router, and its path as it was registered.
 type place struct{ host, path string }
 
-func (a annotations) find(ec echo.Context) *middleware.Route {
+func (a annotations) find(ec echo.Context) (none annotation) {
 	r := ec.Request()
 	at := place{path: ec.Path()}
 	if a.hosts && ec.Echo().Routers()[r.Host] != nil {
@@ -77,11 +82,11 @@ func (a annotations) find(ec echo.Context) *middleware.Route {
 	}
 	switch found := a.routes[at]; {
 	case r.Method == http.MethodHead && !a.heads[at]:
-		return nil
+		return none
 	case r.Method == http.MethodGet, r.Method == http.MethodHead, found.all:
-		return found.route
+		return found
 	}
-	return nil // another handler, which the table does not speak of
+	return none // another handler, which the table does not speak of
 }
 
 func headPlaces(e *echo.Echo) map[place]bool {
@@ -117,7 +122,7 @@ func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.P
 	if err != nil {
 		return err
 	}
-	a.routes[at] = annotation{route, method == ""}
+	a.routes[at] = annotation{route: route, all: method == ""}
 	return nil
 }
 

@@ -39,8 +39,9 @@ func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
 	if err != nil {
 		panic(err.Error())
 	}
+	stands := new(standings)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(ec echo.Context) error { return serve(route, ec, next) }
+		return func(ec echo.Context) error { return serve(route, stands.of(route, ec, next), ec, next) }
 	}
 }
 
@@ -62,12 +63,12 @@ type contextKey struct{}
 // registered with Before and After are right on hits too. A long body is sent while its handler runs on, so that a function
 // registered with After outside of the cache may be called by another goroutine meanwhile; all calls are over when the
 // handler's middleware returns.
-func serve(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) error {
+func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
 	if route.Scheme.Private {
 		r = identified(route, ec, r)
 	}
-	passage, done := route.Begin(ec.Response(), r, ec.Path())
+	passage, done := route.BeginFor(ec.Response(), r, ec.Path(), by)
 	if done {
 		return nil
 	}

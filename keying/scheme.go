@@ -61,6 +61,9 @@ func (s *Scheme) Key(r *http.Request, pattern, user string) (Key, error) {
 	return t.Key()
 }
 
+// Selects returns what all keys of the scheme have in common, and keys of schemes with another one never.
+func (s *Scheme) Selects() string { return string(s.prefix) }
+
 func (d *digester) values(values []string) {
 	d.count(len(values))
 	for _, v := range values {

@@ -10,11 +10,23 @@ import (
 // Begin answers the request from memory if it can, without I/O or allocation, and then returns true. Otherwise the
 // passage goes to Finish. The pattern is the router's, where it tells one.
 func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (p Passage, done bool) {
+	return rt.BeginFor(w, r, pattern, nil)
+}
+
+// BeginFor is Begin where several handlers may serve the pattern: by is the standing for it of the one that does.
+func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string, by *Standing) (p Passage, done bool) {
 	if rt.Pattern != "" {
 		pattern = rt.Pattern
 	}
-	p.pattern = pattern
+	p.pattern, p.keyed = pattern, pattern
+	if by != nil {
+		p.keyed = by.keyed
+	}
 	if p.reason = rt.bypass(r); p.reason != "" {
+		return p, false
+	}
+	if by != nil && by.refused {
+		p.reason = HandlersReason
 		return p, false
 	}
 	if rt.Scheme.Private {
@@ -32,6 +44,10 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 	var f store.Found
 	if !rt.recall(&p, r, now, &f) {
 		p.reason = KeyReason
+		return p, false
+	}
+	if by != nil && by.claims && !rt.claims(&p, by, f.Entry) {
+		p.reason = HandlersReason
 		return p, false
 	}
 	e, use := f.Entry, f.Use
@@ -62,7 +78,7 @@ func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (
 // recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
 // the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
 func (rt *Route) recall(p *Passage, r *http.Request, now time.Time, f *store.Found) bool {
-	text, err := rt.Scheme.Text(r, p.pattern, p.user)
+	text, err := rt.Scheme.Text(r, p.keyed, p.user)
 	if err != nil {
 		return false
 	}
@@ -75,4 +91,15 @@ func (rt *Route) recall(p *Passage, r *http.Request, now time.Time, f *store.Fou
 		rt.choose(p, r, f, now)
 	}
 	return err == nil
+}
+
+// claims reports whether the handler may serve what was looked for.
+func (rt *Route) claims(p *Passage, by *Standing, found *store.Entry) bool {
+	key := p.key
+	if rt.Standard {
+		key = p.resource
+	} else if found != nil {
+		key = found.Key
+	}
+	return rt.Common.handlers.claim(key, by.n)
 }

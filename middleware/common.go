@@ -28,6 +28,7 @@ type Common struct {
 	recording atomic.Int64
 	detached  atomic.Int64
 	variants  variants
+	handlers  handlers
 	normals   normals
 	selection keying.Normal // that of normals
 

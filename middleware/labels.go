@@ -80,7 +80,7 @@ func distinct(labels []keying.Label) []keying.Label {
 
 // resource is what variants are variants of: the URL, of this route and user.
 func (rt *Route) resource(l *leading) keying.Label {
-	return rt.Labeler.Tag(l.p.pattern + "\x00" + l.p.user + "\x00" + l.seen.Host + l.url.RequestURI())
+	return rt.Labeler.Tag(l.p.keyed + "\x00" + l.p.user + "\x00" + l.seen.Host + l.url.RequestURI())
 }
 
 // asked is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the

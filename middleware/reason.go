@@ -11,6 +11,7 @@ const (
 	Bypass    Outcome = "bypass"    // by the handler, without the cache; the reason says why
 	Refresh   Outcome = "refresh"   // not a request's own: a stale answer was refreshed, or not, for the reason given
 	Validated Outcome = "validated" // from the cache, after its handler has confirmed it or added to it
+	Warning   Outcome = "warning"   // not a request's own: what works may surprise
 	Fault     Outcome = "fault"     // not a request's own: the store failed, as Err says
 )
 
@@ -29,6 +30,8 @@ const (
 	KeyReason        Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
 	RangeReason      Reason = "range"         // it asks for a part of what is not kept
 	HeadReason       Reason = "head"          // HEAD for what is not kept
+
+	HandlersReason Reason = "handlers" // several handlers serve one pattern, and this one cannot be told from the first
 
 	RequestReason      Reason = "request-no-store" // its Cache-Control says no-store
 	ConditionReason    Reason = "condition"        // it has a condition that only the origin can judge

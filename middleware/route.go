@@ -59,6 +59,7 @@ type Passage struct {
 	fresh    bool         // standard routes: what is stored is fresh, but not enough for the request
 	fwd      string       // standard routes: why the handler must answer
 	pattern  string
+	keyed    string // what stands for the pattern in the key
 	user     string
 	way      way
 	reason   Reason

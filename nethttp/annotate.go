@@ -38,6 +38,10 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	for pattern, at := range a.routes {
+		at.by = at.route.Stand("", at.route.Pattern, middleware.Handler{ID: mux})
+		a.routes[pattern] = at
+	}
 	return a, nil
 }
 
@@ -50,6 +54,7 @@ type annotated struct {
 // annotation is a route with a policy.
 type annotation struct {
 	route *middleware.Route
+	by    *middleware.Standing // of the mux, among others with a route of the pattern
 	param middleware.Param
 }
 
@@ -72,7 +77,7 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	if err != nil {
 		return err
 	}
-	a.routes[registered] = annotation{route, paramOf(registered)}
+	a.routes[registered] = annotation{route: route, param: paramOf(registered)}
 	return nil
 }
 
@@ -158,7 +163,7 @@ func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Pattern = pattern // outer middleware reads it there, as from a mux, also where the mux is not asked
-	passage, done := at.route.Begin(w, r, pattern)
+	passage, done := at.route.BeginFor(w, r, pattern, at.by)
 	if !done {
 		_ = at.route.Finish(passage, w, r, a.next, at.param) // a mux returns no error
 	}

@@ -66,14 +66,14 @@ func (ms *marks) apply(r Record, m mark) {
 	from := 0
 	for i, label := range r.Labels {
 		area, ok := label.Meant()
-		switch {
-		case ok && r.Wide:
-			ms.raise(area, m)
-		case ok:
-			ms.add(r.Labels[from:i], area, m)
-		default:
+		if !ok {
 			continue
 		}
+		if r.Wide {
+			ms.raise(area, m)
+			area = keying.Area{}
+		}
+		ms.add(r.Labels[from:i], area, m)
 		from = i + 1
 	}
 	ms.add(r.Labels[from:], keying.Area{}, m)

@@ -1,0 +1,139 @@
+package middleware
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// Outer code may choose between handlers, by role or header, that are registered with equal policies and asked for by one
+// pattern: nothing in a key would tell their answers apart. So who serves a pattern is remembered from its first request
+// on. In memory the second handler, and each one after it, has keys of its own. In Redis no name of a handler would be the
+// same in every process, and it goes without the cache.
+
+// maxHandlers bounds the handlers of one pattern that are told apart. Code that wraps a new one with each request would
+// fill any table: beyond the bound handlers go without the cache. Where no router tells a pattern they do not, for there
+// each path may have its own, perhaps wrapped anew each time: they count as the first one of the same code.
+const maxHandlers = 8
+
+// A Handler is what tells one handler from others: ID is comparable, and so is Code, which handlers may share that were
+// made by one piece of code.
+type Handler struct{ ID, Code any }
+
+// A Standing is a handler's among those of a pattern. It is immutable.
+type Standing struct {
+	pattern string
+	keyed   string // stands for the pattern in keys
+	refused bool
+	claims  bool      // each key for itself: no router tells a pattern, and nothing in keys tells handlers apart
+	n       int       // of the handlers that came first
+	next    *Standing // those for other patterns
+}
+
+// Of returns the standing for the pattern, or nil. A nil Standing has none.
+func (s *Standing) Of(pattern string) *Standing {
+	for ; s != nil; s = s.next {
+		if s.pattern == pattern {
+			return s
+		}
+	}
+	return nil
+}
+
+// And returns a list of the standing, which must be new, and others.
+func (s *Standing) And(others *Standing) *Standing {
+	s.next = others
+	return s
+}
+
+// handlers knows which handlers serve which patterns. It is safe for concurrent use.
+type handlers struct {
+	mu sync.RWMutex
+	of map[servedBy][]Handler
+
+	claims [4096]atomic.Pointer[claim]
+}
+
+// servedBy is what handlers share whose answers the rest of a key would not tell apart.
+type servedBy struct{ selects, host, pattern string }
+
+// Stand returns the handler's standing on the route for requests that matched the pattern, and where the router chooses by
+// it a host. A handler that is not the first one is told as a warning, once.
+func (rt *Route) Stand(host, pattern string, h Handler) *Standing {
+	at := servedBy{rt.Scheme.Selects(), host, pattern}
+	n, added := rt.Common.handlers.place(at, h)
+	s := &Standing{pattern: pattern, keyed: pattern, n: n}
+	switch inRedis := rt.Through.Remote(); {
+	case pattern == "" && inRedis:
+		s.claims = true
+	case n > 0:
+		s.refused = pattern != "" && (inRedis || n >= maxHandlers)
+		s.keyed = fmt.Sprintf("%s\x00%d", pattern, n)
+	}
+	if added && n > 0 && pattern != "" {
+		rt.observe(Event{Route: pattern, Outcome: Warning, Reason: HandlersReason})
+	}
+	return s
+}
+
+// claim reports whether the key is the handler's: nobody else has asked for it as far as that is remembered, which may
+// end when other keys are asked for.
+func (hs *handlers) claim(key keying.Key, n int) bool {
+	slot := &hs.claims[maphash.Comparable(gallerySeed, key)%uint64(len(hs.claims))]
+	if c := slot.Load(); c != nil && c.key == key {
+		return c.n == n
+	}
+	slot.Store(&claim{key, n})
+	return true
+}
+
+// claim is a key and which of the handlers has it.
+type claim struct {
+	key keying.Key
+	n   int
+}
+
+// place returns how many other handlers came first.
+func (hs *handlers) place(at servedBy, h Handler) (n int, added bool) {
+	hs.mu.RLock()
+	n, known := find(hs.of[at], h, at.pattern == "")
+	hs.mu.RUnlock()
+	if known {
+		return n, false
+	}
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	if n, known = find(hs.of[at], h, at.pattern == ""); known {
+		return n, false
+	}
+	if hs.of == nil {
+		hs.of = map[servedBy][]Handler{}
+	}
+	hs.of[at] = append(hs.of[at], h)
+	return n, true
+}
+
+// find returns the handler's place, and whether it has one or can have none of its own any more.
+func find(all []Handler, h Handler, byCode bool) (n int, known bool) {
+	first, same := 0, 0
+	for i, other := range all {
+		if other == h {
+			return i, true
+		}
+		if other.Code == h.Code {
+			if same++; same == 1 {
+				first = i
+			}
+		}
+	}
+	if byCode {
+		if same < maxHandlers {
+			return len(all), false
+		}
+		return first, true
+	}
+	return len(all), len(all) > maxHandlers
+}
