@@ -31,6 +31,9 @@ func nearHit(t testing.TB, rt router, p cache.Policy, vary ...string) (serve fun
 	h := handler(func(w http.ResponseWriter, _ *http.Request) error {
 		runs++
 		w.Header().Set("Content-Type", "text/plain")
+		if p.RFC9111 { // or what requests with cookies bring would not be kept
+			w.Header().Set("Cache-Control", "public")
+		}
 		if vary != nil {
 			w.Header()["Vary"] = vary
 		}

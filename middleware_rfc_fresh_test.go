@@ -72,14 +72,14 @@ func TestStandardFreshness(t *testing.T) {
 			origin 200 | Expires: {+10s} | Expires: {+20s}
 			GET => run #5
 			GET => run #6`},
-		{of: "RFC 9111 §4.2.2: a tenth of the time since Last-Modified", script: `
+		{of: "RFC 9111 §4.2.2: a tenth of the time since Last-Modified", cookieless: true, script: `
 			origin 200 | Last-Modified: {-100s}
 			GET => run #1
 			+9s
 			GET => hit #1 | Age: 9
 			+1s
 			GET => run #2 | saw If-Modified-Since: {-110s}`},
-		{of: "RFC 9111 §4.2.2: up to Date, not to arrival", script: `
+		{of: "RFC 9111 §4.2.2: up to Date, not to arrival", cookieless: true, script: `
 			origin 200 | Last-Modified: {-104s} | Date: {-4s}
 			GET => run #1
 			+5s
@@ -101,7 +101,7 @@ func TestStandardFreshness(t *testing.T) {
 			GET => run #1
 			+1s
 			GET => run #2`},
-		{of: "RFC 9110 §15.1: statuses that are heuristically cacheable, and others", script: `
+		{of: "RFC 9110 §15.1: statuses that are heuristically cacheable, and others", cookieless: true, script: `
 			origin 404 | Last-Modified: {-100s}
 			GET /404 => run 404 #1
 			GET /404 => hit 404 #1
@@ -197,7 +197,7 @@ func TestStandardAge(t *testing.T) {
 func TestStandardPolicyTTL(t *testing.T) {
 	ttl := cache.Policy{RFC9111: true, StaleIfError: -1, TTL: 10 * time.Second}
 	obey(t, []rule{
-		{of: "the policy's TTL is that of answers that give none", policy: ttl, script: `
+		{of: "the policy's TTL is that of answers that give none", policy: ttl, cookieless: true, script: `
 			origin 200
 			GET => run #1
 			+9999ms

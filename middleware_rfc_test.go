@@ -29,6 +29,8 @@ type rule struct {
 	script string
 	only   []cache.Class
 	policy cache.Policy
+
+	cookieless bool // on shared classes no request has a cookie: what they bring without a word of the answer's is not kept
 }
 
 // standardPolicy is for rules that give none: the answers' headers rule, alone.
@@ -147,6 +149,9 @@ func (o *origin) step(line string) bool {
 		target = "/" + target
 	}
 	var options []option
+	if o.cookieless && o.s.class != cache.PerUser {
+		options = append(options, as(""))
+	}
 	for _, field := range fields[1:] {
 		if who, ok := strings.CutPrefix(field, "as "); ok {
 			options = append(options, as(who))

@@ -3,6 +3,7 @@ package keying
 import (
 	"crypto/tls"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -112,6 +113,20 @@ func (s *Scheme) Sees(name string) bool {
 // visible reports whether a handler may see the header.
 func (s *Scheme) visible(name string) bool {
 	return slices.Contains(s.Headers, name) || tracing(name) || slices.Contains(s.Pass, name)
+}
+
+// Unselected reports whether the lines of a Cookie field have a cookie that does not select the answer.
+func (s *Scheme) Unselected(lines []string) bool {
+	for _, line := range lines {
+		for text := range strings.SplitSeq(line, ";") {
+			text = textproto.TrimString(text)
+			name, _, _ := strings.Cut(text, "=")
+			if text != "" && !slices.Contains(s.Cookies, textproto.TrimString(name)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Keyed reports whether the request header of this canonical name selects the answer.

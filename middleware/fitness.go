@@ -9,13 +9,13 @@ import (
 )
 
 // fitness says what a stored answer is good for in one request (RFC 9111 §4): at most what its own age makes of it, less if
-// the request wants more, and more if the request takes a stale one. Shared is an answer that was made just now for another
-// request: its age is nothing that this one could object to.
-func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use store.Use, shared bool) store.Use {
+// the request wants more, and more if the request takes a stale one. To an answer whose run has begun since the request came
+// it cannot object: its own would be no newer. One whose run had begun before is as old as it is, although it came later.
+func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use store.Use, made store.Made) store.Use {
 	switch {
 	case use == store.NoUse: // purged, or past every window: no wish of a client's brings it back
 		return use
-	case e.Status == 0, shared && rt.variant(p, r, linesOf(e, p.outer, "Vary")) != e.Key:
+	case e.Status == 0, made != store.Before && rt.variant(p, r, linesOf(e, p.outer, "Vary")) != e.Key:
 		return store.NoUse
 	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, p.outer, false).ForAuthorized():
 		return unvalidated(e, use)
@@ -24,7 +24,7 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 			return unvalidated(e, use)
 		}
 	}
-	if shared || ask == noAsk {
+	if made == store.Since || ask == noAsk {
 		return use
 	}
 	now := time.Now()

@@ -2,8 +2,10 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
@@ -112,6 +114,23 @@ func (rt *Route) storableStandard(rec *recorder, status int, h http.Header) Reas
 		return NonceReason
 	case reflected(rec.r, h, v.Vary):
 		return OriginReason
+	}
+	return rt.personal(rec.r, v)
+}
+
+// personal says why an answer must not be kept to which the cache would have to give a lifetime of its own, or "". The
+// handler of a standard route sees who asks: whoever asks with cookies may get a page of his own, from a handler that has
+// never heard of caches. It is for everyone if the answer says so, or for how long it is good; and so it is if it says
+// that it varies by the cookies, or the policy does. Authorization has a section of the law to itself (RFC 9111 §3.5).
+func (rt *Route) personal(r *http.Request, v *rfc9111.Verdict) Reason {
+	if rt.Scheme.Private || !v.Guessed || v.Control.ForAuthorized() || slices.Contains(v.Vary, "Cookie") {
+		return ""
+	}
+	if rt.Scheme.Unselected(r.Header["Cookie"]) {
+		return RequestCookieReason
+	}
+	if _, known := keying.UserOf(r.Context()); known || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		return RequestUserReason
 	}
 	return ""
 }

@@ -39,35 +39,37 @@ const (
 	LoopReason         Reason = "loop"             // a handler asks for its own answer, within a run that asks for it
 
 	// The answer must not be kept.
-	StatusReason     Reason = "status"              // its status is not one the policy keeps
-	NoStoreReason    Reason = "no-store"            // Cache-Control: no-store or no-cache; what only clients are to heed, Policy.Client says
-	PrivateReason    Reason = "private"             // Cache-Control: private on a shared route
-	ControlReason    Reason = "cache-control"       // Cache-Control cannot be parsed
-	AgeReason        Reason = "max-age"             // the answer says that it is stale already
-	CookieReason     Reason = "set-cookie"          // it sets a cookie
-	VaryReason       Reason = "vary"                // it varies by what the key does not have
-	NonceReason      Reason = "nonce"               // a nonce in its Content-Security-Policy
-	OriginReason     Reason = "allow-origin"        // an Access-Control-Allow-Origin for one origin, which is not in the key
-	PersonalReason   Reason = "personal"            // WWW-Authenticate, Clear-Site-Data and the like
-	EncodingReason   Reason = "content-encoding"    // encoded, and Accept-Encoding is not in the key
-	PartialReason    Reason = "partial"             // a part of an answer
-	TrailerReason    Reason = "trailer"             // it has trailers
-	HeaderReason     Reason = "header"              // too many header fields, or invalid ones
-	SizeReason       Reason = "size"                // its body exceeds the policy's MaxBody
-	BusyReason       Reason = "busy"                // too many bytes of answers are being recorded
-	LengthReason     Reason = "length"              // its body is not as long as its Content-Length
-	StreamReason     Reason = "stream"              // the handler flushed, as ReverseProxy does where the length is unknown: see the writer of examples/proxy
-	HijackReason     Reason = "hijack"              // the handler took the connection
-	UnwrapReason     Reason = "unwrap"              // the handler took the underlying writer
-	EmptyReason      Reason = "no-answer"           // the handler wrote nothing at all
-	HandlerReason    Reason = "handler-no-store"    // the handler called NoStore
-	ErrorReason      Reason = "handler-error"       // the handler returned an error; in echo not one whose status the policy keeps
-	LateReason       Reason = "late-error"          // it had begun when the handler told of an error
-	PanicReason      Reason = "panic"               // the handler panicked
-	CanceledReason   Reason = "canceled"            // the handler's context ended while it ran
-	TagReason        Reason = "tag"                 // a tag names a path parameter that the request does not have
-	LabelsReason     Reason = "labels"              // too many tags
-	NotReachedReason Reason = "refresh-not-reached" // a refresh was answered before it came to the route
+	StatusReason        Reason = "status"              // its status is not one the policy keeps
+	NoStoreReason       Reason = "no-store"            // Cache-Control: no-store or no-cache; what only clients are to heed, Policy.Client says
+	PrivateReason       Reason = "private"             // Cache-Control: private on a shared route
+	ControlReason       Reason = "cache-control"       // Cache-Control cannot be parsed
+	AgeReason           Reason = "max-age"             // the answer says that it is stale already
+	CookieReason        Reason = "set-cookie"          // it sets a cookie
+	VaryReason          Reason = "vary"                // it varies by what the key does not have
+	NonceReason         Reason = "nonce"               // a nonce in its Content-Security-Policy
+	OriginReason        Reason = "allow-origin"        // an Access-Control-Allow-Origin for one origin, which is not in the key
+	PersonalReason      Reason = "personal"            // WWW-Authenticate, Clear-Site-Data and the like
+	EncodingReason      Reason = "content-encoding"    // encoded, and Accept-Encoding is not in the key
+	PartialReason       Reason = "partial"             // a part of an answer
+	HeaderReason        Reason = "header"              // too many header fields, or invalid ones
+	SizeReason          Reason = "size"                // its body exceeds the policy's MaxBody
+	BusyReason          Reason = "busy"                // too many bytes of answers are being recorded
+	LengthReason        Reason = "length"              // its body is not as long as its Content-Length
+	StreamReason        Reason = "stream"              // the handler flushed, as ReverseProxy does where the length is unknown: see the writer of examples/proxy
+	HijackReason        Reason = "hijack"              // the handler took the connection
+	UnwrapReason        Reason = "unwrap"              // the handler took the underlying writer
+	EmptyReason         Reason = "no-answer"           // the handler wrote nothing at all
+	HandlerReason       Reason = "handler-no-store"    // the handler called NoStore
+	ErrorReason         Reason = "handler-error"       // the handler returned an error; in echo not one whose status the policy keeps
+	LateReason          Reason = "late-error"          // it had begun when the handler told of an error
+	PanicReason         Reason = "panic"               // the handler panicked
+	CanceledReason      Reason = "canceled"            // the handler's context ended while it ran
+	TagReason           Reason = "tag"                 // a tag names a path parameter that the request does not have
+	LabelsReason        Reason = "labels"              // too many tags
+	NotReachedReason    Reason = "refresh-not-reached" // a refresh was answered before it came to the route
+	RequestCookieReason Reason = "request-cookie"      // a standard route: the request has cookies that the policy does not name, and the answer does not say for how long it is good
+	RequestUserReason   Reason = "request-user"        // the same of a request with a user (WithUser) or a client certificate
+	TrailerReason       Reason = "trailer"             // it has trailers
 )
 
 // An Event is one outcome. Nothing in it names a URL, a user or a header value.

@@ -87,7 +87,7 @@ func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, sto
 	if e == nil || judge == nil {
 		return e, use
 	}
-	if use = judge(e, use, false); use == store.NoUse {
+	if use = judge(e, use, store.Before); use == store.NoUse {
 		return nil, use
 	}
 	return e, use
@@ -114,7 +114,7 @@ func (rt *Route) choose(p *Passage, r *http.Request, f *store.Found, now time.Ti
 			return
 		}
 	}
-	f.Entry, f.Use, f.Left = e, rt.fitness(p, r, ask, e, use, false), e.Left(now)
+	f.Entry, f.Use, f.Left = e, rt.fitness(p, r, ask, e, use, store.Before), e.Left(now)
 }
 
 func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, store.Use) {

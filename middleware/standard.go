@@ -15,8 +15,8 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 		return rt.around(p, w, r, next)
 	}
 	l := rt.leads(&p, w, r, next, param)
-	judge := func(e *store.Entry, use store.Use, shared bool) store.Use {
-		return rt.fitness(&l.p, r, ask, e, use, shared)
+	judge := func(e *store.Entry, use store.Use, made store.Made) store.Use {
+		return rt.fitness(&l.p, r, ask, e, use, made)
 	}
 	e, use := rt.find(&l.call, &l.p, r, judge)
 	if use >= store.WhileRefreshed {

@@ -18,6 +18,7 @@ type Call struct {
 	asked  time.Time       // when the last operation was over, where they are bounded
 	first  operation       // most calls have one only
 	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
+	came   time.Time       // when it came, if that matters to its judge
 
 	flight flight // if it leads
 	run    Run    // if it loads
@@ -33,6 +34,9 @@ func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, l
 // within itself is Looped. The judge may be nil: then entries are good for what their age and the purge log make them.
 func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 	t, before := c.t, c.t.round.Load()
+	if judge != nil {
+		c.came = time.Now()
+	}
 	chain := linkOf(c.ctx)
 	if chain.nested(key) > 0 {
 		return c.Alone(key, load, judge)
@@ -74,15 +78,17 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 			// The first flight may have begun before a purge elsewhere, and that before this call. Others began later than
 			// this call.
 			if later || c.caughtUp(before) {
-				use, ok := t.share(f, judge)
+				use, ok := t.share(f, judge, c.made(f))
 				if ok {
 					return Result{f.entry, use, Shared}
 				}
-				if judge != nil && t.log.Ledger().State(f.entry) == Live {
+				if judge != nil && t.log.Ledger().State(f.entry) == Live && !c.wantsNewer(f, judge) {
 					break // another's answer, as good as it gets: this request wants one of its own
 				}
 			}
-			t.flights.overtake(key, f) // perhaps purged since its load began: this call came later and must not see it
+			// It was perhaps purged since its load began, or the request wants what is no older than itself: this call came
+			// later, and goes on with those who did so, too.
+			t.flights.overtake(key, f)
 			continue
 		}
 		if !f.retry {
@@ -95,12 +101,39 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 // share says whether another call's entry is of use. Without a judge any is that was not purged, however short its life.
 // One that stands in for an answer that failed is, to all whom it may be served to: or each of them would wait for a
 // failure of its own.
-func (t *Through) share(f *flight, judge Judge) (Use, bool) {
-	use := judge.use(f.entry, t.Use(f.entry, time.Now()), !f.found)
+func (t *Through) share(f *flight, judge Judge, made Made) (Use, bool) {
+	use := judge.use(f.entry, t.Use(f.entry, time.Now()), made)
 	if judge == nil {
 		return use, use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live
 	}
 	return use, use >= WhileRefreshed || f.found && use >= OnError
+}
+
+// made says when the flight's entry was made. One that its leader has from another process tells by its own time when its
+// load began, at the latest.
+func (c *Call) made(f *flight) Made {
+	switch began := f.began.Load(); {
+	case f.found:
+		return Before
+	case began == 0:
+		return c.madeAt(f.entry.Stored)
+	default:
+		return c.madeAt(time.Unix(0, began))
+	}
+}
+
+// madeAt says when an entry of another's load was made that began then.
+func (c *Call) madeAt(began time.Time) Made {
+	if began.Before(c.came) {
+		return Meanwhile
+	}
+	return Since
+}
+
+// wantsNewer reports whether the flight's entry would do if only its load had begun later.
+func (c *Call) wantsNewer(f *flight, judge Judge) bool {
+	_, ok := c.t.share(f, judge, Since)
+	return ok && c.made(f) != Since
 }
 
 // Look returns what the store has under the key and what it is good for, without a load; nil and NoUse if nothing.
@@ -116,7 +149,7 @@ func (c *Call) look(key keying.Key, judge Judge) sight {
 		e, _, err = c.t.store.Get(ctx, key)
 		return err
 	})
-	return c.sight(key, e, err, false, judge)
+	return c.sight(key, e, err, Before, judge)
 }
 
 // lookFar looks past memory that stands in front of the store.
@@ -130,7 +163,7 @@ func (c *Call) lookFar(key keying.Key) sight {
 		e, _, err = l.getFar(ctx, key)
 		return err
 	})
-	return c.sight(key, e, err, false, nil)
+	return c.sight(key, e, err, Before, nil)
 }
 
 // keep stores what a run has made, and gives back its lease where that is the same store's matter. It reports whether there

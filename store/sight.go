@@ -10,8 +10,9 @@ import (
 type sight struct {
 	e      *Entry
 	use    Use
-	made   bool  // the entry was made just now, by another process
-	err    error // has been reported
+	seen   *Entry // what was read, also if it is of no use to the request
+	made   bool   // the entry was made just now, by another process
+	err    error  // has been reported
 	turn   turn
 	tenure *tenure // the lease, if it was taken
 }
@@ -19,22 +20,23 @@ type sight struct {
 // blind reports whether the store could not be asked.
 func (s sight) blind() bool { return s.err != nil && !errors.Is(s.err, ErrCorrupt) }
 
-// has reports whether the sight was of the same entry, read another time perhaps.
+// has reports whether the sight was of the same entry, read another time perhaps: from memory, where times are exact, or
+// from a far store, where they are in milliseconds.
 func (s sight) has(e *Entry) bool {
-	return s.e != nil && e != nil && s.e.At == e.At && s.e.Stored.Equal(e.Stored) && s.e.Key == e.Key
+	return s.seen != nil && e != nil && s.seen.At == e.At && s.seen.Stored.UnixMilli() == e.Stored.UnixMilli() && s.seen.Key == e.Key
 }
 
 // sight judges what an operation has just read.
-func (c *Call) sight(key keying.Key, e *Entry, err error, shared bool, judge Judge) sight {
+func (c *Call) sight(key keying.Key, e *Entry, err error, made Made, judge Judge) sight {
 	if err != nil {
 		c.t.fault(err)
 	}
 	if e == nil || e.Key != key {
 		return sight{err: err}
 	}
-	use := judge.use(e, c.t.Use(e, c.now()), shared)
+	use := judge.use(e, c.t.Use(e, c.now()), made)
 	if use == NoUse {
-		return sight{err: err}
+		return sight{seen: e, err: err}
 	}
-	return sight{e: e, use: use, err: err, made: shared}
+	return sight{e: e, use: use, seen: e, err: err, made: made != Before}
 }

@@ -112,15 +112,24 @@ func (t *Through) servable(e *Entry, now time.Time, left time.Duration) Use {
 	return use
 }
 
-// A Judge says what an entry that the store calls good for some use is good for in one request; shared tells that it was
-// made just now, for another.
-type Judge func(e *Entry, use Use, shared bool) Use
+// Made says when an entry was made, beside a request.
+type Made uint8
 
-func (j Judge) use(e *Entry, use Use, shared bool) Use {
+const (
+	Before    Made = iota // it was there
+	Meanwhile             // by another's load that has begun before the request came, and has ended since
+	Since                 // by another's load that has begun since the request came: its own would bring nothing newer
+)
+
+// A Judge says what an entry that the store calls good for some use is good for in one request. The Stored of entries that
+// it judges is when their load began, or earlier.
+type Judge func(e *Entry, use Use, made Made) Use
+
+func (j Judge) use(e *Entry, use Use, made Made) Use {
 	if j == nil || e == nil {
 		return use
 	}
-	return j(e, use, shared)
+	return j(e, use, made)
 }
 
 // Source says where a result comes from.

@@ -108,10 +108,10 @@ func (c *Call) rest(d time.Duration, until time.Time) turn {
 	return late
 }
 
-// lease tries to take the lease, and looks. What was not there at the old sight was made just now.
+// lease tries to take the lease, and looks. What was not there at the old sight was made just now, by another process.
 func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight, Lease) {
 	if !c.inTime() {
-		return c.sight(key, nil, errBudget, false, judge), Lease{}
+		return c.sight(key, nil, errBudget, Before, judge), Lease{}
 	}
 	var e *Entry
 	var lease Lease
@@ -122,5 +122,9 @@ func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		lease = Lease{}
 	}
-	return c.sight(key, e, err, !old.has(e), judge), lease
+	made := Before
+	if e != nil && !old.has(e) {
+		made = c.madeAt(e.Stored)
+	}
+	return c.sight(key, e, err, made, judge), lease
 }

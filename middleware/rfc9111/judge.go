@@ -37,6 +37,7 @@ type Verdict struct {
 	Refusal    Refusal
 	Control    Control       // the one that rules: targeted, or Cache-Control
 	Fresh      time.Duration // the freshness lifetime (§4.2.1); 0: validate before each use
+	Guessed    bool          // the answer gives none: Fresh is the cache's own, the default or the heuristic (§4.2.2)
 	Age        time.Duration // the corrected initial age (§4.2.3)
 	NeverStale bool          // it must not be served past its freshness (§4.2.4)
 	Omit       []string      // fields that must not be stored (§3.1)
@@ -56,6 +57,7 @@ func Judge(a Answer) Verdict {
 	if v.Control.NoCache || v.Control.BadTime {
 		v.Fresh = 0
 	}
+	v.Guessed = !explicit && v.Fresh > 0
 	v.NeverStale = v.Control.NeverStale(a.Private)
 	v.Omit = append(Connection(a.Header["Connection"]), v.Control.NoCacheFields...)
 	if !a.Private {
