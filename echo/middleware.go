@@ -27,6 +27,9 @@ import (
 // [echo.HTTPError] whose status the policy keeps (StatusTTL) is answered by echo's error handler at once, and kept: outer
 // middleware gets no error then, as on a hit.
 //
+// echo.WrapMiddleware(c.Middleware(p)) caches, too, but does without that: there no returned error is kept, and what outer
+// middleware has registered with Before sees the request as the handler does.
+//
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
 // the echo.Context with Set it still sees, and must not let into the answer.
 //

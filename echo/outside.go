@@ -28,6 +28,13 @@ func (o *outside) writer() http.ResponseWriter {
 	return o
 }
 
+func (o *outside) Header() http.Header {
+	if o.over {
+		return http.Header{}
+	}
+	return o.Response.Header()
+}
+
 var errOver = errors.New("echocache: written to after the request")
 
 func (o *outside) Write(p []byte) (n int, err error) {
