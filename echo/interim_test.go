@@ -74,7 +74,7 @@ func interimForms(t *testing.T) []interimForm {
 		{"String", hinted(func(ec echo.Context) error { return ec.String(404, "no") }), 404, "no", 1, true},
 		{"JSON", hinted(func(ec echo.Context) error { return ec.JSON(404, "no") }), 404, "\"no\"\n", 1, true},
 		{"Stream", hinted(func(ec echo.Context) error { return ec.Stream(404, "text/plain", strings.NewReader("no")) }), 404, "no", 1, true},
-		{"HTTPError", hinted(func(echo.Context) error { return echo.NewHTTPError(404, "no") }), 404, "{\"message\":\"no\"}\n", 1, false},
+		{"HTTPError", hinted(func(echo.Context) error { return echo.NewHTTPError(404, "no") }), 404, "{\"message\":\"no\"}\n", 1, true},
 		{"plain error", hinted(func(echo.Context) error { return errors.New("no") }), 500, "{\"message\":\"Internal Server Error\"}\n", 1, false},
 		{"Error", hinted(func(ec echo.Context) error { ec.Error(echo.NewHTTPError(404, "no")); return nil }), 404, "{\"message\":\"no\"}\n", 1, true},
 		{"Write", hinted(func(ec echo.Context) error { _, err := ec.Response().Write([]byte("yes")); return err }), 200, "yes", 1, true},

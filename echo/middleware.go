@@ -23,7 +23,12 @@ import (
 
 // Middleware caches the answers of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
 // work, and says what to do. It belongs inside authentication, CORS and compression: after them in a list of middleware,
-// nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept.
+// nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept; but an
+// [echo.HTTPError] whose status the policy keeps (StatusTTL) is answered by echo's error handler at once, and kept: outer
+// middleware gets no error then, as on a hit.
+//
+// echo.WrapMiddleware(c.Middleware(p)) caches, too, but does without that: there no returned error is kept, and what outer
+// middleware has registered with Before sees the request as the handler does.
 //
 // An answer that fails after its first bytes is not kept if the error is returned, or if JSON or http.Error writes it. Echo
 // itself drops the rest, so the cache cannot see it: put Recover, and whatever else calls c.Error, outside of the cache, return
@@ -60,9 +65,9 @@ func User(fn func(echo.Context) (id string, ok bool)) keying.User {
 type contextKey struct{}
 
 // serve passes one request through the route. Its writer is echo's own Response, so that status, size and the functions
-// registered with Before and After are right on hits too. A long body is sent while its handler runs on, so that a function
-// registered with After outside of the cache may be called by another goroutine meanwhile; all calls are over when the
-// handler's middleware returns.
+// registered with Before and After are right on hits too. A long body is sent by another goroutine while its handler runs on;
+// the functions registered with After outside of the cache then run when the handler has returned. Those of a Response
+// outside of echo.WrapMiddleware, which hides it, that goroutine calls.
 func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
 	if route.Scheme.Private {
@@ -81,8 +86,10 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 			h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		})
 	}
-	b := behind{ec: ec, next: next}
-	err := route.Finish(passage, outsideOf(ec.Response()), r, b.run, b.param)
+	b := &behind{route: route, ec: ec, next: next, response: ec.Response(), request: ec.Request(), asked: r}
+	out := &outside{Response: b.response, b: b}
+	err := route.Finish(passage, out.writer(), r, b.run, b.param)
+	out.end()
 	var status middleware.StatusError
 	if errors.As(err, &status) {
 		return status.Err
@@ -100,11 +107,17 @@ func identified(route *middleware.Route, ec echo.Context, r *http.Request) *http
 
 // behind is the handler behind the cache, for one request.
 type behind struct {
-	ec   echo.Context
-	next echo.HandlerFunc
+	route *middleware.Route
+	ec    echo.Context
+	next  echo.HandlerFunc
+
+	response *echo.Response // of outer middleware
+	request  *http.Request
+	asked    *http.Request // as the cache got it
+	running  bool
 }
 
-func (b behind) param(_ *http.Request, name string) string {
+func (b *behind) param(_ *http.Request, name string) string {
 	if name == "*" || b.ec.Param(name) != "" {
 		return b.ec.Param(name)
 	}
@@ -116,15 +129,22 @@ func (b behind) param(_ *http.Request, name string) string {
 
 // run runs the handler with the writer and the request that the cache gives it. Both are put back afterwards: the context
 // is outer middleware's too.
-func (b behind) run(w http.ResponseWriter, r *http.Request) error {
-	outer, request := b.ec.Response(), b.ec.Request()
+func (b *behind) run(w http.ResponseWriter, r *http.Request) error {
+	b.running = true
 	defer func() {
-		b.ec.SetResponse(outer)
-		b.see(request)
+		b.running = false
+		b.ec.SetResponse(b.response)
+		b.see(b.request)
 	}()
 	in := newInside(w, b.ec)
 	b.see(r)
 	err := b.next(b.ec)
+	if r != b.asked && b.keeps(err) && !b.ec.Response().Committed { // what goes around the cache stays as it is
+		b.ec.Error(err)
+		if b.ec.Response().Committed {
+			err = nil
+		}
+	}
 	if in.implied {
 		cache.NoStore(r.Context())
 	}
@@ -134,13 +154,43 @@ func (b behind) run(w http.ResponseWriter, r *http.Request) error {
 	return withStatus(err)
 }
 
+// keeps reports whether the policy keeps answers of the status that echo's error handler gives the error.
+func (b *behind) keeps(err error) bool {
+	var he *echo.HTTPError
+	if !errors.As(err, &he) {
+		return false
+	}
+	if inner, ok := he.Internal.(*echo.HTTPError); ok {
+		he = inner
+	}
+	return b.route.StatusTTL[he.Code] > 0
+}
+
+// outwards runs f with the context as it is outside of the cache, in the handler's own goroutine.
+func (b *behind) outwards(f func()) {
+	if b.running {
+		response, request := b.ec.Response(), b.ec.Request()
+		b.ec.SetResponse(b.response)
+		b.see(b.request)
+		defer func() {
+			b.ec.SetResponse(response)
+			b.see(request)
+		}()
+	}
+	f()
+}
+
 // see makes the request the context's. Echo parses the query once and keeps it; what it kept is brought up to date, or a
 // handler could read parameters that the key does not cover.
-func (b behind) see(r *http.Request) {
-	if b.ec.Request() == r {
+func (b *behind) see(r *http.Request) {
+	before := b.ec.Request()
+	if before == r {
 		return
 	}
 	b.ec.SetRequest(r)
+	if before.URL.RawQuery == r.URL.RawQuery {
+		return
+	}
 	query := b.ec.QueryParams()
 	clear(query)
 	maps.Copy(query, r.URL.Query())

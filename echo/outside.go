@@ -1,29 +1,78 @@
 package echocache
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 )
 
 // outside is outer middleware's Response, as the cache writes to it. Echo takes the first head for the final one, calls
-// what is registered with Before, and drops the next head; so an interim one goes past it.
-type outside struct{ *echo.Response }
-
-// outsideOf returns the Response as the cache writes to it, with Push where its writer has that.
-func outsideOf(r *echo.Response) http.ResponseWriter {
-	if push, ok := r.Writer.(http.Pusher); ok {
-		return struct {
-			outside
-			http.Pusher
-		}{outside{r}, push}
-	}
-	return outside{r}
+// what is registered with Before, and drops the next head; so an interim one goes past it. What is registered with Before and
+// After is outer middleware's and uses the echo.Context: while the handler runs it has the context as it is outside.
+type outside struct {
+	*echo.Response
+	b    *behind
+	owed bool // what is registered with After has not run since another goroutine wrote
+	over bool // the passage is: echo uses the Response for another request
 }
 
-func (o outside) WriteHeader(status int) {
-	if o.Committed || !interim(status) {
-		o.Response.WriteHeader(status)
+// writer returns the Response as the cache writes to it, with Push where its writer has that.
+func (o *outside) writer() http.ResponseWriter {
+	if push, ok := o.Response.Writer.(http.Pusher); ok {
+		return struct {
+			*outside
+			http.Pusher
+		}{o, push}
+	}
+	return o
+}
+
+func (o *outside) Header() http.Header {
+	if o.over {
+		return http.Header{}
+	}
+	return o.Response.Header()
+}
+
+var errOver = errors.New("echocache: written to after the request")
+
+func (o *outside) Write(p []byte) (n int, err error) {
+	if o.over {
+		return 0, errOver
+	}
+	o.b.outwards(func() { n, err = o.Response.Write(p) })
+	o.owed = false
+	return n, err
+}
+
+// Aside returns the writer for another goroutine than the handler's, which has the context. What is registered with After
+// waits until the handler writes past the cache or has returned.
+func (o *outside) Aside() http.ResponseWriter { return aside{o} }
+
+type aside struct{ *outside }
+
+func (a aside) Write(p []byte) (int, error) {
+	n, err := a.Response.Writer.Write(p)
+	a.Response.Size += int64(n)
+	a.owed = true
+	return n, err
+}
+
+// end is called when the passage is over.
+func (o *outside) end() {
+	if o.owed {
+		_, _ = o.Write(nil) // which calls them
+	}
+	o.over = true
+}
+
+func (o *outside) WriteHeader(status int) {
+	switch {
+	case o.over:
+		return
+	case o.Committed || !interim(status):
+		o.b.outwards(func() { o.Response.WriteHeader(status) })
 		return
 	}
 	var w http.ResponseWriter = o.Response

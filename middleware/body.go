@@ -9,11 +9,14 @@ import (
 // buffered is how much of a body waits for the handler's end: about what net/http holds back itself.
 const buffered = 4 << 10
 
-// errReturned is what a write gets that comes after the handler has returned.
+// errReturned is what a write gets that comes after the handler has returned, when there is an answer: what the handler has
+// kept must not add to it, nor to what may be an entry by now.
 var errReturned = errors.New("cache: written to after the handler returned")
 
 func (rec *recorder) Write(p []byte) (int, error) {
 	switch {
+	case rec.left:
+		return rec.lateWrite(p)
 	case rec.done:
 		return 0, errReturned
 	case rec.over:
@@ -35,7 +38,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		return rec.through(p)
 	}
 	if implicit && len(p) < sniffed && !rec.mute {
-		_, _ = rec.w.Write(p) // not more than net/http buffers
+		_, _ = rec.write(p) // not more than net/http buffers
 		rec.sent = len(p)
 	}
 	rec.send()
@@ -49,6 +52,39 @@ func (rec *recorder) through(p []byte) (int, error) {
 	if rec.mute {
 		return len(p), nil
 	}
+	return rec.write(p)
+}
+
+// sendHead writes to the writer behind, and write does: functions that outer middleware has registered there may run
+// meanwhile.
+func (rec *recorder) sendHead(status int) {
+	rec.sending = true
+	rec.w.WriteHeader(status)
+	rec.sending = false
+}
+
+func (rec *recorder) write(p []byte) (n int, err error) {
+	rec.sending = true
+	n, err = rec.w.Write(p)
+	rec.sending = false
+	return n, err
+}
+
+// late sends the head of an answer in place of a handler's that has written nothing: a framework's error page, where the
+// framework got hold of this writer and asks for the page once the handler has returned an error. The cache has nothing more
+// to do with it. A handler's own goroutine that writes now does what it would do without a cache.
+func (rec *recorder) late(status int) {
+	rec.wrote, rec.status = true, status
+	h := rec.w.Header()
+	rec.privatize(h)
+	rec.speak(h)
+	rec.w.WriteHeader(status)
+}
+
+func (rec *recorder) lateWrite(p []byte) (int, error) {
+	if !rec.wrote {
+		rec.late(http.StatusOK)
+	}
 	return rec.w.Write(p)
 }
 
@@ -60,9 +96,9 @@ func (rec *recorder) records(p []byte) bool {
 		status := rec.head(http.StatusOK)
 		if rec.keeping && len(p) >= sniffed && !rec.mute {
 			sniff(rec.w.Header(), p)
-			rec.w.WriteHeader(status)
+			rec.sendHead(status)
 		} else if rec.mute {
-			rec.w.WriteHeader(status)
+			rec.sendHead(status)
 		}
 	}
 	if !rec.keeping {
@@ -92,6 +128,9 @@ func (rec *recorder) send() {
 
 // ReadFrom records up to the bound and leaves the rest to the writer behind, which may have a short cut for files.
 func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
+	if rec.left {
+		return io.Copy(writerOnly{rec}, src)
+	}
 	if rec.done {
 		return 0, errReturned
 	}

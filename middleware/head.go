@@ -6,9 +6,10 @@ import (
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
-// writers outside change it when they are written to.
+// writers outside change it when they are written to. While they are, what they call may come back here to add to what is
+// being sent.
 func (rec *recorder) Header() http.Header {
-	if rec.own != nil {
+	if rec.own != nil && !rec.sending {
 		rec.touched = rec.wrote
 		return rec.own
 	}

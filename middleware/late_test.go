@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,5 +71,45 @@ func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAnAnswerInPlaceOfNoneIsPassedOnAndNotKept: a framework's error page, which it writes through the handler's writer once
+// the handler has returned and written nothing.
+func TestAnAnswerInPlaceOfNoneIsPassedOnAndNotKept(t *testing.T) {
+	for name, page := range map[string]func(w http.ResponseWriter){
+		"a page": func(w http.ResponseWriter) { http.Error(w, "no", http.StatusNotFound) },
+		"a copy": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("no\n")})
+		},
+		"a flush": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusNotFound)
+			w.(http.Flusher).Flush()
+			_, _ = io.WriteString(w, "no\n")
+		},
+		"unwrapped": func(w http.ResponseWriter) {
+			http.Error(w.(interface{ Unwrap() http.ResponseWriter }).Unwrap(), "no", http.StatusNotFound)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rt, runs := newRoute(t, func(rt *middleware.Route) { rt.StatusTTL = map[int]time.Duration{404: time.Minute} }), 0
+			for range 3 {
+				var kept http.ResponseWriter
+				w := httptest.NewRecorder()
+				serve(rt, w, httptest.NewRequest("GET", "/a", nil), func(w http.ResponseWriter, _ *http.Request) {
+					runs++
+					kept = w
+					w.Header().Set("X-Handler", "yes")
+				})
+				page(kept)
+				if w.Code != 404 || w.Body.String() != "no\n" || w.Header().Get("X-Handler") != "yes" {
+					t.Errorf("the client has %d %q %v", w.Code, w.Body, w.Header())
+				}
+			}
+			if runs != 3 {
+				t.Errorf("the handler ran %d times; want 3", runs)
+			}
+		})
 	}
 }

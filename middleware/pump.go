@@ -23,7 +23,13 @@ type pump struct {
 	panicked any      // what a writer outside panicked with; read after done
 }
 
+// An Asider is a writer that other goroutines than the handler's are to write to in another way.
+type Asider interface{ Aside() http.ResponseWriter }
+
 func startPump(w http.ResponseWriter, full [][]byte, last []byte, sent int) *pump {
+	if outer, ok := w.(Asider); ok {
+		w = outer.Aside()
+	}
 	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
 	go p.run(sent)

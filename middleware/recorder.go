@@ -32,6 +32,8 @@ type recorder struct {
 	mute     bool    // the client gets none of the body: it has it (304), or is to get a stale answer instead
 	over     bool    // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
 	done     bool    // the handler has returned
+	left     bool    // … and has written nothing: whoever answers in its place does so through here
+	sending  bool    // the writer behind is being written to
 	trailing bool    // it may have set trailers that it had not announced
 	held     bool    // nothing of the answer is for the client
 	failed   bool    // … because it is a failure that a stale one stands in for
@@ -77,6 +79,10 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 
 // WriteHeader decides from the head whether the answer may be kept. Interim answers pass (RFC 9110 §15.2).
 func (rec *recorder) WriteHeader(status int) {
+	if rec.left && !rec.wrote && status >= 200 {
+		rec.late(status)
+		return
+	}
 	if rec.wrote || status < 200 {
 		if status == http.StatusSwitchingProtocols {
 			rec.abandon(UpgradeReason)
@@ -93,7 +99,7 @@ func (rec *recorder) WriteHeader(status int) {
 		return
 	}
 	if status = rec.head(status); !rec.held {
-		rec.w.WriteHeader(status)
+		rec.sendHead(status)
 	}
 }
 
@@ -113,7 +119,7 @@ func (rec *recorder) abandon(reason Reason) {
 	case pump != nil:
 		pump.drain(pieces...) // nothing of it became an entry's
 	case len(body) > sent && !rec.mute:
-		_, _ = rec.w.Write(body[sent:]) // the handler meets the error with its next write
+		_, _ = rec.write(body[sent:]) // the handler meets the error with its next write
 	}
 }
 
@@ -144,6 +150,7 @@ func (rec *recorder) finish() {
 		rec.privatize(h)
 		rec.speak(h)
 		rec.tellStatus(h)
+		rec.left, rec.own = true, nil
 	}
 	rec.publishTrailers()
 }
