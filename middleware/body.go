@@ -58,6 +58,7 @@ func (rec *recorder) through(p []byte) (int, error) {
 func (rec *recorder) records(p []byte) bool {
 	if !rec.wrote {
 		status := rec.head(http.StatusOK)
+		rec.implied = rec.keeping && !typed(rec.own)
 		if rec.keeping && len(p) >= sniffed && !rec.mute {
 			sniff(rec.w.Header(), p)
 			rec.w.WriteHeader(status)

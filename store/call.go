@@ -18,6 +18,7 @@ type Call struct {
 	asked  time.Time       // when the last operation was over, where they are bounded
 	first  operation       // most calls have one only
 	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
+	apart  bool            // it is not for the key's own answer
 
 	flight flight // if it leads
 	run    Run    // if it loads
@@ -31,11 +32,26 @@ func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, l
 // that is cancelled while it waits runs nothing: its client has gone. One whose deadline passes runs its own load, which
 // can see the context. The judge may be nil: then entries are good for what their age and the purge log make them.
 func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
+	return c.get(key, key, load, judge)
+}
+
+// Apart is Get for an answer that is not the one that the key stands for, but made of that if the store has it, as one to
+// HEAD or to a range is. Calls that name the same part share a load; those for the key's own answer do not wait for it. Of
+// what a load makes, only what it says is to be kept goes to the store.
+func (c *Call) Apart(key, part keying.Key, load Loader, judge Judge) Result {
+	c.apart = true
+	return c.get(key, part, load, judge)
+}
+
+func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	t, before := c.t, c.t.round.Load()
 	for tries, later := 0, false; tries < 2; later = true {
-		f, role := t.flights.join(key, &c.flight)
+		f, role := t.flights.join(shared, &c.flight)
 		switch role {
 		case leader:
+			if c.apart {
+				return c.leadApart(key, f, load, judge)
+			}
 			return c.lead(key, f, load, judge)
 		case loner:
 			return c.Alone(key, load, judge)
@@ -72,7 +88,7 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 					break // another's answer, as good as it gets: this request wants one of its own
 				}
 			}
-			t.flights.overtake(key, f) // perhaps purged since its load began: this call came later and must not see it
+			t.flights.overtake(f) // perhaps purged since its load began: this call came later and must not see it
 			continue
 		}
 		if !f.retry {
