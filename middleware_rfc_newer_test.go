@@ -89,13 +89,13 @@ func TestStandardWaitersOfAgedAnswers(t *testing.T) {
 	})
 }
 
-// asking tells when a process has asked for a lease.
-type asking struct {
+// askingStore tells when a process has asked for a lease.
+type askingStore struct {
 	*redisstore.Store
 	asked chan struct{}
 }
 
-func (a asking) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
+func (a askingStore) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
 	e, lease, err := a.Store.Lease(ctx, key, token, hold)
 	select {
 	case a.asked <- struct{}{}:
@@ -125,7 +125,7 @@ func TestOnRedisNoAnswerOfAnEarlierRun(t *testing.T) {
 				s := newSite(t, routers[0], class)
 				s.options.Far = open(t, url)
 				if i == 1 {
-					s.options.Far = asking{open(t, url), asked}
+					s.options.Far = askingStore{open(t, url), asked}
 				}
 				s.handle("GET /x", standardPolicy, h)
 				s.start()

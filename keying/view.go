@@ -25,11 +25,14 @@ var answeredHere = []string{
 	"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
 }
 
+// offers are fields of an upgrade that the server does not take, so that no handler may answer by them (RFC 9110 §7.8).
+var offers = []string{"Upgrade", "Http2-Settings"}
+
 // View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
-// of the client's: no address, no TLS certificate, no protocol version, no parsed form, no body, no trailer. On private and open ones
-// the headers stay, except conditions, ranges and Connection. The context, path values and pattern are the request's own; r
-// is not changed.
+// of the client's: no address, no TLS certificate, no protocol version, no parsed form. On private and open ones the headers
+// stay, except conditions, ranges, Connection and offered upgrades. No body or trailer is ever seen: neither selects anything.
+// The context, path values and pattern are the request's own; r is not changed.
 func (s *Scheme) View(r *http.Request) *http.Request {
 	room := &struct { // one allocation for both
 		request http.Request
@@ -38,6 +41,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	v, u := &room.request, &room.url
 	v.URL = u
 	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil
+	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil // of the copy: the server ends its own
 	if !s.Query.Raw() {
 		if query, err := s.Query.effective(u.RawQuery); err == nil {
 			u.RawQuery, u.ForceQuery = query, false
@@ -50,7 +54,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 			delete(v.Header, "X-Forwarded-Host")
 			delete(v.Header, "X-Forwarded-Proto")
 		}
-		for _, name := range answeredHere {
+		for _, name := range slices.Concat(answeredHere, offers) {
 			delete(v.Header, name)
 		}
 		delete(v.Header, "Connection") // it would have a proxy take away what handlers in between, or the cache, put there
@@ -59,7 +63,6 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	*u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 	v.RequestURI = requestURI(r, u)
 	v.Header = s.header(r.Header)
-	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil
 	v.RemoteAddr, v.Close = "", false
 	v.Proto, v.ProtoMajor, v.ProtoMinor = "HTTP/1.1", 1, 1
 	if r.TLS != nil {

@@ -70,10 +70,10 @@ func (rec *recorder) write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// late sends the head of an answer in place of a handler's that has written nothing: a framework's error page, where the
+// lateHead sends the head of an answer in place of a handler's that has written nothing: a framework's error page, where the
 // framework got hold of this writer and asks for the page once the handler has returned an error. The cache has nothing more
 // to do with it. A handler's own goroutine that writes now does what it would do without a cache.
-func (rec *recorder) late(status int) {
+func (rec *recorder) lateHead(status int) {
 	rec.wrote, rec.status = true, status
 	h := rec.w.Header()
 	rec.privatize(h)
@@ -83,7 +83,7 @@ func (rec *recorder) late(status int) {
 
 func (rec *recorder) lateWrite(p []byte) (int, error) {
 	if !rec.wrote {
-		rec.late(http.StatusOK)
+		rec.lateHead(http.StatusOK)
 	}
 	return rec.w.Write(p)
 }
@@ -94,6 +94,7 @@ func (rec *recorder) lateWrite(p []byte) (int, error) {
 func (rec *recorder) records(p []byte) bool {
 	if !rec.wrote {
 		status := rec.head(http.StatusOK)
+		rec.implied = rec.keeping && !typed(rec.own)
 		if rec.keeping && len(p) >= sniffed && !rec.mute {
 			sniff(rec.w.Header(), p)
 			rec.sendHead(status)

@@ -17,14 +17,8 @@ import (
 // complete judges a whole answer and fills the run's entry with it.
 func (rt *Route) complete(l *leading) Reason {
 	rec := l.rec
-	switch {
-	case !rec.wrote:
-		return EmptyReason
-	case rec.declared >= 0 && rec.declared != int64(rec.size()):
-		return LengthReason
-	}
-	if rec.trailing = rec.hasTrailers(); rec.trailing {
-		return TrailerReason
+	if reason := rec.incomplete(); reason != "" {
+		return reason
 	}
 	e := rec.run.Entry
 	e.Status, e.Added, e.Body = rec.status, rec.added, rec.compact()
@@ -36,6 +30,21 @@ func (rt *Route) complete(l *leading) Reason {
 	return rt.settle(l)
 }
 
+// incomplete says in which way the answer is not all that it should be, or "".
+func (rec *recorder) incomplete() Reason {
+	size := int64(rec.size())
+	switch {
+	case !rec.wrote:
+		return EmptyReason
+	case rec.declared >= 0 && rec.declared != size && !(size == 0 && rec.r.Method == http.MethodHead):
+		return LengthReason
+	}
+	if rec.trailing = rec.hasTrailers(); rec.trailing {
+		return TrailerReason
+	}
+	return ""
+}
+
 // describe adds the fields that tell of the body: its length, and a validator where nobody has set one (RFC 9110 §8.8.3).
 func (rec *recorder) describe(e *store.Entry) {
 	var room [64]byte // for both texts at once
@@ -44,6 +53,9 @@ func (rec *recorder) describe(e *store.Entry) {
 		text = appendEntityTag(text, e.Body)
 	}
 	tag := len(text)
+	if rec.implied && len(e.Body) > 0 { // as the first write made the writer outside guess
+		rec.set("Content-Type", http.DetectContentType(e.Body))
+	}
 	if bodyAllowed(e.Status) {
 		text = strconv.AppendInt(text, int64(len(e.Body)), 10)
 	}

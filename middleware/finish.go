@@ -31,15 +31,16 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 	if rt.Standard {
 		return rt.standard(p, w, r, next, param)
 	}
-	if r.Method == http.MethodHead || r.Header["Range"] != nil {
-		return rt.lookOnly(p, w, r, next)
-	}
 	return rt.run(p, w, r, next, param)
 }
 
-// run answers a GET from the store, from another request's run of the handler, or by running it.
+// run answers from the store, from another request's run of the handler, or by running it.
 func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
 	l := rt.leads(&p, w, r, next, param)
+	if l.part = isPart(r); l.part {
+		l.p.reason = partReason(r)
+		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, nil))
+	}
 	return rt.conclude(l, l.call.Get(l.p.key, l, nil))
 }
 
@@ -55,7 +56,7 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 	case found.Entry == nil:
 		err = l.err
 		l.rec.finish()
-		rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: err})
+		rt.observe(l.told(err))
 	default:
 		err = rt.serve(l, found)
 	}
@@ -71,6 +72,15 @@ func (rt *Route) looped(l *leading) {
 	l.w.WriteHeader(http.StatusLoopDetected)
 	err := fmt.Errorf("the handler asks for its own answer: %s", store.Cycle(l.r.Context(), l.p.key))
 	rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: LoopReason, Status: http.StatusLoopDetected, Err: err})
+}
+
+// told is the event of an answer of the handler's.
+func (l *leading) told(err error) Event {
+	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Status: l.rec.status, Err: err}
+	if l.p.reason != "" { // nothing of it is kept in any case
+		ev.Outcome, ev.Reason = Bypass, l.p.reason
+	}
+	return ev
 }
 
 // serve replays what was found, and refreshes it where it is stale.
@@ -102,22 +112,4 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)
 	}
 	return nil
-}
-
-// lookOnly serves HEAD and ranges: from the store, or by the handler, whose answer is not whole and is not kept.
-func (rt *Route) lookOnly(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
-	call := rt.Through.Call(r.Context())
-	if e, use := call.Look(p.key, nil); use >= store.WhileRefreshed {
-		outcome := Hit
-		if use < store.Fresh {
-			outcome = Stale
-		}
-		rt.replayNow(w, r, e, time.Now(), &source{outcome: outcome, tier: rt.tier(), pattern: p.pattern})
-		return nil
-	}
-	p.reason = RangeReason
-	if r.Method == http.MethodHead {
-		p.reason = HeadReason
-	}
-	return rt.around(p, w, r, next)
 }

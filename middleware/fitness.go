@@ -15,7 +15,7 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 	switch {
 	case use == store.NoUse: // purged, or past every window: no wish of a client's brings it back
 		return use
-	case e.Status == 0, made != store.Before && rt.variant(p, r, linesOf(e, p.outer, "Vary")) != e.Key:
+	case e.Status == 0, made != store.Before && !rt.selects(p, r, e):
 		return store.NoUse
 	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, p.outer, false).ForAuthorized():
 		return unvalidated(e, use)

@@ -102,7 +102,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 	var reason Reason
 	if rec.rt.Standard {
 		reason = rec.rt.storableStandard(rec, rec.status, h)
-		if rec.law.verdict.Fresh <= rec.law.verdict.Age && rec.r.Method != http.MethodHead {
+		if rec.law.verdict.Fresh <= rec.law.verdict.Age {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {

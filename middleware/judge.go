@@ -15,10 +15,11 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 	status, c, private := rec.status, *rec.control, rt.Scheme.Private
 	c.NoCache = c.NoCache || len(c.NoCacheFields) > 0
 	c.Private = c.Private || len(c.PrivateFields) > 0
+	ranged := status == http.StatusPartialContent && rec.part == RangeReason
 	switch {
-	case status == http.StatusPartialContent || status == http.StatusNotModified:
+	case status == http.StatusPartialContent && !ranged, status == http.StatusNotModified:
 		return PartialReason
-	case status != http.StatusOK && rt.StatusTTL[status] <= 0:
+	case status != http.StatusOK && !ranged && rt.StatusTTL[status] <= 0:
 		return StatusReason
 	case c.Malformed || c.BadTime:
 		return ControlReason
@@ -34,7 +35,7 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 	}
 	for name, values := range h {
 		before, ok := rec.outer[name]
-		if ok && slices.Equal(before, values) {
+		if ok && slices.Equal(before, values) || ranged && name == "Content-Range" {
 			continue
 		}
 		if reason := rt.storableField(rec.canonical(name), values, before, h); reason != "" {

@@ -240,9 +240,17 @@ func TestBypassReasons(t *testing.T) {
 		{middleware.MethodReason, func(r *http.Request) { r.Method = "POST" }},
 		{middleware.MethodReason, func(r *http.Request) { r.Method = "get" }},
 		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = 1 }},
-		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1 }},
+		{"", func(r *http.Request) { r.ContentLength = -1 }},
+		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.TransferEncoding = []string{"chunked"} }},
+		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.Header.Set("Content-Length", "1") }},
+		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.Header.Set("Expect", "100-continue") }},
+		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.Trailer = http.Header{"X": nil} }},
 		{middleware.BodyReason, func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }},
 		{middleware.UpgradeReason, set("Upgrade", "websocket", "Connection", "keep-alive, UPGRADE")},
+		{middleware.UpgradeReason, set("Upgrade", "h2c, websocket", "Connection", "upgrade")},
+		{middleware.UpgradeReason, set("Upgrade", "h2c", "Upgrade", "unknown/1", "Connection", "upgrade")},
+		{"", set("Upgrade", "h2c", "Connection", "Upgrade, HTTP2-Settings", "HTTP2-Settings", "AAMAAABk")},
+		{"", set("Upgrade", "HTTP/2.0, TLS/1.3, H2C,", "Connection", "upgrade")},
 		{"", set("Upgrade", "websocket")},
 		{"", set("Connection", "upgrade")},
 		{middleware.AuthReason, set("Authorization", "Basic x")},
@@ -252,8 +260,6 @@ func TestBypassReasons(t *testing.T) {
 		{middleware.OverrideReason, set("X-Method-Override", "GET")},
 		{middleware.KeyReason, func(r *http.Request) { r.URL.RawQuery = "a=1;b=2" }},
 		{middleware.KeyReason, func(r *http.Request) { r.Host = strings.Repeat("x", keying.MaxInput) }},
-		{middleware.RangeReason, set("Range", "bytes=0-1")},
-		{middleware.HeadReason, func(r *http.Request) { r.Method = "HEAD" }},
 	}
 	for i, tt := range tests {
 		var seen []middleware.Event

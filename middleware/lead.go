@@ -19,7 +19,7 @@ type leading struct {
 	next    Next
 	param   Param
 	refresh bool // for the cache alone: no client is waiting
-	part    bool // not for a whole answer: HEAD, or a range
+	part    bool // not for a whole answer: see isPart
 	plain   bool // without conditions of the cache's: those that it set have led nowhere
 
 	rec  *recorder     // nil: the handler has not run
@@ -77,9 +77,6 @@ func (l *leading) Load(run *store.Run) store.Outcome {
 	if l.refresh {
 		l.rec.finish()
 	}
-	if l.part && outcome == store.Refuse {
-		return store.Fail // which says nothing about the whole
-	}
 	return outcome
 }
 
@@ -98,7 +95,7 @@ func (rt *Route) refresh(l *leading) {
 func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store.Outcome) {
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
-	rec.user, rec.fwd = l.p.user, l.p.fwd
+	rec.user, rec.fwd, rec.part = l.p.user, l.p.fwd, l.p.reason
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
 	room.ctx.Context = ctx
@@ -110,6 +107,8 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	if rt.Standard {
 		rfc9111.Fold(l.view.Header)
 		rec.asked = rt.ask(l, run.Old, l.view.Header)
+	} else if rec.part == RangeReason {
+		copyFields(l.view.Header, l.r.Header, "Range", "If-Range")
 	}
 
 	returned := false
@@ -149,8 +148,10 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 	case l.err != nil:
 		rec.keeping, rec.reason = false, ErrorReason
 		return store.Refuse
-	case l.r.Method == http.MethodHead:
+	case l.r.Method == http.MethodHead && rt.Standard:
 		return rt.headed(l)
+	case rec.part != "":
+		return rt.pass(l)
 	}
 	if reason := rt.complete(l); reason != "" {
 		rec.keeping, rec.reason = false, reason

@@ -26,6 +26,7 @@ type recorder struct {
 	user     string  // who is asking, if that is known
 	fwd      string  // why the request came to the handler; "": a miss
 	reason   Reason  // why no copy is being made
+	part     Reason  // why the answer is not whole, and is copied for those alone who wait for it; "": it is
 	keeping  bool    // a copy is being made
 	wrote    bool    // the handler's head is known
 	odd      bool    // a field has a name that is not in canonical form
@@ -38,6 +39,7 @@ type recorder struct {
 	held     bool    // nothing of the answer is for the client
 	failed   bool    // … because it is a failure that a stale one stands in for
 	spoilt   bool    // what is written from now on belongs to an error page
+	implied  bool    // the head came with the first write, and told no type
 	touched  bool    // the header may have been changed since the head
 	changes  bool    // the method is unsafe: a success invalidates
 	level    uint8   // … and so much of the path says where: see keying.Area
@@ -80,7 +82,7 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 // WriteHeader decides from the head whether the answer may be kept. Interim answers pass (RFC 9110 §15.2).
 func (rec *recorder) WriteHeader(status int) {
 	if rec.left && !rec.wrote && status >= 200 {
-		rec.late(status)
+		rec.lateHead(status)
 		return
 	}
 	if rec.wrote || status < 200 {

@@ -120,6 +120,7 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 		}
 	}()
 	flush(w)
+	p.reason = ""             // the whole is refreshed, whatever part was asked for
 	header := p.outer.Clone() // outer middleware is not entered again
 	if header == nil {
 		header = http.Header{}

@@ -67,37 +67,45 @@ func (rt *Route) anew(l *leading) store.Outcome {
 	return rt.lead(l, run, new(handling))
 }
 
-// headed updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
-// for stale (§4.3.5).
+// headed makes of an answer to HEAD what it means to the stored one (§4.3.5), and to those who wait for the same.
 func (rt *Route) headed(l *leading) store.Outcome {
+	rec, verdict := l.rec, l.rec.law.verdict
+	if rt.update(l) {
+		return store.Keep
+	}
+	rec.law.verdict = verdict
+	return rt.pass(l)
+}
+
+// update updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
+// for stale. It reports whether there is anything to be kept.
+func (rt *Route) update(l *leading) bool {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	switch {
-	case !rec.keeping, old == nil, rec.status != old.Status:
-		return store.Fail
+	case old == nil, rec.status != old.Status:
+		return false
 	case rec.contradicts(old), rec.declared >= 0 && rec.declared != int64(len(old.Body)):
+		rec.run.Refuse() // those who wait want the new one
 		return outdate(e, old)
 	case !rec.validated(): // it may be about anything
-		return store.Fail
+		return false
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
 	rec.freshen(old)
 	if rec.reason = rt.storableRenewed(rec); rec.reason == "" {
 		rec.reason = rt.settle(l)
 	}
-	if rec.reason != "" {
-		return store.Fail
-	}
-	return store.Keep
+	return rec.reason == ""
 }
 
 // outdate makes the entry what the old one is, but stale from now on.
-func outdate(e, old *store.Entry) store.Outcome {
+func outdate(e, old *store.Entry) bool {
 	now := time.Now()
 	if old.Left(now) <= 0 {
-		return store.Fail
+		return false
 	}
 	e.Status, e.Header, e.Added, e.Body, e.Labels = old.Status, old.Header, old.Added, old.Body, old.Labels
 	e.Stored, e.Fresh = old.Stored, old.Age(now)
 	e.WhileRevalidate, e.IfError, e.IfValidated = old.WhileRevalidate, old.IfError, old.IfValidated
-	return store.Keep
+	return true
 }

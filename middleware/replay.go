@@ -57,12 +57,16 @@ func (rt *Route) replayNow(w http.ResponseWriter, r *http.Request, e *store.Entr
 	rt.replay(w, r, e, age, left, from)
 }
 
-// replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7).
+// replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7), or with one that was made for
+// just the same request, as it is.
 func replayPart(w http.ResponseWriter, r *http.Request, e *store.Entry) {
-	part, body, _ := slice(e, r) // fits: see fitness
-	h := w.Header()
-	h["Content-Range"] = []string{part.String()}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	body := e.Body
+	if part, wanted, ok := slice(e, r); ok {
+		body = wanted
+		h := w.Header()
+		h["Content-Range"] = []string{part.String()}
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(http.StatusPartialContent)
 	_, _ = w.Write(body)
 }

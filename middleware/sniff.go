@@ -7,9 +7,15 @@ const sniffed = 512
 
 // sniff sets the type that net/http would guess for a body whose type nobody has told.
 func sniff(h http.Header, body []byte) {
-	if _, typed := h["Content-Type"]; !typed && len(h["Content-Encoding"]) == 0 && len(body) > 0 {
+	if !typed(h) && len(body) > 0 {
 		h["Content-Type"] = []string{http.DetectContentType(body)}
 	}
+}
+
+// typed reports whether the header tells the type of its body, or leaves nothing to be guessed.
+func typed(h http.Header) bool {
+	_, told := h["Content-Type"]
+	return told || len(h["Content-Encoding"]) > 0
 }
 
 func bodyAllowed(status int) bool {

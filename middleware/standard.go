@@ -27,11 +27,10 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	}
 	l.p.fwd = forwardedFor(&l.p, e, use)
 	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
-		l.p.reason = HeadReason
-		return rt.around(l.p, w, r, next)
+		l.p.reason, l.p.fwd = HeadReason, ""
 	}
-	if l.part = r.Method == http.MethodHead || r.Header["Range"] != nil; l.part {
-		return rt.conclude(l, l.call.Alone(l.p.key, l, judge))
+	if l.part = isPart(r); l.part {
+		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, judge))
 	}
 	return rt.conclude(l, l.call.Get(l.p.key, l, judge))
 }

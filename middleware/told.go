@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -49,12 +50,12 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if rec.run != nil {
 		key = rec.run.Entry.Key
 	}
-	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && rec.stays()
+	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && rec.part == "" && rec.stays()
 	if stored && how == "miss" && rec.reason == "" && !c.debug {
 		c.addStatus(h, c.missed)
 		return
 	}
-	c.addStatus(h, c.forwarded(how, key, rec.reason, stored))
+	c.addStatus(h, c.forwarded(how, key, cmp.Or(rec.part, rec.reason), stored))
 }
 
 // stays reports whether, as far as it is known by now, the answer has a time to be kept for.

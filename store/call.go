@@ -19,6 +19,7 @@ type Call struct {
 	first  operation       // most calls have one only
 	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
 	came   time.Time       // when it came, if that matters to its judge
+	apart  bool            // it is not for the key's own answer
 
 	flight flight // if it leads
 	run    Run    // if it loads
@@ -33,6 +34,18 @@ func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, l
 // can see the context. So does one that a load has made which would wait for itself, see [Link]; a load that does so again
 // within itself is Looped. The judge may be nil: then entries are good for what their age and the purge log make them.
 func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
+	return c.get(key, key, load, judge)
+}
+
+// Apart is Get for an answer that is not the one that the key stands for, but made of that if the store has it, as one to
+// HEAD or to a range is. Calls that name the same part share a load; those for the key's own answer do not wait for it. Of
+// what a load makes, only what it says is to be kept goes to the store.
+func (c *Call) Apart(key, part keying.Key, load Loader, judge Judge) Result {
+	c.apart = true
+	return c.get(key, part, load, judge)
+}
+
+func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	t, before := c.t, c.t.round.Load()
 	if judge != nil {
 		c.came = time.Now()
@@ -42,9 +55,12 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 		return c.Alone(key, load, judge)
 	}
 	for tries, later := 0, false; tries < 2; later = true {
-		f, role := t.flights.join(key, &c.flight)
+		f, role := t.flights.join(shared, &c.flight)
 		switch role {
 		case leader:
+			if c.apart {
+				return c.leadApart(key, f, load, judge)
+			}
 			return c.lead(key, f, load, judge)
 		case loner:
 			return c.Alone(key, load, judge)
@@ -88,7 +104,7 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 			}
 			// It was perhaps purged since its load began, or the request wants what is no older than itself: this call came
 			// later, and goes on with those who did so, too.
-			t.flights.overtake(key, f)
+			t.flights.overtake(f)
 			continue
 		}
 		if !f.retry {

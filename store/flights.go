@@ -83,19 +83,19 @@ func (fs *flights) land(f *flight, e *Entry, found bool) {
 }
 
 // leave ends the flight, whatever became of it; only the first call counts, though one that has kept an answer after all
-// still says so of its key. Waiters that have nothing yet are released
-// to help themselves.
-func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome) {
+// still says so of its key. Waiters that have nothing yet are released to help themselves.
+func (fs *flights) leave(f *flight, outcome Outcome) {
+	key := f.key
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if outcome == Keep || outcome == Renew {
+	if outcome == Keep || outcome == Renew || outcome == Share {
 		fs.refused.forget(key)
 	}
 	if f.left {
 		return
 	}
 	f.left = true
-	fs.end(key, f)
+	fs.end(f)
 	if outcome == Refuse {
 		fs.refused.add(key, time.Now())
 	}
@@ -106,7 +106,7 @@ func (fs *flights) leave(key keying.Key, f *flight, outcome Outcome) {
 }
 
 // handOver ends a flight whose leader will not load: one of the waiters leads the next.
-func (fs *flights) handOver(key keying.Key, f *flight) {
+func (fs *flights) handOver(f *flight) {
 	if f == nil {
 		return
 	}
@@ -116,20 +116,20 @@ func (fs *flights) handOver(key keying.Key, f *flight) {
 		return
 	}
 	f.left, f.idle = true, true
-	fs.end(key, f)
+	fs.end(f)
 	f.release()
 }
 
-// overtake lets the next request for the key begin a flight of its own, although the entry that f has brought is still
+// overtake lets the next request for the flight's key begin a flight of its own, although the entry that f has brought is still
 // being stored: it is of no use any more.
-func (fs *flights) overtake(key keying.Key, f *flight) {
+func (fs *flights) overtake(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.end(key, f)
+	fs.end(f)
 }
 
-func (fs *flights) end(key keying.Key, f *flight) {
-	if at := fs.find(key); *at == f {
+func (fs *flights) end(f *flight) {
+	if at := fs.find(f.key); *at == f {
 		*at, f.next = f.next, nil
 	}
 }

@@ -10,7 +10,7 @@ import (
 // flight would otherwise be loaded twice. Where processes take turns, it then waits for its own.
 func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Result) {
 	t, outcome := c.t, Fail
-	defer func() { t.flights.leave(key, f, outcome) }()
+	defer func() { t.flights.leave(f, outcome) }()
 	s := c.look(key, judge)
 	switch {
 	case c.good(s):
@@ -25,14 +25,29 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 		t.flights.land(f, s.e, !s.made)
 		return Result{s.e, s.use, Stored}
 	case hungUp:
-		t.flights.handOver(key, f)
+		t.flights.handOver(f)
 		return Result{Source: HungUp}
 	case late:
-		t.flights.handOver(key, f)
+		t.flights.handOver(f)
 	case refused:
 		if s.use < OnError { // a stale answer in reserve is worth waiting for
-			t.flights.leave(key, f, Refuse)
+			t.flights.leave(f, Refuse)
 		}
+	}
+	r, outcome = c.load(key, s, f, load)
+	return r
+}
+
+// leadApart is lead for an answer that is not the key's own. Processes take no turns for it.
+func (c *Call) leadApart(key keying.Key, f *flight, load Loader, judge Judge) (r Result) {
+	t, outcome := c.t, Fail
+	defer func() { t.flights.leave(f, outcome) }()
+	s := c.look(key, judge)
+	f.spent.Store(int64(c.spent()))
+	if c.good(s) {
+		outcome = Keep
+		t.flights.land(f, s.e, true)
+		return Result{s.e, s.use, Stored}
 	}
 	r, outcome = c.load(key, s, f, load)
 	return r
@@ -52,7 +67,7 @@ func (c *Call) Refresh(key keying.Key, load Loader) {
 
 func (c *Call) refresh(key keying.Key, f *flight, load Loader) {
 	t, outcome := c.t, Fail
-	defer func() { t.flights.leave(key, f, outcome) }()
+	defer func() { t.flights.leave(f, outcome) }()
 	c.renews = true
 	var s sight
 	if t.leaser != nil {
@@ -70,7 +85,7 @@ func (c *Call) refresh(key keying.Key, f *flight, load Loader) {
 	case refused:
 		outcome = Refuse
 	case hungUp, late, tooLong:
-		t.flights.handOver(key, f)
+		t.flights.handOver(f)
 	default:
 		_, outcome = c.load(key, s, f, load)
 	}
@@ -99,7 +114,7 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 	}
 	if gone {
 		s.tenure.end(false)
-		t.flights.handOver(key, f)
+		t.flights.handOver(f)
 		return Result{Source: HungUp}, Fail
 	}
 	run := c.begin(key, s, f, in)
@@ -119,10 +134,12 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 		if f == nil {
 			t.flights.accept(key)
 		}
+	case Share:
+		t.flights.land(f, run.Entry, false)
 	case Old:
 		t.flights.land(f, s.e, true)
 	case Refuse:
-		if f == nil {
+		if f == nil && !c.apart { // which says nothing about the key's own answer
 			t.flights.refuse(key)
 		}
 	}

@@ -15,6 +15,7 @@ const (
 	Old                   // the old entry is to be served instead
 	Keep                  // the entry is complete, and the call's client has the answer
 	Renew                 // the entry is complete, and the call's client is to be served with it
+	Share                 // the entry is complete, for those who wait alone: it is not kept
 )
 
 // A Loader makes an answer and says what may be done with it. What it fills and keeps is the run's Entry.
@@ -57,7 +58,7 @@ func (r *Run) Fail() { r.letGo(Fail) }
 
 func (r *Run) letGo(outcome Outcome) {
 	if r.f != nil {
-		r.call.t.flights.leave(r.call.flight.key, r.f, outcome)
+		r.call.t.flights.leave(r.f, outcome)
 	}
 	r.end(outcome == Refuse)
 }
