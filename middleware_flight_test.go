@@ -328,7 +328,7 @@ func TestDeadlinesHold(t *testing.T) {
 	})
 }
 
-// HEAD never leads and never waits: THREATS 70.
+// No GET leads a HEAD or waits for one: THREATS 70.
 func TestHeadSharesNoRun(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.slow)

@@ -57,8 +57,8 @@ type Policy struct {
 	MaxBody int64
 	// MaxRuns is how many requests of the route, in this process, may be in the handler at once because the cache had no
 	// answer: what the database behind it bears when the cache is cold or cannot reach Redis. Others wait for their turn,
-	// for five seconds at most, and a second while no handler returns; then they run, too. 0: 256. Answers that turn out
-	// not to be kept, streams for example, count no more.
+	// for five seconds at most, and a second while no handler returns; then they run, too. HEADs and ranges count, too.
+	// 0: 256. Answers that turn out not to be kept, streams for example, count no more.
 	MaxRuns int
 	// StatusTTL opts in to keeping answers of other statuses than 200, each with its own lifetime: 203, 204, 300, 301, 302,
 	// 307, 308, 404 or 410.

@@ -22,16 +22,15 @@ const (
 	// The request is not for a cache.
 	MethodReason     Reason = "method"        // neither GET nor HEAD
 	OverrideReason   Reason = "override"      // it carries a method override header
-	BodyReason       Reason = "body"          // it carries a body
-	UpgradeReason    Reason = "upgrade"       // it asks for another protocol
+	BodyReason       Reason = "body"          // it carries a body, or says so
+	UpgradeReason    Reason = "upgrade"       // it asks for another protocol than HTTP, as websocket
 	ConnectionReason Reason = "connection"    // its Connection names a field that it carries and the handler would see
 	AuthReason       Reason = "authorization" // a shared route, and it carries Authorization
 	IdentityReason   Reason = "identity"      // a per-user route, and nobody is known
 	KeyReason        Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
-	RangeReason      Reason = "range"         // it asks for a part of what is not kept
-	HeadReason       Reason = "head"          // HEAD for what is not kept
-
-	HandlersReason Reason = "handlers" // several handlers serve one pattern, and this one cannot be told from the first
+	RangeReason      Reason = "range"         // it asks for a part of what is not kept; equal ones at once share a run
+	HeadReason       Reason = "head"          // HEAD for what is not kept; equal ones at once share a run
+	HandlersReason   Reason = "handlers"      // several handlers serve one pattern, and this one cannot be told from the first
 
 	RequestReason      Reason = "request-no-store" // its Cache-Control says no-store
 	ConditionReason    Reason = "condition"        // it has a condition that only the origin can judge
