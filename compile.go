@@ -32,7 +32,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
 		Through:         store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns()),
-		User:            c.userOf(p),
+		User:            c.userOf(p, pattern),
 		Tags:            tagsOf(p),
 		Observe:         observe,
 		Purge:           c.append,
@@ -109,11 +109,28 @@ func tagsOf(p Policy) []middleware.Tag {
 	return tags
 }
 
-func (c *Cache) userOf(p Policy) keying.User {
-	if p.User != nil {
-		return p.User
+// userOf is who is asking. An identity function that panics knows nobody.
+func (c *Cache) userOf(p Policy, pattern string) keying.User {
+	user := p.User
+	if user == nil {
+		user = c.user
 	}
-	return c.user
+	if user == nil {
+		return nil
+	}
+	return func(r *http.Request) (id string, ok bool) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler: // meant for the server
+				panic(v)
+			default:
+				c.tell(Event{Class: p.Class, Route: pattern, Outcome: Fault, Reason: middleware.IdentityReason,
+					Err: fmt.Errorf("cache: the identity function panicked: %v", v)})
+			}
+		}()
+		return user(r)
+	}
 }
 
 // storeOf is where answers of the class live.

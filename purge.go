@@ -80,13 +80,11 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 
 func (c *Cache) append(ctx context.Context, r store.Record) error {
 	err := c.log.Append(ctx, r)
-	if c.observe != nil {
-		ev := Event{Outcome: Purged, Err: err}
-		if err != nil {
-			ev.Reason = PurgeReason
-		}
-		c.observe(ev)
+	ev := Event{Outcome: Purged, Err: err}
+	if err != nil {
+		ev.Reason = PurgeReason
 	}
+	c.tell(ev)
 	if err != nil {
 		return fmt.Errorf("cache: the purge holds for this process alone: %w", err)
 	}

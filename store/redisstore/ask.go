@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -28,18 +29,26 @@ func (l *link) writing(op func() error) error {
 
 // ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
 func (l *link) ask(ctx context.Context, through gate, op func() error) error {
-	return through(func() error {
+	return through(func() (err error) {
+		defer caught(&err)
 		if err := ctx.Err(); err != nil {
 			return errors.Join(errHurried, err)
 		}
 		deadline, ok := ctx.Deadline()
 		hurried := ok && time.Until(deadline) < l.budget/2
-		err := l.insist(ctx, op)
+		err = l.insist(ctx, op)
 		if err != nil && hurried {
 			return fmt.Errorf("%w: %w", errHurried, err)
 		}
 		return err
 	})
+}
+
+// caught makes an error of a panic: the caller's Redis client may have hooks.
+func caught(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+	}
 }
 
 func prefixed(err error) error {

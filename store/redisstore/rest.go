@@ -8,22 +8,36 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// listeners are told of rests.
+// listeners are told of rests, on a goroutine that ends when there is no more to tell. The goroutine that has found out may
+// have the purge log's turn: a listener that purges would wait for itself.
 type listeners struct {
-	mu  sync.Mutex
-	all []*func(store.Operation, error)
+	mu      sync.Mutex
+	all     []*listener
+	news    []rest // not told yet
+	telling bool
 }
+
+type listener func(store.Operation, error)
+
+// rest is one that begins, or is over.
+type rest struct {
+	what store.Operation
+	err  error
+}
+
+// maxRests is how many wait for a listener that takes long.
+const maxRests = 16
 
 // OnRest has f called when Redis is given a rest and when it answers again.
 func (l *link) OnRest(f func(what store.Operation, err error)) (stop func()) {
 	l.rests.mu.Lock()
 	defer l.rests.mu.Unlock()
-	mine := &f
-	l.rests.all = append(l.rests.all, mine)
+	mine := listener(f)
+	l.rests.all = append(l.rests.all, &mine)
 	return func() {
 		l.rests.mu.Lock()
 		defer l.rests.mu.Unlock()
-		l.rests.all = slices.DeleteFunc(l.rests.all, func(other *func(store.Operation, error)) bool { return other == mine })
+		l.rests.all = slices.DeleteFunc(l.rests.all, func(other *listener) bool { return other == &mine })
 	}
 }
 
@@ -33,7 +47,47 @@ func (ls *listeners) tell(what store.Operation, err error) {
 	}
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	for _, f := range ls.all {
-		(*f)(what, err)
+	if len(ls.all) == 0 || len(ls.news) >= maxRests {
+		return
+	}
+	ls.news = append(ls.news, rest{what, err})
+	if !ls.telling {
+		ls.telling = true
+		go ls.tellAll()
+	}
+}
+
+func (ls *listeners) tellAll() {
+	for {
+		news, all := ls.next()
+		if all == nil {
+			return
+		}
+		for _, f := range all {
+			ls.call(f, news)
+		}
+	}
+}
+
+func (ls *listeners) next() (news rest, all []*listener) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(ls.news) == 0 || len(ls.all) == 0 {
+		ls.news, ls.telling = nil, false
+		return news, nil
+	}
+	news = ls.news[0]
+	ls.news = ls.news[1:]
+	return news, slices.Clone(ls.all)
+}
+
+// call calls a listener that has not gone meanwhile. One that panics is no reason to end the process, or not to tell others.
+func (ls *listeners) call(f *listener, news rest) {
+	defer func() { _ = recover() }()
+	ls.mu.Lock()
+	listens := slices.Contains(ls.all, f)
+	ls.mu.Unlock()
+	if listens {
+		(*f)(news.what, news.err)
 	}
 }
