@@ -31,7 +31,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns()),
+		Through:         c.through(p, pattern, observe),
 		User:            c.userOf(p, pattern),
 		Tags:            tagsOf(p),
 		Observe:         observe,
@@ -45,6 +45,16 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		StatusTTL:       maps.Clone(p.StatusTTL),
 		MaxBody:         p.maxBody(),
 	}, nil
+}
+
+// through is how the route's answers are read and kept.
+func (c *Cache) through(p Policy, pattern string, observe func(middleware.Event)) *store.Through {
+	t := store.NewThrough(c.storeOf(p), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns())
+	if p.RFC9111 { // any status, and indexes; each answer is judged
+		return t
+	}
+	others := maps.Clone(p.StatusTTL)
+	return t.Only(func(status int) bool { return others[status] > 0 })
 }
 
 // nameOf is what an error calls the policy: its route, if that is known.

@@ -36,7 +36,7 @@ func namesOf(index *store.Entry) [][]string {
 		return known
 	}
 	var all [][]string
-	for _, set := range sets(index) {
+	for _, set := range sets(index)[:min(len(sets(index)), maxSets)] { // it may come from elsewhere
 		names, _ := rfc9111.VaryNames([]string{set})
 		all = append(all, names)
 	}
