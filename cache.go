@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,8 @@ type Options struct {
 	// Debug adds each answer's key to Cache-Status. Keys name nobody, but tell which answers are the same: not for production.
 	Debug bool
 	// Observe is told every outcome, on the goroutine of the request and before it ends: it must be quick and safe for
-	// concurrent use. nil: nobody listens, which costs nothing.
+	// concurrent use. It may call the Cache; a Close in it waits for nothing. If it panics, the request goes on and it is told
+	// of that. nil: nobody listens, which costs nothing.
 	Observe func(Event)
 	// Secret authenticates what is kept in Redis, and makes keys there HMACs, so that nobody can guess what is kept or plant
 	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, entries carry a checksum.
@@ -80,6 +82,7 @@ type Cache struct {
 	common     *middleware.Common
 	user       keying.User
 	observe    func(Event)
+	deaf       sync.Once // it panics whatever it is told
 	secret     []byte
 	trustProxy bool
 	farBudget  time.Duration
@@ -126,8 +129,10 @@ func New(o Options) (*Cache, error) {
 	c.follow()
 	c.unwatch = c.watchStore()
 	if ranker, ok := c.far.(store.Ranker); ok {
-		c.ranking = store.NewRanking(ranker)
+		c.ranking = store.NewRanking(ranker, c.faults("", c.observer(0)))
 	}
+	c.common.Fault = c.panicked
+	c.warn()
 	return c, nil
 }
 
@@ -170,6 +175,16 @@ func (c *Cache) seal() error {
 // may be called more than once.
 func (c *Cache) Close(ctx context.Context) error {
 	c.unwatch()
+	if observing() {
+		at, cancel := context.WithCancel(ctx)
+		cancel()
+		_ = c.close(at)
+		return nil
+	}
+	return c.close(ctx)
+}
+
+func (c *Cache) close(ctx context.Context) error {
 	err := c.common.Close(ctx)
 	if c.following != nil {
 		err = errors.Join(err, c.following.end(ctx))

@@ -33,8 +33,8 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns()),
-		User:            c.userOf(p),
+		Through:         c.through(p, pattern, observe),
+		User:            c.userOf(p, pattern),
 		Tags:            tagsOf(p),
 		Observe:         observe,
 		Purge:           c.invalidate,
@@ -49,6 +49,16 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		StatusTTL:       maps.Clone(p.StatusTTL),
 		MaxBody:         p.maxBody(),
 	}, nil
+}
+
+// through is how the route's answers are read and kept.
+func (c *Cache) through(p Policy, pattern string, observe func(middleware.Event)) *store.Through {
+	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns())
+	if p.RFC9111 { // any status, and indexes; each answer is judged
+		return t
+	}
+	others := maps.Clone(p.StatusTTL)
+	return t.Only(func(status int) bool { return others[status] > 0 })
 }
 
 // nameOf is what an error calls the policy: its route, if that is known.
@@ -141,11 +151,28 @@ func tagsOf(p Policy) []middleware.Tag {
 	return tags
 }
 
-func (c *Cache) userOf(p Policy) keying.User {
-	if p.User != nil {
-		return p.User
+// userOf is who is asking. An identity function that panics knows nobody.
+func (c *Cache) userOf(p Policy, pattern string) keying.User {
+	user := p.User
+	if user == nil {
+		user = c.user
 	}
-	return c.user
+	if user == nil {
+		return nil
+	}
+	return func(r *http.Request) (id string, ok bool) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler: // meant for the server
+				panic(v)
+			default:
+				c.tell(Event{Class: p.Class, Route: pattern, Outcome: Fault, Reason: middleware.IdentityReason,
+					Err: fmt.Errorf("cache: the identity function panicked: %v", v)})
+			}
+		}()
+		return user(r)
+	}
 }
 
 // storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore.

@@ -2,6 +2,11 @@ package cache
 
 import (
 	"errors"
+	"fmt"
+	"log"
+	"reflect"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -16,7 +21,7 @@ type Event struct {
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
 	Tier    string  // where a hit came from: "near" or "far"
 	Status  int     // of the answer; 0: not known
-	Err     error   // of faults and failed handlers
+	Err     error   // of faults, failed handlers, and some warnings
 }
 
 // Outcome says what happened. Hit, Stale, Shared, Miss and Bypass are how a request was answered, one for each request.
@@ -35,7 +40,7 @@ const (
 	Bypass    = middleware.Bypass    // by the handler, without the cache; Reason says why
 	Refresh   = middleware.Refresh   // a stale answer was refreshed in the background, or not: Reason says why
 	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
-	Warning   = middleware.Warning   // a policy, or handlers that share one, works, but may surprise
+	Warning   = middleware.Warning   // what was registered, or made, works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
 	Recovered = Outcome("recovered") // a store that was given a rest answers again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
@@ -53,7 +58,59 @@ const (
 	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
 	WidenedReason = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
 	LogReason     = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
+	OptionsReason = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ObserveReason = Reason("observe")        // Observe panicked when it was told of another event
 )
+
+// tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
+// nor a turn that anything of the Cache waits for: a listener may call whatever it likes of it.
+func (c *Cache) tell(ev Event) {
+	if c.observe == nil {
+		return
+	}
+	defer c.survive()
+	c.observe(ev)
+}
+
+// survive makes an event of a panic of the listener's; a second one is said in the log, once, for there is nobody to tell.
+func (c *Cache) survive() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	err := fmt.Errorf("cache: Options.Observe panicked: %v\n%s", p, debug.Stack())
+	defer func() {
+		if recover() != nil {
+			c.deaf.Do(func() { log.Print(err) })
+		}
+	}()
+	c.observe(Event{Outcome: Fault, Reason: ObserveReason, Err: err})
+}
+
+// observing reports whether the caller was called by the listener: what it would wait for may be waiting for itself. Its own
+// stack tells, which costs those nothing who are only told.
+func observing() bool {
+	pcs := make([]uintptr, 512)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for more := true; more; {
+		var frame runtime.Frame
+		if frame, more = frames.Next(); frame.Function == telling {
+			return true
+		}
+	}
+	return false
+}
+
+var telling = runtime.FuncForPC(reflect.ValueOf((*Cache).tell).Pointer()).Name()
+
+// warn tells what may surprise about Far.
+func (c *Cache) warn() {
+	if warner, ok := c.far.(store.Warner); ok {
+		if err := warner.Warning(); err != nil {
+			c.tell(Event{Outcome: Warning, Reason: OptionsReason, Err: err})
+		}
+	}
+}
 
 // observer returns what routes of the class report to, or nil if nobody listens.
 func (c *Cache) observer(class Class) func(middleware.Event) {
@@ -61,7 +118,7 @@ func (c *Cache) observer(class Class) func(middleware.Event) {
 		return nil
 	}
 	return func(ev middleware.Event) {
-		c.observe(Event{class, ev.Route, ev.Outcome, ev.Reason, ev.Tier, ev.Status, ev.Err})
+		c.tell(Event{class, ev.Route, ev.Outcome, ev.Reason, ev.Tier, ev.Status, ev.Err})
 	}
 }
 
@@ -98,11 +155,16 @@ func (c *Cache) watchFaults() (stop func()) {
 		if errors.Is(err, store.ErrRecordsLost) {
 			reason = RecordsReason
 		}
-		c.observe(Event{Outcome: Fault, Reason: reason, Err: err})
+		c.tell(Event{Outcome: Fault, Reason: reason, Err: err})
 	})
 }
 
-// watchRests tells of stores that are given a rest.
+// panicked tells of a panic in a goroutine of ours that has no route.
+func (c *Cache) panicked(err error) {
+	c.tell(Event{Outcome: Fault, Reason: middleware.PanicReason, Err: err})
+}
+
+// watchRests tells of stores that are given a rest, until the returned function is called.
 func (c *Cache) watchRests() (stop func()) {
 	rester, ok := c.far.(store.Rester)
 	if !ok || c.observe == nil {
@@ -110,9 +172,9 @@ func (c *Cache) watchRests() (stop func()) {
 	}
 	return rester.OnRest(func(_ store.Operation, err error) {
 		if err == nil {
-			c.observe(Event{Outcome: Recovered})
+			c.tell(Event{Outcome: Recovered})
 			return
 		}
-		c.observe(Event{Outcome: Fault, Reason: RestReason, Err: err})
+		c.tell(Event{Outcome: Fault, Reason: RestReason, Err: err})
 	})
 }

@@ -140,5 +140,5 @@ func (c *Cache) tellRises() {
 		return
 	}
 	c.rises.Store(rises)
-	c.observe(Event{Outcome: Warning, Reason: WidenedReason})
+	c.tell(Event{Outcome: Warning, Reason: WidenedReason})
 }

@@ -102,13 +102,10 @@ func (c *Cache) follow() {
 		return
 	}
 	c.following = &following{log: log, changed: func(err error) {
-		if c.observe == nil {
-			return
-		}
 		if err == nil {
-			c.observe(Event{Outcome: Followed})
+			c.tell(Event{Outcome: Followed})
 			return
 		}
-		c.observe(Event{Outcome: Fault, Reason: LogReason, Err: err})
+		c.tell(Event{Outcome: Fault, Reason: LogReason, Err: err})
 	}}
 }

@@ -80,14 +80,12 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 
 func (c *Cache) append(ctx context.Context, r store.Record) error {
 	err := c.log.Append(ctx, r)
-	if c.observe != nil {
-		ev := Event{Outcome: Purged, Err: err}
-		if err != nil {
-			ev.Reason = PurgeReason
-		}
-		c.observe(ev)
-		c.tellRises()
+	ev := Event{Outcome: Purged, Err: err}
+	if err != nil {
+		ev.Reason = PurgeReason
 	}
+	c.tell(ev)
+	c.tellRises()
 	if err != nil {
 		return fmt.Errorf("cache: the purge holds for this process alone: %w", err)
 	}

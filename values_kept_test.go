@@ -277,8 +277,8 @@ func getterOf[T any](v *cache.Values[T], o *told, loads *atomic.Int64) (getter[T
 	return getter[T]{v}, o, loads
 }
 
-// plant puts a body in the place of those of all values in Redis.
-func (f *farStore) plant(t *testing.T, body []byte) {
+// overwrite puts a body in the place of those of all values in Redis.
+func (f *farStore) overwrite(t *testing.T, body []byte) {
 	t.Helper()
 	f.mu.Lock()
 	all := maps.Clone(f.entries)
@@ -306,7 +306,7 @@ func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
 					load := func(string) int { time.Sleep(time.Second); return 7 }
 					first, _, _ := newValues(t, far, class, load)
 					_, _ = first.Get(alice(t), "x")
-					far.plant(t, body)
+					far.overwrite(t, body)
 					second, o, loads := newValues(t, far, class, load)
 					var all sync.WaitGroup
 					for range 500 {
@@ -410,7 +410,7 @@ func TestPlantedValuesTakeLittleMemory(t *testing.T) {
 			load := func(string) []large { return []large{{}} }
 			first, _, _ := newValues(t, far, class, load)
 			_, _ = first.Get(alice(t), "x")
-			far.plant(t, body)
+			far.overwrite(t, body)
 			second, o, loads := newValues(t, far, class, load)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,8 @@ const (
 // Common is what the routes of one cache have in common: its name in Cache-Status and its bounds. Make it with
 // [NewCommon]; it is safe for concurrent use.
 type Common struct {
+	Fault func(error) // told what has panicked that was not ours, in a goroutine of ours; nil: nobody
+
 	clock     clock
 	near, far statusLines // hits, by tier
 	missed    []string    // misses whose answer is kept
@@ -80,17 +84,25 @@ func (c *Common) endRefresh(key keying.Key) {
 }
 
 // Background runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
-// after a while; f must not panic.
+// after a while.
 func (c *Common) Background(key keying.Key, f func(context.Context)) {
 	if !c.beginRefresh(key) {
 		return
 	}
 	go func() {
 		defer c.endRefresh(key)
+		defer func() { c.survive(recover()) }()
 		ctx, cancel := context.WithTimeout(context.Background(), refreshFor)
 		defer cancel()
 		f(ctx)
 	}()
+}
+
+// survive tells of what has panicked, if anything has. In a goroutine of ours it would end the process.
+func (c *Common) survive(panicked any) {
+	if panicked != nil && c.Fault != nil {
+		c.Fault(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
+	}
 }
 
 // Close waits for the refreshes under way, as long as the context allows; there are none from then on. It may be called

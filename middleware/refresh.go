@@ -96,9 +96,6 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 	defer func() {
 		if v := recover(); v != nil {
 			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
-		} else if !m.reached.Load() && !rt.renewed(m.key) {
-			rt.inline.Store(true)
-			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
 		}
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -109,6 +106,10 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 		handler = http.DefaultServeMux
 	}
 	handler.ServeHTTP(&nobody{header: http.Header{}}, r.WithContext(ctx))
+	if !m.reached.Load() && !rt.renewed(m.key) {
+		rt.inline.Store(true)
+		rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
+	}
 }
 
 // refreshInline runs the handler again in the request's own goroutine, after its client has the stale answer.

@@ -37,7 +37,7 @@ func namesOf(index *store.Entry) [][]string {
 	}
 	var all [][]string
 	size := 0
-	for _, set := range sets(index) {
+	for _, set := range sets(index)[:min(len(sets(index)), maxSets)] { // it may come from elsewhere
 		names, _ := rfc9111.VaryNames([]string{set})
 		all = append(all, names)
 		size += 24 + 16*len(names) + len(set)

@@ -58,6 +58,7 @@ func (t *tether) cancel(cause error) {
 
 // clientGone cancels the run, or lets it go on for a while if there is room for one more such run.
 func (t *tether) clientGone() {
+	defer t.survive()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -68,7 +69,20 @@ func (t *tether) clientGone() {
 		}
 		t.cancel(context.Cause(t.client.of))
 	default:
-		t.timer = time.AfterFunc(detachedFor, func() { t.cancel(context.Cause(t.client.of)) })
+		t.timer = time.AfterFunc(detachedFor, t.tooLong)
+	}
+}
+
+func (t *tether) tooLong() {
+	defer t.survive()
+	t.cancel(context.Cause(t.client.of))
+}
+
+// survive ends the run where its client's context, which may be a framework's own, panics.
+func (t *tether) survive() {
+	if v := recover(); v != nil {
+		t.cancel(context.Canceled)
+		t.common.survive(v)
 	}
 }
 

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -30,18 +32,33 @@ func (c *Call) spend(d time.Duration) { c.left = max(0, c.left-max(0, d)) }
 func (c *Call) inTime() bool { return !c.t.bounded() || c.left > 0 }
 
 // do is an operation on the store. It does not end with the request: others may be waiting for it.
+//
+// What panics in it is not ours, a hook of a Redis client's for example, and is a fault like any other: no request pays for
+// it, nor does a goroutine of ours end the process.
 func (c *Call) do(f func(context.Context) error) error {
 	if !c.t.bounded() {
-		return f(c.ctx)
+		return guarded(c.ctx, f)
 	}
 	if c.left <= 0 {
 		return errBudget
 	}
 	began := time.Now()
-	err := f(c.operation(began))
+	err := guarded(c.operation(began), f)
 	c.asked = time.Now()
 	c.left -= c.asked.Sub(began)
 	return err
+}
+
+var errPanic = errors.New("panic")
+
+// guarded makes an error of what f panics with.
+func guarded(ctx context.Context, f func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("store: %w: %v\n%s", errPanic, v, debug.Stack())
+		}
+	}()
+	return f(ctx)
 }
 
 // now is when the last operation was over, where that took time.

@@ -14,6 +14,7 @@ type Entry struct {
 	Fresh  time.Duration // how long it is fresh, from Stored
 	until  time.Duration // of a near copy: when, since epoch, the far one must be asked; 0: never
 	seen   atomic.Uint64 // ledger's count when it was last found live
+	born   uint64        // ledger's count when it was made in this process; 0: read from a store
 	Status int           // the HTTP status; 0 for data that is no HTTP answer
 	Header Header        // replaces what the response header has
 	Body   []byte
@@ -29,7 +30,6 @@ type Entry struct {
 
 	Labels []keying.Label
 
-	born uint64               // ledger's count when it was made in this process; 0: read from a store
 	memo atomic.Pointer[memo] // see Memo
 }
 

@@ -93,17 +93,24 @@ type layout struct {
 	names  []string
 	starts []uint32 // of each field's lines, and one behind the last
 	bytes  int      // of the names
+	length int      // the line that is the Content-Length, or -1
 	err    error    // what is wrong with a name
 }
 
 func newLayout(fields []Field) *layout {
-	l := &layout{names: make([]string, len(fields)), starts: make([]uint32, len(fields)+1)}
+	l := &layout{names: make([]string, len(fields)), starts: make([]uint32, len(fields)+1), length: -1}
 	for i := range fields {
 		l.names[i] = strings.Clone(fields[i].Name) // it may be part of something large
 		l.starts[i+1] = l.starts[i] + uint32(len(fields[i].Values))
 		l.bytes += len(fields[i].Name)
 		if l.err == nil {
 			l.err = checkName(fields[i].Name)
+		}
+		if isLength(fields[i].Name) {
+			if l.length >= 0 || len(fields[i].Values) != 1 {
+				l.err = errLength
+			}
+			l.length = int(l.starts[i])
 		}
 	}
 	return l

@@ -175,8 +175,19 @@ func TestLeaseWithoutABeatIsNotWaitedFor(t *testing.T) {
 			t.Fatalf("the lease is %v", l)
 		}
 		var c crowd
-		c.ask(t, 10, after(time.Second, kept("body")), f.process(), f.process())
+		one, other := f.process(), f.process()
+		c.ask(t, 10, after(time.Second, kept("body")), one, other)
 		c.want(t, 2, 4*time.Second)
+		for range 3 { // later misses do not wait for it again
+			if err := f.Delete(t.Context(), storetest.Key("k")); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			one.Get(t.Context(), storetest.Key("k"), after(time.Second, kept("body")))
+			if took := time.Since(began); took > 1100*time.Millisecond {
+				t.Errorf("another miss took %v; want no longer than its load", took)
+			}
+		}
 	})
 }
 

@@ -50,11 +50,11 @@ func (c *Call) caughtUp(before *round) bool {
 
 // catchUp is the round.
 func (c *Call) catchUp(r *round) bool {
-	defer close(r.done)
 	err := c.do(c.t.catcher.CatchUp)
+	r.ok = err == nil
+	close(r.done) // before anybody is told: who would ask for anything waits for nobody
 	if err != nil {
 		c.t.fault(err)
 	}
-	r.ok = err == nil
 	return r.ok
 }

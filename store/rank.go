@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ const (
 // for concurrent use; a nil one tells nobody.
 type Ranking struct {
 	ranker Ranker
+	fault  func(error)
 	life   context.Context // ends with Close, under mu
 	end    context.CancelFunc
 	turn   chan struct{} // held while the ranker is told
@@ -41,8 +43,12 @@ type Ranking struct {
 }
 
 // NewRanking returns a Ranking for one process. It starts no goroutine until there is something to tell; Close ends it.
-func NewRanking(to Ranker) *Ranking {
-	r := &Ranking{ranker: to, turn: make(chan struct{}, 1), keys: map[keying.Key]struct{}{}}
+// Fault, which may be nil, is told when the Ranker panics.
+func NewRanking(to Ranker, fault func(error)) *Ranking {
+	if fault == nil {
+		fault = func(error) {}
+	}
+	r := &Ranking{ranker: to, fault: fault, turn: make(chan struct{}, 1), keys: map[keying.Key]struct{}{}}
 	r.life, r.end = context.WithCancel(context.Background())
 	return r
 }
@@ -77,11 +83,13 @@ func (r *Ranking) add(key keying.Key) {
 }
 
 func (r *Ranking) tell(keys []keying.Key) {
-	defer func() { <-r.turn }()
-	defer func() { _ = recover() }() // the caller's Redis client may have hooks
 	ctx, cancel := context.WithTimeout(r.life, rankFor)
 	defer cancel()
-	_ = r.ranker.Rank(ctx, keys...)
+	err := guarded(ctx, func(ctx context.Context) error { return r.ranker.Rank(ctx, keys...) })
+	<-r.turn // whoever is told may close us, which waits for the turn
+	if errors.Is(err, errPanic) {
+		r.fault(err)
+	}
 }
 
 // Close waits for what is being told, as long as the context allows; nothing is told from then on. It may be called more

@@ -6,8 +6,8 @@ import "errors"
 // succeeds.
 type Rester interface {
 	// OnRest has f called when a rest begins, with the failure that has brought it on, and with nil when it is over; reads
-	// and writes may rest apart. F is called on the goroutine of an operation and must be quick. It is called no more once
-	// stop has returned.
+	// and writes may rest apart. F is called outside of all operations, one call after another; what there is to tell while one takes
+	// long may be left out. No call begins once stop has returned.
 	OnRest(f func(what Operation, err error)) (stop func())
 }
 

@@ -40,7 +40,11 @@ func (t *Through) hold(key keying.Key, token Token) *tenure {
 func (h *tenure) extend() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaseWrite)
 	defer cancel()
-	mine, err := h.t.leaser.Extend(ctx, h.key, h.token, leaseFor)
+	var mine bool
+	err := guarded(ctx, func(ctx context.Context) (err error) {
+		mine, err = h.t.leaser.Extend(ctx, h.key, h.token, leaseFor)
+		return err
+	})
 	if err != nil {
 		h.t.fault(err)
 	}
@@ -83,7 +87,7 @@ func (t *Through) release(key keying.Key, token Token, refused bool) {
 	}
 	for try := range 2 {
 		ctx, cancel := context.WithTimeout(context.Background(), leaseWrite)
-		err := t.leaser.Release(ctx, key, token, mark)
+		err := guarded(ctx, func(ctx context.Context) error { return t.leaser.Release(ctx, key, token, mark) })
 		cancel()
 		if err == nil {
 			return

@@ -12,10 +12,11 @@ import (
 // use.
 type Through struct {
 	store    Store
-	local    Local    // the store's memory, or nil
-	recaller Recaller // the same, if it is one, or nil
-	layered  bool     // memory holds copies: where they were purged the store itself must be asked
-	remote   bool     // the store does I/O, which a request's budget bounds
+	local    Local          // the store's memory, or nil
+	recaller Recaller       // the same, if it is one, or nil
+	layered  bool           // memory holds copies: where they were purged the store itself must be asked
+	remote   bool           // the store does I/O, which a request's budget bounds
+	statuses func(int) bool // which may be kept besides 200; nil: any, and none
 	log      Log
 	ledger   *Ledger // the log's
 	budget   time.Duration
@@ -25,6 +26,7 @@ type Through struct {
 	flights  flights
 	runs     runs
 	tries    tries
+	dead     dead
 	leaser   Leaser // the store, if it is one, or nil
 
 	catcher Catcher               // the log, if others append to it, or nil
@@ -52,6 +54,21 @@ func NewThrough(s Store, log Log, budget time.Duration, fault func(error)) *Thro
 	return t.Limit(maxRuns)
 }
 
+// Only sets which statuses entries may have besides 200. Others count as absent: what somebody has put into the store, past
+// us, must not be served for an answer. It is called before the Through is first used.
+func (t *Through) Only(status func(int) bool) *Through {
+	t.statuses = status
+	return t
+}
+
+// foreign reports whether the entry is none that could have been kept here: of another status, or, where nothing but memory
+// keeps anything, one that was read from a store outside the process.
+func (t *Through) foreign(e *Entry) bool {
+	return e.Status != http200 && t.statuses != nil && !t.statuses(e.Status) || e.born == 0 && !t.remote
+}
+
+const http200 = 200 // without all of net/http
+
 // Use says what an entry is good for at a moment.
 type Use uint8
 
@@ -68,6 +85,9 @@ func (t *Through) Use(e *Entry, now time.Time) Use { return t.use(e, e.Left(now)
 
 // use judges an entry of which so much freshness is left.
 func (t *Through) use(e *Entry, left time.Duration) Use {
+	if t.foreign(e) {
+		return NoUse
+	}
 	state := t.ledger.State(e)
 	switch {
 	case state == Gone:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -62,7 +63,11 @@ func (c *Call) await(key keying.Key, old sight, judge Judge) sight {
 		case lease.State == Refused:
 			s.turn = refused
 			return s
-		case lease.State == Unleased, pulse.dead(lease.Beat, time.Now()):
+		case lease.State == Unleased, t.dead.has(key, lease.Beat, time.Now()):
+			old.err = s.err
+			return old
+		case pulse.dead(lease.Beat, time.Now()):
+			t.dead.add(key, lease.Beat, time.Now())
 			old.err = s.err
 			return old
 		}
@@ -88,6 +93,38 @@ func (p *pulse) dead(beat uint64, now time.Time) bool {
 		*p = pulse{beat, now}
 	}
 	return now.Sub(p.since) > leaseFor+leaseFor/4
+}
+
+// deadFor is how long a lease that does not beat is not waited for again.
+const deadFor = maxWait
+
+// dead remembers leases that have not beaten, so that one costs one call its wait, and not each. The table is small and
+// forgetful, as that of refusals.
+type dead struct {
+	mu    sync.Mutex
+	slots map[uint16]corpse
+}
+
+type corpse struct {
+	key   keying.Key
+	beat  uint64
+	until time.Time
+}
+
+func (d *dead) add(key keying.Key, beat uint64, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.slots == nil {
+		d.slots = map[uint16]corpse{}
+	}
+	d.slots[slotOf(key)] = corpse{key, beat, now.Add(deadFor)}
+}
+
+func (d *dead) has(key keying.Key, beat uint64, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, known := d.slots[slotOf(key)]
+	return known && c.key == key && c.beat == beat && now.Before(c.until)
 }
 
 // rest waits for about the time; it says loads if the call is to ask again.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -28,8 +30,10 @@ func (e *Entry) Validate() error {
 // check is Validate; it also returns how much header there is.
 func (e *Entry) check() (h tally, err error) {
 	switch {
-	case e.Status != 0 && (e.Status < 200 || e.Status > 599):
-		return h, fmt.Errorf("status %d is not final", e.Status)
+	case e.Status != 0 && (e.Status < 200 || e.Status > 599 || e.Status == notModified):
+		return h, fmt.Errorf("status %d is not one of an answer that could be kept", e.Status)
+	case e.Status == noContent && len(e.Body) > 0:
+		return h, fmt.Errorf("a body of an answer with status %d", e.Status)
 	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Cost < 0 || e.Stored.UnixMilli() < 0:
 		return h, errors.New("negative time")
 	case e.Keep(e.Stored) < 0:
@@ -41,7 +45,7 @@ func (e *Entry) check() (h tally, err error) {
 	case len(e.Body) > MaxEncoded:
 		return h, fmt.Errorf("a body of %d bytes", len(e.Body))
 	}
-	if err = h.addHeader(&e.Header); err == nil {
+	if err = h.addHeader(&e.Header, len(e.Body)); err == nil {
 		err = h.add(e.Added)
 	}
 	switch {
@@ -58,12 +62,15 @@ func (e *Entry) check() (h tally, err error) {
 // A tally counts header fields, their lines, and the bytes of both with one more a line.
 type tally struct{ fields, lines, bytes int }
 
-func (h *tally) addHeader(of *Header) error {
+func (h *tally) addHeader(of *Header, body int) error {
 	if of.layout == nil {
 		return nil
 	}
 	if of.layout.err != nil {
 		return of.layout.err
+	}
+	if i := of.layout.length; i >= 0 && !says(of.lines[i], body) {
+		return errLength
 	}
 	h.fields += of.Len()
 	h.bytes += of.layout.bytes
@@ -84,6 +91,9 @@ func (h *tally) add(fs []Field) error {
 	for i := range fs {
 		if err := checkName(fs[i].Name); err != nil {
 			return err
+		}
+		if isLength(fs[i].Name) {
+			return errLength
 		}
 		h.bytes += len(fs[i].Name)
 		if h.addLines(fs[i].Values) >= 0 {
@@ -111,5 +121,29 @@ func checkName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("invalid header name %q", name)
 	}
+	for _, other := range framing {
+		if strings.EqualFold(name, other) {
+			return fmt.Errorf("%s belongs to one connection", other)
+		}
+	}
 	return nil
 }
+
+// framing are fields that say how one message is sent on one connection: net/http heeds them.
+var framing = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// errLength is of an answer that would be cut short, or waited for in vain.
+var errLength = errors.New("a Content-Length that is not the body's")
+
+// says reports whether the line is the number, as we write it.
+func says(line string, n int) bool {
+	var digits [20]byte
+	return line == string(strconv.AppendInt(digits[:0], int64(n), 10))
+}
+
+func isLength(name string) bool { return strings.EqualFold(name, "Content-Length") }
+
+const (
+	noContent   = 204
+	notModified = 304
+)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/storetest"
 )
 
 // TestAnInvalidValueIsNamed by its field, wherever its line stands among those of the others.
@@ -25,6 +26,44 @@ func TestAnInvalidValueIsNamed(t *testing.T) {
 				}
 			}
 			f.Values[i] = line
+		}
+	}
+}
+
+// What net/http would panic at, send wrongly or cut short is no entry, neither on its way into a store nor out of one.
+func TestWhatNetHTTPWouldChokeOnIsRefused(t *testing.T) {
+	field := func(name string, lines ...string) func(*store.Entry) {
+		return func(e *store.Entry) { e.Header = store.MakeHeader(store.Field{Name: name, Values: lines}) }
+	}
+	for name, test := range map[string]struct {
+		change func(*store.Entry)
+		ok     bool
+	}{
+		"as it is":          {func(*store.Entry) {}, true},
+		"data":              {func(e *store.Entry) { e.Status = 0 }, true},
+		"its length":        {field("Content-Length", "4"), true},
+		"interim":           {func(e *store.Entry) { e.Status = 103 }, false},
+		"not modified":      {func(e *store.Entry) { e.Status = 304 }, false},
+		"beyond HTTP":       {func(e *store.Entry) { e.Status = 1000 }, false},
+		"no content with":   {func(e *store.Entry) { e.Status = 204 }, false},
+		"no content":        {func(e *store.Entry) { e.Status, e.Body = 204, nil }, true},
+		"shorter":           {field("Content-Length", "3"), false},
+		"longer":            {field("Content-Length", "5"), false},
+		"another spelling":  {field("content-length", "5"), false},
+		"no number":         {field("Content-Length", "+4"), false},
+		"two lengths":       {field("Content-Length", "4", "4"), false},
+		"an added length":   {func(e *store.Entry) { e.Added = []store.Field{{Name: "Content-Length", Values: []string{"4"}}} }, false},
+		"chunked":           {field("Transfer-Encoding", "chunked"), false},
+		"close":             {field("connection", "close"), false},
+		"an added trailer":  {func(e *store.Entry) { e.Added = []store.Field{{Name: "Trailer", Values: []string{"X"}}} }, false},
+		"a name of trailer": {field("Trailer:X", "1"), false},
+		"a second line":     {field("X", "a\r\nSet-Cookie: b"), false},
+	} {
+		e := storetest.Entry(storetest.Key("k"), "body")
+		e.Header, e.Added = store.Header{}, nil
+		test.change(e)
+		if err := e.Validate(); (err == nil) != test.ok {
+			t.Errorf("%s: %v; want it taken: %t", name, err, test.ok)
 		}
 	}
 }

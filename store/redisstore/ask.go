@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -31,13 +32,14 @@ func (l *link) writing(op func() error) error {
 
 // ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
 func (l *link) ask(ctx context.Context, through gate, op func() error) error {
-	return through(func() error {
+	return through(func() (err error) {
+		defer caught(&err)
 		if err := ctx.Err(); err != nil {
 			return errors.Join(errHurried, err)
 		}
 		deadline, ok := ctx.Deadline()
 		hurried := ok && time.Until(deadline) < l.budget/2
-		err := l.insist(ctx, op)
+		err = l.insist(ctx, op)
 		if err != nil && hurried {
 			return fmt.Errorf("%w: %w", errHurried, err)
 		}
@@ -58,6 +60,13 @@ func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 		cmd.SetErr(err)
 	}
 	return cmds
+}
+
+// caught makes an error of a panic: the caller's Redis client may have hooks.
+func caught(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+	}
 }
 
 func prefixed(err error) error {

@@ -110,11 +110,16 @@ type nodes struct {
 }
 
 // of returns the batches of the node that has the key.
-func (n *nodes) of(ctx context.Context, l *link, key keying.Key) *batches {
+func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *batches) {
 	cluster, ok := l.client.(*redis.ClusterClient)
 	if !ok {
 		return &n.other
 	}
+	defer func() {
+		if recover() != nil { // in a hook, perhaps, which the read itself will meet
+			its = &n.other
+		}
+	}()
 	node, err := cluster.MasterForKey(ctx, l.name(key))
 	if err != nil {
 		return &n.other // it fails soon enough

@@ -41,7 +41,8 @@ func (s *Store) Follow(ctx context.Context, changed func(error)) {
 }
 
 // followOn follows the log until something fails. It calls up whenever all is well.
-func (s *Store) followOn(ctx context.Context, up func()) error {
+func (s *Store) followOn(ctx context.Context, up func()) (err error) {
+	defer caught(&err)
 	if err := s.catchUpFor(ctx, s.aside()); err != nil { // a Redis that is given a rest is not dialled either
 		return err
 	}

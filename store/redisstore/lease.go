@@ -29,11 +29,12 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var holder, value *redis.StringCmd
+	var left *redis.DurationCmd
 	var head *redis.XMessageSliceCmd
 	err := s.ask(ctx, s.writing, func() error {
 		pipe := s.client.Pipeline()
 		took := pipe.SetNX(ctx, s.leaseName(key), append(token[:], newBeat()...), atLeast(hold))
-		holder = pipe.Get(ctx, s.leaseName(key))
+		holder, left = pipe.Get(ctx, s.leaseName(key)), pipe.PTTL(ctx, s.leaseName(key))
 		value = pipe.GetRange(ctx, s.name(key), 0, int64(s.maxBytes)) // after the lease: see Leaser
 		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
 		s.log.touch(ctx, pipe)
@@ -47,6 +48,11 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		return nil, store.Lease{}, fmt.Errorf("redisstore: lease: %w", err)
 	}
 	lease := leaseOf(holder, token)
+	if (lease.State == store.Held || lease.State == store.Refused) && stuck(left, hold) {
+		if n, err := s.script(ctx, takeOver, key, token, atLeast(hold)); n == 1 && err == nil {
+			lease = store.Lease{State: store.Taken}
+		}
+	}
 	if lease.State == store.Unleased {
 		return nil, lease, nil
 	}
@@ -69,6 +75,16 @@ func leaseOf(holder *redis.StringCmd, token store.Token) store.Lease {
 	}
 	return store.Lease{State: store.Held, Beat: binary.BigEndian.Uint64([]byte(text[len(token):]))}
 }
+
+// stuck reports whether a lease lasts longer than any that we give: whatever stands in its place was put there by somebody
+// else, or Redis' clock was set back since. Nobody gives it back, and to wait for it would cost every miss of the key.
+func stuck(left *redis.DurationCmd, hold time.Duration) bool {
+	ttl, err := left.Result()
+	return err == nil && (ttl == -1 || ttl > hold+longer)
+}
+
+// longer is by how much the leases of another version may be.
+const longer = 10 * time.Second
 
 func newBeat() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
 

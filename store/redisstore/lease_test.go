@@ -224,3 +224,47 @@ func TestLeasesOnRedis(t *testing.T) {
 		client.Del(t.Context(), names[0])
 	}
 }
+
+// A lease that lasts longer than any of ours was planted, or Redis' clock was set back: nobody gives it back, and nobody waits
+// for it, with a secret or without.
+func TestStuckLeaseIsTakenOver(t *testing.T) {
+	server := storetest.NewServer(t)
+	client := dial(t, server.Addr())
+	for name, secret := range map[string]string{"plain": "", "sealed": "a secret of enough bytes"} {
+		for place, value := range map[string]string{"another's": strings.Repeat("x", 24), "a refusal": "-"} {
+			for life, keep := range map[string]time.Duration{"for ever": 0, "for years": 10 * 365 * 24 * time.Hour} {
+				t.Run(name+"/"+place+"/"+life, func(t *testing.T) {
+					s := open(t, server.Addr())
+					if secret != "" {
+						s = s.Sealed([]byte(secret)).(*redisstore.Store)
+					}
+					key := storetest.Key(t.Name())
+					if err := client.Set(t.Context(), "larder:1:lease:{larder:1:"+key.String()+"}", value, keep).Err(); err != nil {
+						t.Fatal(err)
+					}
+					began := time.Now()
+					var took, held int
+					for i := range 5 { // by one, once
+						_, lease, err := s.Lease(t.Context(), key, store.Token{byte(1 + i)}, 2*time.Second)
+						if err != nil {
+							t.Fatal(err)
+						}
+						switch lease.State {
+						case store.Taken:
+							took++
+						case store.Held:
+							held++
+						}
+					}
+					if took != 1 || held != 4 {
+						t.Errorf("%d took the lease and %d wait for it; want one and four", took, held)
+					}
+					r := store.NewThrough(s, s, time.Second, nil).Get(t.Context(), storetest.Key(t.Name()+"2"), load)
+					if waited := time.Since(began); r.Source != store.Loaded || waited > 2*time.Second {
+						t.Errorf("%v after %v", r.Source, waited)
+					}
+				})
+			}
+		}
+	}
+}

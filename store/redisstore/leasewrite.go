@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,9 +20,14 @@ const mine = `local v = redis.call("GET", KEYS[1])
 if not v or #v ~= 24 or string.sub(v, 1, 16) ~= ARGV[1] then return 0 end
 `
 
-// Both scripts are of one key, and so are for a cluster what any command is.
+// The scripts are of one key, and so are for a cluster what any command is.
 var (
 	extend = redis.NewScript(mine + `redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
+return 1`)
+	// takeOver looks once more, for of those who find the lease stuck one only is to have it.
+	takeOver = redis.NewScript(`local left = redis.call("PTTL", KEYS[1])
+if left ~= -1 and left <= tonumber(ARGV[2]) + ` + strconv.Itoa(int(longer/time.Millisecond)) + ` then return 0 end
+redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
 return 1`)
 	release = redis.NewScript(mine + `
 if ARGV[2] == "0" then return redis.call("DEL", KEYS[1]) end

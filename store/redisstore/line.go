@@ -19,7 +19,10 @@ func (s *Store) line(ctx context.Context) (line redis.Cmdable, hangUp func(), er
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	client := redis.NewClient(lineOptions(ctx, *host.Options()))
-	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		defer func() { _ = recover() }() // the connection may be the caller's own kind, and is of no use any more
+		_ = client.Close()
+	})
 	return client, func() {
 		stop()
 		cancel() // a dial under way
