@@ -180,7 +180,8 @@ func (c *Cache) Close(ctx context.Context) error {
 // handler: those do their part on every request, hit or miss.
 //
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
-// known. A handler must not write into the elements of the header slices that were set for it.
+// known. A handler that asks the site itself passes its request's context on: so an answer that waits for itself is seen, and
+// its handler runs once more instead; beyond that it is 508 (Loop Detected). A handler must not write into the elements of the header slices that were set for it.
 func (c *Cache) Middleware(p Policy) func(http.Handler) http.Handler {
 	route, err := c.Compile(p, "")
 	if err != nil {
