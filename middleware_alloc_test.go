@@ -167,22 +167,25 @@ func TestNearHitOfAValueAllocatesNothing(t *testing.T) {
 		Name string
 		Tags []string
 	}
-	c, err := cache.New(cache.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(t.Context())
-	values := cache.NewValues(c, "product", cache.Policy{Class: cache.SharedGlobal}, func(context.Context, string) (product, error) {
-		return product{Name: "lamp", Tags: []string{"a"}}, nil
-	})
-	ctx := context.Background()
-	get := func() {
-		if p, err := values.Get(ctx, "7"); err != nil || p.Name != "lamp" {
-			t.Fatalf("Get = %v, %v", p, err)
+	far := newFar()
+	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared, cache.HotShared} { // the last one finds it in Redis
+		c, err := cache.New(cache.Options{Far: far})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	get()
-	if n := testing.AllocsPerRun(200, get); n != 0 {
-		t.Errorf("a hit allocates %v times; want none", n)
+		defer c.Close(t.Context())
+		values := cache.NewValues(c, "product", cache.Policy{Class: class}, func(context.Context, string) (product, error) {
+			return product{Name: "lamp", Tags: []string{"a"}}, nil
+		})
+		ctx := context.Background()
+		get := func() {
+			if p, err := values.Get(ctx, "7"); err != nil || p.Name != "lamp" {
+				t.Fatalf("Get = %v, %v", p, err)
+			}
+		}
+		get()
+		if n := testing.AllocsPerRun(200, get); n != 0 {
+			t.Errorf("%s: a hit allocates %v times; want none", class, n)
+		}
 	}
 }

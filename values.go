@@ -13,7 +13,7 @@ import (
 )
 
 // ErrLoop is a load that asks for its own value within itself, again and again. What wraps it says how it came to that.
-var ErrLoop = errors.New("cache: a load asks for itself")
+var ErrLoop = errors.New("cache: a load asks for its own value")
 
 // Values reads data through the cache: the same classes, tiers, purges and one load per key as for answers, for what is
 // no HTTP answer. In memory alone ([SharedGlobal]) a value is kept as it is. Of the other classes values leave the process
@@ -42,6 +42,9 @@ type Values[T any] struct {
 // MaxBody bounds what a value takes: in memory alone its own bytes and those of all it leads to, and otherwise its msgpack,
 // which may take sixteen times as much decoded. What is larger is loaded each time. Values in Redis belong to the fields of T
 // and their types: a build with others finds none of them.
+//
+// A load that asks for its own value with its context, or for one whose load waits for it, has it loaded once more instead
+// of waiting; beyond that it gets [ErrLoop].
 //
 // NewValues panics if the policy cannot work, and says what to do; so it does if the class needs Redis and T could not come
 // back from there as it was, with the place in T: func, chan, complex and interfaces with methods, structs without exported

@@ -66,7 +66,7 @@ func (l *Link) nested(key keying.Key) (n int) {
 	return n
 }
 
-// holds reports whether a run in the chain has room there: then the call, which it waits for, must not wait for room.
+// holds reports whether a run in the chain has room there.
 func (l *Link) holds(r *runs) bool {
 	for ; l != nil; l = l.outer {
 		if l.room.Load() == r && !l.ended.Load() {

@@ -108,10 +108,7 @@ func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 // load runs the load when there is room, for those who wait for the flight, too, if there is one.
 func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, outcome Outcome) {
 	t, kept := c.t, true
-	var in, gone bool
-	if !linkOf(c.ctx).holds(&t.runs) {
-		in, gone = t.runs.enter(c.ctx)
-	}
+	in, gone := t.runs.enter(c.ctx)
 	if gone {
 		s.tenure.end(false)
 		t.flights.handOver(f)

@@ -28,12 +28,16 @@ func (t *Through) Limit(n int) *Through {
 	return t
 }
 
-// enter waits for room and reports whether it has found some, which is to be left. Gone is a caller who has hung up.
+// enter waits for room and reports whether it has found some, which is to be left. A call of a run that has room itself does
+// not wait. Gone is a caller who has hung up.
 func (r *runs) enter(ctx context.Context) (in, gone bool) {
 	select {
 	case r.room <- struct{}{}:
 		return true, false
 	default:
+	}
+	if linkOf(ctx).holds(r) {
+		return false, false
 	}
 	tick := time.NewTicker(runStall)
 	defer tick.Stop()
