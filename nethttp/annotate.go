@@ -39,7 +39,7 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 		return nil, errors.Join(faults...)
 	}
 	for pattern, route := range a.routes {
-		a.stands[pattern] = route.Stand("", route.Pattern, middleware.Handler{ID: mux})
+		a.stands[pattern] = route.Stand(http.MethodGet, "", route.Pattern, middleware.Handler{ID: mux})
 	}
 	return a, nil
 }
