@@ -237,8 +237,11 @@ func wrap(route *middleware.Route, next http.Handler) *wrapped {
 func (h *wrapped) standing(r *http.Request) *middleware.Standing {
 	known := h.stands.Load()
 	s := known.Of(r.Pattern)
-	if s == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		s = h.route.Stand("", r.Pattern, h.handler)
+	if s != nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return s
+	}
+	s = h.route.Stand(r.Method, "", r.Pattern, h.handler)
+	if r.Method == http.MethodGet {
 		h.stands.CompareAndSwap(known, s.And(known)) // lost to another's: it is looked up once more
 	}
 	return s

@@ -84,14 +84,14 @@ func (c *Cache) scheme(p Policy) *keying.Scheme {
 	return scheme.Compile()
 }
 
-// realm is what the answers of other policies never mix with. In memory that others may share it is this Cache's own: its
-// purges are no news to another Cache.
+// realm is what the answers of other policies never mix with. In memory that other Caches may share it is this Cache's own,
+// unless they share a purge log, too: else its purges would be no news to them.
 func (c *Cache) realm(p Policy) string {
 	realm := p.Class.String()
 	if p.RFC9111 {
 		realm += " rfc9111"
 	}
-	if p.Class == SharedGlobal && c.own == nil {
+	if p.Class == SharedGlobal && c.own == nil && !c.joints.needed {
 		realm = fmt.Sprint(realm, " ", c.number)
 	}
 	return realm

@@ -36,7 +36,7 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 		return errors.Join(faults...)
 	}
 	for at, found := range a.routes {
-		found.by = found.route.Stand(at.host, found.route.Pattern, middleware.Handler{ID: e})
+		found.by = found.route.Stand(http.MethodGet, at.host, found.route.Pattern, middleware.Handler{ID: e})
 		a.routes[at] = found
 	}
 	answer := e.HTTPErrorHandler

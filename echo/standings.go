@@ -67,7 +67,7 @@ func (s *standings) add(route *middleware.Route, at handledAt) *middleware.Stand
 		all = maps.Clone(*known)
 	}
 	h := handler{route, at.code}
-	added := &standing{at, route.Stand(at.host, at.path, middleware.Handler{ID: h, Code: h})}
+	added := &standing{at, route.Stand(http.MethodGet, at.host, at.path, middleware.Handler{ID: h, Code: h})}
 	all[at] = added
 	s.all.Store(&all)
 	return added.by

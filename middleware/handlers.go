@@ -3,6 +3,8 @@ package middleware
 import (
 	"fmt"
 	"hash/maphash"
+	"math"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -61,10 +63,11 @@ type handlers struct {
 type servedBy struct{ selects, host, pattern string }
 
 // Stand returns the handler's standing on the route for requests that matched the pattern, and where the router chooses by
-// it a host. A handler that is not the first one is told as a warning, once.
-func (rt *Route) Stand(host, pattern string, h Handler) *Standing {
+// it a host. A handler that is not the first one is told as a warning, once. Where routers have HEAD by itself its handler
+// is, as a rule, another closure of GET's code: that counts as the same, for this request.
+func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	at := servedBy{rt.Scheme.Selects(), host, pattern}
-	n, added := rt.Common.handlers.place(at, h)
+	n, added := rt.Common.handlers.place(at, h, method == http.MethodHead)
 	s := &Standing{pattern: pattern, keyed: pattern, n: n}
 	switch inRedis := rt.Through.Remote(); {
 	case pattern == "" && inRedis:
@@ -96,17 +99,27 @@ type claim struct {
 	n   int
 }
 
-// place returns how many other handlers came first.
-func (hs *handlers) place(at servedBy, h Handler) (n int, added bool) {
+// place returns how many other handlers came first, and whether this one is new. HEAD alone makes none known.
+func (hs *handlers) place(at servedBy, h Handler, head bool) (n int, added bool) {
+	most := math.MaxInt // of one code, before they count as one
+	switch {
+	case head:
+		most = 1
+	case at.pattern == "":
+		most = maxHandlers
+	}
 	hs.mu.RLock()
-	n, known := find(hs.of[at], h, at.pattern == "")
+	n, known := find(hs.of[at], h, most)
 	hs.mu.RUnlock()
-	if known {
+	if known || head {
 		return n, false
 	}
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	if n, known = find(hs.of[at], h, at.pattern == ""); known {
+	if n, known = find(hs.of[at], h, most); known {
+		return n, false
+	}
+	if len(hs.of[at]) > maxHandlers && at.pattern != "" {
 		return n, false
 	}
 	if hs.of == nil {
@@ -116,8 +129,8 @@ func (hs *handlers) place(at servedBy, h Handler) (n int, added bool) {
 	return n, true
 }
 
-// find returns the handler's place, and whether it has one or can have none of its own any more.
-func find(all []Handler, h Handler, byCode bool) (n int, known bool) {
+// find returns the handler's place, or that of the first of its code if there are so many; it is known then.
+func find(all []Handler, h Handler, most int) (n int, known bool) {
 	first, same := 0, 0
 	for i, other := range all {
 		if other == h {
@@ -129,11 +142,8 @@ func find(all []Handler, h Handler, byCode bool) (n int, known bool) {
 			}
 		}
 	}
-	if byCode {
-		if same < maxHandlers {
-			return len(all), false
-		}
+	if same >= most {
 		return first, true
 	}
-	return len(all), len(all) > maxHandlers
+	return len(all), false
 }

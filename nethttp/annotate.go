@@ -39,7 +39,7 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 		return nil, errors.Join(faults...)
 	}
 	for pattern, at := range a.routes {
-		at.by = at.route.Stand("", at.route.Pattern, middleware.Handler{ID: mux})
+		at.by = at.route.Stand(http.MethodGet, "", at.route.Pattern, middleware.Handler{ID: mux})
 		a.routes[pattern] = at
 	}
 	return a, nil
