@@ -73,7 +73,7 @@ func TestAnAnswerThatFailsAfterItsBeginningIsNotKept(t *testing.T) {
 						at.fail(w, r)
 						return nil
 					}
-					s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute}, serve)
+					s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute}, public(serve))
 					s.handlePlain("GET /plain", serve)
 					bare := s.get("/plain")
 					for _, got := range s.atOnce(5, same("/x")) {

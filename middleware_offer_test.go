@@ -32,11 +32,11 @@ func (s silent) Read([]byte) (int, error) {
 func TestARequestOfUnknownLengthIsCachedWithoutABody(t *testing.T) {
 	for _, standard := range []bool{false, true} {
 		run(t, func(t *testing.T, s *site) {
-			s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute}, func(w http.ResponseWriter, r *http.Request) error {
+			s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute}, public(func(w http.ResponseWriter, r *http.Request) error {
 				body, err := io.ReadAll(r.Body)
 				_, _ = fmt.Fprintf(w, "body %q of %d, %d trailers, %v", body, r.ContentLength, len(r.Trailer), err)
 				return err
-			})
+			}))
 			const none = `body "" of 0, 0 trailers, <nil>`
 			for _, method := range []string{"GET", "HEAD", "GET"} {
 				got := s.send(unended(method, "/x", silent{t}))
@@ -67,10 +67,10 @@ func TestOfferedUpgradesDoNotSwitchTheCacheOff(t *testing.T) {
 	for name, offer := range offers {
 		for _, standard := range []bool{false, true} {
 			run(t, func(t *testing.T, s *site) {
-				s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute}, func(w http.ResponseWriter, r *http.Request) error {
+				s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute}, public(func(w http.ResponseWriter, r *http.Request) error {
 					_, err := fmt.Fprintf(w, "%v %v", r.Header["Upgrade"], r.Header["Http2-Settings"])
 					return err
-				})
+				}))
 				got := s.missHit("/x", offer...)
 				wantBody(t, got, "[] []")
 				wantBody(t, s.hit("/x"), "[] []")

@@ -37,6 +37,7 @@ func TestFloodOfUnsafeRequestsEmptiesNothingElse(t *testing.T) {
 			plain := c.Middleware(cache.Policy{Class: cache.SharedGlobal, TTL: time.Hour})
 			answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				runs[r.Method+r.URL.String()]++
+				w.Header().Set("Cache-Control", "public")
 				w.Header().Set("Location", "/comments/latest")
 				_, _ = w.Write([]byte("answer"))
 			})
@@ -78,8 +79,8 @@ func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 // its answer is out.
 func TestFloodOfUnsafeRequestsDoesNotFloodTheLog(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
-		s.handle("/items/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, text("item"))
-		s.handle("/pages/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, text("page"))
+		s.handle("/items/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, public(text("item")))
+		s.handle("/pages/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, public(text("page")))
 		s.missHit("/pages/1")
 		var all sync.WaitGroup
 		for g := range 20 {
@@ -104,9 +105,9 @@ func TestFloodOfUnsafeRequestsDoesNotFloodTheLog(t *testing.T) {
 // What becomes one record is what each of its purges names, and no more unless there are many of one area.
 func TestJoinedPurgesHitWhatEachNames(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
-		s.handle("/items/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, text("item"))
-		s.handle("/pages/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, setting("Cache-Group-Invalidation: \"g\""))
-		s.handle("GET /grouped", cache.Policy{RFC9111: true, TTL: time.Hour}, setting("Cache-Groups: \"g\""))
+		s.handle("/items/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, public(text("item")))
+		s.handle("/pages/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, public(setting("Cache-Group-Invalidation: \"g\"")))
+		s.handle("GET /grouped", cache.Policy{RFC9111: true, TTL: time.Hour}, public(setting("Cache-Groups: \"g\"")))
 		for _, target := range []string{"/items/1", "/items/200", "/pages/1", "/pages/2", "/grouped"} {
 			s.missHit(target)
 		}

@@ -67,6 +67,7 @@ func TestAWriterOutsideSeesTheHeadOfEveryHit(t *testing.T) {
 			run(t, func(t *testing.T, s *site) {
 				s.outer = append(s.outer, outside)
 				s.handle("GET /x", cache.Policy{RFC9111: standard, TTL: time.Minute, StaleWhileRevalidate: time.Hour}, func(w http.ResponseWriter, _ *http.Request) error {
+					w.Header().Set("Cache-Control", "public")
 					w.Header().Set("Etag", `"a"`)
 					_, err := io.WriteString(w, "page")
 					return err

@@ -55,6 +55,15 @@ func each(t *testing.T, f func(t *testing.T, rt router, class cache.Class), only
 // handler is a handler's form that serves every router.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
+// public has a handler say that its answers are for everyone. Standard routes of shared classes keep no silent answer to a
+// request that has cookies, as those of the tests have.
+func public(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Cache-Control", "public")
+		return h(w, r)
+	}
+}
+
 // endpoint is a route of a site. Its pattern is net/http's; one without a method serves all methods.
 type endpoint struct {
 	pattern string

@@ -90,6 +90,18 @@ func TestALossOfPurgesIsAnEvent(t *testing.T) {
 			if err := c.Purge(t.Context(), cache.Tag("another")); err != nil { // a class in memory asks nothing
 				t.Fatal(err)
 			}
+			heard := func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(told) > 0
+			}
+			for deadline := time.After(10 * time.Second); !heard(); { // it is told by a goroutine of its own
+				select {
+				case <-deadline:
+					t.Fatal("nothing was told")
+				case <-time.After(time.Millisecond):
+				}
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if len(told) != 1 || told[0].Outcome != cache.Fault || !errors.Is(told[0].Err, store.ErrRecordsLost) {

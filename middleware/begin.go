@@ -101,5 +101,5 @@ func (rt *Route) claims(p *Passage, by *Standing, found *store.Entry) bool {
 	} else if found != nil {
 		key = found.Key
 	}
-	return rt.Common.handlers.claim(key, by.n)
+	return rt.Common.handlers.claim(key, by)
 }

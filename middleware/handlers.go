@@ -32,6 +32,7 @@ type Standing struct {
 	refused bool
 	claims  bool      // each key for itself: no router tells a pattern, and nothing in keys tells handlers apart
 	n       int       // of the handlers that came first
+	first   int       // n of the first handler of the same code: its own, once there are too many to tell apart
 	next    *Standing // those for other patterns
 }
 
@@ -67,8 +68,8 @@ type servedBy struct{ selects, host, pattern string }
 // is, as a rule, another closure of GET's code: that counts as the same, for this request.
 func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	at := servedBy{rt.Scheme.Selects(), host, pattern}
-	n, added := rt.Common.handlers.place(at, h, method == http.MethodHead)
-	s := &Standing{pattern: pattern, keyed: pattern, n: n}
+	n, first, added := rt.Common.handlers.place(at, h, method == http.MethodHead)
+	s := &Standing{pattern: pattern, keyed: pattern, n: n, first: first}
 	switch inRedis := rt.Through.Remote(); {
 	case pattern == "" && inRedis:
 		s.claims = true
@@ -83,24 +84,26 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 }
 
 // claim reports whether the key is the handler's: nobody else has asked for it as far as that is remembered, which may
-// end when other keys are asked for.
-func (hs *handlers) claim(key keying.Key, n int) bool {
+// end when other keys are asked for. Handlers that count as the first one of their code have what any of them has asked
+// for: a site whose handlers are wrapped with each request would otherwise never keep what its first requests were for.
+func (hs *handlers) claim(key keying.Key, by *Standing) bool {
 	slot := &hs.claims[maphash.Comparable(gallerySeed, key)%uint64(len(hs.claims))]
 	if c := slot.Load(); c != nil && c.key == key {
-		return c.n == n
+		return c.n == by.n || c.first == by.n
 	}
-	slot.Store(&claim{key, n})
+	slot.Store(&claim{key, by.n, by.first})
 	return true
 }
 
 // claim is a key and which of the handlers has it.
 type claim struct {
-	key keying.Key
-	n   int
+	key      keying.Key
+	n, first int
 }
 
-// place returns how many other handlers came first, and whether this one is new. HEAD alone makes none known.
-func (hs *handlers) place(at servedBy, h Handler, head bool) (n int, added bool) {
+// place returns how many other handlers came first, and before the first one of its code, and whether this one is new.
+// HEAD alone makes none known.
+func (hs *handlers) place(at servedBy, h Handler, head bool) (n, first int, added bool) {
 	most := math.MaxInt // of one code, before they count as one
 	switch {
 	case head:
@@ -109,41 +112,42 @@ func (hs *handlers) place(at servedBy, h Handler, head bool) (n int, added bool)
 		most = maxHandlers
 	}
 	hs.mu.RLock()
-	n, known := find(hs.of[at], h, most)
+	n, first, known := find(hs.of[at], h, most)
 	hs.mu.RUnlock()
 	if known || head {
-		return n, false
+		return n, first, false
 	}
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	if n, known = find(hs.of[at], h, most); known {
-		return n, false
+	if n, first, known = find(hs.of[at], h, most); known {
+		return n, first, false
 	}
 	if len(hs.of[at]) > maxHandlers && at.pattern != "" {
-		return n, false
+		return n, first, false
 	}
 	if hs.of == nil {
 		hs.of = map[servedBy][]Handler{}
 	}
 	hs.of[at] = append(hs.of[at], h)
-	return n, true
+	return n, first, true
 }
 
-// find returns the handler's place, or that of the first of its code if there are so many; it is known then.
-func find(all []Handler, h Handler, most int) (n int, known bool) {
-	first, same := 0, 0
+// find returns the handler's place and that of the first one of its code, which is its own if there are as many as most
+// of it; it is known then.
+func find(all []Handler, h Handler, most int) (n, first int, known bool) {
+	first, same := len(all), 0
 	for i, other := range all {
-		if other == h {
-			return i, true
-		}
 		if other.Code == h.Code {
 			if same++; same == 1 {
 				first = i
 			}
 		}
+		if other == h {
+			return i, first, true
+		}
 	}
 	if same >= most {
-		return first, true
+		return first, first, true
 	}
-	return len(all), false
+	return len(all), first, false
 }

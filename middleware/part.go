@@ -59,14 +59,14 @@ func (rt *Route) pass(l *leading) store.Outcome {
 		key = rt.variantOf(&l.p, l.r, rec.law.verdict.Vary)
 	}
 	e.Key, e.Status, e.Added, e.Body = partKey(key, l.r), rec.status, rec.added, rec.compact()
-	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
-		rec.set("Content-Length", strconv.FormatInt(length, 10))
-	}
-	e.Header = makeHeader(rec.header)
 	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
 	if e.Validate() != nil {
 		rec.keeping, rec.reason = false, HeaderReason
 		return store.Refuse
+	}
+	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
+		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
+		e.Header = makeHeader(rec.header)
 	}
 	return store.Share
 }

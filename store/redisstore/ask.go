@@ -62,10 +62,13 @@ func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 	return cmds
 }
 
-// caught makes an error of a panic: the caller's Redis client may have hooks.
+// errPanic is what a panic of the caller's Redis client, which may have hooks, comes to.
+var errPanic = errors.New("panic")
+
+// caught makes an error of a panic.
 func caught(err *error) {
 	if v := recover(); v != nil {
-		*err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		*err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
 	}
 }
 

@@ -142,13 +142,18 @@ func (s *Store) tellOwed(rest time.Duration) {
 	s.tellAfter(min(2*rest, mostRest))
 }
 
-// tell is one attempt. A Redis that is given a rest is not asked, and what comes of it does not count for that.
-func (s *Store) tell() (err error) {
-	defer func() {
-		if p := recover(); p != nil { // the caller's Redis client may have hooks
-			s.faults.tell("", fmt.Errorf("redisstore: telling Redis of a purge: panic: %v", p))
-		}
-	}()
+// tell is one attempt. A Redis that is given a rest is not asked, and what comes of it does not count for that. A panic is a
+// fault of its own: no request meets it.
+func (s *Store) tell() error {
+	err := s.trySettling()
+	if errors.Is(err, errPanic) {
+		s.faults.tell("", fmt.Errorf("redisstore: telling Redis of a purge: %w", err))
+	}
+	return err
+}
+
+func (s *Store) trySettling() (err error) {
+	defer caught(&err)
 	ctx, cancel := context.WithTimeout(s.life, s.budget)
 	defer cancel()
 	if err := s.log.lock(ctx); err != nil {
