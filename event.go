@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -94,14 +96,18 @@ func observing() bool {
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for more := true; more; {
 		var frame runtime.Frame
-		if frame, more = frames.Next(); frame.Function == telling {
+		if frame, more = frames.Next(); slices.ContainsFunc(telling, func(name string) bool { return strings.HasPrefix(frame.Function, name) }) {
 			return true
 		}
 	}
 	return false
 }
 
-var telling = runtime.FuncForPC(reflect.ValueOf((*Cache).tell).Pointer()).Name()
+// telling are the functions that call the listener, or make such a function, whose name then begins with theirs: unless they
+// are inlined.
+var telling = []string{nameOfFunc((*Cache).tell), nameOfFunc((*Cache).observer), nameOfFunc((*Cache).survive)}
+
+func nameOfFunc(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }
 
 // warn tells what may surprise about Far.
 func (c *Cache) warn() {
@@ -113,12 +119,15 @@ func (c *Cache) warn() {
 }
 
 // observer returns what routes of the class report to, or nil if nobody listens.
+//
+//go:noinline
 func (c *Cache) observer(class Class) func(middleware.Event) {
 	if c.observe == nil {
 		return nil
 	}
-	return func(ev middleware.Event) {
-		c.tell(Event{class, ev.Route, ev.Outcome, ev.Reason, ev.Tier, ev.Status, ev.Err})
+	return func(ev middleware.Event) { // as tell does it, one call and one copy less on each hit
+		defer c.survive()
+		c.observe(Event{class, ev.Route, ev.Outcome, ev.Reason, ev.Tier, ev.Status, ev.Err})
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,6 +50,8 @@ func TestPanickingListenerFailsNothing(t *testing.T) {
 
 // One that panics whatever it is told fails nothing either.
 func TestListenerThatAlwaysPanicsFailsNothing(t *testing.T) {
+	log.SetOutput(io.Discard)
+	defer log.SetOutput(os.Stderr)
 	get := counted(newCache(t, cache.Options{Observe: func(cache.Event) { panic("a listener") }}), cache.Policy{Class: cache.SharedGlobal})
 	if first, second := get(), get(); first != "1" || second != "1" {
 		t.Errorf("answers %q and %q; want a miss and its hit", first, second)

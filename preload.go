@@ -18,7 +18,8 @@ const (
 // Preload brings into memory what is hottest on HotShared routes, of all processes that share Far, and returns how many
 // entries it brought. So a process that has just started need not read all of that from Redis at once when its first
 // requests come. Call it once the routes are registered, last before readiness is reported: the copies live as long as any
-// other, by the shortest NearTTL of the routes, and end with their purges.
+// other, by the shortest NearTTL of the routes, and end with their purges. SharedGlobal routes do
+// not serve them, whatever their keys: what comes from Far is for routes that read Far.
 //
 // It reads at most n keys, and never more than 1,000; 0 or less means 200. They come one after another, the hottest first,
 // until the context ends. An error says what Far answered; it is no reason not to serve. Where Far is no store.Ranker, or

@@ -15,7 +15,7 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 	status, c, private := rec.status, *rec.control, rt.Scheme.Private
 	c.NoCache = c.NoCache || len(c.NoCacheFields) > 0
 	c.Private = c.Private || len(c.PrivateFields) > 0
-	ranged := status == http.StatusPartialContent && rec.part == RangeReason
+	ranged := status == http.StatusPartialContent && rec.part && rec.r.Method == http.MethodGet
 	switch {
 	case status == http.StatusPartialContent && !ranged, status == http.StatusNotModified:
 		return PartialReason

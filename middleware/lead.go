@@ -95,7 +95,7 @@ func (rt *Route) refresh(l *leading) {
 func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store.Outcome) {
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
-	rec.user, rec.fwd, rec.part = l.p.user, l.p.fwd, l.p.reason
+	rec.user, rec.fwd, rec.part = l.p.user, l.p.fwd, l.p.reason != ""
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
 	room.ctx.Context = ctx
@@ -107,7 +107,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	if rt.Standard {
 		rfc9111.Fold(l.view.Header)
 		rec.asked = rt.ask(l, run.Old, l.view.Header)
-	} else if rec.part == RangeReason {
+	} else if rec.part && l.r.Method == http.MethodGet {
 		copyFields(l.view.Header, l.r.Header, "Range", "If-Range")
 	}
 
@@ -150,7 +150,7 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 		return store.Refuse
 	case l.r.Method == http.MethodHead && rt.Standard:
 		return rt.headed(l)
-	case rec.part != "":
+	case rec.part:
 		return rt.pass(l)
 	}
 	if reason := rt.complete(l); reason != "" {

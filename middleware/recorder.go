@@ -26,7 +26,6 @@ type recorder struct {
 	user     string  // who is asking, if that is known
 	fwd      string  // why the request came to the handler; "": a miss
 	reason   Reason  // why no copy is being made
-	part     Reason  // why the answer is not whole, and is copied for those alone who wait for it; "": it is
 	keeping  bool    // a copy is being made
 	wrote    bool    // the handler's head is known
 	odd      bool    // a field has a name that is not in canonical form
@@ -41,6 +40,7 @@ type recorder struct {
 	spoilt   bool    // what is written from now on belongs to an error page
 	implied  bool    // the head came with the first write, and told no type
 	touched  bool    // the header may have been changed since the head
+	part     bool    // the answer is not whole, and is copied for those alone who wait for it
 	changes  bool    // the method is unsafe: a success invalidates
 	level    uint8   // … and so much of the path says where: see keying.Area
 	asked    renewal // what the handler was asked for instead of a whole answer

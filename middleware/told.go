@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -50,12 +49,16 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if rec.run != nil {
 		key = rec.run.Entry.Key
 	}
-	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && rec.part == "" && rec.stays()
+	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && !rec.part && rec.stays()
 	if stored && how == "miss" && rec.reason == "" && !c.debug {
 		c.addStatus(h, c.missed)
 		return
 	}
-	c.addStatus(h, c.forwarded(how, key, cmp.Or(rec.part, rec.reason), stored))
+	reason := rec.reason
+	if rec.part {
+		reason = partReason(rec.r)
+	}
+	c.addStatus(h, c.forwarded(how, key, reason, stored))
 }
 
 // stays reports whether, as far as it is known by now, the answer has a time to be kept for.
