@@ -157,18 +157,19 @@ func TestAnInnerRequestDoesNotWaitForItsOuterRun(t *testing.T) {
 // What a handler leaves running after its end is not within it any more: it waits like everybody.
 func TestAContextIsOfItsRunWhileThatLasts(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
-		var kept []*http.Request
+		kept := make(chan *http.Request, 2)
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
 			time.Sleep(time.Second)
-			kept = append(kept, r.WithContext(context.WithoutCancel(r.Context())))
+			kept <- r.WithContext(context.WithoutCancel(r.Context()))
 			return text("x")(w, r)
 		})
 		s.get("/x")
 		s.purge(cache.Everything())
 		s.runs.Store(0)
+		over := <-kept
 		var all sync.WaitGroup
 		for range 10 {
-			all.Go(func() { s.asks(kept[0], "/x") })
+			all.Go(func() { s.asks(over, "/x") })
 		}
 		all.Wait()
 		s.wantTotal(1)

@@ -71,15 +71,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 				return Result{e, use, Stored}
 			}
 		}
-		if !chain.wait(f, &t.runs) {
-			t.flights.giveUp(f)
-			break
-		}
-		joined := time.Now()
-		landed := t.wait(c.ctx, f, joined)
-		chain.waited(f)
-		c.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
-		if !landed {
+		if !c.waits(f, chain) {
 			t.flights.giveUp(f)
 			if errors.Is(c.ctx.Err(), context.Canceled) {
 				return Result{Source: HungUp}
@@ -112,6 +104,18 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 		}
 	}
 	return c.Alone(key, load, judge)
+}
+
+// waits returns true when the flight has landed, and false when the call should not wait for it, or not any longer.
+func (c *Call) waits(f *flight, chain *Link) (landed bool) {
+	if !chain.wait(f, &c.t.runs) {
+		return false
+	}
+	joined := time.Now()
+	landed = c.t.wait(c.ctx, f, joined)
+	chain.waited(f)
+	c.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
+	return landed
 }
 
 // share says whether another call's entry is of use. Without a judge any is that was not purged, however short its life.
