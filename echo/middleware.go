@@ -44,9 +44,9 @@ func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
 	if err != nil {
 		panic(err.Error())
 	}
-	stands := new(standings)
+	stands := &standings{route: route} // one pointer: echo makes the closure anew with each request
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(ec echo.Context) error { return serve(route, stands.of(route, ec, next), ec, next) }
+		return func(ec echo.Context) error { return serve(stands.route, stands.of(ec, next), ec, next) }
 	}
 }
 

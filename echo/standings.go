@@ -15,7 +15,8 @@ import (
 // standings are those of the handlers that one Middleware wraps. Echo wraps them anew with each request, and so does the
 // middleware in between: a handler is known by its code. They are read without a lock.
 type standings struct {
-	last atomic.Pointer[standing]
+	route *middleware.Route
+	last  atomic.Pointer[standing]
 
 	mu  sync.Mutex
 	all atomic.Pointer[map[handledAt]*standing] // never changed, but replaced under mu
@@ -38,7 +39,7 @@ type handler struct {
 	code  uintptr
 }
 
-func (s *standings) of(route *middleware.Route, ec echo.Context, next echo.HandlerFunc) *middleware.Standing {
+func (s *standings) of(ec echo.Context, next echo.HandlerFunc) *middleware.Standing {
 	r := ec.Request()
 	at := handledAt{path: ec.Path(), code: reflect.ValueOf(next).Pointer()}
 	if routers := ec.Echo().Routers(); len(routers) > 0 && routers[r.Host] != nil {
@@ -56,18 +57,18 @@ func (s *standings) of(route *middleware.Route, ec echo.Context, next echo.Handl
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
 	}
-	return s.add(route, at)
+	return s.add(at)
 }
 
-func (s *standings) add(route *middleware.Route, at handledAt) *middleware.Standing {
+func (s *standings) add(at handledAt) *middleware.Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := map[handledAt]*standing{}
 	if known := s.all.Load(); known != nil {
 		all = maps.Clone(*known)
 	}
-	h := handler{route, at.code}
-	added := &standing{at, route.Stand(http.MethodGet, at.host, at.path, middleware.Handler{ID: h, Code: h})}
+	h := handler{s.route, at.code}
+	added := &standing{at, s.route.Stand(http.MethodGet, at.host, at.path, middleware.Handler{ID: h, Code: h})}
 	all[at] = added
 	s.all.Store(&all)
 	return added.by
