@@ -2,11 +2,14 @@ package cache_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store/memstore"
 )
 
 // reused is a writer that costs nothing: its header is cleared for each request.
@@ -187,5 +190,34 @@ func TestNearHitOfAValueAllocatesNothing(t *testing.T) {
 		if n := testing.AllocsPerRun(200, get); n != 0 {
 			t.Errorf("%s: a hit allocates %v times; want none", class, n)
 		}
+	}
+}
+
+// So it is with more pages than any table of the middleware has places, where no router tells handlers apart.
+func TestNearHitsOfManyPagesAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	c := newCache(t, cache.Options{Near: memstore.New(memstore.Options{MaxEntries: 1 << 15}), Far: newFar()})
+	runs := 0
+	h := c.Middleware(cache.Policy{Class: cache.HotShared, TTL: time.Hour, NearTTL: time.Hour})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		runs++
+		_, _ = w.Write([]byte("page"))
+	}))
+	requests := make([]*http.Request, 20_000)
+	for i := range requests {
+		requests[i] = newRequest("GET", fmt.Sprint("/", i))
+	}
+	w := nowhere{}
+	all := func() {
+		for _, r := range requests {
+			clear(w)
+			h.ServeHTTP(w, r)
+		}
+	}
+	all()
+	all()
+	if n := testing.AllocsPerRun(1, all); runs != len(requests) || n > float64(len(requests))/10 {
+		t.Errorf("%d runs and %v allocations for %d hits; want none", runs, n, len(requests))
 	}
 }

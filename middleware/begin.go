@@ -95,11 +95,11 @@ func (rt *Route) recall(p *Passage, r *http.Request, now time.Time, f *store.Fou
 
 // claims reports whether the handler may serve what was looked for.
 func (rt *Route) claims(p *Passage, by *Standing, found *store.Entry) bool {
-	key := p.key
+	key := &p.key
 	if rt.Standard {
-		key = p.resource
+		key = &p.resource
 	} else if found != nil {
-		key = found.Key
+		key = &found.Key
 	}
 	return rt.Common.handlers.claim(key, by)
 }

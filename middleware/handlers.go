@@ -1,8 +1,8 @@
 package middleware
 
 import (
+	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"net/http"
 	"sync"
@@ -57,7 +57,7 @@ type handlers struct {
 	mu sync.RWMutex
 	of map[servedBy][]Handler
 
-	claims [4096]atomic.Pointer[claim]
+	claims [1 << 13]atomic.Uint64 // by digests of keys
 }
 
 // servedBy is what handlers share whose answers the rest of a key would not tell apart.
@@ -86,19 +86,18 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 // claim reports whether the key is the handler's: nobody else has asked for it as far as that is remembered, which may
 // end when other keys are asked for. Handlers that count as the first one of their code have what any of them has asked
 // for: a site whose handlers are wrapped with each request would otherwise never keep what its first requests were for.
-func (hs *handlers) claim(key keying.Key, by *Standing) bool {
-	slot := &hs.claims[maphash.Comparable(gallerySeed, key)%uint64(len(hs.claims))]
-	if c := slot.Load(); c != nil && c.key == key {
-		return c.n == by.n || c.first == by.n
+//
+// Hits pass here, so a claim is one word without a lock: half of the key's digest, of which the other half chooses the slot,
+// and the numbers of the handler.
+func (hs *handlers) claim(key *keying.Key, by *Standing) bool {
+	digest := binary.LittleEndian.Uint64(key[:8])
+	slot, n, first := &hs.claims[digest%uint64(len(hs.claims))], uint16(by.n), uint16(by.first)
+	claimed := slot.Load()
+	if claimed>>32 == digest>>32 && claimed != 0 {
+		return uint16(claimed) == n || uint16(claimed>>16) == n
 	}
-	slot.Store(&claim{key, by.n, by.first})
+	slot.Store(digest>>32<<32 | uint64(first)<<16 | uint64(n))
 	return true
-}
-
-// claim is a key and which of the handlers has it.
-type claim struct {
-	key      keying.Key
-	n, first int
 }
 
 // place returns how many other handlers came first, and before the first one of its code, and whether this one is new.
