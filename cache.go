@@ -208,7 +208,9 @@ func (c *Cache) close(ctx context.Context) error {
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
 // known. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
 // one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
-// Redis, of which an event tells; policies with another Vary or other Cookies are not equal.
+// Redis, of which an event tells; policies with another Vary or other Cookies are not equal. Redis knows a handler by the
+// name of its function, or its type: those of one name, as one function returns them, must not be chosen from where
+// processes share their answers.
 //
 // A handler that asks the site itself passes its request's context on: so an answer that waits for itself is seen, and its
 // handler runs once more instead; beyond that it is 508 (Loop Detected). A handler must not write into the elements of the

@@ -16,11 +16,11 @@ func identify(h http.Handler) middleware.Handler {
 	case !v.IsValid():
 		return middleware.Handler{}
 	case v.Kind() == reflect.Func:
-		return middleware.Handler{ID: closure{v.Type(), closureOf(h)}, Code: v.Pointer()}
+		return middleware.Handler{ID: closure{v.Type(), closureOf(h)}, Code: v.Pointer(), Name: middleware.NameOf(v.Pointer())}
 	case v.Comparable():
-		return middleware.Handler{ID: h, Code: h}
+		return middleware.Handler{ID: h, Code: h, Name: v.Type().String()}
 	}
-	return middleware.Handler{ID: new(byte), Code: v.Type()} // of a type of its own
+	return middleware.Handler{ID: new(byte), Code: v.Type(), Name: v.Type().String()} // of a type of its own
 }
 
 // closure is a function's, which it keeps: another one cannot get its place in memory.

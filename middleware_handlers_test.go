@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
@@ -22,7 +23,9 @@ type choice struct {
 	bypassed int
 }
 
-// named answers with its name and how often it was asked to GET.
+// named answers with its name and how often it was asked to GET. All it returns is of one code.
+//
+//go:noinline
 func named(name string) http.Handler {
 	n := 0
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,9 +36,12 @@ func named(name string) http.Handler {
 	})
 }
 
-func newChoice(t *testing.T) *choice {
+func newChoice(t *testing.T) *choice { return newChoiceOn(t, newFar()) }
+
+// newChoiceOn is one in a process of its own, on a Redis that others may share.
+func newChoiceOn(t *testing.T, far *farStore) *choice {
 	s := &choice{t: t}
-	c, err := cache.New(cache.Options{Far: newFar(), Observe: func(ev cache.Event) {
+	c, err := cache.New(cache.Options{Far: far, Observe: func(ev cache.Event) {
 		switch {
 		case ev.Outcome == cache.Warning && ev.Reason == "handlers":
 			s.warnings++
@@ -230,3 +236,77 @@ func TestHandlersMadeForEachRequest(t *testing.T) {
 		}
 	}
 }
+
+func dashboard(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "dashboard") }
+
+func everyones(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "public") }
+
+// In one process the one handler is asked first, and in another one the other.
+func TestHandlersOfOnePatternDoNotShareAnswersAcrossProcesses(t *testing.T) {
+	handlers := func(mw func(http.Handler) http.Handler) http.Handler {
+		return byRole(mw(http.HandlerFunc(dashboard)), mw(http.HandlerFunc(everyones)))
+	}
+	builds := map[string]func(c *cache.Cache, p cache.Policy) http.Handler{
+		"no router": func(c *cache.Cache, p cache.Policy) http.Handler { return handlers(c.Middleware(p)) },
+		"mux": func(c *cache.Cache, p cache.Policy) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("GET /x", handlers(c.Middleware(p)))
+			return mux
+		},
+		"types": func(c *cache.Cache, p cache.Policy) http.Handler {
+			mux, mw := http.NewServeMux(), c.Middleware(p)
+			mux.Handle("GET /x", byRole(mw(dashboardHandler{}), mw(&publicHandler{})))
+			return mux
+		},
+		"chi": func(c *cache.Cache, p cache.Policy) http.Handler {
+			router := chi.NewRouter()
+			router.Method("GET", "/x", handlers(c.Middleware(p)))
+			return router
+		},
+		"echo": func(c *cache.Cache, p cache.Policy) http.Handler {
+			e, mw := echo.New(), echocache.Middleware(c, p)
+			e.GET("/x", func(ec echo.Context) error {
+				if ec.Request().Header.Get("X-Role") == "admin" {
+					return mw(func(ec echo.Context) error { return ec.String(http.StatusOK, "dashboard") })(ec)
+				}
+				return mw(func(ec echo.Context) error { return ec.String(http.StatusOK, "public") })(ec)
+			})
+			return e
+		},
+	}
+	for name, build := range builds {
+		for _, class := range []cache.Class{cache.HotShared, cache.FleetShared} {
+			for _, standard := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, "/", class, "/", standard), func(t *testing.T) {
+					p, far := cache.Policy{Class: class, RFC9111: standard, TTL: 1 << 40}, newFar()
+					one, two, three := newChoiceOn(t, far), newChoiceOn(t, far), newChoiceOn(t, far)
+					for _, s := range []*choice{one, two, three} {
+						s.app = build(s.cache, p)
+					}
+					for range 3 {
+						if got := one.get("admin"); got != "dashboard" {
+							t.Errorf("an admin gets %q", got)
+						}
+						if got := two.get(""); got != "public" {
+							t.Errorf("everyone gets %q", got)
+						}
+						if got := three.get(""); got != "public" {
+							t.Errorf("everyone gets %q in a third process", got)
+						}
+					}
+					if far.len() != 2 {
+						t.Errorf("%d answers in Redis; want one of each handler", far.len())
+					}
+				})
+			}
+		}
+	}
+}
+
+type dashboardHandler struct{}
+
+func (dashboardHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { dashboard(w, r) }
+
+type publicHandler struct{ _ int }
+
+func (*publicHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { everyones(w, r) }

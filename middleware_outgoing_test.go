@@ -269,6 +269,10 @@ func TestClientsAreSentThePolicysCacheControl(t *testing.T) {
 		{"no-cache", "max-age=60", nil, setting("Cache-Control: max-age=5, no-cache"), "max-age=5, no-cache", "private, max-age=5, no-cache", false},
 		{"nothing that can be read", "max-age=60", nil, setting("Cache-Control: max age"), "max age", "private, no-store", false},
 		{"stale already", "max-age=60", nil, setting("Cache-Control: max-age=0"), "max-age=0", "private, max-age=0", false},
+		{"refused by the handler", "max-age=60", nil, func(w http.ResponseWriter, r *http.Request) error {
+			cache.NoStore(r.Context())
+			return text("hello")(w, r)
+		}, "", "private", false},
 		{"forbidden to clients alone", "max-age=60", nil, cdn("Cache-Control: no-store"), "no-store", "private, no-store", false},
 	} {
 		t.Run(strings.ReplaceAll(test.name, " ", "-"), func(t *testing.T) {

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
+	echocache "github.com/larder-go/cache/echo"
 )
 
 // plainOf is a handler that lets another one answer.
@@ -276,4 +279,30 @@ func TestStandardInvalidationIsOfTheURLThatWasAskedFor(t *testing.T) {
 		s.do("POST", "/app/old/1?x=1")
 		s.missHit("/app/old/1?x=1")
 	})
+}
+
+// A name that the route does not have is not that of its wildcard: what such a tag says no purge could name.
+func TestTagsTakeNoWildcardForAnotherParameter(t *testing.T) {
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	e, runs := echo.New(), 0
+	mw := func(tag string) echo.MiddlewareFunc {
+		return echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal, Tags: []string{tag}})
+	}
+	h := func(ec echo.Context) error { runs++; return ec.String(http.StatusOK, "hello") }
+	e.GET("/wrong/:id/*", h, mw("user:{user}"))
+	e.GET("/right/:id/*", h, mw("user:{id}"))
+	e.GET("/rest/:id/*", h, mw("file:{*}"))
+	for target, want := range map[string]int{"/wrong/1/2": 3, "/right/1/2": 1, "/rest/1/2": 1} {
+		runs = 0
+		for range 3 {
+			e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+		}
+		if runs != want {
+			t.Errorf("%s: %d runs; want %d", target, runs, want)
+		}
+	}
 }

@@ -114,6 +114,27 @@ func TestStandardSilentAnswersToUsers(t *testing.T) {
 	}, shared...)
 }
 
+// Who asks may be known to the app's own identity alone, as by a key in a header of its own.
+func TestStandardSilentAnswersToTheIdentity(t *testing.T) {
+	keyOf := func(r *http.Request) (string, bool) { return r.Header.Get("X-Key"), true }
+	run(t, func(t *testing.T, s *site) {
+		s.options.User = keyOf
+		s.handle("GET /x", cache.Policy{RFC9111: true, TTL: time.Minute}, func(w http.ResponseWriter, r *http.Request) error {
+			_, err := fmt.Fprintf(w, "for %q", r.Header["X-Key"])
+			return err
+		})
+		s.handle("GET /public", cache.Policy{RFC9111: true, TTL: time.Minute}, public(text("hello")))
+		for _, key := range []string{"alice", "bob", "alice"} {
+			wantBody(t, s.miss("/x", as(""), header("X-Key", key)), fmt.Sprintf("for [%q]", key))
+		}
+		if n := s.count(cache.Miss, "request-user"); n != 3 {
+			t.Errorf("%d misses for the user; want 3", n)
+		}
+		s.missHit("/x", as(""))
+		s.missHit("/public", as(""), header("X-Key", "alice"))
+	}, shared...)
+}
+
 // Nobody who waits gets the page of somebody with cookies.
 func TestStandardWaitersOfSilentAnswersToCookies(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {

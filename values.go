@@ -31,6 +31,7 @@ type Values[T any] struct {
 	through *store.Through
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event)
+	share   middleware.Share // of what routes and Values have in common
 }
 
 // NewValues returns read-through values under a name, which must be one T's alone within the cache. Load

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -121,8 +122,8 @@ func (b *behind) param(_ *http.Request, name string) string {
 	if name == "*" || b.ec.Param(name) != "" {
 		return b.ec.Param(name)
 	}
-	if names := b.ec.ParamNames(); len(names) > 0 && names[len(names)-1] == "*" {
-		return b.ec.Param("*") // {path...} of a table is echo's "*"
+	if strings.HasSuffix(b.route.Pattern, "{"+name+"...}") { // {path...} of a table is echo's "*"
+		return b.ec.Param("*")
 	}
 	return ""
 }

@@ -42,6 +42,14 @@ type Common struct {
 	background sync.WaitGroup
 }
 
+// A Share is what one route, or one Values, has taken of bounds. It gets no more than is still free: whoever is slow has half
+// of it, and leaves room for others. The zero Share is ready to use, with one Common.
+type Share struct {
+	common    atomic.Pointer[Common] // there once a run was tied: a run then needs no pointer of its own
+	refreshes int                    // the Common's lock is held
+	detached  atomic.Int64
+}
+
 // NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2); an empty name sends none.
 // With debug Cache-Status tells the key of each answer.
 func NewCommon(name string, debug bool) *Common {
@@ -65,32 +73,39 @@ func (c *Common) reserve(n int) bool {
 func (c *Common) release(n int) { c.recording.Add(int64(-n)) }
 
 // beginRefresh reports whether the caller is to refresh the key: nobody else is at it, and there is room.
-func (c *Common) beginRefresh(key keying.Key) bool {
+func (c *Common) beginRefresh(s *Share, key keying.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, busy := c.refreshing[key]; busy || c.closed || len(c.refreshing) >= maxRefreshes {
+	if _, busy := c.refreshing[key]; busy || c.closed || s.refreshes >= maxRefreshes-len(c.refreshing) {
 		return false
 	}
 	c.refreshing[key] = struct{}{}
+	s.refreshes++
 	c.background.Add(1) // under the lock: Close must not wait in between
 	return true
 }
 
-func (c *Common) endRefresh(key keying.Key) {
+func (c *Common) endRefresh(s *Share, key keying.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.refreshing, key)
+	s.refreshes--
 	c.background.Done()
 }
 
-// Background runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
-// after a while.
+// Background is BackgroundOf for what is nobody's in particular.
 func (c *Common) Background(key keying.Key, f func(context.Context)) {
-	if !c.beginRefresh(key) {
+	c.BackgroundOf(new(Share), key, f)
+}
+
+// BackgroundOf runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
+// after a while.
+func (c *Common) BackgroundOf(s *Share, key keying.Key, f func(context.Context)) {
+	if !c.beginRefresh(s, key) {
 		return
 	}
 	go func() {
-		defer c.endRefresh(key)
+		defer c.endRefresh(s, key)
 		defer func() { c.survive(recover()) }()
 		ctx, cancel := context.WithTimeout(context.Background(), refreshFor)
 		defer cancel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -13,8 +14,9 @@ import (
 
 // Outer code may choose between handlers, by role or header, that are registered with equal policies and asked for by one
 // pattern: nothing in a key would tell their answers apart. So who serves a pattern is remembered from its first request
-// on. In memory the second handler, and each one after it, has keys of its own. In Redis no name of a handler would be the
-// same in every process, and it goes without the cache.
+// on. In memory the second handler, and each one after it, has keys of its own. In Redis it goes without the cache, and the
+// first one's keys have the name of its code: in another process another handler may be the first. Handlers of one code, such
+// as those that a function returns, have one name in every process; nothing tells those apart that come first in different ones.
 
 // maxHandlers bounds the handlers of one pattern that are told apart. Code that wraps a new one with each request would
 // fill any table: beyond the bound handlers go without the cache. Where no router tells a pattern they do not, for there
@@ -22,8 +24,20 @@ import (
 const maxHandlers = 8
 
 // A Handler is what tells one handler from others: ID is comparable, and so is Code, which handlers may share that were
-// made by one piece of code.
-type Handler struct{ ID, Code any }
+// made by one piece of code. Name is what that code is called in every process, or "" where it is the same handler that comes
+// first in all of them.
+type Handler struct {
+	ID, Code any
+	Name     string
+}
+
+// NameOf is the name of a function's code.
+func NameOf(code uintptr) string {
+	if f := runtime.FuncForPC(code); f != nil {
+		return f.Name()
+	}
+	return ""
+}
 
 // A Standing is a handler's among those of a pattern. It is immutable.
 type Standing struct {
@@ -71,10 +85,13 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	n, first, added := rt.Common.handlers.place(at, h, method == http.MethodHead)
 	s := &Standing{pattern: pattern, keyed: pattern, n: n, first: first}
 	switch inRedis := rt.Through.Remote(); {
-	case pattern == "" && inRedis:
-		s.claims = true
+	case inRedis:
+		s.claims, s.refused = pattern == "", pattern != "" && n > 0
+		if h.Name != "" {
+			s.keyed = pattern + "\x00" + h.Name
+		}
 	case n > 0:
-		s.refused = pattern != "" && (inRedis || n >= maxHandlers)
+		s.refused = pattern != "" && n >= maxHandlers
 		s.keyed = fmt.Sprintf("%s\x00%d", pattern, n)
 	}
 	if added && n > 0 && pattern != "" {

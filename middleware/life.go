@@ -129,8 +129,17 @@ func (rt *Route) personal(r *http.Request, v *rfc9111.Verdict) Reason {
 	if rt.Scheme.Unselected(r.Header["Cookie"]) {
 		return RequestCookieReason
 	}
-	if _, known := keying.UserOf(r.Context()); known || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+	if rt.knows(r) || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		return RequestUserReason
 	}
 	return ""
+}
+
+// knows reports whether it is known who asks: to the context, or to the app's own identity.
+func (rt *Route) knows(r *http.Request) bool {
+	if _, known := keying.UserOf(r.Context()); known || rt.User == nil {
+		return known
+	}
+	user, known := rt.User(r)
+	return known && user != ""
 }

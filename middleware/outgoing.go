@@ -119,7 +119,7 @@ func (rec *recorder) speak(h http.Header) {
 		return
 	}
 	o := rt.outgoing(h)
-	if !rec.keeping && !rec.partly(h) {
+	if rec.said.refuses() || !rec.keeping && !rec.partly(h) {
 		o.replaced = false
 	}
 	o.put(rt, h)

@@ -67,7 +67,7 @@ const (
 	LabelsReason        Reason = "labels"              // too many tags
 	NotReachedReason    Reason = "refresh-not-reached" // a refresh was answered before it came to the route
 	RequestCookieReason Reason = "request-cookie"      // a standard route: the request has cookies that the policy does not name, and the answer does not say for how long it is good
-	RequestUserReason   Reason = "request-user"        // the same of a request with a user (WithUser) or a client certificate
+	RequestUserReason   Reason = "request-user"        // the same of a request with a user (WithUser, or Options.User) or a client certificate
 	TrailerReason       Reason = "trailer"             // it has trailers
 )
 

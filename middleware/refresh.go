@@ -41,7 +41,7 @@ func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 		rt.refreshThrough(server, p, r)
 		return true
 	}
-	if rt.Common.beginRefresh(p.key) {
+	if rt.Common.beginRefresh(&rt.share, p.key) {
 		p.way = refresh
 		rt.inline.Store(false) // the middleware may have changed its mind
 	}
@@ -64,7 +64,7 @@ func (rt *Route) entrance(r *http.Request) *http.Server {
 func (rt *Route) refreshThrough(server *http.Server, p *Passage, r *http.Request) {
 	again, m := rt.again(r, p.key)
 	pattern := p.pattern
-	rt.Common.Background(p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
+	rt.Common.BackgroundOf(&rt.share, p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
 }
 
 // again builds the request of a refresh: of a shared answer just what the key covers, of one user's what that user sent,
@@ -114,7 +114,7 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 
 // refreshInline runs the handler again in the request's own goroutine, after its client has the stale answer.
 func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
-	defer rt.Common.endRefresh(p.key)
+	defer rt.Common.endRefresh(&rt.share, p.key)
 	defer func() {
 		if v := recover(); v != nil { // the client has its answer; nobody must pay for the next one
 			rt.observe(Event{Route: p.pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})

@@ -77,6 +77,16 @@ func NoStore(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.noStore = true })
 }
 
+// refuses reports whether the answer may not be kept. Where there is nothing to say nobody has said so.
+func (s *Steering) refuses() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noStore
+}
+
 // Said returns what the handler has said so far: its tags, the longest life it allows (0: it has not said), and whether
 // the answer may not be kept.
 func (s *Steering) Said() (tags []string, ttl time.Duration, noStore bool) {

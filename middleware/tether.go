@@ -13,7 +13,7 @@ const detachedFor = 30 * time.Second
 // A tether lets a handler outlast its client for as long as others may have use of its answer: a leader that hangs up
 // must not fail those who wait. A deadline of the request holds in any case.
 type tether struct {
-	common *Common
+	share  *Share // whose run it is; nil: nobody's in particular
 	client values // what the run's context begins with
 
 	cancelRun    context.CancelCauseFunc
@@ -39,7 +39,13 @@ func (t *tether) tie(c *Common, parent context.Context) (context.Context, *tethe
 	if parent.Done() == nil || parent.Err() != nil { // cannot end, or has: a waiter that hung up needs no answer
 		return parent, nil
 	}
-	t.common, t.client.of = c, parent
+	if t.share == nil {
+		t.share = new(Share)
+	}
+	if t.share.common.Load() != c {
+		t.share.common.Store(c)
+	}
+	t.client.of = parent
 	var ctx context.Context = &t.client
 	if at, ok := parent.Deadline(); ok {
 		ctx, t.dropDeadline = context.WithDeadline(ctx, at)
@@ -63,10 +69,7 @@ func (t *tether) clientGone() {
 	defer t.mu.Unlock()
 	switch {
 	case t.ended:
-	case t.following, errors.Is(t.client.of.Err(), context.DeadlineExceeded), t.common.detached.Add(1) > maxDetached:
-		if !t.following && !errors.Is(t.client.of.Err(), context.DeadlineExceeded) {
-			t.common.detached.Add(-1)
-		}
+	case t.following, errors.Is(t.client.of.Err(), context.DeadlineExceeded), !t.share.detach():
 		t.cancel(context.Cause(t.client.of))
 	default:
 		t.timer = time.AfterFunc(detachedFor, t.tooLong)
@@ -82,7 +85,7 @@ func (t *tether) tooLong() {
 func (t *tether) survive() {
 	if v := recover(); v != nil {
 		t.cancel(context.Canceled)
-		t.common.survive(v)
+		t.share.common.Load().survive(v)
 	}
 }
 
@@ -109,15 +112,35 @@ func (t *tether) end() {
 	defer t.mu.Unlock()
 	if t.timer != nil && !t.ended {
 		t.timer.Stop()
-		t.common.detached.Add(-1)
+		t.share.attach()
 	}
 	t.ended = true
 	t.cancel(context.Canceled)
 }
 
-// Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
-// room for such loads. End must be called when the load is over.
+// detach takes room for a run without its client, if there is any.
+func (s *Share) detach() bool {
+	own, all := s.detached.Add(1), s.common.Load().detached.Add(1)
+	if own-1 > maxDetached-all { // no more than was free
+		s.attach()
+		return false
+	}
+	return true
+}
+
+func (s *Share) attach() {
+	s.detached.Add(-1)
+	s.common.Load().detached.Add(-1)
+}
+
+// Detach is DetachOf for what is nobody's in particular.
 func (c *Common) Detach(parent context.Context) (ctx context.Context, end func()) {
-	ctx, t := new(tether).tie(c, parent)
+	return c.DetachOf(new(Share), parent)
+}
+
+// DetachOf returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
+// room for such loads. End must be called when the load is over.
+func (c *Common) DetachOf(s *Share, parent context.Context) (ctx context.Context, end func()) {
+	ctx, t := (&tether{share: s}).tie(c, parent)
 	return ctx, t.end
 }
