@@ -56,7 +56,8 @@ type Options struct {
 	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, entries carry a checksum.
 	Secret []byte
 	// TrustProxy says that a proxy in front sets X-Forwarded-Proto and X-Forwarded-Host: they then select the answer and the
-	// handlers of shared classes see them. false: those handlers do not.
+	// handlers of shared classes see them. false: those handlers do not, nor, with RFC9111 too, others that tell of another URL
+	// (Forwarded, X-Forwarded-Ssl, X-Original-Url and the like) unless the policy's Vary names them.
 	TrustProxy bool
 }
 

@@ -166,6 +166,9 @@ func TestRangesBesideCompressors(t *testing.T) {
 		{[]string{"Content-Type: image/svg+xml"}, "identity;q=0.5, gzip;q=0.1", 200},
 		{[]string{"Content-Type: application/wasm"}, "gzip", 200},
 		{[]string{"Content-Type: font/ttf"}, "gzip", 200},
+		{[]string{"Content-Type: font/opentype"}, "gzip", 200},
+		{[]string{"Content-Type: application/vnd.apple.mpegurl"}, "gzip", 200},
+		{[]string{"Content-Type: application/protobuf"}, "gzip", 200},
 		{nil, "gzip", 200}, // what net/http guesses
 		{[]string{"Content-Type: text/html", "Last-Modified: Sat, 01 Jan 2000 00:00:00 GMT"}, "gzip", 200},
 		{[]string{"Content-Type: text/html", weak}, "gzip", 200},

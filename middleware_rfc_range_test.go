@@ -128,6 +128,12 @@ func TestStandardParts(t *testing.T) {
 			GET | Range: bytes=1-2 => hit 206 #1[1:3]
 			origin 200 | Cache-Control: max-age=100 | body abcdefghij
 			GET => run #2 | saw Range: - | saw If-Range: -`},
+		{of: "RFC 9111 §3.4: without a tag nothing joins, and no handler runs to find that out", script: `
+			origin 206 | Cache-Control: max-age=100 | Last-Modified: {-100s} | Content-Range: bytes 0-4/10 | body 01234
+			GET | Range: bytes=0-4 => run 206 #1
+			origin 200 | Cache-Control: max-age=100 | body 0123456789
+			GET => run #2 | saw Range: - | saw If-Range: -
+			GET => hit #2`},
 		{of: "RFC 9111 §3.4: a part from the middle lacks two", script: part + `3-4/10 | body 34
 			GET | Range: bytes=3-4 => run 206 #1
 			` + part + `6-7/10 | body 67
@@ -209,5 +215,37 @@ func TestStandardRangesOverServeContent(t *testing.T) {
 			}
 			s.purge(cache.Everything())
 		}
+	})
+}
+
+// A part that one client wants of the origin does not take the place of a whole that is good for all others.
+func TestStandardPartsTakeNoWholesPlace(t *testing.T) {
+	const whole = `
+			origin 200 | Cache-Control: max-age=100, stale-while-revalidate=100 | body 0123456789
+			GET => run #1
+			origin 206 | Cache-Control: max-age=100 | Content-Range: bytes 0-0/10 | body 0
+`
+	obey(t, []rule{
+		{of: "RFC 9111 §5.2.1.4: without a validator", script: whole + `
+			GET | Range: bytes=0-0 | Cache-Control: no-cache => run 206 #2 | Cache-Status: !stored
+			GET => hit #1
+			GET | Range: bytes=8- => hit 206 #1[8:10]`},
+		{of: "RFC 9111 §5.2.1.3: one that is fresh, but not for so long", script: whole + `
+			GET | Range: bytes=0-0 | Cache-Control: min-fresh=101 => run 206 #2
+			GET => hit #1`},
+		{of: "RFC 5861 §3: one that may be served while it is refreshed", script: whole + `
+			+100s
+			GET | Range: bytes=0-0 | Cache-Control: no-cache => run 206 #2
+			GET | Cache-Control: only-if-cached, max-stale => hit #1`},
+		{of: "RFC 9111 §5.2.1.4: a whole does", script: whole + `
+			origin 200 | Cache-Control: max-age=100 | body abcdefghij
+			GET | Range: bytes=0-0 | Cache-Control: no-cache => run #2
+			GET => hit #2`},
+		{of: "RFC 9111 §3.3: and a part that of a part", script: `
+			origin 206 | Cache-Control: max-age=100 | Content-Range: bytes 0-1/10 | body 01
+			GET | Range: bytes=0-1 => run 206 #1
+			origin 206 | Cache-Control: max-age=100 | Content-Range: bytes 0-1/10 | body ab
+			GET | Range: bytes=0-1 | Cache-Control: no-cache => run 206 #2
+			GET | Range: bytes=0-1 => hit 206 #2`},
 	})
 }

@@ -226,6 +226,20 @@ func TestStandardHead(t *testing.T) {
 			origin 200 | Cache-Control: max-age=10 | ETag: "b"
 			HEAD | Cache-Control: no-cache => run
 			GET => run #3 | saw If-None-Match: "a"`},
+		{of: "RFC 9111 §4.3.5: also a part", script: `
+			origin 206 | Cache-Control: max-age=10 | ETag: "a" | Content-Range: bytes 0-4/10 | X-A: 1 | body 01234
+			GET | Range: bytes=0-4 => run 206 #1
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 2 | Content-Length: 10 | body 0123456789
+			HEAD => run
+			GET | Range: bytes=0-4 => hit 206 #1 | X-A: 1 | Content-Range: bytes 0-4/10
+			origin 200 | Cache-Control: max-age=10 | ETag: "b" | body abcdefghij
+			HEAD => run
+			GET | Range: bytes=0-4 => run #4
+			origin 206 | Cache-Control: max-age=10 | ETag: "a" | Content-Range: bytes 0-4/10 | body 01234
+			GET /x | Range: bytes=0-4 => run 206 #5
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Content-Length: 9 | body 012345678
+			HEAD /x => run
+			GET /x | Range: bytes=0-4 => run #7`},
 		{of: "RFC 9111 §4.3.5: a HEAD that is not kept changes nothing", script: `
 			origin 200 | Cache-Control: max-age=10 | ETag: "a"
 			GET => run #1

@@ -28,6 +28,14 @@ var answeredHere = []string{
 // offers are fields of an upgrade that the server does not take, so that no handler may answer by them (RFC 9110 §7.8).
 var offers = []string{"Upgrade", "Http2-Settings"}
 
+// elsewhere are fields by which a proxy tells that the client has asked for another URL than the server is asked for, as
+// frameworks read them. Where no proxy is trusted anybody may have sent them, and the answer is for everybody.
+var elsewhere = []string{
+	"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-Ssl",
+	"X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri", "X-Url-Scheme", "X-Scheme",
+	"X-Host", "X-Original-Host", "X-Original-Url", "X-Original-Uri", "X-Rewrite-Url", "X-Http-Host-Override", "Front-End-Https",
+}
+
 // View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
 // that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
 // of the client's: no address, no TLS certificate, no protocol version, no parsed form. On private and open ones the headers
@@ -50,9 +58,12 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	}
 	if s.Private || s.Open {
 		v.Header = r.Header.Clone()
-		if !s.Private && !s.TrustProxy { // anybody could have sent them, for everybody
-			delete(v.Header, "X-Forwarded-Host")
-			delete(v.Header, "X-Forwarded-Proto")
+		if !s.Private && !s.TrustProxy {
+			for _, name := range elsewhere {
+				if !s.Keyed(name) {
+					delete(v.Header, name)
+				}
+			}
 		}
 		for _, name := range slices.Concat(answeredHere, offers) {
 			delete(v.Header, name)

@@ -102,6 +102,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 	var reason Reason
 	if rec.rt.Standard {
 		reason = rec.rt.storableStandard(rec, rec.status, h)
+		rec.part = rec.part || rec.spares && rec.status == http.StatusPartialContent
 		if rec.law.verdict.Fresh <= rec.law.verdict.Age {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}

@@ -52,11 +52,15 @@ func compressible(media string) bool {
 
 // compressed are the types beside text and those of a suffix that compressors and CDNs have in their lists.
 var compressed = []string{
-	"application/ecmascript", "application/graphql", "application/javascript", "application/json", "application/json-seq",
-	"application/jsonl", "application/ndjson", "application/rtf", "application/sql", "application/toml", "application/typescript",
-	"application/vnd.ms-fontobject", "application/wasm", "application/x-httpd-cgi", "application/x-javascript",
-	"application/x-ndjson", "application/x-sh", "application/x-www-form-urlencoded", "application/x-yaml", "application/xml",
-	"application/xml-dtd", "application/yaml", "font/collection", "font/otf", "font/sfnt", "font/ttf",
-	"application/x-font-opentype", "application/x-font-otf", "application/x-font-truetype", "application/x-font-ttf",
-	"image/bmp", "image/vnd.microsoft.icon", "image/x-icon",
+	"application/ecmascript", "application/eot", "application/font", "application/font-sfnt", "application/graphql",
+	"application/javascript", "application/json", "application/json-seq", "application/jsonl", "application/ndjson",
+	"application/opentype", "application/otf", "application/protobuf", "application/rtf", "application/sql",
+	"application/toml", "application/truetype", "application/ttf", "application/typescript",
+	"application/vnd.apple.mpegurl", "application/vnd.mapbox-vector-tile", "application/vnd.ms-fontobject",
+	"application/wasm", "application/x-font-opentype", "application/x-font-otf", "application/x-font-truetype",
+	"application/x-font-ttf", "application/x-httpd-cgi", "application/x-javascript", "application/x-mpegurl",
+	"application/x-ndjson", "application/x-opentype", "application/x-otf", "application/x-perl",
+	"application/x-protobuf", "application/x-sh", "application/x-ttf", "application/x-www-form-urlencoded",
+	"application/x-yaml", "application/xml", "application/xml-dtd", "application/yaml", "font/collection", "font/eot",
+	"font/opentype", "font/otf", "font/sfnt", "font/ttf", "image/bmp", "image/vnd.microsoft.icon", "image/x-icon",
 }

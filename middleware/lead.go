@@ -97,6 +97,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec.begin(rt, l.w, l.r, run)
 	rec.user, rec.fwd, rec.part = l.p.user, l.p.fwd, l.p.reason != ""
 	room.tie.share = &rt.share
+	rec.spares = l.p.whole && run.Old == nil
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
 	room.ctx.Context = ctx

@@ -41,6 +41,7 @@ type recorder struct {
 	implied  bool    // the head came with the first write, and told no type
 	touched  bool    // the header may have been changed since the head
 	part     bool    // the answer is not whole, and is copied for those alone who wait for it
+	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
 	changes  bool    // the method is unsafe: a success invalidates
 	level    uint8   // … and so much of the path says where: see keying.Area
 	asked    renewal // what the handler was asked for instead of a whole answer

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -82,12 +83,12 @@ func (rt *Route) headed(l *leading) store.Outcome {
 func (rt *Route) update(l *leading) bool {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	switch {
-	case old == nil, rec.status != old.Status:
+	case old == nil, rec.status != wholeStatus(old):
 		return false
-	case rec.contradicts(old), rec.declared >= 0 && rec.declared != int64(len(old.Body)):
+	case rec.contradicts(old), rec.declared >= 0 && rec.declared != wholeSize(old):
 		rec.run.Refuse() // those who wait want the new one
 		return outdate(e, old)
-	case !rec.validated(): // it may be about anything
+	case !rec.validated(), old.Status == http.StatusPartialContent: // it may be about anything; it tells nothing of a part
 		return false
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
@@ -96,6 +97,22 @@ func (rt *Route) update(l *leading) bool {
 		rec.reason = rt.settle(l)
 	}
 	return rec.reason == ""
+}
+
+// wholeStatus is the status of what the entry is, or is a part of.
+func wholeStatus(e *store.Entry) int {
+	if e.Status == http.StatusPartialContent {
+		return http.StatusOK
+	}
+	return e.Status
+}
+
+// wholeSize is how many bytes that has.
+func wholeSize(e *store.Entry) int64 {
+	if part, ok := rfc9111.ParseContentRange(fieldOf(e, "Content-Range")); ok && e.Status == http.StatusPartialContent {
+		return part.Complete
+	}
+	return int64(len(e.Body))
 }
 
 // outdate makes the entry what the old one is, but stale from now on.
