@@ -93,15 +93,16 @@ func TestStandardVary(t *testing.T) {
 			GET | X-A: b => run #2 | saw If-None-Match: "b"
 			GET | X-A: b => hit #2
 			GET | X-A: c => run 304 | saw If-None-Match: -`},
-		{of: "RFC 9111 §4.1, §4.3.4: a 304 that says another Vary", script: `
+		{of: "RFC 9111 §4.1, §4.3.4: a 304 that says another Vary adds to the stored one", script: `
 			origin 200 | Cache-Control: max-age=10 | Vary: X-A | ETag: "a"
 			GET | X-A: a | X-B: b => run #1
 			+10s
 			origin 304 | Cache-Control: max-age=10 | Vary: X-B | ETag: "a"
 			GET | X-A: a | X-B: b => run #1
-			GET | X-A: c | X-B: b => hit #1
+			GET | X-A: a | X-B: b => hit #1
 			origin 200
-			GET | X-A: c | X-B: c => run #3`},
+			GET | X-A: c | X-B: b => run #3
+			GET | X-A: a | X-B: c => run #4`},
 		{of: "RFC 9211 §2.2: why", script: vary + `X-A
 			GET | X-A: a => run #1 | Cache-Status: larder; fwd=uri-miss; stored
 			GET | X-A: b => run #2 | Cache-Status: larder; fwd=vary-miss; stored`},

@@ -13,12 +13,33 @@ import (
 // (§3.2). What tells how the stored body is coded and how long it is stays.
 func (rec *recorder) freshen(old *store.Entry) {
 	e := rec.run.Entry
+	keepVarying(rec.header, fieldOf(old, "Vary"))
+	keepVarying(rec.added, fieldOf(old, "Vary"))
 	header := merge(old.Header.Fields(), rec.header, rec.added)
 	if old.Status == http.StatusPartialContent { // and a whole now
 		header = withoutField(header, "Content-Range")
 	}
 	e.Header = makeHeader(replaceField(header, "Content-Length", strconv.Itoa(len(e.Body))))
 	e.Added = merge(old.Added, rec.added, rec.header)
+}
+
+// keepVarying adds to a fresh Vary what the stored answer varies by. A handler that answers 304 at once may not have come to
+// where it says that, while a middleware around it names what it varies by itself: in place of the stored one that would send
+// the stored answer to those who select another.
+func keepVarying(fresh []store.Field, stored []string) {
+	for i := range fresh {
+		f := &fresh[i]
+		if f.Name != "Vary" || len(f.Values) == 0 {
+			continue
+		}
+		for _, line := range stored {
+			for name := range strings.SplitSeq(line, ",") {
+				if name = strings.Trim(name, " \t"); name != "" && !variesBy(f.Values, name) {
+					f.Values = append(f.Values[:len(f.Values):len(f.Values)], name)
+				}
+			}
+		}
+	}
 }
 
 // merge puts the fresh fields in place of the stored ones. Other are fresh fields too, that go elsewhere: what outer
