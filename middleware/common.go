@@ -64,11 +64,23 @@ func (c *Common) reserve(n int) bool {
 
 func (c *Common) release(n int) { c.recording.Add(int64(-n)) }
 
+// mayRefresh reports whether beginRefresh would return true now.
+func (c *Common) mayRefresh(key keying.Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.idle(key)
+}
+
+func (c *Common) idle(key keying.Key) bool {
+	_, busy := c.refreshing[key]
+	return !busy && !c.closed && len(c.refreshing) < maxRefreshes
+}
+
 // beginRefresh reports whether the caller is to refresh the key: nobody else is at it, and there is room.
 func (c *Common) beginRefresh(key keying.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, busy := c.refreshing[key]; busy || c.closed || len(c.refreshing) >= maxRefreshes {
+	if !c.idle(key) {
 		return false
 	}
 	c.refreshing[key] = struct{}{}
