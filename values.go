@@ -48,7 +48,8 @@ type Values[T any] struct {
 //
 // NewValues panics if the policy cannot work, and says what to do; so it does if the class needs Redis and T could not come
 // back from there as it was, with the place in T: func, chan, complex and interfaces with methods, structs without exported
-// fields, types with only one half of a pair like MarshalText and UnmarshalText, keys of maps that are pointers. What an
+// fields, types with only one half of a pair like MarshalText and UnmarshalText, keys of maps that are pointers, omitempty
+// where msgpack leaves out more than zero values. What an
 // any holds must be nil, bool, string, []byte, float32, float64, an int or uint of a given size, time.Time, []any or
 // map[string]any; other values are not kept, and an event says so.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
