@@ -1,6 +1,7 @@
 package valuecodec_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -327,5 +328,34 @@ func TestEncodingEndsAtTheLimit(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, valuecodec.ErrTooLarge) || got > 1<<20 {
 		t.Errorf("%v, and it took %d KiB; want that it is too large, and little", err, got>>10)
+	}
+}
+
+// Maps cost more than what is in them, which is all that their msgpack tells.
+func TestSmallMapsAreMeasuredWithTheirRoom(t *testing.T) {
+	const limit, n = 64 << 10, 3000
+	c, err := valuecodec.New(reflect.TypeFor[[]map[string]bool](), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, item := range map[string]map[string]bool{"empty": {}, "of one": {"a": true}, "of nine": {
+		"a": true, "b": true, "c": true, "d": true, "e": true, "f": true, "g": true, "h": true, "i": true}} {
+		b, _, err := c.Encode(&[]map[string]bool{item})
+		if err != nil {
+			t.Fatal(err)
+		}
+		planted := append([]byte{0xdc, n >> 8, n & 0xff}, bytes.Repeat(b[1:], n)...)
+		var v []map[string]bool
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		held, err := c.Decode(planted, &v)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		took := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+		if weight := valuecodec.Weigh(reflect.ValueOf(v), 1<<40); err == nil && (took > held+held/4 || took > weight+weight/4) {
+			t.Errorf("%s: measured %d bytes, weighed %d; they take %d", name, held, weight, took)
+		}
+		runtime.KeepAlive(v)
 	}
 }
