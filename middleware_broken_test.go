@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -51,6 +52,18 @@ var broken = map[string]struct {
 		_, _ = io.WriteString(w, "<html>")
 		panic("broken")
 	})).ServeHTTP, false},
+	"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<html>")
+		http.Redirect(w, r, "/sorry", http.StatusFound)
+	}, false},
+	"a source that fails": {func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.Copy(w, io.MultiReader(strings.NewReader("<html>"), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	}, false},
+	"a source that fails at once": {func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "<html>")
+		_, _ = io.Copy(w, iotest.ErrReader(io.ErrUnexpectedEOF))
+	}, false},
 	"behind a writer that drops late heads": {func(w http.ResponseWriter, r *http.Request) {
 		w = middleware.NewWrapResponseWriter(w, 1)
 		_, _ = io.WriteString(w, "<html>")

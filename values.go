@@ -49,9 +49,9 @@ type Values[T any] struct {
 //
 // NewValues panics if the policy cannot work, and says what to do; so it does if the class needs Redis and T could not come
 // back from there as it was, with the place in T: func, chan, complex and interfaces with methods, structs without exported
-// fields, types with only one half of a pair like MarshalText and UnmarshalText, keys of maps that are pointers. What an
-// any holds must be nil, bool, string, []byte, float32, float64, an int or uint of a given size, time.Time, []any or
-// map[string]any; other values are not kept, and an event says so.
+// fields, types with only one half of a pair like MarshalText and UnmarshalText, keys of maps that are pointers, omitempty
+// where msgpack leaves out more than zero values. What an any holds must be nil, bool, string, []byte, float32, float64, an
+// int or uint of a given size, time.Time, []any or map[string]any; other values are not kept, and an event says so.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
 	codec, err := checkValues(c, name, p, reflect.TypeFor[T]())
 	if err != nil {
@@ -66,10 +66,11 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	return v
 }
 
-// valuesRealm is what values of other types never mix with.
+// valuesRealm is what values of other types never mix with. In memory a type is known by its address: types of two functions,
+// or of two packages of one name, may have the same text.
 func valuesRealm(of string, t reflect.Type, codec *valuecodec.Codec) string {
 	if codec == nil {
-		return fmt.Sprintf("%s %s %s", of, t.PkgPath(), t)
+		return fmt.Sprintf("%s %x", of, reflect.ValueOf(t).Pointer())
 	}
 	return of + " " + codec.Digest()
 }

@@ -305,6 +305,35 @@ func TestValuesOfOtherTypesNeverMix(t *testing.T) {
 	}
 }
 
+// Types of two functions may have one name, and so may those of two packages, behind a pointer or in a list.
+func TestTypesOfOneNameHaveValuesOfTheirOwn(t *testing.T) {
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	var loads [2]int
+	p := cache.Policy{Class: cache.SharedGlobal}
+	number := func() func() int {
+		type row struct{ A int }
+		v := cache.NewValues(c, "rows", p, func(context.Context, string) ([]row, error) { loads[0]++; return []row{{7}}, nil })
+		return func() int { rows, _ := v.Get(t.Context(), "x"); return rows[0].A }
+	}()
+	text := func() func() string {
+		type row struct{ A string }
+		v := cache.NewValues(c, "rows", p, func(context.Context, string) ([]row, error) { loads[1]++; return []row{{"b"}}, nil })
+		return func() string { rows, _ := v.Get(t.Context(), "x"); return rows[0].A }
+	}()
+	for range 3 {
+		if n, s := number(), text(); n != 7 || s != "b" {
+			t.Errorf("Get = %v and %q; want each its own", n, s)
+		}
+	}
+	if loads != [2]int{1, 1} {
+		t.Errorf("loads = %v; want one of each", loads)
+	}
+}
+
 func TestAStaleValueTellsTheErrorItHides(t *testing.T) {
 	for _, class := range classes {
 		for _, p := range []cache.Policy{{StaleIfError: time.Minute}, {StaleIfError: time.Minute, StaleWhileRevalidate: time.Minute}} {

@@ -140,6 +140,9 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	}
 	if rec.keeping {
 		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(rec.size())))
+		if err != nil {
+			rec.abandon(LateReason) // many a handler only logs it
+		}
 		if err != nil || rec.keeping {
 			return n, err
 		}

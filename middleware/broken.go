@@ -2,21 +2,23 @@ package middleware
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"github.com/larder-go/cache/store"
 )
 
 // An answer may fail when its head, which says 200, has gone: a template ends in an error, a row of a JSON stream cannot be
-// read, a handler panics behind a middleware that recovers. The client has the beginning, and perhaps an error page after
+// read, the source of a copy breaks off, a handler panics behind a middleware that recovers. The client has the beginning, and perhaps an error page after
 // it. Such an answer is neither kept nor shared, if anything tells.
 
 // late is told of a head after the head, which net/http drops. An error of the server's says that the answer is broken
-// off. Another error says so once its page follows; alone it changes nothing that the client gets.
+// off, and so does a redirect, to an error page as a rule. Another error says so once its page follows; alone it changes
+// nothing that the client gets.
 func (rec *recorder) late(status int) {
 	switch {
-	case status < 400 || status == rec.status:
-	case status < 500:
+	case status < 300 || status == http.StatusNotModified || status == rec.status:
+	case status >= 400 && status < 500:
 		rec.spoilt = true
 	default:
 		// Before abandon, which forgets what the client was to get instead: of an answer that is held it has nothing yet.

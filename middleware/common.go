@@ -72,11 +72,23 @@ func (c *Common) reserve(n int) bool {
 
 func (c *Common) release(n int) { c.recording.Add(int64(-n)) }
 
+// mayRefresh reports whether beginRefresh would return true now.
+func (c *Common) mayRefresh(s *Share, key keying.Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.idle(s, key)
+}
+
+func (c *Common) idle(s *Share, key keying.Key) bool {
+	_, busy := c.refreshing[key]
+	return !busy && !c.closed && s.refreshes < maxRefreshes-len(c.refreshing)
+}
+
 // beginRefresh reports whether the caller is to refresh the key: nobody else is at it, and there is room.
 func (c *Common) beginRefresh(s *Share, key keying.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, busy := c.refreshing[key]; busy || c.closed || s.refreshes >= maxRefreshes-len(c.refreshing) {
+	if !c.idle(s, key) {
 		return false
 	}
 	c.refreshing[key] = struct{}{}

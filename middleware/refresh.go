@@ -32,7 +32,7 @@ func markOf(ctx context.Context) *mark {
 }
 
 // refreshLater refreshes the passage's key in the background, unless that is under way. Where nothing lets the refresh in it
-// returns false: the passage is then to be refreshed inline, by Finish, which ends what is begun here.
+// returns false: the passage is then to be refreshed inline, by Finish, which begins it itself: until then nothing is held.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 	if r.Method == http.MethodHead {
 		return true
@@ -41,9 +41,8 @@ func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 		rt.refreshThrough(server, p, r)
 		return true
 	}
-	if rt.Common.beginRefresh(&rt.share, p.key) {
+	if rt.Common.mayRefresh(&rt.share, p.key) {
 		p.way = refresh
-		rt.inline.Store(false) // the middleware may have changed its mind
 	}
 	return p.way != refresh
 }
@@ -112,15 +111,19 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 	}
 }
 
-// refreshInline runs the handler again in the request's own goroutine, after its client has the stale answer.
+// refreshInline runs the handler again in the request's own goroutine, after its client has the stale answer. A client that
+// is slow to take it holds up nothing else: while it does, another one's request may begin the refresh.
 func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
+	if flush(w); !rt.Common.beginRefresh(&rt.share, p.key) {
+		return nil
+	}
 	defer rt.Common.endRefresh(&rt.share, p.key)
+	rt.inline.Store(false) // the middleware may have changed its mind
 	defer func() {
 		if v := recover(); v != nil { // the client has its answer; nobody must pay for the next one
 			rt.observe(Event{Route: p.pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
-	flush(w)
 	p.reason = ""             // the whole is refreshed, whatever part was asked for
 	header := p.outer.Clone() // outer middleware is not entered again
 	if header == nil {

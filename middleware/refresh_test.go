@@ -57,3 +57,39 @@ func TestAWayInThatShutsLeavesNoRefreshBehind(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowReadersHoldNoRefreshes: where a refresh is inline, a client that does not take its stale answer holds up its own
+// refresh. Others are there to do it, and Close has nothing to wait for.
+func TestSlowReadersHoldNoRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, runs := newRoute(t, func(rt *middleware.Route) { rt.WhileRevalidate = time.Hour }), 0
+		h := func(w http.ResponseWriter, _ *http.Request) {
+			runs++
+			_, _ = w.Write([]byte("page"))
+		}
+		request := func() *http.Request { return httptest.NewRequest("GET", "/", nil) }
+		serve(rt, httptest.NewRecorder(), request(), h)
+		time.Sleep(2 * time.Minute)
+		reads := make(chan struct{})
+		go serve(rt, unread{httptest.NewRecorder(), reads}, request(), h)
+		synctest.Wait()
+		serve(rt, httptest.NewRecorder(), request(), h)
+		if runs != 2 {
+			t.Errorf("the handler has run %d times; want another's refresh", runs)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := rt.Common.Close(ctx); err != nil {
+			t.Errorf("Close: %v, with nothing under way", err)
+		}
+		close(reads)
+	})
+}
+
+// unread is a client that takes nothing for a while.
+type unread struct {
+	*httptest.ResponseRecorder
+	reads chan struct{}
+}
+
+func (c unread) Flush() { <-c.reads }

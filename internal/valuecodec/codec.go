@@ -53,11 +53,34 @@ func (c *Codec) Encode(v any) (b []byte, held int64, err error) {
 			return nil, 0, err
 		}
 	}
-	if b, err = msgpack.Marshal(v); err != nil {
+	to := written{limit: c.limit}
+	e := msgpack.GetEncoder()
+	e.Reset(&to)
+	if err = e.Encode(v); err != nil {
 		return nil, 0, err
 	}
-	held, err = c.measure(b)
-	return b, held, err
+	msgpack.PutEncoder(e)
+	held, err = c.measure(to.b)
+	return to.b, held, err
+}
+
+// written is what is written, up to a limit: of what is larger no more than that is worth making.
+type written struct {
+	b     []byte
+	limit int64
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	if int64(len(w.b)+len(p)) > w.limit {
+		return 0, ErrTooLarge
+	}
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+func (w *written) WriteByte(c byte) error {
+	_, err := w.Write([]byte{c})
+	return err
 }
 
 // Decode reads the msgpack into what v points to, and returns about how many bytes that takes.

@@ -1,6 +1,7 @@
 package valuecodec_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -170,6 +172,7 @@ type (
 	readsOnly  struct{ N int }
 	mixed      struct{ N int }
 	uneven     struct{ N int }
+	loop       *loop
 	hides      struct {
 		base
 		ID int64
@@ -197,6 +200,20 @@ func TestTypesAreRefusedWithTheirPlace(t *testing.T) {
 		".T: ": reflect.TypeFor[struct {
 			T string `msgpack:",intern"`
 		}](),
+		".Any: ": reflect.TypeFor[struct {
+			Any any `msgpack:",omitempty"`
+		}](),
+		".Number: ": reflect.TypeFor[struct {
+			Number big.Int `msgpack:",omitempty"`
+		}](),
+		".Addr: ": reflect.TypeFor[struct {
+			_msgpack struct{} `msgpack:",omitempty"`
+			Addr     netip.Addr
+		}](),
+		".At: ": reflect.TypeFor[struct {
+			At *time.Time `msgpack:",omitempty"`
+		}](),
+		"is a pointer to itself": reflect.TypeFor[struct{ Loop **loop }](),
 		`another field is written as "x"`: reflect.TypeFor[struct {
 			A int `msgpack:"x"`
 			B int `msgpack:"x"`
@@ -219,7 +236,7 @@ func TestDigestsAreOfTheShape(t *testing.T) {
 	}
 	types := []reflect.Type{
 		reflect.TypeFor[int](), reflect.TypeFor[int64](), reflect.TypeFor[uint8](), reflect.TypeFor[string](), reflect.TypeFor[[]int](),
-		reflect.TypeFor[[3]int](), reflect.TypeFor[[4]int](), reflect.TypeFor[*int](), reflect.TypeFor[map[string]int](), reflect.TypeFor[map[int]string](),
+		reflect.TypeFor[[3]int](), reflect.TypeFor[[4]int](), reflect.TypeFor[[3]byte](), reflect.TypeFor[[4]byte](), reflect.TypeFor[*int](), reflect.TypeFor[map[string]int](), reflect.TypeFor[map[int]string](),
 		reflect.TypeFor[struct{ A int }](), reflect.TypeFor[struct{ B int }](), reflect.TypeFor[struct{ A string }](), reflect.TypeFor[struct{ A, B int }](),
 		reflect.TypeFor[tree](), reflect.TypeFor[*tree](), reflect.TypeFor[time.Time](), reflect.TypeFor[itself](), reflect.TypeFor[any](),
 		reflect.TypeFor[struct{ A struct{ B int } }](), reflect.TypeFor[struct {
@@ -292,5 +309,53 @@ func TestWhatClaimsMoreThanItHasIsRefused(t *testing.T) {
 		if _, err := c.Decode(b, got); err == nil {
 			t.Errorf("%s is read as %v", name, got)
 		}
+	}
+}
+
+// What is too large is not written out first: a value may lead to one string many times.
+func TestEncodingEndsAtTheLimit(t *testing.T) {
+	c, err := valuecodec.New(reflect.TypeFor[[]string](), 64<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, part := make([]string, 4096), strings.Repeat("x", 8<<10)
+	for i := range v {
+		v[i] = part
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err = c.Encode(&v)
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, valuecodec.ErrTooLarge) || got > 1<<20 {
+		t.Errorf("%v, and it took %d KiB; want that it is too large, and little", err, got>>10)
+	}
+}
+
+// Maps cost more than what is in them, which is all that their msgpack tells.
+func TestSmallMapsAreMeasuredWithTheirRoom(t *testing.T) {
+	const limit, n = 64 << 10, 3000
+	c, err := valuecodec.New(reflect.TypeFor[[]map[string]bool](), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, item := range map[string]map[string]bool{"empty": {}, "of one": {"a": true}, "of nine": {
+		"a": true, "b": true, "c": true, "d": true, "e": true, "f": true, "g": true, "h": true, "i": true}} {
+		b, _, err := c.Encode(&[]map[string]bool{item})
+		if err != nil {
+			t.Fatal(err)
+		}
+		planted := append([]byte{0xdc, n >> 8, n & 0xff}, bytes.Repeat(b[1:], n)...)
+		var v []map[string]bool
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		held, err := c.Decode(planted, &v)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		took := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+		if weight := valuecodec.Weigh(reflect.ValueOf(v), 1<<40); err == nil && (took > held+held/4 || took > weight+weight/4) {
+			t.Errorf("%s: measured %d bytes, weighed %d; they take %d", name, held, weight, took)
+		}
+		runtime.KeepAlive(v)
 	}
 }

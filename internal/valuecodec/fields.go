@@ -1,6 +1,7 @@
 package valuecodec
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -14,24 +15,26 @@ func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
 		return at.refuse("%s has no exported field, so it would come back empty; give it MarshalBinary and UnmarshalBinary, or leave it out (`msgpack:\"-\"`)", t)
 	}
 	sh.named = map[string]field{}
+	omitsAll := false
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := tagparser.Parse(f.Tag.Get("msgpack"))
+		omitsAll = omitsAll || f.Name == "_msgpack" && tag.HasOption("omitempty") // the library's name for all that follow
 		if tag.Name == "-" || !f.IsExported() && !f.Anonymous {
 			continue
 		}
 		at := at.in("."+f.Name, at.addressable)
-		if tag.HasOption("intern") {
-			return at.refuse("its tag has intern, which a kept value cannot have; leave it out")
-		}
 		found, err := s.shape(f.Type, at)
 		if err != nil {
 			return err
 		}
-		own := field{name: tag.Name, index: f.Index, shape: found}
-		if own.name == "" {
-			own.name = f.Name
+		switch omits := omitsAll || tag.HasOption("omitempty"); {
+		case tag.HasOption("intern"):
+			return at.refuse("its tag has intern, which a kept value cannot have; leave it out")
+		case omits && loses(f.Type, found):
+			return at.refuse("omitempty would leave out what is not the zero %s, too; leave omitempty out", f.Type)
 		}
+		own := field{name: cmp.Or(tag.Name, f.Name), index: f.Index, shape: found}
 		inlined, err := embed(sh, own, f, tag, at)
 		if err == nil && !inlined {
 			err = sh.add(own, at)
@@ -44,6 +47,21 @@ func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
 		}
 	}
 	return nil
+}
+
+// loses reports whether what omitempty leaves out may be more than the type's zero value. The library looks at what an
+// interface holds, asks pointers for what they point to, and takes a struct without exported fields for empty.
+func loses(t reflect.Type, s *shape) bool {
+	zeroes := t.Implements(reflect.TypeFor[interface{ IsZero() bool }]())
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Pointer:
+		return zeroes
+	case reflect.Struct:
+		return s.kind == opaque && hidden(t) && !zeroes
+	}
+	return false
 }
 
 // embed adds what an embedded struct brings, if its fields are written as the outer one's.

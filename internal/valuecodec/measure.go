@@ -12,8 +12,26 @@ var (
 	errDeep  = errors.New("nested too deeply")
 )
 
-// slot is about what an item of a map takes beside its key and its value, and twice that for the room that a map has left.
-func slot(key, elem int64) int64 { return 2*(key+elem) + 16 }
+// table is about what a map of n items takes: even an empty one has a head, a small one room for eight, and of a larger one
+// half may be empty. Large keys and values are kept beside the room, one by one.
+func table(n, key, elem int64) int64 {
+	const head, group, large = 48, 8, 128
+	switch {
+	case n == 0:
+		return head
+	case n > group:
+		return head + n*(2*(key+elem)+16)
+	}
+	size := int64(head + group)
+	for _, part := range [...]int64{key, elem} {
+		if part > large {
+			size += n * rounded(part)
+			part = 8
+		}
+		size += group * part
+	}
+	return size + size/8
+}
 
 // rounded is what the allocator makes of so many bytes at most.
 func rounded(n int64) int64 {
@@ -199,9 +217,9 @@ func (m *meter) pairs(s *shape, n, depth int) {
 	switch s.kind {
 	case dict:
 		key, elem = s.key, s.elem
-		m.add(int64(n) * slot(key.size, elem.size))
+		m.add(table(int64(n), key.size, elem.size))
 	case dynamic, opaque:
-		m.add(int64(n+1) * slot(key.size, elem.size))
+		m.add(table(int64(n), key.size, elem.size))
 	case record:
 	default:
 		m.fail(errors.New("a map where none belongs"))

@@ -26,7 +26,7 @@ type shape struct {
 	kind      kind
 	size      int64  // bytes of a value, without what it points to
 	title     string // of an opaque or scalar type
-	len       int    // of an array
+	len       int    // of an array: a shorter one would be read into it without an error
 	key, elem *shape
 	fields    []field          // of a record, in their order
 	named     map[string]field // the same
@@ -108,7 +108,7 @@ func (s *surveyor) fill(sh *shape, t reflect.Type, at place) (err error) {
 		sh.kind, s.dynamic = dynamic, true
 	case reflect.Pointer:
 		for p, n := t, 0; p.Kind() == reflect.Pointer; p, n = p.Elem(), n+1 {
-			if n > 0 && p == t {
+			if n > maxDepth {
 				return at.refuse("%s is a pointer to itself", t)
 			}
 		}
@@ -127,13 +127,16 @@ func (s *surveyor) fill(sh *shape, t reflect.Type, at place) (err error) {
 }
 
 func (s *surveyor) sequence(sh *shape, t reflect.Type, at place) (err error) {
+	if t.Kind() == reflect.Array {
+		sh.len = t.Len()
+	}
 	if t.Elem().Kind() == reflect.Uint8 { // the library writes these as bytes, whatever methods they have
 		sh.kind = text
 		return nil
 	}
 	sh.kind, at.addressable = list, at.addressable || t.Kind() == reflect.Slice
 	if t.Kind() == reflect.Array {
-		sh.kind, sh.len = array, t.Len()
+		sh.kind = array
 	}
 	sh.elem, err = s.shape(t.Elem(), at.in("[]", at.addressable))
 	return err

@@ -95,7 +95,7 @@ func (s *scale) pairs(v reflect.Value) {
 		return
 	}
 	t := v.Type()
-	s.n += int64(v.Len()) * slot(int64(t.Key().Size()), int64(t.Elem().Size()))
+	s.n += table(int64(v.Len()), int64(t.Key().Size()), int64(t.Elem().Size()))
 	if !v.CanInterface() || s.n > s.limit {
 		return
 	}
