@@ -48,7 +48,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		return nil, store.Lease{}, fmt.Errorf("redisstore: lease: %w", err)
 	}
 	lease := leaseOf(holder, token)
-	if (lease.State == store.Held || lease.State == store.Refused) && stuck(left, hold) {
+	if lease.State != store.Taken && stuck(left, hold) { // also what is no lease, or there would be none for this key
 		if n, err := s.script(ctx, takeOver, key, token, atLeast(hold)); n == 1 && err == nil {
 			lease = store.Lease{State: store.Taken}
 		}
