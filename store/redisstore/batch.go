@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -106,7 +107,7 @@ func (s *Store) send(ctx context.Context, q *node, b *batch) {
 		exec(ctx, pipe)
 		return q.failure(b.head, outage(cmds...))
 	})
-	if b.head == nil {
+	if b.head == nil || errors.Is(err, errPanic) { // which no command tells of
 		b.err = err
 	}
 }
