@@ -118,7 +118,7 @@ func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (mes
 	}
 	link := s.log.lastRead().link()
 	var add *redis.StringCmd
-	err = s.ask(ctx, w.write, func() error {
+	err = s.ask(ctx, nil, w.write, func() error {
 		pipe := s.client.Pipeline()
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
 			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b, chainField, link},

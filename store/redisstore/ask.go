@@ -30,16 +30,17 @@ func (l *link) writing(op func() error) error {
 	return l.writes.do(op)
 }
 
-// ask runs op through the gate. A caller who leaves it less than half the budget learns nothing about Redis.
-func (l *link) ask(ctx context.Context, through gate, op func() error) error {
+// ask runs op, of the node or, nil, of the purge log, through the gate. A caller who leaves it less than half the budget
+// learns nothing about Redis.
+func (s *Store) ask(ctx context.Context, n *node, through gate, op func() error) error {
 	return through(func() (err error) {
 		defer caught(&err)
 		if err := ctx.Err(); err != nil {
 			return errors.Join(errHurried, err)
 		}
 		deadline, ok := ctx.Deadline()
-		hurried := ok && time.Until(deadline) < l.budget/2
-		err = l.insist(ctx, op)
+		hurried := ok && time.Until(deadline) < s.budget/2
+		err = s.insist(ctx, n, op)
 		if err != nil && hurried {
 			return fmt.Errorf("%w: %w", errHurried, err)
 		}

@@ -1,8 +1,8 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,11 +29,11 @@ type batch struct {
 // read reads what is kept under the key, along with others if there are any under way, and the log's head as it was after
 // that; or returns what kept it from asking. The caller leaves when ctx ends; the batch goes on without him.
 func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
-	q := s.queues.of(ctx, s.link, key)
+	q := s.nodes.of(ctx, s.link, key)
 	b, i := q.join(key)
 	if b.done == nil {
 		defer s.next(q, b)
-		s.send(ctx, b)
+		s.send(ctx, q, b)
 		return b.read(i)
 	}
 	if i == 0 {
@@ -56,7 +56,7 @@ func (b *batch) read(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 }
 
 // hurry has the batch sent if those under way take long. One of its readers waits here.
-func (s *Store) hurry(ctx context.Context, q *batches, b *batch) {
+func (s *Store) hurry(ctx context.Context, q *node, b *batch) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
@@ -70,20 +70,20 @@ func (s *Store) hurry(ctx context.Context, q *batches, b *batch) {
 }
 
 // next ends the flight of b. What has gathered meanwhile is sent by a goroutine that ends when there is no more.
-func (s *Store) next(q *batches, b *batch) {
+func (s *Store) next(q *node, b *batch) {
 	if b = q.landed(b); b != nil {
 		go s.sendAll(q, b)
 	}
 }
 
-func (s *Store) sendAll(q *batches, b *batch) {
+func (s *Store) sendAll(q *node, b *batch) {
 	for ; b != nil; b = q.landed(b) {
-		s.sendFor(b)
+		s.sendFor(q, b)
 	}
 }
 
 // sendFor sends a batch for those who wait for it.
-func (s *Store) sendFor(b *batch) {
+func (s *Store) sendFor(q *node, b *batch) {
 	defer close(b.done)
 	defer func() {
 		if p := recover(); p != nil { // the caller's Redis client may have hooks
@@ -92,12 +92,12 @@ func (s *Store) sendFor(b *batch) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), s.budget)
 	defer cancel()
-	s.send(ctx, b)
+	s.send(ctx, q, b)
 }
 
 // send asks Redis, and counts in the breaker as one. Where it asked, every command tells for itself.
-func (s *Store) send(ctx context.Context, b *batch) {
-	err := s.ask(ctx, s.reads.do, func() error {
+func (s *Store) send(ctx context.Context, q *node, b *batch) {
+	err := s.ask(ctx, q, s.reading(q), func() error {
 		cmds := make([]redis.Cmder, len(b.keys), len(b.keys)+2)
 		b.values = s.commands(ctx, b.keys, cmds)
 		b.head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
@@ -105,9 +105,9 @@ func (s *Store) send(ctx context.Context, b *batch) {
 		_ = pipe.BatchProcess(ctx, append(cmds, b.head)...) // after the values: it knows the purges of what was read
 		s.log.touch(ctx, pipe)
 		exec(ctx, pipe)
-		return cmp.Or(outage(cmds...), lost(b.head))
+		return q.failure(b.head, outage(cmds...))
 	})
-	if b.head == nil {
+	if b.head == nil || errors.Is(err, errPanic) { // which no command tells of
 		b.err = err
 	}
 }

@@ -2,11 +2,8 @@ package redisstore
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"sync"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/keying"
 )
@@ -101,32 +98,4 @@ func (b *batch) room() int {
 		bytes += len(value.Val())
 	}
 	return min(max(batchBytes*len(b.keys)/bytes, 1), maxBatch)
-}
-
-// nodes are the batches of a cluster, one for each node: one that is slow or gone holds up no reads of others.
-type nodes struct {
-	sync.Map // of *batches, by the node's address
-	other    batches
-}
-
-// of returns the batches of the node that has the key.
-func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *batches) {
-	cluster, ok := l.client.(*redis.ClusterClient)
-	if !ok {
-		return &n.other
-	}
-	defer func() {
-		if recover() != nil { // in a hook, perhaps, which the read itself will meet
-			its = &n.other
-		}
-	}()
-	node, err := cluster.MasterForKey(ctx, l.name(key))
-	if err != nil {
-		return &n.other // it fails soon enough
-	}
-	q, ok := n.Load(node.Options().Addr)
-	if !ok {
-		q, _ = n.LoadOrStore(node.Options().Addr, new(batches))
-	}
-	return q.(*batches)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrOpen is returned, wrapped, while Redis is given a rest: it failed several times in a row, or half of the time, and
-// is not asked for more than half a second. Then one request asks again.
+// is not asked for more than half a second. Then one request asks again. Each node of a cluster rests for itself.
 var ErrOpen = errors.New("redis keeps failing and is not asked for a while")
 
 // errHurried marks a failure that says more of the caller's deadline than of Redis.
@@ -30,7 +30,8 @@ const (
 // breaker keeps a Redis that fails from costing every request its budget.
 type breaker struct {
 	circuit *gobreaker.CircuitBreaker[struct{}]
-	inARow  int // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
+	ofNode  bool // of a cluster: it is none of its matter what other nodes do
+	inARow  int  // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
 
 	tell    func(error)                     // that a rest begins, with its cause, or with nil that it is over
 	changed atomic.Pointer[gobreaker.State] // not told yet
@@ -45,7 +46,7 @@ func newBreaker(tell func(error)) *breaker {
 		Timeout:      breakerRest,
 		ReadyToTrip:  b.trips,
 		IsSuccessful: b.succeeded,
-		IsExcluded:   excluded,
+		IsExcluded:   b.excluded,
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			if to == gobreaker.StateClosed || from == gobreaker.StateClosed {
 				b.changed.Store(&to)
@@ -59,8 +60,9 @@ func (b *breaker) trips(c gobreaker.Counts) bool {
 	return b.inARow >= tripAfter || c.Requests >= tripSample && 2*c.TotalFailures >= c.Requests
 }
 
+// succeeded counts as a success that all went well but at one node, which has a breaker of its own.
 func (b *breaker) succeeded(err error) bool {
-	if err != nil {
+	if err != nil && (b.ofNode || !errors.Is(err, errNode)) {
 		b.inARow++
 		return false
 	}
@@ -68,7 +70,9 @@ func (b *breaker) succeeded(err error) bool {
 	return true
 }
 
-func excluded(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, errHurried) }
+func (b *breaker) excluded(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, errHurried) || b.ofNode && err != nil && !errors.Is(err, errNode)
+}
 
 // do asks Redis, or returns ErrOpen at once.
 func (b *breaker) do(op func() error) error {

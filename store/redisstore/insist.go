@@ -22,16 +22,16 @@ const maxDead = 100
 //
 // Whatever is asked here may be done twice: a second SET or UNLINK changes nothing, a lease that was taken is known by its
 // token, and a purge that stands in the log twice is one.
-func (l *link) insist(ctx context.Context, op func() error) error {
+func (s *Store) insist(ctx context.Context, n *node, op func() error) error {
 	misses := uint32(0)
 	for dead := 1; ; dead++ {
 		err := op()
 		if !hungUp(err) || dead > maxDead || ctx.Err() != nil {
 			return err
 		}
-		pool := l.client.PoolStats()
+		pool := s.pool(ctx, n, err)
 		pooled := pool.IdleConns > 0 || dead > 1 && pool.Misses == misses
-		if !pooled && (dead > 1 || !l.reads.closed()) {
+		if !pooled && (dead > 1 || !s.reads.closed() || !n.well()) {
 			return err
 		}
 		misses = pool.Misses

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -31,7 +30,8 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	var holder, value *redis.StringCmd
 	var left *redis.DurationCmd
 	var head *redis.XMessageSliceCmd
-	err := s.ask(ctx, s.writing, func() error {
+	n := s.nodes.of(ctx, s.link, key)
+	err := s.ask(ctx, n, s.writingTo(n), func() error {
 		pipe := s.client.Pipeline()
 		took := pipe.SetNX(ctx, s.leaseName(key), append(token[:], newBeat()...), atLeast(hold))
 		holder, left = pipe.Get(ctx, s.leaseName(key)), pipe.PTTL(ctx, s.leaseName(key))
@@ -39,7 +39,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
 		s.log.touch(ctx, pipe)
 		exec(ctx, pipe)
-		return cmp.Or(outage(took, holder, value), lost(head))
+		return n.failure(head, outage(took, holder, value))
 	})
 	if err == nil {
 		err = s.follow(ctx, head)
@@ -48,7 +48,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		return nil, store.Lease{}, fmt.Errorf("redisstore: lease: %w", err)
 	}
 	lease := leaseOf(holder, token)
-	if (lease.State == store.Held || lease.State == store.Refused) && stuck(left, hold) {
+	if lease.State != store.Taken && stuck(left, hold) { // also what is no lease, or there would be none for this key
 		if n, err := s.script(ctx, takeOver, key, token, atLeast(hold)); n == 1 && err == nil {
 			lease = store.Lease{State: store.Taken}
 		}

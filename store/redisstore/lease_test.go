@@ -218,8 +218,13 @@ func TestLeasesOnRedis(t *testing.T) {
 		}
 		client.Del(t.Context(), names[0])
 		client.LPush(t.Context(), names[0], "x")
+		client.Expire(t.Context(), names[0], time.Minute)
 		if _, l, err := s.Lease(t.Context(), key, store.Token{2}, time.Minute); l.State != store.Unleased || err != nil {
 			t.Errorf("with a list in its place the lease is %v, %v; want none", l, err)
+		}
+		client.Persist(t.Context(), names[0])
+		if _, l, err := s.Lease(t.Context(), key, store.Token{2}, time.Minute); l.State != store.Taken || err != nil {
+			t.Errorf("with a list in its place for ever the lease is %v, %v; want it taken over", l, err)
 		}
 		client.Del(t.Context(), names[0])
 	}
@@ -231,7 +236,7 @@ func TestStuckLeaseIsTakenOver(t *testing.T) {
 	server := storetest.NewServer(t)
 	client := dial(t, server.Addr())
 	for name, secret := range map[string]string{"plain": "", "sealed": "a secret of enough bytes"} {
-		for place, value := range map[string]string{"another's": strings.Repeat("x", 24), "a refusal": "-"} {
+		for place, value := range map[string]string{"another's": strings.Repeat("x", 24), "a refusal": "-", "no lease": "x"} {
 			for life, keep := range map[string]time.Duration{"for ever": 0, "for years": 10 * 365 * 24 * time.Hour} {
 				t.Run(name+"/"+place+"/"+life, func(t *testing.T) {
 					s := open(t, server.Addr())

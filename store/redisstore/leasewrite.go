@@ -50,12 +50,13 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	bound, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var given *redis.Cmd
-	err = s.ask(bound, s.writing, func() error {
+	n := s.nodes.of(bound, s.link, key)
+	err = s.ask(bound, n, s.writingTo(n), func() error {
 		pipe := s.client.Pipeline()
 		set := pipe.Set(bound, s.name(key), b, atLeast(keep))
 		given = release.EvalSha(bound, pipe, []string{s.leaseName(key)}, token[:], 0)
 		exec(bound, pipe)
-		return stored(set)
+		return n.own(stored(set))
 	})
 	if err == nil && given.Err() != nil { // a Redis that was started anew does not know the script
 		return s.Release(ctx, key, token, 0)
@@ -76,13 +77,14 @@ func (s *Store) script(ctx context.Context, script *redis.Script, key keying.Key
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var reply error
-	err = s.ask(ctx, s.writing, func() error {
+	at := s.nodes.of(ctx, s.link, key)
+	err = s.ask(ctx, at, s.writingTo(at), func() error {
 		cmd := script.Run(ctx, s.client, []string{s.leaseName(key)}, token[:], d.Milliseconds(), newBeat())
 		n, reply = cmd.Int()
 		if errors.As(reply, new(redis.Error)) { // that a script fails says nothing of other writes
 			return nil
 		}
-		return reply
+		return at.own(reply)
 	})
 	if err = cmp.Or(err, reply); err != nil {
 		s.unleased.Store(s.unleased.Load() || denied(err))

@@ -25,7 +25,7 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	return prefixed(s.ask(ctx, s.aside().write, func() error {
+	return prefixed(s.ask(ctx, nil, s.aside().write, func() error {
 		name := s.ranking(time.Now())
 		pipe := s.client.TxPipeline() // or a ranking might stay without a time to live, and no later hour sets it
 		for _, key := range keys {
@@ -42,7 +42,7 @@ func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	var hours [2]*redis.ZSliceCmd
-	err := s.ask(ctx, s.aside().read, func() error {
+	err := s.ask(ctx, nil, s.aside().read, func() error {
 		pipe := s.client.Pipeline()
 		now := time.Now()
 		for i := range hours {

@@ -17,7 +17,7 @@ func (s *Store) catchUpFor(ctx context.Context, w way) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var head *redis.XMessageSliceCmd
-	err := s.ask(ctx, w.read, func() error {
+	err := s.ask(ctx, nil, w.read, func() error {
 		head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
 		_ = s.client.Process(ctx, head) // no pipeline: go-redis dials twice for one
 		err := lost(head)

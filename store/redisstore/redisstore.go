@@ -54,10 +54,10 @@ var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 // Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
 type Store struct {
 	*link
-	codec  store.Codec
-	log    *tail
-	ranks  string // prefix of the rankings
-	queues *nodes
+	codec store.Codec
+	log   *tail
+	ranks string // prefix of the rankings
+	nodes *nodes
 }
 
 var (
@@ -123,7 +123,7 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 		l.entries += o.Build + ":"
 	}
 	l.life, l.end = context.WithCancel(context.Background())
-	return &Store{link: l, log: newTail(l.prefix + "log"), ranks: l.entries + "hot:", queues: new(nodes)}, nil
+	return &Store{link: l, log: newTail(l.prefix + "log"), ranks: l.entries + "hot:", nodes: new(nodes)}, nil
 }
 
 // Close ends [Store.Follow], gives up purges that Redis could not be told of, and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
@@ -141,7 +141,7 @@ func (s *Store) Sealed(secret []byte) store.Store {
 	id := hex.EncodeToString(mac.Sum(nil)[:4])
 	return &Store{
 		link: s.link, codec: store.NewCodec(secret), log: newTail(s.prefix + "log:" + id),
-		ranks: s.entries + "hot:" + id + ":", queues: new(nodes),
+		ranks: s.entries + "hot:" + id + ":", nodes: new(nodes),
 	}
 }
 

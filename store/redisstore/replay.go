@@ -232,7 +232,7 @@ func (s *Store) record(m message, epoch uint64) store.Record {
 // messages reads a page of the log.
 func (s *Store) messages(ctx context.Context, w way, from string) ([]message, error) {
 	var cmd *redis.XMessageSliceCmd
-	err := s.ask(ctx, w.read, func() error {
+	err := s.ask(ctx, nil, w.read, func() error {
 		cmd = s.client.XRangeN(ctx, s.log.name, from, "+", page)
 		return lost(cmd)
 	})

@@ -28,7 +28,7 @@ type rest struct {
 // maxRests is how many wait for a listener that takes long.
 const maxRests = 16
 
-// OnRest has f called when Redis is given a rest and when it answers again.
+// OnRest has f called when Redis, or one node of a cluster, is given a rest and when that answers again.
 func (l *link) OnRest(f func(what store.Operation, err error)) (stop func()) { return l.rests.add(f) }
 
 // OnFault has f called with faults that no operation returns: a loss of purge records, which wraps store.ErrRecordsLost,

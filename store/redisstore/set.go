@@ -22,8 +22,9 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	return prefixed(s.ask(ctx, s.writing, func() error {
-		return stored(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond)))
+	n := s.nodes.of(ctx, s.link, key)
+	return prefixed(s.ask(ctx, n, s.writingTo(n), func() error {
+		return n.own(stored(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond))))
 	}))
 }
 
@@ -54,11 +55,15 @@ func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
 func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	return s.ask(ctx, s.writing, func() error {
+	n := &s.nodes.other
+	if len(keys) == 1 {
+		n = s.nodes.of(ctx, s.link, keys[0])
+	}
+	return s.ask(ctx, n, s.writingTo(n), func() error {
 		pipe := s.client.Pipeline()
 		for _, key := range keys {
 			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
 		}
-		return outage(exec(ctx, pipe)...)
+		return n.own(outage(exec(ctx, pipe)...))
 	})
 }

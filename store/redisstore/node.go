@@ -1,0 +1,123 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// node is one of a cluster's, or the one Redis that there is. One that is slow or gone holds up no reads of others, and is
+// given a rest of its own: whoever asks for what lived there, again and again, does not end the cache for all.
+type node struct {
+	batches
+	client        atomic.Pointer[redis.Client] // nil: this is no cluster, or nobody can tell
+	reads, writes *breaker                     // of what this node alone is asked
+}
+
+// errNode marks a failure that says nothing of the rest of a cluster.
+var errNode = errors.New("one node of the cluster")
+
+// own marks the failure of what the node alone was asked for.
+func (n *node) own(err error) error {
+	client := n.client.Load()
+	if err == nil || client == nil {
+		return err
+	}
+	return fmt.Errorf("%w, %s: %w", errNode, client.Options().Addr, err)
+}
+
+// failure is that of the purge log, whose head was asked for, or else the node's. When there is no time left for one node,
+// go-redis says so of all that a cluster was asked at once, and of what it has answered, too.
+func (n *node) failure(head *redis.XMessageSliceCmd, err error) error {
+	if lost := lost(head); lost != nil && (n.client.Load() == nil || len(head.Val()) == 0) {
+		return lost
+	}
+	return n.own(err)
+}
+
+// well reports whether the node is not being probed.
+func (n *node) well() bool { return n == nil || n.client.Load() == nil || n.reads.closed() }
+
+// reading is the gate of reads from the node, which ask for the purge log's head, too.
+func (s *Store) reading(n *node) gate {
+	if n.client.Load() == nil {
+		return s.reads.do
+	}
+	return func(op func() error) error {
+		return n.reads.do(func() error { return s.reads.do(op) })
+	}
+}
+
+// writingTo is the gate of writes to the node.
+func (s *Store) writingTo(n *node) gate {
+	if n.client.Load() == nil {
+		return s.writing
+	}
+	return func(op func() error) error {
+		if !s.reads.closed() || !n.well() {
+			return ErrOpen
+		}
+		return n.writes.do(op)
+	}
+}
+
+// nodes are those that were asked, by their addresses.
+type nodes struct {
+	sync.Map // of *node
+	other    node
+}
+
+// of returns the node that has the key.
+func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *node) {
+	cluster, ok := l.client.(*redis.ClusterClient)
+	if !ok {
+		return &n.other
+	}
+	defer func() {
+		if recover() != nil { // in a hook, perhaps, which the operation itself will meet
+			its = &n.other
+		}
+	}()
+	client, err := cluster.MasterForKey(ctx, l.name(key))
+	if err != nil {
+		return &n.other // it fails soon enough
+	}
+	known, ok := n.Load(client.Options().Addr)
+	if !ok {
+		known, _ = n.LoadOrStore(client.Options().Addr, l.newNode())
+	}
+	its = known.(*node)
+	if its.client.Load() != client {
+		its.client.Store(client)
+	}
+	return its
+}
+
+func (l *link) newNode() *node {
+	n := &node{
+		reads:  newBreaker(func(err error) { l.tellRest(store.Reads, err) }),
+		writes: newBreaker(func(err error) { l.tellRest(store.Writes, err) }),
+	}
+	n.reads.ofNode, n.writes.ofNode = true, true
+	return n
+}
+
+// pool is the state of the connections to what has failed: the node, or the one that has the purge log.
+func (s *Store) pool(ctx context.Context, n *node, err error) *redis.PoolStats {
+	if errors.Is(err, errNode) && n != nil {
+		return n.client.Load().PoolStats()
+	}
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		if client, err := cluster.MasterForKey(ctx, s.log.name); err == nil {
+			return client.PoolStats()
+		}
+	}
+	return s.client.PoolStats()
+}
