@@ -51,10 +51,14 @@ func askRest(old *store.Entry, h http.Header, most int64) renewal {
 	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
 	missing, one := part.Missing()
 	tag := first(fieldOf(old, "Etag"))
-	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || !rfc9111.StrongMatch(tag, tag) { // see join
+	strong := rfc9111.StrongMatch(tag, tag)
+	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
 		return nothing
 	}
-	h["Range"], h["If-Range"] = []string{missing.String()}, []string{tag}
+	h["Range"] = []string{missing.String()}
+	if strong { // without, the new part must bring one that the old part lacked, or the whole is asked for
+		h["If-Range"] = []string{tag}
+	}
 	return rest
 }
 
