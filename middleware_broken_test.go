@@ -122,7 +122,7 @@ func TestASuperfluousHeadIsIgnored(t *testing.T) {
 				_, _ = io.WriteString(w, "page")
 			},
 			"410 twice": func(w http.ResponseWriter, r *http.Request) {
-				http.Error(w, "page", 410)
+				http.Error(w, "page", http.StatusGone)
 				w.WriteHeader(410)
 			},
 			"fields that change nothing": func(w http.ResponseWriter, r *http.Request) {

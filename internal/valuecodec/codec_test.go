@@ -57,7 +57,7 @@ type (
 		None  struct{}
 	}
 	asArray struct {
-		_msgpack struct{} `msgpack:",as_array"`
+		_msgpack struct{} `msgpack:",as_array"` //lint:ignore U1000 read by msgpack, by reflection
 		A        int
 		B        []string
 	}

@@ -185,10 +185,10 @@ func newScene(t *testing.T) (*scene, keying.Key) {
 	for _, a := range []**author{&s.purger, &s.reader, &s.behind, &s.fresh} {
 		*a = newAuthor(t, addr)
 	}
-	key := keep(t, s.purger.Store, "k")
+	keep(t, s.purger.Store, "k")
 	s.purge(s.reader, "before")
 	s.read(s.purger, s.reader, s.behind)
-	key = keep(t, s.purger.Store, "k")
+	key := keep(t, s.purger.Store, "k")
 	s.before = s.dump()
 	return s, key
 }
@@ -262,12 +262,12 @@ func TestATrimIsNoLoss(t *testing.T) {
 
 // A purge that is written under an epoch that has just ended names what it names, and brings the old epoch not back.
 func TestAPurgeOfAnEarlierEpochIsOneOfTheNew(t *testing.T) {
-	s, key := newScene(t)
+	s, _ := newScene(t)
 	old := s.client.XRevRangeN(t.Context(), logName, "+", "-", 1).Val()[0]
 	near := stamped(s.behind, "k")
 	s.client.XDel(t.Context(), logName, old.ID)
 	s.read(s.purger, s.reader, s.behind)
-	key = keep(t, s.reader.Store, "k")
+	key := keep(t, s.reader.Store, "k")
 	other := storetest.Entry(storetest.Key("other"), "other")
 	other.Labels = labels("other")
 	s.reader.Ledger().Stamp(other)
