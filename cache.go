@@ -172,14 +172,15 @@ func (c *Cache) seal() error {
 }
 
 // Close waits for refreshes in the background and for the end of following other processes' purges, as long as the context
-// allows, and lets go of what New made. Requests may still come: they find nothing in memory that is not the caller's. Stores that were given in Options are not closed. It
-// may be called more than once.
+// allows, and lets go of what New made. Requests may still come: after Close the built-in memory always misses. Stores that
+// were given in Options are not closed. Within [Options.Observe] Close waits for nothing, since what it would wait for may be
+// waiting for the listener. It may be called more than once.
 func (c *Cache) Close(ctx context.Context) error {
 	c.unwatch()
 	if observing() {
-		at, cancel := context.WithCancel(ctx)
+		ended, cancel := context.WithCancel(ctx)
 		cancel()
-		_ = c.close(at)
+		_ = c.close(ended) // that it did not wait is no failure
 		return nil
 	}
 	return c.close(ctx)
