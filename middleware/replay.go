@@ -33,22 +33,36 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(status)
-	case status == http.StatusOK && wantsRange(r) && inParts(e, r.Header):
-		delete(h, "Content-Length") // of the part, which ServeContent knows
-		http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
-		status = 0 // 206, 416 or 200, as the ranges are
 	case status == http.StatusOK && wantsRange(r):
-		delete(h, "Accept-Ranges")
-		fallthrough
+		status = rt.replayRanges(w, r, e)
 	default:
-		w.WriteHeader(status) // also 200: writers outside take Content-Length away there, and only there
-		if len(e.Body) > 0 {
-			_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
-		}
+		replayWhole(w, e)
 	}
 	if rt.Observe != nil {
 		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
 	}
+}
+
+// replayWhole writes the head of 200, too: writers outside take Content-Length away there, and only there.
+func replayWhole(w http.ResponseWriter, e *store.Entry) {
+	w.WriteHeader(e.Status)
+	if len(e.Body) > 0 {
+		_, _ = w.Write(e.Body) // an error means that the client has gone: nothing to be done
+	}
+}
+
+// replayRanges answers with the ranges that the request asks for, or with the whole where a compressor may be outside. It
+// returns the status, or 0 if that is 206, 416 or 200, as the ranges are.
+func (rt *Route) replayRanges(w http.ResponseWriter, r *http.Request, e *store.Entry) int {
+	h := w.Header()
+	if !inParts(e, r.Header) {
+		delete(h, "Accept-Ranges")
+		replayWhole(w, e)
+		return e.Status
+	}
+	delete(h, "Content-Length") // of the part, which ServeContent knows
+	http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
+	return 0
 }
 
 // replayNow is replay by an entry's age at that time.
