@@ -62,7 +62,7 @@ func (c *call[T]) found(e *store.Entry, use store.Use) {
 			ctx = keying.WithUser(ctx, user)
 		}
 		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
-		c.v.cache.common.BackgroundOf(&c.v.share, c.key, again.refresh)
+		c.v.cache.common.Background(&c.v.share, c.key, again.refresh)
 	}
 }
 
@@ -82,7 +82,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 
 // run is the load of store.Through.
 func (c *call[T]) run(run *store.Run) store.Outcome {
-	ctx, end := c.v.cache.common.DetachOf(&c.v.share, c.ctx)
+	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
 	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id)
 	c.value, c.err = c.v.load(ctx, c.id)

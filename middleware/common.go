@@ -105,14 +105,9 @@ func (c *Common) endRefresh(s *Share, key keying.Key) {
 	c.background.Done()
 }
 
-// Background is BackgroundOf for what is nobody's in particular.
-func (c *Common) Background(key keying.Key, f func(context.Context)) {
-	c.BackgroundOf(new(Share), key, f)
-}
-
-// BackgroundOf runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
+// Background runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
 // after a while.
-func (c *Common) BackgroundOf(s *Share, key keying.Key, f func(context.Context)) {
+func (c *Common) Background(s *Share, key keying.Key, f func(context.Context)) {
 	if !c.beginRefresh(s, key) {
 		return
 	}

@@ -23,15 +23,15 @@ func TestOneRefreshPerKeyAndAtMost64(t *testing.T) {
 		end := make(chan struct{})
 		refresh := func(context.Context) { runs.Add(1); <-end }
 		for n := range byte(65) {
-			c.Background(keying.Key{n}, refresh)
-			c.Background(keying.Key{n}, refresh)
+			c.Background(new(middleware.Share), keying.Key{n}, refresh)
+			c.Background(new(middleware.Share), keying.Key{n}, refresh)
 		}
 		if synctest.Wait(); runs.Load() != 64 {
 			t.Errorf("%d refreshes at once, want 64", runs.Load())
 		}
 		close(end)
 		synctest.Wait()
-		c.Background(keying.Key{0}, refresh)
+		c.Background(new(middleware.Share), keying.Key{0}, refresh)
 		if synctest.Wait(); runs.Load() != 65 {
 			t.Errorf("%d refreshes, want 65: there is room again", runs.Load())
 		}
@@ -41,7 +41,7 @@ func TestOneRefreshPerKeyAndAtMost64(t *testing.T) {
 func TestARefreshIsBoundTo30Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, began := middleware.NewCommon("", false), time.Now()
-		c.Background(keying.Key{}, func(ctx context.Context) { <-ctx.Done() })
+		c.Background(new(middleware.Share), keying.Key{}, func(ctx context.Context) { <-ctx.Done() })
 		if err := c.Close(t.Context()); err != nil || time.Since(began) != 30*time.Second {
 			t.Errorf("Close = %v after %v", err, time.Since(began))
 		}
@@ -53,13 +53,13 @@ func TestCloseWaitsForRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
 		end := make(chan struct{})
-		c.Background(keying.Key{}, func(context.Context) { <-end })
+		c.Background(new(middleware.Share), keying.Key{}, func(context.Context) { <-end })
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := c.Close(short); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Close = %v while a refresh runs", err)
 		}
-		c.Background(keying.Key{1}, func(context.Context) { t.Error("a refresh after Close") })
+		c.Background(new(middleware.Share), keying.Key{1}, func(context.Context) { t.Error("a refresh after Close") })
 		close(end)
 		for range 2 {
 			if err := c.Close(t.Context()); err != nil {
@@ -76,7 +76,7 @@ func TestCloseMeetsRefreshes(t *testing.T) {
 		var closed atomic.Bool
 		go func() {
 			for n := range byte(8) {
-				c.Background(keying.Key{n}, func(context.Context) {
+				c.Background(new(middleware.Share), keying.Key{n}, func(context.Context) {
 					if closed.Load() {
 						t.Error("a refresh runs after Close")
 					}

@@ -63,7 +63,7 @@ func (rt *Route) entrance(r *http.Request) *http.Server {
 func (rt *Route) refreshThrough(server *http.Server, p *Passage, r *http.Request) {
 	again, m := rt.again(r, p.key)
 	pattern := p.pattern
-	rt.Common.BackgroundOf(&rt.share, p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
+	rt.Common.Background(&rt.share, p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
 }
 
 // again builds the request of a refresh: of a shared answer just what the key covers, of one user's what that user sent,

@@ -133,14 +133,9 @@ func (s *Share) attach() {
 	s.common.Load().detached.Add(-1)
 }
 
-// Detach is DetachOf for what is nobody's in particular.
-func (c *Common) Detach(parent context.Context) (ctx context.Context, end func()) {
-	return c.DetachOf(new(Share), parent)
-}
-
-// DetachOf returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
+// Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
 // room for such loads. End must be called when the load is over.
-func (c *Common) DetachOf(s *Share, parent context.Context) (ctx context.Context, end func()) {
+func (c *Common) Detach(s *Share, parent context.Context) (ctx context.Context, end func()) {
 	ctx, t := (&tether{share: s}).tie(c, parent)
 	return ctx, t.end
 }

@@ -191,7 +191,7 @@ func TestDetachedLoadsShareTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
 		client, hangUp := context.WithCancel(t.Context())
-		ctx, end := c.Detach(client)
+		ctx, end := c.Detach(new(middleware.Share), client)
 		hangUp()
 		if synctest.Wait(); ctx.Err() != nil || c.Detached() != 1 {
 			t.Errorf("without its client: %v, %d detached", ctx.Err(), c.Detached())
