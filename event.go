@@ -109,6 +109,11 @@ var telling = []string{nameOfFunc((*Cache).tell), nameOfFunc((*Cache).observer),
 
 func nameOfFunc(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }
 
+// warning tells of what works but may surprise, outside any request. Whoever calls it sees to it that it is told once.
+func (c *Cache) warning(reason Reason, format string, args ...any) {
+	c.tell(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
+}
+
 // warn tells what may surprise about Far.
 func (c *Cache) warn() {
 	if warner, ok := c.far.(store.Warner); ok {

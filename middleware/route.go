@@ -41,7 +41,8 @@ type Route struct {
 	labelled atomic.Pointer[patternLabel] // the pattern that was last asked for
 	said     atomic.Pointer[controlLine]  // what an answer last said
 
-	share Share // of what routes have in common
+	share    Share // of what routes have in common
+	warnings warnings
 
 	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
 }

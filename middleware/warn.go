@@ -1,0 +1,53 @@
+package middleware
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
+const maxWarnings = 64
+
+// A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
+type warning struct {
+	pattern string
+	reason  Reason
+	subject string
+}
+
+// warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
+type warnings struct {
+	mu   sync.Mutex
+	told map[warning]struct{}
+}
+
+// first reports whether the warning is new, and there is room to remember it.
+func (ws *warnings) first(w warning) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if _, told := ws.told[w]; told || len(ws.told) >= maxWarnings {
+		return false
+	}
+	if ws.told == nil {
+		ws.told = map[warning]struct{}{}
+	}
+	ws.told[w] = struct{}{}
+	return true
+}
+
+// warn tells, once for each pattern, reason and subject, of what works but may surprise: the fault, and the setting that
+// remedies it. It is no business of a hit's.
+func (rt *Route) warn(pattern string, reason Reason, subject, text string) {
+	if rt.Observe != nil && rt.warnings.first(warning{pattern, reason, subject}) {
+		rt.observe(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
+	}
+}
+
+// routeText begins a sentence with the route, if a router tells one.
+func routeText(pattern, text string) string {
+	if pattern == "" {
+		return text
+	}
+	return fmt.Sprintf("route %q: %s", pattern, text)
+}
