@@ -53,8 +53,8 @@ const (
 	NearTTLReason = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
 	ValueReason   = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
 	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason = Reason("entry-refused")  // a store does not take the entry, for its size
-	StoreReason   = Reason("store")          // a store failed or took too long
+	RefusedReason = middleware.RefusedReason // a store does not take the entry, for its size
+	StoreReason   = middleware.StoreReason   // a store failed or took too long
 	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
 	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
 	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged

@@ -24,7 +24,6 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	case rec.held && !bodyAllowed(rec.status):
 		return 0, http.ErrBodyNotAllowed
 	}
-	implicit := !rec.wrote
 	if !rec.records(p) {
 		return rec.through(p)
 	}
@@ -36,10 +35,6 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if !rec.add(p) {
 		rec.abandon(BusyReason)
 		return rec.through(p)
-	}
-	if implicit && len(p) < sniffed && !rec.mute {
-		_, _ = rec.write(p) // not more than net/http buffers
-		rec.sent = len(p)
 	}
 	rec.send()
 	return len(p), nil
@@ -55,14 +50,27 @@ func (rec *recorder) through(p []byte) (int, error) {
 	return rec.write(p)
 }
 
-// sendHead writes to the writer behind, and write does: functions that outer middleware has registered there may run
-// meanwhile.
-func (rec *recorder) sendHead(status int) {
+// sendHead sends the head, if that is still to be sent, before the body that is given. A head that the handler has left to
+// its first write is left to the first write of the client's writer too, if nothing else comes before that.
+func (rec *recorder) sendHead(body []byte) {
+	if !rec.unsent {
+		return
+	}
+	rec.unsent = false
+	status := rec.dress()
+	if rec.implied && !rec.mute {
+		if len(body) == 0 {
+			return
+		}
+		sniff(rec.w.Header(), body)
+	}
 	rec.sending = true
 	rec.w.WriteHeader(status)
 	rec.sending = false
 }
 
+// write writes to the writer behind, as sendHead does: functions that outer middleware has registered there may run
+// meanwhile.
 func (rec *recorder) write(p []byte) (n int, err error) {
 	rec.sending = true
 	n, err = rec.w.Write(p)
@@ -88,21 +96,14 @@ func (rec *recorder) lateWrite(p []byte) (int, error) {
 	return rec.w.Write(p)
 }
 
-// records sees to the head; it reports whether p is to be recorded. A head that the handler leaves to
-// its first write is left to the first write of the client's writer too, which guesses the type from what it gets; where
-// that would be written too late, the guess is made here.
+// records sees to the head; it reports whether p is to be recorded.
 func (rec *recorder) records(p []byte) bool {
 	if !rec.wrote {
-		status := rec.head(http.StatusOK)
-		rec.implied = rec.keeping && !typed(rec.own)
-		if rec.keeping && len(p) >= sniffed && !rec.mute {
-			sniff(rec.w.Header(), p)
-			rec.sendHead(status)
-		} else if rec.mute {
-			rec.sendHead(status)
-		}
+		rec.head(http.StatusOK)
+		rec.implied, rec.untyped = true, rec.own != nil && !typed(rec.own)
 	}
 	if !rec.keeping {
+		rec.sendHead(nil)
 		return false
 	}
 	switch {
@@ -123,7 +124,9 @@ func (rec *recorder) send() {
 	case rec.pump != nil:
 		rec.pump.push(rec.full, rec.body)
 	case len(rec.body) > buffered:
-		rec.pump = startPump(rec.w, rec.full, rec.body, rec.sent)
+		if rec.sendHead(rec.body); !rec.mute {
+			rec.pump = startPump(rec.w, rec.full, rec.body)
+		}
 	}
 }
 

@@ -25,7 +25,8 @@ type Common struct {
 
 	clock     clock
 	near, far statusLines // hits, by tier
-	missed    []string    // misses whose answer is kept
+	kept      []string    // misses whose answer is kept
+	missed    []string    // misses of which that is not known yet
 	name      string      // "": no Cache-Status
 	debug     bool        // Cache-Status tells keys
 
@@ -57,7 +58,8 @@ func NewCommon(name string, debug bool) *Common {
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
 	c.selection = c.normals.selection
-	c.missed = slices.Clip(c.forwarded("miss", keying.Key{}, "", true))
+	c.kept = slices.Clip(c.forwarded("miss", keying.Key{}, "", true))
+	c.missed = slices.Clip(c.forwarded("miss", keying.Key{}, "", false))
 	return c
 }
 

@@ -53,7 +53,7 @@ func (rec *recorder) describe(e *store.Entry) {
 		text = appendEntityTag(text, e.Body)
 	}
 	tag := len(text)
-	if rec.implied && len(e.Body) > 0 { // as the first write made the writer outside guess
+	if rec.untyped && len(e.Body) > 0 { // as the first write makes the writer outside guess
 		rec.set("Content-Type", http.DetectContentType(e.Body))
 	}
 	if bodyAllowed(e.Status) {

@@ -122,5 +122,5 @@ func (rec *recorder) unreserve() {
 // release forgets the copy, which has become an entry's or is not needed.
 func (rec *recorder) release() {
 	rec.unreserve()
-	rec.body, rec.full, rec.sent = nil, nil, 0
+	rec.body, rec.full = nil, nil
 }

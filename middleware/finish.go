@@ -55,6 +55,7 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 		rt.looped(l)
 	case found.Entry == nil:
 		err = l.err
+		l.rec.became(found.Fate)
 		l.rec.finish()
 		rt.observe(l.told(err))
 	default:
@@ -95,7 +96,11 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 		from.outcome = Stale
 	}
 	if l.rec != nil { // the handler has run
-		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.keeping && l.rec.reason == ""
+		l.rec.became(found.Fate)
+		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.fate == store.Kept
+		if found.Source == store.Renewed {
+			from.reason = l.rec.reason
+		}
 		if l.p.fwd != "" {
 			from.fwd = l.p.fwd
 		}

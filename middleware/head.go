@@ -3,6 +3,8 @@ package middleware
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/larder-go/cache/store"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -56,17 +58,17 @@ func (rec *recorder) surrender() {
 	rec.own = nil
 }
 
-// head takes the handler's head and returns the status that the client is to get.
-func (rec *recorder) head(status int) int {
+// head takes the handler's head, and judges it.
+func (rec *recorder) head(status int) {
 	rec.wrote, rec.status = true, status
 	if rec.fallback() && status >= 500 {
 		rec.failed, rec.held, rec.mute = true, true, true
 		rec.drop(StatusReason)
-		return status
+		return
 	}
 	if rec.renews(status) {
 		rec.hold()
-		return status
+		return
 	}
 	h := rec.folded()
 	rec.declared = declaredLength(h)
@@ -78,13 +80,32 @@ func (rec *recorder) head(status int) int {
 	if rec.keeping {
 		rec.capture(h)
 	}
+	rec.unsent = true
+}
+
+// dress adds to the head what is known of the answer by now, and returns the status that the client is to get.
+func (rec *recorder) dress() (status int) {
+	h := rec.w.Header()
+	rec.adopt(h)
 	rec.speak(h)
 	rec.tellStatus(h)
-	if (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h, nil) {
+	if status = rec.status; (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h, nil) {
 		rec.mute, status = true, http.StatusNotModified
 		strip304(h)
 	}
 	return status
+}
+
+// adopt gives the client of an answer that is kept what hits will have: what the entry tells of the body.
+func (rec *recorder) adopt(h http.Header) {
+	if rec.fate != store.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
+		return
+	}
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
+		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
+			h[name] = lines
+		}
+	}
 }
 
 // hold keeps an answer from the client that renews a stored one: the client gets that.

@@ -74,17 +74,16 @@ func (l *leading) Load(run *store.Run) store.Outcome {
 	if outcome == store.Old {
 		l.rec.restore()
 	}
-	if l.refresh {
-		l.rec.finish()
-	}
 	return outcome
 }
 
 // refresh runs the handler for the cache alone, and tells of it when the answer is kept.
 func (rt *Route) refresh(l *leading) {
 	l.refresh = true
-	l.call.Refresh(l.p.key, l)
+	fate := l.call.Refresh(l.p.key, l)
 	if l.rec != nil {
+		l.rec.became(fate)
+		l.rec.finish()
 		rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
 	}
 	l.end()

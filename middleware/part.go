@@ -51,7 +51,7 @@ func (rt *Route) selects(p *Passage, r *http.Request, e *store.Entry) bool {
 // pass makes the run's entry of an answer that is not whole, for those who wait for it.
 func (rt *Route) pass(l *leading) store.Outcome {
 	rec, e := l.rec, l.rec.run.Entry
-	l.p.reason = cmp.Or(l.p.reason, partReason(l.r))
+	l.p.reason, rec.part = cmp.Or(l.p.reason, partReason(l.r)), true
 	if rec.reason = rt.passable(l); rec.reason != "" {
 		rec.keeping = false
 		return store.Refuse

@@ -26,13 +26,13 @@ type pump struct {
 // An Asider is a writer that other goroutines than the handler's are to write to in another way.
 type Asider interface{ Aside() http.ResponseWriter }
 
-func startPump(w http.ResponseWriter, full [][]byte, last []byte, sent int) *pump {
+func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
 	if outer, ok := w.(Asider); ok {
 		w = outer.Aside()
 	}
 	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
-	go p.run(sent)
+	go p.run()
 	return p
 }
 
@@ -84,10 +84,10 @@ func (p *pump) drain(pieces ...[]byte) {
 	}
 }
 
-func (p *pump) run(sent int) {
+func (p *pump) run() {
 	defer close(p.done)
 	defer func() { p.panicked = recover() }()
-	for {
+	for sent := 0; ; {
 		chunk, ok := p.next(sent)
 		if !ok {
 			return

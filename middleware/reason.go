@@ -69,6 +69,11 @@ const (
 	RequestCookieReason Reason = "request-cookie"      // a standard route: the request has cookies that the policy does not name, and the answer does not say for how long it is good
 	RequestUserReason   Reason = "request-user"        // the same of a request with a user (WithUser, or Options.User) or a client certificate
 	TrailerReason       Reason = "trailer"             // it has trailers
+
+	// The answer was to be kept, and is not.
+	StoreReason     Reason = "store"            // a store failed or took too long
+	RefusedReason   Reason = "entry-refused"    // a store does not take the entry, for its size
+	OvertakenReason Reason = "purged-meanwhile" // it was purged while it was made
 )
 
 // An Event is one outcome. Nothing in it names a URL, a user or a header value.

@@ -11,6 +11,10 @@ import (
 // A recorder is the ResponseWriter of a handler whose answer may be kept: the client is answered while a copy is made.
 // Once the answer turns out not to be for keeping, it merely passes on. Like every ResponseWriter it is for one
 // goroutine.
+//
+// The head says what the cache did, so it waits for as long as it would wait without a cache: until the body outgrows what
+// net/http holds back, until the handler flushes or takes the connection, or until the handler has returned. Only in the
+// last case is it known by then whether the store has the answer.
 type recorder struct {
 	rt    *Route
 	w     http.ResponseWriter // the client's, or outer middleware's
@@ -28,6 +32,7 @@ type recorder struct {
 	reason   Reason  // why no copy is being made
 	keeping  bool    // a copy is being made
 	wrote    bool    // the handler's head is known
+	unsent   bool    // … and has not gone to the client: what it says of the cache is not known yet
 	odd      bool    // a field has a name that is not in canonical form
 	mute     bool    // the client gets none of the body: it has it (304), or is to get a stale answer instead
 	over     bool    // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
@@ -38,7 +43,8 @@ type recorder struct {
 	held     bool    // nothing of the answer is for the client
 	failed   bool    // … because it is a failure that a stale one stands in for
 	spoilt   bool    // what is written from now on belongs to an error page
-	implied  bool    // the head came with the first write, and told no type
+	implied  bool    // the head came with the first write
+	untyped  bool    // … and told no type
 	touched  bool    // the header may have been changed since the head
 	part     bool    // the answer is not whole, and is copied for those alone who wait for it
 	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
@@ -53,8 +59,8 @@ type recorder struct {
 	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
 	full      [][]byte         // the pieces before, where it is long
 	reserved  int              // bytes of the room for recording that this copy takes
-	sent      int              // bytes of body that were written already, without a pump
 	pump      *pump
+	fate      store.Fate // of the entry that was made of the answer
 }
 
 // law is what a standard route's recorder has beside.
@@ -80,7 +86,8 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 	}
 }
 
-// WriteHeader decides from the head whether the answer may be kept. Interim answers pass (RFC 9110 §15.2).
+// WriteHeader decides from the head whether the answer may be kept; if so the head waits. Interim answers pass (RFC 9110
+// §15.2).
 func (rec *recorder) WriteHeader(status int) {
 	if rec.left && !rec.wrote && status >= 200 {
 		rec.lateHead(status)
@@ -96,13 +103,13 @@ func (rec *recorder) WriteHeader(status int) {
 		} else {
 			rec.late(status)
 		}
-		if !rec.held && rec.pump == nil {
+		if !rec.held && !rec.unsent && rec.pump == nil {
 			rec.w.WriteHeader(status) // net/http complains of a second one itself
 		}
 		return
 	}
-	if status = rec.head(status); !rec.held {
-		rec.sendHead(status)
+	if rec.head(status); !rec.keeping {
+		rec.sendHead(nil)
 	}
 }
 
@@ -113,16 +120,18 @@ func (rec *recorder) abandon(reason Reason) {
 	if !rec.keeping || rec.done {
 		return
 	}
-	pump, pieces, body, sent := rec.pump, rec.pieces(), rec.body, rec.sent
+	pump, pieces, body := rec.pump, rec.pieces(), rec.body
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.Refuse()
 	rec.tie.follow()
-	switch {
-	case pump != nil:
+	if pump != nil {
 		pump.drain(pieces...) // nothing of it became an entry's
-	case len(body) > sent && !rec.mute:
-		_, _ = rec.write(body[sent:]) // the handler meets the error with its next write
+		return
+	}
+	rec.sendHead(body)
+	if len(body) > 0 && !rec.mute {
+		_, _ = rec.write(body) // the handler meets the error with its next write
 	}
 }
 
@@ -144,8 +153,11 @@ func (rec *recorder) finish() {
 		} else {
 			pump.drain()
 		}
-	} else if !rec.mute && len(rec.body) > rec.sent {
-		_, _ = rec.w.Write(rec.body[rec.sent:])
+	} else if rec.unsent {
+		rec.sendHead(rec.body)
+		if !rec.mute && (rec.implied || len(rec.body) > 0) {
+			_, _ = rec.write(rec.body)
+		}
 	}
 	if !rec.wrote {
 		h := rec.folded()

@@ -39,7 +39,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		replayWhole(w, e)
 	}
 	if rt.Observe != nil {
-		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
+		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 	}
 }
 
@@ -93,6 +93,7 @@ type source struct {
 	fwd     string // why the request went to the handler all the same; "": it did not
 	status  int    // what the handler then answered
 	stored  bool   // and whether the answer was kept
+	reason  Reason // if not, why
 }
 
 // apply does to the header what the handler did, without what describes a body if there is none to be. It reports whether

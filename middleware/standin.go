@@ -15,15 +15,22 @@ func (rec *recorder) fallback() bool {
 	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= store.OnError
 }
 
-// void gives up the answer of a handler that did not return, and of which the client has a part: those who wait are let go
-// first, since the client may be slow. Then the pump lets go of the client's writer, which dies with the request.
+// void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
+// Then the pump lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
+// writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.
 func (rec *recorder) void() {
+	body := rec.body
 	rec.drop(PanicReason)
 	rec.run.Fail()
 	if pump := rec.pump; pump != nil {
 		rec.pump = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
 		pump.drain()
+	} else if rec.unsent {
+		rec.sendHead(body)
+		if !rec.mute && len(body) > 0 {
+			_, _ = rec.write(body)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 		if from.stored {
 			line += "; stored"
 		}
-		return c.member(line+"; ttl="+strconv.FormatInt(ttl, 10), e.Key, "")
+		return c.member(line+"; ttl="+strconv.FormatInt(ttl, 10), e.Key, from.reason)
 	case c.debug:
 		return c.member(strings.TrimPrefix(lines.of(ttl)[0], c.name), e.Key, "")
 	}

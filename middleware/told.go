@@ -3,7 +3,6 @@ package middleware
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
@@ -49,9 +48,13 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if rec.run != nil {
 		key = rec.run.Entry.Key
 	}
-	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && !rec.part && rec.stays()
-	if stored && how == "miss" && rec.reason == "" && !c.debug {
-		c.addStatus(h, c.missed)
+	stored := rec.fate == store.Kept && rec.r.Method != http.MethodHead
+	if how == "miss" && rec.reason == "" && !rec.part && !c.debug {
+		line := c.missed
+		if stored {
+			line = c.kept
+		}
+		c.addStatus(h, line)
 		return
 	}
 	reason := rec.reason
@@ -61,17 +64,20 @@ func (rec *recorder) tellStatus(h http.Header) {
 	c.addStatus(h, c.forwarded(how, key, reason, stored))
 }
 
-// stays reports whether, as far as it is known by now, the answer has a time to be kept for.
-func (rec *recorder) stays() bool {
-	_, ttl, noStore := rec.said.Said()
-	e := &store.Entry{Key: rec.run.Entry.Key, Status: rec.status, Added: rec.added}
-	var now time.Time // any will do where lives begin now
-	if rec.rt.Standard {
-		now = time.Now()
-		e.Header = makeHeader(rec.header) // its validators count
+// became notes what has become of the entry that was made of the answer.
+func (rec *recorder) became(fate store.Fate) {
+	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
+		rec.reason = fates[fate]
 	}
-	rec.rt.times(e, rec, ttl, now)
-	return !noStore && e.Keep(now) > 0
+}
+
+// fates are why an answer is not kept that was for keeping.
+var fates = [...]Reason{
+	store.Kept:      "",
+	store.NotKept:   AgeReason,
+	store.NotTaken:  RefusedReason,
+	store.NotStored: StoreReason,
+	store.Overtaken: OvertakenReason,
 }
 
 // hasTrailers reports whether the handler has set trailers that it had not announced.

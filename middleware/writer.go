@@ -12,7 +12,7 @@ import (
 
 // FlushError flushes. A flushed answer is a stream, which is not kept.
 func (rec *recorder) FlushError() error {
-	if rec.held {
+	if rec.held || rec.unsent && rec.done { // or too late: the rest is about to be sent
 		return nil
 	}
 	if !rec.wrote {

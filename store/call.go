@@ -68,7 +68,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
 			if e, use := c.Look(key, judge); use >= WhileRefreshed {
 				t.flights.giveUp(f)
-				return Result{e, use, Stored}
+				return Result{Entry: e, Use: use, Source: Stored}
 			}
 		}
 		if !c.waits(f, chain) {
@@ -88,7 +88,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 			if later || c.caughtUp(before) {
 				use, ok := t.share(f, judge, c.made(f))
 				if ok {
-					return Result{f.entry, use, Shared}
+					return Result{Entry: f.entry, Use: use, Source: Shared}
 				}
 				if judge != nil && t.log.Ledger().State(f.entry) == Live && !c.wantsNewer(f, judge) {
 					break // another's answer, as good as it gets: this request wants one of its own
@@ -186,19 +186,24 @@ func (c *Call) lookFar(key keying.Key) sight {
 	return c.sight(key, e, err, Before, nil)
 }
 
-// keep stores what a run has made, and gives back its lease where that is the same store's matter. It reports whether there
-// was anything to store: an answer may be good for no time.
-func (c *Call) keep(run *Run, now time.Time) bool {
+// keep stores what a run has made, and gives back its lease where that is the same store's matter. An entry to which
+// nothing leads is none that is kept.
+func (c *Call) keep(run *Run, now time.Time) Fate {
+	index := Kept
 	if run.Index != nil {
-		c.set(run.Index, nil, now)
+		index = c.set(run.Index, nil, now)
 	}
 	if run.Replaced != (keying.Key{}) {
 		defer c.forget(run.Replaced)
 	}
+	tenure := run.tenure
 	if run.Entry.Key != c.flight.key {
-		return c.set(run.Entry, nil, now)
+		tenure = nil
 	}
-	return c.set(run.Entry, run.tenure, now)
+	if fate := c.set(run.Entry, tenure, now); fate != Kept {
+		return fate
+	}
+	return index
 }
 
 // forget makes room. What cannot be deleted now ends with its time to live.
@@ -208,10 +213,13 @@ func (c *Call) forget(key keying.Key) {
 	}
 }
 
-func (c *Call) set(e *Entry, lease *tenure, now time.Time) bool {
+func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {
 	keep := e.Keep(now)
-	if keep <= 0 || c.t.log.Ledger().State(e) == Gone {
-		return keep > 0
+	switch {
+	case keep <= 0: // an answer may be good for no time
+		return NotKept
+	case c.t.log.Ledger().State(e) == Gone:
+		return Overtaken
 	}
 	err := c.do(func(ctx context.Context) error {
 		if lease != nil {
@@ -221,8 +229,13 @@ func (c *Call) set(e *Entry, lease *tenure, now time.Time) bool {
 	})
 	if err != nil {
 		c.t.fault(err)
-	} else if lease != nil {
+		if errors.Is(err, ErrRefused) {
+			return NotTaken
+		}
+		return NotStored
+	}
+	if lease != nil {
 		lease.given()
 	}
-	return true
+	return Kept
 }

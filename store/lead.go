@@ -23,7 +23,7 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 	case found:
 		outcome = Keep
 		t.flights.land(f, s.e, !s.made)
-		return Result{s.e, s.use, Stored}
+		return Result{Entry: s.e, Use: s.use, Source: Stored}
 	case hungUp:
 		t.flights.handOver(f)
 		return Result{Source: HungUp}
@@ -47,25 +47,27 @@ func (c *Call) leadApart(key keying.Key, f *flight, load Loader, judge Judge) (r
 	if c.good(s) {
 		outcome = Keep
 		t.flights.land(f, s.e, true)
-		return Result{s.e, s.use, Stored}
+		return Result{Entry: s.e, Use: s.use, Source: Stored}
 	}
 	r, outcome = c.load(key, s, f, load)
 	return r
 }
 
 // Refresh loads unless the store has an entry by now that is not to be refreshed, or another call is at it, here or in
-// another process. Nobody waits for it, as a rule: where it does nothing, whoever does wait leads himself.
-func (c *Call) Refresh(key keying.Key, load Loader) {
+// another process. Nobody waits for it, as a rule: where it does nothing, whoever does wait leads himself. It returns what
+// became of what the load made.
+func (c *Call) Refresh(key keying.Key, load Loader) Fate {
 	c.flight.refresh = true
 	switch f, role := c.t.flights.join(key, &c.flight); role {
 	case leader:
-		c.refresh(key, f, load)
+		return c.refresh(key, f, load)
 	case waiter:
 		c.t.flights.giveUp(f)
 	}
+	return NotKept
 }
 
-func (c *Call) refresh(key keying.Key, f *flight, load Loader) {
+func (c *Call) refresh(key keying.Key, f *flight, load Loader) Fate {
 	t, outcome := c.t, Fail
 	defer func() { t.flights.leave(f, outcome) }()
 	c.renews = true
@@ -87,8 +89,11 @@ func (c *Call) refresh(key keying.Key, f *flight, load Loader) {
 	case hungUp, late, tooLong:
 		t.flights.handOver(f)
 	default:
-		_, outcome = c.load(key, s, f, load)
+		var r Result
+		r, outcome = c.load(key, s, f, load)
+		return r.Fate
 	}
+	return NotKept
 }
 
 // Alone does what Get does without waiting for others, or letting others wait.
@@ -96,7 +101,7 @@ func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 	c.flight.key = key
 	s := c.look(key, judge)
 	if c.good(s) {
-		return Result{s.e, s.use, Stored}
+		return Result{Entry: s.e, Use: s.use, Source: Stored}
 	}
 	if linkOf(c.ctx).nested(key) >= maxNested {
 		return Result{Source: Looped}
@@ -107,7 +112,7 @@ func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 
 // load runs the load when there is room, for those who wait for the flight, too, if there is one.
 func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, outcome Outcome) {
-	t, kept := c.t, true
+	t, fate := c.t, NotKept
 	in, gone := t.runs.enter(c.ctx)
 	if gone {
 		s.tenure.end(false)
@@ -119,7 +124,8 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 	// of no use: they need not take turns.
 	defer func() {
 		run.unlink()
-		run.end(outcome == Refuse || outcome == Old || !kept)
+		inVain := (outcome == Keep || outcome == Renew) && (fate == NotKept || fate == NotTaken)
+		run.end(outcome == Refuse || outcome == Old || inVain)
 	}()
 	began := f.begin()
 	switch outcome = load.Load(run); outcome {
@@ -127,7 +133,7 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 		now := time.Now()
 		run.Entry.Cost = now.Sub(began)
 		t.flights.land(f, run.Entry, false)
-		kept = c.keep(run, now)
+		fate = c.keep(run, now)
 		if f == nil {
 			t.flights.accept(key)
 		}
@@ -140,5 +146,5 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 			t.flights.refuse(key)
 		}
 	}
-	return run.result(outcome), outcome
+	return run.result(outcome, fate), outcome
 }

@@ -98,12 +98,12 @@ func (r *Run) end(refused bool) {
 }
 
 // result is what the call whose load it was gets.
-func (r *Run) result(outcome Outcome) Result {
+func (r *Run) result(outcome Outcome, fate Fate) Result {
 	switch outcome {
 	case Renew:
-		return Result{r.Entry, Fresh, Renewed}
+		return Result{Entry: r.Entry, Use: Fresh, Source: Renewed, Fate: fate}
 	case Old:
-		return Result{r.Old, r.Use, Stored}
+		return Result{Entry: r.Old, Use: r.Use, Source: Stored}
 	}
-	return Result{}
+	return Result{Fate: fate}
 }

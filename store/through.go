@@ -170,7 +170,19 @@ type Result struct {
 	Entry  *Entry
 	Use    Use
 	Source Source
+	Fate   Fate // of the entry that the call's own load has made
 }
+
+// Fate is what became of an entry that a load has made.
+type Fate uint8
+
+const (
+	NotKept   Fate = iota // none was to be kept, or it was good for no time
+	Kept                  // the store has it
+	NotTaken              // the store has refused it, for its size
+	NotStored             // the store failed, or there was no time left to ask it
+	Overtaken             // it was purged while it was made
+)
 
 // Get is [Call.Get] of a call that does nothing else.
 func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
@@ -179,9 +191,9 @@ func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
 }
 
 // Refresh is [Call.Refresh] of a call that does nothing else.
-func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) {
+func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) Fate {
 	c := t.Call(ctx)
-	c.Refresh(key, load)
+	return c.Refresh(key, load)
 }
 
 // Remote reports whether the store does I/O.
