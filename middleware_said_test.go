@@ -106,7 +106,7 @@ var sayings = map[cache.Reason][]saying{
 	"authorization": {{only: shared, options: []option{header("Authorization", "Bearer x")}}},
 	"identity":      {{only: perUser, options: []option{as("")}}},
 	"key":           {{policy: cache.Policy{Query: keying.Only("page")}, target: "/x?" + strings.Repeat("a=b&", 64<<10)}},
-	"range":         {{options: []option{header("Range", "bytes=0-1")}}, {policy: standardTTL, serve: public(text("answer")), options: []option{header("Range", "bytes=0-1")}}},
+	"range":         {{options: []option{header("Range", "bytes=0-1")}}},
 	"head":          {{method: "HEAD"}, {policy: standardTTL, method: "HEAD", serve: public(text("answer"))}},
 	"handlers": {{only: inRedis, ask: func(s *site) reply {
 		s.start()

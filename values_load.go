@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -22,11 +23,16 @@ type call[T any] struct {
 
 	value T
 	err   error
+
+	made   bool   // the load has brought a value, or an error
+	reason Reason // why the value must not be kept
+	cause  error  // of that, if it is an error's
 }
 
 // get reads through the store.
 func (c *call[T]) get() (T, error) {
 	r := c.v.through.Get(c.ctx, c.key, c.run)
+	c.tellMade(r.Fate)
 	switch r.Source {
 	case store.HungUp:
 		return c.value, c.ctx.Err()
@@ -77,7 +83,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 		}
 	}()
 	c.refreshes = true
-	c.v.through.Refresh(c.ctx, c.key, c.run)
+	c.tellMade(c.v.through.Refresh(c.ctx, c.key, c.run))
 }
 
 // run is the load of store.Through.
@@ -91,18 +97,24 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 		c.tell(Fault, middleware.ErrorReason, c.err) // nobody else will hear of it
 		return store.Old
 	case ctx.Err() != nil:
-		c.tell(Miss, middleware.CanceledReason, c.err)
+		c.made, c.reason, c.cause = true, middleware.CanceledReason, c.err
 		return store.Fail
 	case c.err != nil:
-		c.tell(Miss, middleware.ErrorReason, c.err)
+		c.made, c.reason, c.cause = true, middleware.ErrorReason, c.err
 		return store.Refuse
 	}
-	reason, err := c.fill(run.Entry, said)
-	c.tell(Miss, reason, err)
-	if reason != "" {
+	c.made = true
+	if c.reason, c.cause = c.fill(run.Entry, said); c.reason != "" {
 		return store.Refuse
 	}
 	return store.Keep
+}
+
+// tellMade reports what the load has made, once it is known what became of it.
+func (c *call[T]) tellMade(fate store.Fate) {
+	if c.made {
+		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.cause)
+	}
 }
 
 // tell reports what became of a run; of a refresh, that it was one.

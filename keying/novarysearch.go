@@ -12,6 +12,9 @@ import (
 // names that end in "*", it leaves out, so that other caches tell apart more than this one. In one respect they tell
 // apart less: they compare parameters decoded, as a handler reads them from a form, while a key has them as they were
 // written. Do not send it where handlers read the raw query.
+//
+// Drafts differ in whether except stands beside params or alone. It is sent beside params, because browsers ignore it
+// alone; a cache that knows it alone only, and ignores this, tells apart more.
 func (q Query) NoVarySearch() string {
 	const order = "key-order"
 	names, complete := q.plainNames()
@@ -19,9 +22,9 @@ func (q Query) NoVarySearch() string {
 	case q.Raw():
 		return ""
 	case q.mode == onlyNames && len(q.names) == 0:
-		return "except=()" // without parameters there is no order
+		return "params" // without parameters there is no order
 	case q.mode == onlyNames && complete:
-		return order + ", except=" + innerList(names)
+		return order + ", params, except=" + innerList(names)
 	case q.mode == exceptNames && len(names) > 0:
 		return order + ", params=" + innerList(names)
 	}

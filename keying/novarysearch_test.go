@@ -22,10 +22,10 @@ func TestNoVarySearch(t *testing.T) {
 		want  string
 	}{
 		{keying.Query{}, ""},
-		{keying.Only("sort", "page"), `key-order, except=("page" "sort")`},
-		{keying.Only("page", "page"), `key-order, except=("page")`},
-		{keying.Only(""), `key-order, except=("")`},
-		{keying.Only(), `except=()`},
+		{keying.Only("sort", "page"), `key-order, params, except=("page" "sort")`},
+		{keying.Only("page", "page"), `key-order, params, except=("page")`},
+		{keying.Only(""), `key-order, params, except=("")`},
+		{keying.Only(), `params`},
 		{keying.Only("page", "f_*"), `key-order`}, // f_x counts, and cannot be named
 		{keying.Only("*"), `key-order`},
 		{keying.Except("utm_source", "ref"), `key-order, params=("ref" "utm_source")`},
@@ -45,15 +45,30 @@ func TestNoVarySearch(t *testing.T) {
 	}
 }
 
+// TestNoVarySearchIsWhatBrowsersRead: they ignore except without params beside it, and so all that the header says.
+func TestNoVarySearchIsWhatBrowsersRead(t *testing.T) {
+	for _, q := range []keying.Query{keying.Only(), keying.Only("a"), keying.Only("a", "b"), keying.Only("")} {
+		members, err := httpsfv.UnmarshalDictionary([]string{q.NoVarySearch()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		params, ok := members.Get("params")
+		if item, all := params.(httpsfv.Item); !ok || !all || item.Value != true {
+			t.Errorf("%s: params is %v; want true", q.NoVarySearch(), params)
+		}
+	}
+}
+
 // variance is what a No-Vary-Search header says.
 type variance struct {
 	order         bool // the order of names counts
 	params        []string
 	except        []string
-	listed, whole bool // there is params; there is except
+	listed, whole bool // those in params do not count; none but those in except do
 }
 
-// parseVariance reads the header as the draft does, and refuses what the draft would not heed.
+// parseVariance reads the header as drafts do and have done, and as browsers do: except stands alone, or beside params. It
+// refuses what none of them would heed.
 func parseVariance(t *testing.T, header string) variance {
 	members, err := httpsfv.UnmarshalDictionary([]string{header})
 	if err != nil {
@@ -66,6 +81,10 @@ func parseVariance(t *testing.T, header string) variance {
 		case "key-order":
 			v.order = member.(httpsfv.Item).Value != true
 		case "params":
+			if _, all := member.(httpsfv.Item); all {
+				v.whole = true
+				continue
+			}
 			v.listed, v.params = true, parseNames(member)
 		case "except":
 			v.whole, v.except = true, parseNames(member)
@@ -74,7 +93,7 @@ func parseVariance(t *testing.T, header string) variance {
 		}
 	}
 	if v.listed && v.whole {
-		t.Fatalf("%q has both params and except", header)
+		t.Fatalf("%q names both what counts and what does not", header)
 	}
 	return v
 }

@@ -57,7 +57,7 @@ func (rec *recorder) sendHead(body []byte) {
 		return
 	}
 	rec.unsent = false
-	status := rec.dress()
+	status := rec.dress(body)
 	if rec.implied && !rec.mute {
 		if len(body) == 0 {
 			return

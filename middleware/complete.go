@@ -45,7 +45,8 @@ func (rec *recorder) incomplete() Reason {
 	return ""
 }
 
-// describe adds the fields that tell of the body: its length, and a validator where nobody has set one (RFC 9110 §8.8.3).
+// describe adds the fields that tell of the body: its length, that parts of it are served (RFC 9110 §14.3), and a validator
+// where nobody has set one (§8.8.3).
 func (rec *recorder) describe(e *store.Entry) {
 	var room [64]byte // for both texts at once
 	text := room[:0]
@@ -55,6 +56,9 @@ func (rec *recorder) describe(e *store.Entry) {
 	tag := len(text)
 	if rec.untyped && len(e.Body) > 0 { // as the first write makes the writer outside guess
 		rec.set("Content-Type", http.DetectContentType(e.Body))
+	}
+	if e.Status == http.StatusOK && rec.made("Accept-Ranges") == nil && leftAlone(rec.made("Content-Encoding"), rec.made("Content-Type"), e.Body) {
+		rec.set("Accept-Ranges", "bytes")
 	}
 	if bodyAllowed(e.Status) {
 		text = strconv.AppendInt(text, int64(len(e.Body)), 10)
@@ -81,6 +85,14 @@ func (rec *recorder) fieldOf(name string) []string {
 		return lines
 	}
 	return linesIn(rec.added, name)
+}
+
+// made returns the lines of a field that the handler set, or else outer middleware.
+func (rec *recorder) made(name string) []string {
+	if lines := rec.fieldOf(name); lines != nil {
+		return lines
+	}
+	return rec.outer[name]
 }
 
 // makeHeader puts the fields in order and makes a header of them: in one order answers have one layout.

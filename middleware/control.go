@@ -7,18 +7,21 @@ import (
 	"github.com/larder-go/cache/middleware/rfc9111"
 )
 
-// lifetime is what an answer's directives are and how long they allow to keep it, -1 if they do not say. Its other fields
-// are the policy's business.
-func (rt *Route) lifetime(h http.Header) (*rfc9111.Control, time.Duration) {
-	c := rt.control(h)
+// lifetime is what an answer's directives are, how long they allow to keep it, -1 if they do not say, and how old it was
+// already when it came: it may be another cache's (RFC 9111 §4.2.3). Its other fields are the policy's business.
+func (rt *Route) lifetime(h http.Header, began time.Time) (c *rfc9111.Control, life, age time.Duration) {
+	c = rt.control(h)
 	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private}
-	if h["Expires"] != nil {
-		a.Received = time.Now()
+	if dated := h["Age"] != nil || h["Date"] != nil; dated || h["Expires"] != nil {
+		if a.Received = time.Now(); dated {
+			a.Delay = a.Received.Sub(began)
+			age = min(a.Age(), year).Truncate(time.Second)
+		}
 	}
 	if d, said := a.Lifetime(*c); said {
-		return c, d
+		return c, d, age
 	}
-	return c, -1
+	return c, -1, age
 }
 
 // controlLine is a Cache-Control of one line, and what it says.

@@ -83,10 +83,15 @@ func (rec *recorder) head(status int) {
 	rec.unsent = true
 }
 
-// dress adds to the head what is known of the answer by now, and returns the status that the client is to get.
-func (rec *recorder) dress() (status int) {
+// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is what there
+// is of it by now.
+func (rec *recorder) dress(body []byte) (status int) {
 	h := rec.w.Header()
 	rec.adopt(h)
+	if rec.keeping && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
+		leftAlone(h["Content-Encoding"], h["Content-Type"], body) {
+		h["Accept-Ranges"] = acceptRanges
+	}
 	rec.speak(h)
 	rec.tellStatus(h)
 	if status = rec.status; (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h, nil) {
@@ -128,7 +133,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
-		rec.control, rec.lifetime = rec.rt.lifetime(h)
+		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.began)
 		reason = rec.rt.storable(rec, h)
 	}
 	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {

@@ -17,20 +17,26 @@ import (
 // inParts reports whether ranges of the stored answer may be served to the request.
 func inParts(e *store.Entry, h http.Header) bool {
 	tag := first(fieldOf(e, "Etag"))
-	switch {
-	case rfc9111.StrongMatch(tag, tag): // the handler's: ours are weak
-		return true
-	case !identity(fieldOf(e, "Content-Encoding")): // it is coded, and stays as it is
-		return true
-	}
-	return !rfc9111.AcceptsCoding(h["Accept-Encoding"]) || !compressible(typeOf(e))
+	return rfc9111.StrongMatch(tag, tag) || // the handler's: ours are weak
+		!rfc9111.AcceptsCoding(h["Accept-Encoding"]) ||
+		leftAlone(fieldOf(e, "Content-Encoding"), fieldOf(e, "Content-Type"), e.Body)
 }
 
-// typeOf is the answer's media type without parameters, in lower case; that which net/http guesses if it has none.
-func typeOf(e *store.Entry) string {
-	text := first(fieldOf(e, "Content-Type"))
+// leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth
+// it. Of such answers the cache says Accept-Ranges. Of others it says nothing, even to a client that gets parts of them: a
+// cache in front would tell others, too.
+func leftAlone(codings, types []string, body []byte) bool {
+	return !identity(codings) || !compressible(mediaType(types, body))
+}
+
+// acceptRanges is the field's value (RFC 9110 §14.3).
+var acceptRanges = []string{"bytes"}
+
+// mediaType is the answer's type without parameters, in lower case; that which net/http guesses if it has none.
+func mediaType(types []string, body []byte) string {
+	text := first(types)
 	if text == "" {
-		text = http.DetectContentType(e.Body)
+		text = http.DetectContentType(body)
 	}
 	text, _, _ = strings.Cut(text, ";")
 	return strings.ToLower(strings.TrimSpace(text))

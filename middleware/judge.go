@@ -27,7 +27,7 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 		return NoStoreReason
 	case c.Private && !private:
 		return PrivateReason
-	case rec.lifetime == 0:
+	case rec.lifetime >= 0 && rec.lifetime <= rec.age:
 		return AgeReason
 	}
 	if nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]) {

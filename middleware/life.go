@@ -16,23 +16,25 @@ const (
 	validatable = 24 * time.Hour
 )
 
-// times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so.
+// times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so. What the answer
+// says counts from when it was made, and an entry counts from then, too; the policy and the handler say for how long it is
+// kept here.
 func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now time.Time) {
 	if rt.Standard {
 		rt.standardTimes(e, rec, said)
 		return
 	}
-	e.Stored = now
-	e.Fresh = rt.TTL
+	ttl := rt.TTL
 	if rec.status != http.StatusOK {
-		e.Fresh = rt.StatusTTL[rec.status]
+		ttl = rt.StatusTTL[rec.status]
 	}
-	e.Fresh = Spread(e.Fresh, e.Key)
+	ttl = Spread(ttl, e.Key)
+	if said > 0 {
+		ttl = min(ttl, said)
+	}
+	e.Stored, e.Fresh = now.Add(-rec.age), rec.age+ttl
 	if rec.lifetime >= 0 {
 		e.Fresh = min(e.Fresh, rec.lifetime)
-	}
-	if said > 0 {
-		e.Fresh = min(e.Fresh, said)
 	}
 	if !rec.control.NeverStale(rt.Scheme.Private) {
 		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
@@ -78,7 +80,7 @@ func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verd
 	v := rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
-		Received: rec.law.came, Delay: rec.law.came.Sub(rec.law.began), Default: rt.TTL,
+		Received: rec.law.came, Delay: rec.law.came.Sub(rec.began), Default: rt.TTL,
 	})
 	return &v
 }
@@ -109,11 +111,11 @@ func (rt *Route) storableStandard(rec *recorder, status int, h http.Header) Reas
 		return CookieReason
 	case h["Trailer"] != nil:
 		return TrailerReason
+	case reflected(rec.r, h, v.Vary): // a user's browser may come from several origins
+		return OriginReason
 	case rt.Scheme.Private:
 	case nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]):
 		return NonceReason
-	case reflected(rec.r, h, v.Vary):
-		return OriginReason
 	}
 	return rt.personal(rec.r, v)
 }

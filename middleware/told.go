@@ -67,17 +67,23 @@ func (rec *recorder) tellStatus(h http.Header) {
 // became notes what has become of the entry that was made of the answer.
 func (rec *recorder) became(fate store.Fate) {
 	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
-		rec.reason = fates[fate]
+		rec.reason = FateReason(fate)
 	}
 }
 
-// fates are why an answer is not kept that was for keeping.
-var fates = [...]Reason{
-	store.Kept:      "",
-	store.NotKept:   AgeReason,
-	store.NotTaken:  RefusedReason,
-	store.NotStored: StoreReason,
-	store.Overtaken: OvertakenReason,
+// FateReason says why something is not kept that was for keeping, or "" if it is.
+func FateReason(fate store.Fate) Reason {
+	switch fate {
+	case store.NotTaken:
+		return RefusedReason
+	case store.NotStored:
+		return StoreReason
+	case store.Overtaken:
+		return OvertakenReason
+	case store.NotKept:
+		return AgeReason
+	}
+	return ""
 }
 
 // hasTrailers reports whether the handler has set trailers that it had not announced.

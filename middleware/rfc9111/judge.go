@@ -49,7 +49,7 @@ func Judge(a Answer) Verdict {
 	var v Verdict
 	var explicit bool
 	v.Control = Effective(a.Header, a.Private)
-	v.Age = a.age()
+	v.Age = a.Age()
 	v.Fresh, explicit = a.Lifetime(v.Control)
 	if !explicit && heuristic(a.Status, v.Control) {
 		v.Fresh = a.guess()
@@ -189,8 +189,8 @@ func (a Answer) guess() time.Duration {
 	return min(mostGuessed, max(0, a.date().Sub(modified)/10))
 }
 
-// age is the corrected initial age (§4.2.3).
-func (a Answer) age() time.Duration {
+// Age is the corrected initial age (§4.2.3).
+func (a Answer) Age() time.Duration {
 	value, _ := ParseAge(a.Header["Age"])
 	return max(a.Received.Sub(a.date()), value+a.Delay, 0)
 }
