@@ -359,3 +359,50 @@ func TestValuesRefusePoliciesAboutRequests(t *testing.T) {
 		}()
 	}
 }
+
+// Events tell of values that were loaded what became of them.
+func TestEventsTellWhatBecameOfAValue(t *testing.T) {
+	for name, at := range map[string]struct {
+		class  cache.Class
+		before func(s *shelf)
+		load   func(s *shelf)
+		want   cache.Reason
+	}{
+		"kept":          {cache.FleetShared, nil, nil, ""},
+		"Redis is away": {cache.FleetShared, func(s *shelf) { s.far.down.Store(true) }, nil, cache.StoreReason},
+		"Redis goes":    {cache.HotShared, nil, func(s *shelf) { s.far.down.Store(true) }, cache.StoreReason},
+		"purged":        {cache.SharedGlobal, nil, func(s *shelf) { _ = s.cache.Purge(context.Background(), cache.Everything()) }, "purged-meanwhile"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var events []cache.Event
+				s := &shelf{t: t, far: newFar()}
+				var err error
+				s.cache, err = cache.New(cache.Options{Far: s.far, Observe: func(ev cache.Event) {
+					if ev.Outcome == cache.Miss {
+						events = append(events, ev)
+					}
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.cache.Close(context.Background())
+				values := cache.NewValues(s.cache, "product", cache.Policy{Class: at.class}, func(context.Context, string) (item, error) {
+					if at.load != nil {
+						at.load(s)
+					}
+					return item{ID: "7"}, nil
+				})
+				if at.before != nil {
+					at.before(s)
+				}
+				if _, err := values.Get(t.Context(), "7"); err != nil {
+					t.Fatal(err)
+				}
+				if len(events) != 1 || events[0].Reason != at.want {
+					t.Errorf("the misses are %v; want one with the reason %q", events, at.want)
+				}
+			})
+		})
+	}
+}

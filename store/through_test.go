@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,4 +139,60 @@ func TestWaiterWhoseDeadlinePassesRunsItsOwnLoad(t *testing.T) {
 		wantLoaded(t, th.Get(ctx, key, kept("second")))
 		finish()
 	})
+}
+
+// failing is a store whose writes fail.
+type failing struct {
+	*memstore.Store
+	err error
+}
+
+func (f failing) Set(context.Context, keying.Key, *store.Entry, time.Duration) error { return f.err }
+
+// A call says what became of what its load made, also of a refresh.
+func TestTheFateOfAnEntryIsTold(t *testing.T) {
+	index := func(run *store.Run) store.Outcome {
+		run.Index = run.Beside(storetest.Key("index"))
+		run.Index.Stored, run.Index.Fresh = time.Now(), time.Minute
+		return kept("a")(run)
+	}
+	for name, at := range map[string]struct {
+		err  error // of writes
+		load func(log store.Log) store.Load
+		want store.Fate
+	}{
+		"kept":      {nil, func(store.Log) store.Load { return kept("a") }, store.Kept},
+		"failed":    {errors.New("away"), func(store.Log) store.Load { return kept("a") }, store.NotStored},
+		"refused":   {fmt.Errorf("full: %w", store.ErrRefused), func(store.Log) store.Load { return kept("a") }, store.NotTaken},
+		"no index":  {errors.New("away"), func(store.Log) store.Load { return index }, store.NotStored},
+		"of no use": {nil, func(store.Log) store.Load { return func(*store.Run) store.Outcome { return store.Refuse } }, store.NotKept},
+		"for no time": {nil, func(store.Log) store.Load {
+			return func(run *store.Run) store.Outcome { run.Entry.Stored = time.Now(); return store.Keep }
+		}, store.NotKept},
+		"purged": {nil, func(log store.Log) store.Load {
+			return func(run *store.Run) store.Outcome {
+				run.Entry.Labels = append(run.Entry.Labels, keying.Label{1})
+				_ = log.Append(context.Background(), store.Record{Labels: []keying.Label{{1}}})
+				return kept("a")(run)
+			}
+		}, store.Overtaken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memory, log := memstore.New(memstore.Options{}), store.NewLog()
+				defer memory.Close()
+				var s store.Store = memory
+				if at.err != nil {
+					s = failing{memory, at.err}
+				}
+				th := store.NewThrough(s, log, 50*time.Millisecond, nil)
+				if r := th.Get(t.Context(), storetest.Key("get"), at.load(log)); r.Fate != at.want {
+					t.Errorf("Get: %d; want %d", r.Fate, at.want)
+				}
+				if fate := th.Refresh(t.Context(), storetest.Key("refresh"), at.load(log)); fate != at.want {
+					t.Errorf("Refresh: %d; want %d", fate, at.want)
+				}
+			})
+		})
+	}
 }
