@@ -109,19 +109,42 @@ func TestStandardInvalidation(t *testing.T) {
 	obey(t, rules)
 }
 
-// A method that nobody knows may change something (RFC 9110 §9.2.1).
-func TestStandardUnknownMethodsInvalidate(t *testing.T) {
+// A method that nobody knows may change something (RFC 9110 §9.2.1); those that are registered as safe ask only
+// (§16.1.1). What a safe one's answer says of groups is for nobody (RFC 9875 §3).
+func TestStandardMethodsInvalidateUnlessTheyAreSafe(t *testing.T) {
+	safe := map[string]bool{
+		"HEAD": true, "OPTIONS": true, "TRACE": true, "QUERY": true, "PROPFIND": true, "REPORT": true, "SEARCH": true, "PRI": true,
+		"POST": false, "PROPPATCH": false, "MKCOL": false, "LOCK": false, "MOVE": false, "LINK": false, "FROBNICATE": false,
+	}
 	run(t, func(t *testing.T, s *site) {
-		if s.router.name != "servemux" && s.router.name != "servemux-annotated" {
-			return // the others route methods that they know
+		s.handle("/x", standardPolicy, setting("Cache-Control: max-age=100", `Cache-Group-Invalidation: "g"`, "Location: /y"))
+		s.handle("/y", standardPolicy, setting("Cache-Control: max-age=100"))
+		s.handle("/z", standardPolicy, setting("Cache-Control: max-age=100", `Cache-Groups: "g"`))
+		for method, safe := range safe {
+			for _, path := range []string{"/x", "/y", "/z"} {
+				s.get(path)
+				s.hit(path)
+			}
+			s.do(method, "/x")
+			for _, path := range []string{"/x", "/y", "/z"} {
+				before := s.runs.Load()
+				if s.get(path); (s.runs.Load() == before) != safe {
+					t.Errorf("%s, which is safe: %t; of %s this remembers: %t", method, safe, path, s.runs.Load() == before)
+				}
+			}
 		}
-		s.handle("/x", standardPolicy, setting("Cache-Control: max-age=100"))
+	})
+}
+
+// In policy mode a safe method's answer says nothing of groups either.
+func TestGroupsAreInvalidatedByUnsafeMethodsAlone(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("/x", cache.Policy{TTL: time.Hour}, setting(`Cache-Groups: "g"`, `Cache-Group-Invalidation: "g"`))
 		s.missHit("/x")
-		for _, safe := range []string{"HEAD", "OPTIONS", "TRACE"} {
-			s.do(safe, "/x")
-		}
+		s.do("QUERY", "/x")
+		s.do("REPORT", "/x")
 		s.hit("/x")
-		s.do("FROBNICATE", "/x")
+		s.do("POST", "/x")
 		s.miss("/x")
 	})
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// unsafe reports whether the method may change something (RFC 9110 §9.2.1). One that nobody knows may.
+// unsafe reports whether the method may change something (RFC 9110 §9.2.1): all may that are not registered as safe
+// (§16.1.1).
 func unsafe(method string) bool {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
 		return false
 	}
 	return true
