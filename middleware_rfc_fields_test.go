@@ -81,6 +81,13 @@ func TestStandardTargetedControl(t *testing.T) {
 			origin 200 | Cache-Control: no-store | CDN-Cache-Control:
 			GET /e => run #7
 			GET /e => run #8`},
+		{of: "RFC 9213 §2.1: what names fields leaves the rest in force", only: shared, script: `
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store, private="X-A"
+			GET => run #1
+			GET => run #2
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: no-cache=("X-A"), max-age=10
+			GET => run #3
+			GET => run #4`},
 		{of: "RFC 9213 §2.1: one user's cache is no CDN", only: perUser, script: `
 			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store
 			GET => run #1
@@ -93,6 +100,38 @@ func TestStandardTargetedControl(t *testing.T) {
 	for i := range rules { // a lifetime of policy mode is spread downwards: by a bound of its own the answer's counts
 		rules[i].policy = cache.Policy{TTL: time.Minute, StaleIfError: -1}
 	}
+	obey(t, rules)
+}
+
+// Fields that a targeted field names are not stored: RFC 9213 §2.1, RFC 9111 §5.2.2.4, §5.2.2.7.
+func TestStandardTargetedFieldNames(t *testing.T) {
+	var rules []rule
+	for _, directive := range []string{`private="X-A"`, `no-cache="x-a"`, `private=X-A`, `private="X-C, X-A";x`, `no-cache="X-A", private="X-C"`} {
+		rules = append(rules, rule{of: "RFC 9213 §2.1: " + directive, only: shared, script: `
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: max-age=10, ` + directive + ` | X-A: 1 | X-B: 2
+			GET => run #1 | X-A: 1 | X-B: 2
+			GET => hit #1 | X-A: - | X-B: 2`})
+	}
+	rules = append(rules,
+		rule{of: "RFC 9213 §2.1: the last one counts", only: shared, script: `
+			origin 200 | CDN-Cache-Control: max-age=10, private="X-A" | CDN-Cache-Control: private="X-B" | X-A: 1 | X-B: 2
+			GET => run #1
+			GET => hit #1 | X-A: 1 | X-B: -`},
+		rule{of: "RFC 9111 §5.2.2.7: names that are none stand for the whole", only: shared, script: `
+			origin 200 | CDN-Cache-Control: max-age=10, private="" | X-A: 1
+			GET => run #1
+			GET => run #2
+			origin 200 | CDN-Cache-Control: max-age=10, private="X A" | X-A: 1
+			GET => run #3
+			GET => run #4`},
+		rule{of: "RFC 9111 §3.2: also those of a 304", only: shared, script: `
+			origin 200 | CDN-Cache-Control: max-age=10 | ETag: "a" | X-A: 1
+			GET => run #1
+			GET => hit #1 | X-A: 1
+			+10s
+			origin 304 | CDN-Cache-Control: max-age=10, no-cache="X-A" | ETag: "a" | X-A: 2
+			GET => run #1
+			GET => hit #1 | X-A: -`})
 	obey(t, rules)
 }
 

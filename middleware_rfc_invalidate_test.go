@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -109,21 +111,153 @@ func TestStandardInvalidation(t *testing.T) {
 	obey(t, rules)
 }
 
-// A method that nobody knows may change something (RFC 9110 §9.2.1).
-func TestStandardUnknownMethodsInvalidate(t *testing.T) {
+// A method that nobody knows may change something (RFC 9110 §9.2.1); those that are registered as safe ask only
+// (§16.1.1). What a safe one's answer says of groups is for nobody (RFC 9875 §3).
+func TestStandardMethodsInvalidateUnlessTheyAreSafe(t *testing.T) {
+	safe := map[string]bool{
+		"HEAD": true, "OPTIONS": true, "TRACE": true, "QUERY": true, "PROPFIND": true, "REPORT": true, "SEARCH": true, "PRI": true,
+		"POST": false, "PROPPATCH": false, "MKCOL": false, "LOCK": false, "MOVE": false, "LINK": false, "FROBNICATE": false,
+	}
 	run(t, func(t *testing.T, s *site) {
-		if s.router.name != "servemux" && s.router.name != "servemux-annotated" {
-			return // the others route methods that they know
+		s.handle("/x", standardPolicy, setting("Cache-Control: max-age=100", `Cache-Group-Invalidation: "g"`, "Location: /y"))
+		s.handle("/y", standardPolicy, setting("Cache-Control: max-age=100"))
+		s.handle("/z", standardPolicy, setting("Cache-Control: max-age=100", `Cache-Groups: "g"`))
+		for method, safe := range safe {
+			for _, path := range []string{"/x", "/y", "/z"} {
+				s.get(path)
+				s.hit(path)
+			}
+			s.do(method, "/x")
+			for _, path := range []string{"/x", "/y", "/z"} {
+				before := s.runs.Load()
+				if s.get(path); (s.runs.Load() == before) != safe {
+					t.Errorf("%s, which is safe: %t; of %s this remembers: %t", method, safe, path, s.runs.Load() == before)
+				}
+			}
 		}
-		s.handle("/x", standardPolicy, setting("Cache-Control: max-age=100"))
+	})
+}
+
+// In policy mode a safe method's answer says nothing of groups either.
+func TestGroupsAreInvalidatedByUnsafeMethodsAlone(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("/x", cache.Policy{TTL: time.Hour}, setting(`Cache-Groups: "g"`, `Cache-Group-Invalidation: "g"`))
 		s.missHit("/x")
-		for _, safe := range []string{"HEAD", "OPTIONS", "TRACE"} {
-			s.do(safe, "/x")
-		}
+		s.do("QUERY", "/x")
+		s.do("REPORT", "/x")
 		s.hit("/x")
-		s.do("FROBNICATE", "/x")
+		s.do("POST", "/x")
 		s.miss("/x")
 	})
+}
+
+// spellings are of one URL each (RFC 3986 §6.2.2, §6.2.3, RFC 9110 §4.2.3), where the site is asked as example.com.
+var spellings = [][]string{
+	{"http://example.com/~a", "http://example.com:80/~a", "http://EXAMPLE.com/~a", "http://example.com/%7Ea", "http://Example.Com.:80/%7ea"},
+	{"http://example.com/%C3%A9%2F", "http://example.com:80/%c3%a9%2F", "http://example.com/%c3%A9%2f"},
+	{"http://example.com/a?b=c&d=~", "http://example.com/a?b=%63&d=%7e", "http://example.com:/a?b=%63&d=~"},
+	{"http://example.com/a/b", "http://example.com/%61/b", "http://example.com/a/x/%2e./b"},
+}
+
+// However the URL is written that a request was for, that Location names, or that a purge names: it is the one that was kept
+// (§4.4), while keys are as they were written.
+func TestAURLIsInvalidatedInEverySpelling(t *testing.T) {
+	at := func(text string) (target string, o option) {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.RequestURI(), func(r *http.Request) { r.Host = u.Host }
+	}
+	run(t, func(t *testing.T, s *site) {
+		s.handle("/{rest...}", standardPolicy, func(w http.ResponseWriter, r *http.Request) error {
+			if to := r.Header.Get("X-To"); to != "" {
+				return answering(303, "", r.Header.Get("X-Name")+": "+to)(w, r)
+			}
+			return answering(200, "", "Cache-Control: public, max-age=1000")(w, r)
+		})
+		for _, same := range spellings {
+			for _, kept := range same {
+				path, host := at(kept)
+				keep := func(t *testing.T) {
+					s.get(path, host)
+					s.hit(path, host)
+				}
+				for _, named := range same {
+					keep(t)
+					target, where := at(named)
+					s.do("POST", target, where)
+					s.miss(path, host)
+
+					keep(t)
+					s.do("POST", "/other", func(r *http.Request) { r.Host = "example.com" }, header("X-Name", "Location"), header("X-To", named))
+					s.miss(path, host)
+
+					keep(t)
+					s.do("POST", "/other", where, header("X-Name", "Content-Location"), header("X-To", target))
+					s.miss(path, host)
+
+					keep(t)
+					s.purge(cache.URL(named))
+					s.miss(path, host)
+
+					keep(t)
+					s.purge(cache.URL(target))
+					s.miss(path, host)
+					if t.Failed() {
+						t.Fatalf("%s was kept, and %s named", kept, named)
+					}
+				}
+			}
+		}
+		// Keys are told apart.
+		s.get("/~a")
+		s.miss("/%7Ea")
+		s.miss("/~a", func(r *http.Request) { r.Host = "EXAMPLE.com" })
+		// What is another URL stays.
+		for _, other := range []string{"http://example.com:8080/~a", "http://example.org/~a", "http://example.com/~A", "http://example.com/~a/", "http://example.com/~a?", "http://example.com/%257Ea"} {
+			target, where := at(other)
+			if target != "/~a?" { // which is the same to a purge
+				s.do("POST", target, where)
+			}
+		}
+		s.hit("/~a")
+	})
+}
+
+// A group is of its origin, however that is written.
+func TestGroupsAreInvalidatedInEverySpellingOfTheirOrigin(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("/{rest...}", standardPolicy, setting("Cache-Control: public, max-age=1000", `Cache-Groups: "g"`, `Cache-Group-Invalidation: "g"`))
+		for _, host := range []string{"example.com:80", "EXAMPLE.COM", "example.com."} {
+			s.get("/a")
+			s.hit("/a")
+			s.do("POST", "/b", func(r *http.Request) { r.Host = host })
+			s.miss("/a")
+		}
+	})
+}
+
+// As net/http reads it from the wire, also in absolute form.
+func TestAURLIsInvalidatedInEverySpellingOnTheWire(t *testing.T) {
+	runLive(t, func(t *testing.T, s *site) {
+		s.handle("/{rest...}", standardPolicy, answering(200, "", "Cache-Control: public, max-age=1000"))
+		server, _ := s.serve(false)
+		ask := func(method, target, host string) {
+			exchange(t, server, method+" "+target+" HTTP/1.1\r\nHost: "+host+"\r\nCookie: who=alice\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		}
+		for _, named := range [][2]string{{"/%7ea", "example.com"}, {"/~a", "Example.com:80"}, {"http://EXAMPLE.com:80/%7Ea", "x"}, {"/./%7Ea", "example.com."}} {
+			if named[0][1] == '.' && strings.HasPrefix(s.router.name, "servemux") {
+				continue // which redirects it by itself
+			}
+			ask("GET", "/~a", "example.com")
+			ask("POST", named[0], named[1])
+			before := s.runs.Load()
+			if ask("GET", "/~a", "example.com"); s.runs.Load() == before {
+				t.Errorf("POST %s to %s does not reach /~a", named[0], named[1])
+			}
+		}
+	}, cache.SharedGlobal, cache.FleetShared)
 }
 
 // An answer that is made while the state changes is not kept, and not given to those who come after.

@@ -84,12 +84,21 @@ func table(endpoints []endpoint) cache.Routes {
 	return routes
 }
 
+// rareMethods are methods that routers do not know of themselves, or not all of them.
+var rareMethods = []string{"QUERY", "PROPFIND", "REPORT", "SEARCH", "PRI", "PROPPATCH", "MKCOL", "LOCK", "MOVE", "LINK", "FROBNICATE"}
+
+func init() {
+	for _, method := range rareMethods {
+		chi.RegisterMethod(method)
+	}
+}
+
 // place is the pattern's methods and path.
 func (e endpoint) place() (methods []string, path string) {
 	method, path, one := strings.Cut(e.pattern, " ")
 	switch {
 	case !one:
-		return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, e.pattern
+		return append([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}, rareMethods...), e.pattern
 	case method == http.MethodGet:
 		return []string{"GET", "HEAD"}, path
 	}

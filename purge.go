@@ -34,8 +34,9 @@ func Tag(s string) Label { return Label{tagLabel, s} }
 func Route(pattern string) Label { return Label{routeLabel, pattern} }
 
 // URL names the answers of a URL, for all users and in all variants. With scheme and host it is that origin's, without
-// ("/products/7") any host's. The query is the one that the route keeps: parameters that it drops are left out, the order
-// of different ones does not matter.
+// ("/products/7") any host's. Spellings of one URL name the same: the case of the host and of escapes, escapes of what needs
+// none, the scheme's own port, dot segments (RFC 3986 §6.2.2, §6.2.3). The query is the one that the route keeps: parameters
+// that it drops are left out, the order of different ones does not matter.
 func URL(u string) Label { return Label{urlLabel, u} }
 
 // User names the answers that were made for the user, on every per-user route.

@@ -25,7 +25,7 @@ const (
 	areasFrom = len(Label{}) - 2*Areas
 )
 
-// Place labels where an escaped path lies: in its areas of one, two and three segments.
+// Place labels where a path lies: in its areas of one, two and three segments. The path is one of [Path].
 func (l Labeler) Place(path string) (label Label) {
 	label[areaByte] = areaMark
 	path = cmp.Or(path, "/")

@@ -1,6 +1,8 @@
 package keying_test
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -168,4 +170,55 @@ func pairs(raw string, keeps func(string) bool) (kept [][2]string) {
 		}
 	}
 	return kept
+}
+
+// FuzzSpellings: a URL keeps its label when more of it is escaped, when it is written as labels have it, and when dots are
+// put in; and what labels have is a path that is read as it was written.
+func FuzzSpellings(f *testing.F) {
+	f.Add("/a/b%2Fc", "x=1&y=%7e", "Shop.example:80")
+	f.Add("/../a|b/%2e%2E/.", "a=b;c&&=", "[::1%25a]:")
+	f.Add("a//é%zz%", "%", ".:0")
+	f.Fuzz(func(t *testing.T, path, query, host string) {
+		u, err := url.ParseRequestURI("/" + strings.TrimPrefix(path, "/"))
+		if err != nil || u.RawQuery != "" || u.ForceQuery {
+			return
+		}
+		u.RawQuery = query
+		var l keying.Labeler
+		label, normal := l.URL(u), keying.Path(u)
+		again, err := url.ParseRequestURI(normal)
+		if err != nil || keying.Path(again) != normal || again.EscapedPath() != normal {
+			t.Fatalf("%q is spelt %q, which is read as %v, %v", path, normal, again, err)
+		}
+		again.RawQuery = query
+		written := cmp.Or(u.RawPath, u.EscapedPath())
+		more := url.URL{Path: u.Path, RawPath: escapeAll(written), RawQuery: query}
+		dots := url.URL{Path: "/./x/.." + u.Path, RawPath: "/%2e/x/.%2E" + escapeAll(written), RawQuery: query}
+		for _, same := range []*url.URL{again, &more, &dots} {
+			if l.URL(same) != label || l.Place(keying.Path(same)) != l.Place(normal) {
+				t.Errorf("%v and %v have labels of their own", u, same)
+			}
+		}
+		there := func(scheme, host string) keying.Label { _, label := l.URLs(u, scheme, host); return label }
+		if host != "" && !strings.Contains(host, ":") && there("http", host) != there("HTTP", host+":80") {
+			t.Errorf("%q has another label with http's port", host)
+		}
+	})
+}
+
+// escapeAll puts an escape, in lower case, in place of each byte of a path that is none and no slash.
+func escapeAll(path string) string {
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; c {
+		case '/':
+			b.WriteByte(c)
+		case '%':
+			b.WriteString(strings.ToLower(path[i : i+3]))
+			i += 2
+		default:
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	return b.String()
 }

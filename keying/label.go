@@ -1,10 +1,8 @@
 package keying
 
 import (
-	"cmp"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -38,9 +36,9 @@ func (l Labeler) User(id string) Label { return l.label("user", id) }
 // "/p/{id:[0-9]+}" are one route, so that a purge reads the same for every router.
 func (l Labeler) Route(pattern string) Label { return l.label("route", NormalizePattern(pattern)) }
 
-// Group labels the members of a cache group of an origin (RFC 9875 §2).
+// Group labels the members of a cache group of an origin (RFC 9875 §2), in whatever spelling; see [Origin].
 func (l Labeler) Group(scheme, host, name string) Label {
-	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
+	scheme, host = Origin(scheme, host)
 	return l.label("group", strconv.Itoa(len(scheme)+len("://")+len(host)), ":", scheme, "://", host, name)
 }
 
@@ -50,7 +48,8 @@ func (l Labeler) Value(name, id string) Label {
 }
 
 // URL labels a URL. With a host ("https://shop.example/p/1?x=2") it means that origin's; without ("/p/1?x=2") any
-// host's. The order of different parameters does not matter; a fragment is ignored; no path is "/" (RFC 3986 §6.2.3).
+// host's. Spellings of one URL have one label, see [Path] and [Origin]; the order of different parameters does not matter;
+// who asks, and a fragment, are ignored.
 func (l Labeler) URL(u *url.URL) Label {
 	_, label := l.URLs(u, u.Scheme, u.Host)
 	return label
@@ -59,12 +58,13 @@ func (l Labeler) URL(u *url.URL) Label {
 // URLs labels the path and query of a URL twice: on any host, and on that of an origin, as [Labeler.URL] does. Without a
 // host the two are the same.
 func (l Labeler) URLs(u *url.URL, scheme, host string) (anywhere, there Label) {
-	path, query := cmp.Or(u.EscapedPath(), "/"), canonical(u.RawQuery, everyName)
+	path, query := Path(u), canonical(normalQuery(u.RawQuery), everyName)
 	anywhere = l.label("url", path, "?", query)
 	if host == "" {
 		return anywhere, anywhere
 	}
-	return anywhere, l.label("url", strings.ToLower(scheme), "://", strings.ToLower(host), path, "?", query)
+	scheme, host = Origin(scheme, host)
+	return anywhere, l.label("url", scheme, "://", host, path, "?", query)
 }
 
 func everyName(string) bool { return true }

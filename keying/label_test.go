@@ -54,7 +54,23 @@ func TestLabelsOfOneThing(t *testing.T) {
 		{"order of parameters", []keying.Label{u("/p?a=1&b=2"), u("/p?b=2&a=1"), u("/p?b=2&&a=1&")}},
 		{"no query", []keying.Label{u("/p"), u("/p?"), u("/p#fragment")}},
 		{"origin's case", []keying.Label{u("https://shop.example/p"), u("HTTPS://Shop.Example/p")}},
-		{"front page", []keying.Label{u("https://shop.example"), u("https://shop.example/")}},
+		{"front page", []keying.Label{u("https://shop.example"), u("https://shop.example/"), u("https://shop.example/.")}},
+		{"https's port", []keying.Label{u("https://shop.example/p"), u("https://shop.example:443/p"), u("https://shop.example:/p"), u("HTTPS://SHOP.example:0443/p")}},
+		{"http's port", []keying.Label{u("http://shop.example/p"), u("http://shop.example:80/p")}},
+		{"another port", []keying.Label{u("http://shop.example:8080/p"), u("http://Shop.example.:08080/p")}},
+		{"the root of names", []keying.Label{u("http://shop.example/p"), u("http://shop.example./p"), u("http://shop.example.:80/p")}},
+		{"who asks", []keying.Label{u("http://shop.example/p"), u("http://me:secret@shop.example/p")}},
+		{"an address", []keying.Label{u("http://[2001:db8::a]/p"), u("http://[2001:DB8:0:0::A]:80/p"), u("http://[2001:db8::a%25eth0]/p")}},
+		{"an address with a port", []keying.Label{u("http://[::1]:8080/p"), u("http://[0:0::1]:8080/p")}},
+		{"escapes of what needs none", []keying.Label{u("/~a-b_c.d"), u("/%7Ea%2Db%5fc%2ed"), u("/%7ea-b_c.%64")}},
+		{"escapes of delimiters", []keying.Label{u("/a!$&'()*+,;=:@b"), u("/a%21%24%26%27%28%29%2a%2b%2c%3b%3d%3a%40b")}},
+		{"the case of escapes", []keying.Label{u("/%c3%a9%2f%3f"), u("/%C3%A9%2F%3F"), u("/é%2f%3F")}},
+		{"what is not written as it should be", []keying.Label{u("/a|b%2Fc[d]"), u("/a%7cb%2fc%5Bd%5d"), u("/a%7Cb%2Fc[d%5D")}},
+		{"a path without its spelling", []keying.Label{u("/a!b c"), l.URL(&url.URL{Path: "/a!b c"}), u("/a%21b%20c")}},
+		{"a query's escapes", []keying.Label{u("/p?a=~b%c3%a9%26/?:@"), u("/p?%61=%7eb%C3%A9%26%2F%3f%3a%40"), u("/p?%61=%7Ebé%26%2f%3F:@")}},
+		{"order of escaped parameters", []keying.Label{u("/p?a=1&b=2"), u("/p?b=2&%61=1"), u("/p?%62=2&%61=1")}},
+		{"dots", []keying.Label{u("/a/b"), u("/a/./b"), u("/a/x/../b"), u("/../a/b"), u("/a/%2e/x/%2E./b")}},
+		{"dots at the end", []keying.Label{u("/a/"), u("/a/."), u("/a/b/.."), u("/a/%2e")}},
 	}
 	for _, tt := range tests {
 		for i, label := range tt.same {
@@ -82,7 +98,9 @@ func TestLabelsOfDifferentThings(t *testing.T) {
 		add(secret+"value, cut elsewhere", l.Value("/", "p"))
 		add(secret+"value with a number", l.Value("1:a", "b"))
 		add(secret+"value with another number", l.Value("1", ":ab"))
-		for _, text := range []string{"/p", "/P", "/p/", "/%70", "/p?a", "/p?a=", "/p?a=1&a=2", "/p?a=2&a=1", "http://h/p", "https://h/p", "https://h:443/p", "//h/p"} {
+		for _, text := range []string{"/p", "/P", "/p/", "//p", "/p//", "/%25%37%30", "/a/b", "/a%2Fb", "/a%5Cb", "/...", "/.p", "/p%3Fa", "/p?a", "/p?a=", "/p?a%3D",
+			"/p?a=1&a=2", "/p?a=2&a=1", "/p?a=1%26a=2", "/p?a=+", "/p?a=%2B", "/p?a=%20",
+			"http://h/p", "https://h/p", "https://h:80/p", "http://h:443/p", "http://h:8080/p", "http://h2/p", "//h/p", "http://[::1]/p", "http://[::2]/p"} {
 			u, _ := url.Parse(text)
 			add(secret+text, l.URL(u))
 		}
@@ -105,12 +123,12 @@ func TestLabelsStay(t *testing.T) {
 	for want, label := range map[string]keying.Label{
 		"82912b287f4b4d9ce35f3a08d69831fa": u(plain, "/p/1?b=2&a=1"),
 		"f7985195725cd674201ef652532ae587": u(plain, "HTTPS://Shop.Example/p/1?a=1&b=2"),
-		"47ebf1cbbf7135cbd9923caa78e93b25": u(plain, "/%70?%41=1&a+b"),
+		"9eef503806a9f044212c6662d602338a": u(plain, "/%70?%41=1&a+b"),
 		"78a84690aedd59e0b1a702acb4d734cc": plain.Group("HTTPS", "Shop.example", "g"),
 		"5f045f6f6f4295ffca6655cfdd5f72c1": plain.Value("products", "7"),
 		"b4f8a3b6dc94f299794f201e1fa77fef": u(secret, "/p/1?b=2&a=1"),
 		"856ca1c2d29429e4c4b3a5ffa1cd4813": u(secret, "HTTPS://Shop.Example/p/1?a=1&b=2"),
-		"ec9546b9fb2535764bcf7b5f57814c3a": u(secret, "/%70?%41=1&a+b"),
+		"0abb37babe657911cf593e346381faf2": u(secret, "/%70?%41=1&a+b"),
 		"8ed5ba05486ad603850117658c01f6ce": secret.Group("HTTPS", "Shop.example", "g"),
 		"032b784490ba5b4dc857c2307f52b2d1": secret.Value("products", "7"),
 	} {

@@ -4,17 +4,17 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
-// unsafe reports whether the method may change something (RFC 9110 §9.2.1). One that nobody knows may.
+// unsafe reports whether the method may change something (RFC 9110 §9.2.1): all may that are not registered as safe
+// (§16.1.1).
 func unsafe(method string) bool {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
 		return false
 	}
 	return true
@@ -74,25 +74,17 @@ func (rt *Route) originLabels(labels []keying.Label, r *http.Request, u *url.URL
 	scheme, host := rt.origin(r)
 	view := rt.Scheme.View(&of)
 	_, label := rt.Labeler.URLs(view.URL, scheme, host)
-	labels = append(labels, label, rt.Labeler.Place(view.URL.EscapedPath()).Within(level))
+	labels = append(labels, label, rt.Labeler.Place(keying.Path(view.URL)).Within(level))
 	if u := asked(view); u != nil {
 		_, label = rt.Labeler.URLs(u, scheme, host)
-		labels = append(labels, label, rt.Labeler.Place(u.EscapedPath()).Within(level))
+		labels = append(labels, label, rt.Labeler.Place(keying.Path(u)).Within(level))
 	}
 	return labels
 }
 
 // sameOrigin compares scheme, host and port (RFC 9110 §4.3.1).
 func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
-}
-
-func port(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	if strings.EqualFold(u.Scheme, "https") {
-		return "443"
-	}
-	return "80"
+	aScheme, aHost := keying.Origin(a.Scheme, a.Host)
+	bScheme, bHost := keying.Origin(b.Scheme, b.Host)
+	return aScheme == bScheme && aHost == bHost
 }

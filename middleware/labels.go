@@ -103,10 +103,10 @@ func asked(view *http.Request) *url.URL {
 // their origin, and of where they lie.
 func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
 	anywhere, there := rt.Labeler.URLs(&l.url, l.scheme, l.host)
-	labels = append(labels, anywhere, there, rt.Labeler.Place(l.url.EscapedPath()))
+	labels = append(labels, anywhere, there, rt.Labeler.Place(keying.Path(&l.url)))
 	if u := asked(&l.seen); u != nil {
 		anywhere, there = rt.Labeler.URLs(u, l.scheme, l.host)
-		labels = append(labels, anywhere, there, rt.Labeler.Place(u.EscapedPath()))
+		labels = append(labels, anywhere, there, rt.Labeler.Place(keying.Path(u)))
 	}
 	return labels
 }

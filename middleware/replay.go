@@ -2,10 +2,8 @@ package middleware
 
 import (
 	"bytes"
-	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
@@ -33,7 +31,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(status)
-	case status == http.StatusOK && wantsRange(r):
+	case status == http.StatusOK && r.Header["Range"] != nil && len(e.Body) > 0:
 		status = rt.replayRanges(w, r, e)
 	default:
 		replayWhole(w, e)
@@ -51,17 +49,22 @@ func replayWhole(w http.ResponseWriter, e *store.Entry) {
 	}
 }
 
-// replayRanges answers with the ranges that the request asks for, or with the whole where a compressor may be outside. It
-// returns the status, or 0 if that is 206, 416 or 200, as the ranges are.
+// replayRanges answers with the ranges that the request asks for, or with the whole where it asks for none that is served,
+// where it has parts of another answer, or where a compressor may be outside. It returns the status, or 0 if that is 206,
+// 416 or 200, as the ranges are.
 func (rt *Route) replayRanges(w http.ResponseWriter, r *http.Request, e *store.Entry) int {
 	h := w.Header()
-	if !inParts(e, r.Header) {
+	ask, ok := askParts(r, e)
+	if ok && !inParts(e, r.Header) {
+		ok = false
 		delete(h, "Accept-Ranges")
+	}
+	if !ok || !mayContinue(r, h, e) {
 		replayWhole(w, e)
 		return e.Status
 	}
 	delete(h, "Content-Length") // of the part, which ServeContent knows
-	http.ServeContent(rt.ranged(w), inBytes(r), "", lastModified(h), bytes.NewReader(e.Body))
+	http.ServeContent(rt.ranged(w), ask, "", lastModified(h), bytes.NewReader(e.Body))
 	return 0
 }
 
@@ -165,35 +168,4 @@ func wholeSeconds(left time.Duration) int64 {
 		left -= time.Second - 1 // 0.5 s past is -1, not 0
 	}
 	return int64(left / time.Second)
-}
-
-// maxRanges is how many ranges of one body are served; whoever asks for more gets the whole.
-const maxRanges = 4
-
-// wantsRange reports whether the request asks for bytes in a way that is understood; a range of anything else is ignored
-// (RFC 9110 §14.2).
-func wantsRange(r *http.Request) bool {
-	lines := r.Header["Range"]
-	if len(lines) != 1 || r.Method != http.MethodGet {
-		return false
-	}
-	ranges, ok := rfc9111.ParseRange(lines[0])
-	return ok && len(ranges) <= maxRanges
-}
-
-// inBytes is the request with its range as ServeContent reads it, which knows the unit in lower case alone.
-func inBytes(r *http.Request) *http.Request {
-	unit, set, _ := strings.Cut(r.Header["Range"][0], "=")
-	if unit == "bytes" {
-		return r
-	}
-	again := *r
-	again.Header = maps.Clone(r.Header)
-	again.Header["Range"] = []string{"bytes=" + set}
-	return &again
-}
-
-func lastModified(h http.Header) time.Time {
-	t, _ := rfc9111.ParseDate(first(h["Last-Modified"]), time.Now())
-	return t
 }

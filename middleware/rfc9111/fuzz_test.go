@@ -44,13 +44,13 @@ func FuzzDate(f *testing.F) {
 
 // FuzzStructured: what is read from a structured field can be written and read again.
 func FuzzStructured(f *testing.F) {
-	for _, line := range []string{"max-age=60, no-store;a=1", "none", "private=?0", `"a", "b\"";x`, `("a")`, "a=:YQ==:", `"cache", "*"`} {
+	for _, line := range []string{"max-age=60, no-store;a=1", "none", "private=?0", `private="X-A, x-b", no-cache=c`, `"a", "b\"";x`, `("a")`, "a=:YQ==:", `"cache", "*"`} {
 		f.Add(line, "")
 	}
 	f.Fuzz(func(t *testing.T, line, more string) {
 		lines := []string{line, more}
 		directives, ok := rfc9111.ParseTargeted(lines)
-		if text := strings.ReplaceAll(written(directives), " ", ", "); ok && text != "" {
+		if text := dictionary(directives); ok && text != "" {
 			if again, ok := rfc9111.ParseTargeted([]string{text}); !ok || !slices.Equal(again, directives) {
 				t.Errorf("%q is %v, and again %v", lines, directives, again)
 			}
@@ -60,7 +60,7 @@ func FuzzStructured(f *testing.F) {
 		groups := rfc9111.ParseGroups(lines)
 		var texts []string
 		for _, group := range groups {
-			texts = append(texts, `"`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(group)+`"`)
+			texts = append(texts, quoted(group))
 			if slices.ContainsFunc([]byte(group), func(c byte) bool { return c < ' ' || c > '~' }) || len(group) > 256 {
 				t.Errorf("%q has %q", lines, group)
 			}
@@ -73,6 +73,24 @@ func FuzzStructured(f *testing.F) {
 		}
 	})
 }
+
+// dictionary writes directives as a targeted field has them.
+func dictionary(directives []rfc9111.Directive) string {
+	var members []string
+	for _, d := range directives {
+		switch {
+		case !d.HasValue:
+			members = append(members, d.Name)
+		case d.Name == "no-cache" || d.Name == "private":
+			members = append(members, d.Name+"="+quoted(d.Value))
+		default:
+			members = append(members, d.Name+"="+d.Value)
+		}
+	}
+	return strings.Join(members, ", ")
+}
+
+func quoted(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
 
 // FuzzTags: what matches strongly matches weakly, both ways round, and a list has the tags that are put into it.
 func FuzzTags(f *testing.F) {

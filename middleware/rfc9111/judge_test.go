@@ -387,7 +387,9 @@ func TestTargetedRules(t *testing.T) {
 		{"upper case", 200, "CDN-Cache-Control: MAX-AGE=60\nCache-Control: max-age=5", "shared", "5s"},
 		{"no Dictionary", 200, "CDN-Cache-Control: max-age=60,\nCache-Control: no-store", "shared", "no-store"},
 		{"no Dictionary, and Expires", 200, "CDN-Cache-Control: max-age = 60\nExpires: @5", "shared", "5s"},
-		{"field names", 200, "CDN-Cache-Control: private=\"a\", max-age=60\nCache-Control: max-age=5", "shared", "5s"},
+		{"field names", 200, "CDN-Cache-Control: private=\"a\", max-age=60\nCache-Control: max-age=5", "shared", "1m0s, omit A"},
+		{"field names, a Token", 200, "CDN-Cache-Control: no-cache=a, max-age=60\nCache-Control: max-age=5", "shared", "1m0s, omit A"},
+		{"field names of no type that they have", 200, "CDN-Cache-Control: private=(a b), max-age=60\nCache-Control: max-age=5", "shared", "5s"},
 	})
 	a := rfc9111.Answer{Status: 200, Header: http.Header{"Cdn-Cache-Control": {"max-age=60, stale-if-error=9"}}, Received: now}
 	if c := rfc9111.Judge(a).Control; !c.Targeted || c.MaxAge != time.Minute || c.IfError != 9*time.Second || c.WhileRevalidate != unsaid {

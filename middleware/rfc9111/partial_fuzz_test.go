@@ -23,6 +23,12 @@ func FuzzParts(f *testing.F) {
 			if again, ok := rfc9111.ParseRange(r.String()); !ok || again[0] != r {
 				t.Errorf("%q is %v, and again %v", ask, r, again)
 			}
+			size := int64(len(whole))
+			all := rfc9111.Part{Last: size - 1, Complete: size}
+			sliced, cut, ok := all.Slice(whole, r)
+			if p, has := r.Of(size); has != ok || has && (p != sliced || !p.Fits(cut)) {
+				t.Errorf("%v of %d bytes is %v, %v; and sliced %v, %v", r, size, p, has, sliced, ok)
+			}
 			part, cut, ok := a.Slice(whole, r)
 			if ok && (!part.Fits(cut) || part.First < a.First || !bytes.Contains(whole, cut)) || !ok && (cut != nil || part != rfc9111.Part{}) {
 				t.Errorf("%v of %v with %q: %v, %q, %v", r, a, whole, part, cut, ok)

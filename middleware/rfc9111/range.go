@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -17,7 +18,8 @@ type Range struct {
 }
 
 // ParseRange reads a Range field (RFC 9110 §14.2). It is false, and the field to be ignored, when it is malformed, has
-// another unit than bytes, a number that is more than can be counted, or more than 100 ranges.
+// another unit than bytes, or more than 100 ranges. A number that is more than can be counted is the most that can
+// (§14.1.2): no representation has so many bytes.
 func ParseRange(line string) (r []Range, ok bool) {
 	unit, set, _ := strings.Cut(strings.Trim(line, " \t"), "=")
 	if strings.ToLower(unit) != "bytes" {
@@ -43,16 +45,37 @@ func parseSpec(spec string) (r Range, ok bool) {
 	}
 	r = Range{Last: -1, Suffix: first == ""}
 	if !r.Suffix {
-		if r.First, ok = position(first); !ok {
+		if r.First, ok = saturated(first); !ok {
 			return Range{}, false
 		}
 	}
 	if last != "" || r.Suffix {
-		if r.Last, ok = position(last); !ok || r.Last < r.First {
+		if r.Last, ok = saturated(last); !ok || r.Last < r.First {
 			return Range{}, false
 		}
 	}
 	return r, true
+}
+
+// saturated is the position that digits write, or the last one of all.
+func saturated(s string) (n int64, ok bool) {
+	if n, ok = position(s); !ok && s != "" && strings.Trim(s, "0123456789") == "" {
+		return math.MaxInt64, true
+	}
+	return n, ok
+}
+
+// Of is which bytes the range means of a representation of that size (RFC 9110 §14.1.2). It is false for one that has none
+// of them, as a suffix of no length has; a representation without bytes satisfies no range.
+func (r Range) Of(size int64) (Part, bool) {
+	p := Part{First: r.First, Last: size - 1, Complete: size}
+	switch {
+	case r.Suffix:
+		p.First = size - min(r.Last, size)
+	case r.Last >= 0:
+		p.Last = min(r.Last, size-1)
+	}
+	return p, p.valid()
 }
 
 // String is the range as a Range field has it: bytes=5-, bytes=0-4, bytes=-5.

@@ -36,7 +36,11 @@ func TestRanges(t *testing.T) {
 		{"blanks within (§14.1.2)", "bytes=0 - 5", ""},
 		{"a sign (§14.1.2)", "bytes=+1-5", ""},
 		{"letters (§14.1.2)", "bytes=a-b", ""},
-		{"more than can be counted", "bytes=0-9223372036854775808", ""},
+		{"more than can be counted (§14.1.2)", "bytes=0-9223372036854775808", "bytes=0-9223372036854775807"},
+		{"so many first (§14.1.2)", "bytes=99999999999999999999-", "bytes=9223372036854775807-"},
+		{"so many last (§14.1.2)", "bytes=-99999999999999999999", "bytes=-9223372036854775807"},
+		{"so many first, and then few (§14.1.2)", "bytes=99999999999999999999-1", ""},
+		{"so many, and letters (§14.1.2)", "bytes=99999999999999999999x-", ""},
 		{"one that is malformed (§14.2)", "bytes=0-1,x", ""},
 	}
 	for _, tt := range tests {
@@ -44,6 +48,39 @@ func TestRanges(t *testing.T) {
 		got := strings.Trim(fmt.Sprint(ranges), "[]")
 		if got != tt.want || ok != (tt.want != "") {
 			t.Errorf("%s: %q is %q, %v; want %q", tt.name, tt.line, got, ok, tt.want)
+		}
+	}
+}
+
+// TestRangesOfAWhole: which bytes of so many a range means.
+func TestRangesOfAWhole(t *testing.T) {
+	tests := []struct {
+		name, line string
+		size       int64
+		want       string
+	}{
+		{"first and last", "bytes=2-4", 10, "bytes 2-4/10"},
+		{"beyond the end (RFC 9110 §14.1.2)", "bytes=2-10", 10, "bytes 2-9/10"},
+		{"far beyond it", "bytes=2-99999999999999999999", 10, "bytes 2-9/10"},
+		{"to the end", "bytes=9-", 10, "bytes 9-9/10"},
+		{"a suffix", "bytes=-4", 10, "bytes 6-9/10"},
+		{"a suffix of more than all (§14.1.2)", "bytes=-11", 10, "bytes 0-9/10"},
+		{"a suffix of no length (§14.1.2)", "bytes=-0", 10, ""},
+		{"behind the end (§14.1.2)", "bytes=10-", 10, ""},
+		{"behind it, closed", "bytes=10-11", 10, ""},
+		{"far behind it", "bytes=99999999999999999999-", 10, ""},
+		{"of nothing", "bytes=0-", 0, ""},
+		{"of nothing, closed", "bytes=0-0", 0, ""},
+		{"of nothing, a suffix", "bytes=-1", 0, ""},
+		{"of nothing, a suffix of no length", "bytes=-0", 0, ""},
+	}
+	for _, tt := range tests {
+		r, ok := rfc9111.ParseRange(tt.line)
+		if !ok {
+			t.Fatalf("%s: %q is none", tt.name, tt.line)
+		}
+		if p, ok := r[0].Of(tt.size); ok != (tt.want != "") || ok && p.String() != tt.want {
+			t.Errorf("%s: %q of %d bytes is %v, %v; want %q", tt.name, tt.line, tt.size, p, ok, tt.want)
 		}
 	}
 }

@@ -14,44 +14,57 @@ type Directive struct {
 
 // ParseTargeted reads the lines of a targeted field, such as CDN-Cache-Control (RFC 9213 §2.1), a Dictionary of RFC 9651.
 // It is false when the field counts as absent (§2.2): without lines, empty, not a Dictionary, or with a directive of the
-// wrong type: times are Integers that are not negative, in seconds, all others are Booleans. A false Boolean is no
-// directive. Members that are no directives we know, and parameters, are left out; a field of nothing else is true, as it
-// still replaces Cache-Control (§3.1). The directives come in the order of the field, their values in decimal.
+// wrong type: times are Integers that are not negative, in seconds, all others are Booleans, and no-cache and private may
+// be Strings or Tokens, which name fields as in Cache-Control. A false Boolean is no directive. Members that are no
+// directives we know, and parameters, are left out; a field of nothing else is true, as it still replaces Cache-Control
+// (§3.1). Of a directive given twice the last one counts. The directives come in the order of the field, times in decimal.
 func ParseTargeted(lines []string) (directives []Directive, ok bool) {
 	dictionary, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil || len(dictionary.Names()) == 0 {
 		return nil, false
 	}
 	for _, name := range dictionary.Names() {
-		timed, known := targetedTypes[name]
+		takes, known := targetedTypes[name]
 		if !known {
 			continue
 		}
 		member, _ := dictionary.Get(name)
 		item, _ := member.(httpsfv.Item)
+		d, said := Directive{Name: name, HasValue: true}, true
 		switch value := item.Value.(type) {
 		case int64:
-			if !timed || value < 0 {
-				return nil, false
-			}
-			directives = append(directives, Directive{Name: name, Value: strconv.FormatInt(value, 10), HasValue: true})
+			d.Value, ok = strconv.FormatInt(value, 10), takes == seconds && value >= 0
+		case string:
+			d.Value, ok = value, takes == fieldNames
+		case httpsfv.Token:
+			d.Value, ok = string(value), takes == fieldNames
 		case bool:
-			if timed {
-				return nil, false
-			}
-			if value {
-				directives = append(directives, Directive{Name: name})
-			}
+			d.HasValue, said, ok = false, value, takes != seconds
 		default:
+			ok = false
+		}
+		if !ok {
 			return nil, false
+		}
+		if said {
+			directives = append(directives, d)
 		}
 	}
 	return directives, true
 }
 
-// targetedTypes are the directives of a targeted field, and whether they give a time.
-var targetedTypes = map[string]bool{
-	"max-age": true, "s-maxage": true, "stale-while-revalidate": true, "stale-if-error": true,
-	"no-store": false, "no-cache": false, "private": false, "public": false, "must-revalidate": false,
-	"proxy-revalidate": false, "must-understand": false, "no-transform": false, "immutable": false,
+// argumentType is what a directive of a targeted field may have beside being there.
+type argumentType uint8
+
+const (
+	none       argumentType = iota
+	seconds                 // it must have them
+	fieldNames              // it may name fields, which alone it then is about
+)
+
+var targetedTypes = map[string]argumentType{
+	"max-age": seconds, "s-maxage": seconds, "stale-while-revalidate": seconds, "stale-if-error": seconds,
+	"no-cache": fieldNames, "private": fieldNames,
+	"no-store": none, "public": none, "must-revalidate": none, "proxy-revalidate": none, "must-understand": none,
+	"no-transform": none, "immutable": none,
 }
