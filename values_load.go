@@ -73,7 +73,8 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.ctx = ctx
 	defer func() {
 		if p := recover(); p != nil {
-			c.v.report(Refresh, middleware.PanicReason, fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p))
+			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.PanicReason,
+				Err: fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p)})
 		}
 	}()
 	c.refreshes = true
@@ -88,7 +89,7 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 	c.value, c.err = c.v.load(ctx, c.id)
 	switch {
 	case c.err != nil && run.Old != nil:
-		c.tell(Fault, middleware.ErrorReason, c.err) // nobody else will hear of it
+		c.v.tell(middleware.Event{Route: c.v.name, Outcome: Fault, Reason: middleware.ErrorReason, Err: c.err}) // nobody else will hear of it
 		return store.Old
 	case ctx.Err() != nil:
 		c.tell(Miss, middleware.CanceledReason, c.err)
