@@ -50,7 +50,8 @@ type Options struct {
 	Debug bool
 	// Observe is told every outcome, how a request was answered on its goroutine and before it ends: it must be quick and safe
 	// for concurrent use. It may call the Cache; a Close in it waits for nothing. If it panics, the request goes on and it is
-	// told of that. nil: faults, warnings, recoveries and purges that Redis was not told of go to [slog.Default], as [LogTo]
+	// told of that. nil: faults, warnings, recoveries, refreshes that failed and
+	// purges that Redis was not told of go to [slog.Default], as [LogTo]
 	// writes them, and how requests are answered is told to nobody, which costs nothing. A function that does nothing silences
 	// all of it.
 	Observe func(Event)

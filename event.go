@@ -24,9 +24,9 @@ type Event struct {
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
 	Tier    string  // where a hit came from: "near" or "far"
 	Status  int     // of the answer; 0: not known
-	// Count is how many it stands for, of faults and of purges that Redis was not told of: there is one event a second at most
-	// of a class, route and reason, and the next one counts those in between. 0 and 1 mean one. Of Recovered it is how many
-	// faults no event has told of, or 0.
+	// Count is how many it stands for, of faults, of refreshes that failed and of purges that Redis was not told of: there is one
+	// event a second at most of a class, route and reason, and the next one counts those in between. 0 and 1 mean one. Of
+	// Recovered and Followed it is how many faults no event has told of, or 0.
 	Count int
 	Err   error // of faults, failed handlers, and warnings
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // LogTo returns a listener for [Options.Observe] that writes events to the logger; nil is [slog.Default], asked each time.
-// Panics, lost purges and purges that Redis was not told of are errors, other faults and warnings are warnings, their ends
+// Panics, lost purges and purges that Redis was not told of are errors, other faults, warnings and refreshes that failed are warnings, the ends of faults
 // are infos, and all else, above all how each request was answered, is for debugging. What a record has beside its message,
 // which names the outcome, are those of the event's fields that are set: reason, class, route, tier, status, count and error.
 // It names no URL and no user, as events do not. It is safe for concurrent use.
@@ -28,7 +28,7 @@ func levelOf(ev Event) slog.Level {
 	case ev.Reason == PurgeReason, ev.Reason == RecordsReason, ev.Reason == ObserveReason,
 		ev.Reason == middleware.PanicReason && ev.Err != nil, ev.Outcome == Fault && ev.Reason == middleware.IdentityReason:
 		return slog.LevelError
-	case ev.Outcome == Fault, ev.Outcome == Warning:
+	case ev.Outcome == Fault, ev.Outcome == Warning, ev.Outcome == Refresh && ev.Err != nil:
 		return slog.LevelWarn
 	case ev.Outcome == Recovered, ev.Outcome == Followed:
 		return slog.LevelInfo
@@ -62,7 +62,9 @@ func write(l *slog.Logger, level slog.Level, ev Event) {
 	text("route", ev.Route)
 	text("tier", ev.Tier)
 	number("status", ev.Status)
-	number("count", ev.Count)
+	if ev.Count > 1 || ev.Outcome == Recovered || ev.Outcome == Followed {
+		number("count", ev.Count)
+	}
 	if ev.Err != nil {
 		text("error", ev.Err.Error())
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,24 +25,23 @@ type trouble struct {
 	route   string
 	outcome Outcome
 	reason  Reason
-	what    store.Operation // of those that last: what is asked of the store
 }
 
 // course is how trouble of one kind goes on.
 type course struct {
-	lasts  bool  // it goes on until it is over
-	on     bool  // … and is not over
-	told   bool  // … and that was told
-	untold int   // how often it was met since the last event
-	ev     Event // as it was met last
-	at     time.Time
+	lasts  bool              // it goes on until it is over
+	on     []store.Operation // … for these
+	told   bool              // … and that was told
+	untold int               // how often it was met since the last event
+	ev     Event             // as it was met last
+	at     time.Time         // of the last event
 }
 
 // troubles are all of a cache's. They take their lock when something fails, and after successes while something does. They
 // are safe for concurrent use; tell is called without the lock.
 type troubles struct {
 	tell func(Event)
-	on   atomic.Int32 // how many are
+	on   atomic.Int32 // how many operations are
 
 	mu     sync.Mutex
 	all    map[trouble]*course
@@ -49,12 +49,9 @@ type troubles struct {
 	closed bool
 }
 
-func troubleOf(ev Event, what store.Operation) trouble {
-	return trouble{ev.Class, ev.Route, ev.Outcome, ev.Reason, what}
-}
-
-// of returns the course of the kind. The lock is held.
-func (ts *troubles) of(t trouble) *course {
+// of returns the course of the event's kind. The lock is held.
+func (ts *troubles) of(ev Event) *course {
+	t := trouble{ev.Class, ev.Route, ev.Outcome, ev.Reason}
 	c := ts.all[t]
 	if c == nil && len(ts.all) >= maxTroubles {
 		t.class, t.route = 0, ""
@@ -73,14 +70,14 @@ func (ts *troubles) of(t trouble) *course {
 // meet is told of a fault that is over as it happens.
 func (ts *troubles) meet(ev Event) { ts.note(ev, "", false) }
 
-// begin is told of a fault that lasts until over is called with its like.
+// begin is told of a fault that lasts until what is asked of the store is told to be over.
 func (ts *troubles) begin(ev Event, what store.Operation) { ts.note(ev, what, true) }
 
 func (ts *troubles) note(ev Event, what store.Operation, lasts bool) {
 	ts.mu.Lock()
-	c := ts.of(troubleOf(ev, what))
-	if lasts && !c.on {
-		c.on = true
+	c := ts.of(ev)
+	if lasts && !slices.Contains(c.on, what) {
+		c.on = append(c.on, what)
 		ts.on.Add(1)
 	}
 	c.lasts, c.ev = lasts, ev
@@ -98,12 +95,13 @@ func (ts *troubles) over(ev Event, what store.Operation) bool {
 		return false
 	}
 	ts.mu.Lock()
-	c := ts.of(troubleOf(ev, what))
-	if !c.on {
+	c := ts.of(ev)
+	at := slices.Index(c.on, what)
+	if at < 0 {
 		ts.mu.Unlock()
 		return false
 	}
-	c.on = false
+	c.on = slices.Delete(c.on, at, at+1)
 	ts.on.Add(-1)
 	ev, news := ts.settle(c, time.Now())
 	ts.mu.Unlock()
@@ -130,7 +128,7 @@ func (ts *troubles) settle(c *course, now time.Time) (ev Event, news bool) {
 
 // news reports whether there is anything to tell of: a fault that goes on is not news.
 func (c *course) news() bool {
-	if c.lasts && c.on {
+	if c.lasts && len(c.on) > 0 {
 		return !c.told
 	}
 	return c.told || c.untold > 0
@@ -139,14 +137,14 @@ func (c *course) news() bool {
 // tell makes the event of it.
 func (c *course) tell() Event {
 	ev := c.ev
-	if c.lasts && !c.on {
+	if c.lasts && len(c.on) == 0 {
 		ev.Outcome, ev.Status, ev.Err = Recovered, 0, nil
 		if ev.Reason == LogReason {
 			ev.Outcome, ev.Reason = Followed, ""
 		}
 	}
 	ev.Count = c.untold
-	c.told, c.untold, c.ev.Err = c.lasts && c.on, 0, nil
+	c.told, c.untold, c.ev.Err = len(c.on) > 0, 0, nil
 	return ev
 }
 

@@ -105,8 +105,12 @@ func (l *leading) Load(run *store.Run) store.Outcome {
 func (rt *Route) refresh(l *leading) {
 	l.refresh = true
 	l.call.Refresh(l.p.key, l)
-	if l.rec != nil {
-		rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
+	switch {
+	case l.rec == nil:
+	case l.err != nil: // nobody else will hear of it
+		rt.tell(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
+	default:
+		rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status})
 	}
 	l.end()
 }

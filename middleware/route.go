@@ -24,7 +24,7 @@ type Route struct {
 	User     keying.User // who is asking; required where Scheme.Private
 	Tags     []Tag
 	Observe  func(Event)                               // told how requests were answered, and how refreshes went; nil: nobody listens
-	Tell     func(Event)                               // told of what somebody should know of: faults, warnings, refreshes that panic; nil: nobody is
+	Tell     func(Event)                               // told of what somebody should know of: faults, warnings, refreshes that fail; nil: nobody is
 	Purge    func(context.Context, store.Record) error // appends to the purge log; nil: nothing is ever invalidated by answers
 	HideAuth bool                                      // shared routes: Authorization is hidden from the handler instead of bypassing the cache
 
