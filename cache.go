@@ -48,9 +48,12 @@ type Options struct {
 	Name string
 	// Debug adds each answer's key to Cache-Status. Keys name nobody, but tell which answers are the same: not for production.
 	Debug bool
-	// Observe is told every outcome, on the goroutine of the request and before it ends: it must be quick and safe for
-	// concurrent use. It may call the Cache; a Close in it waits for nothing. If it panics, the request goes on and it is told
-	// of that. nil: nobody listens, which costs nothing.
+	// Observe is told every outcome, how a request was answered on its goroutine and before it ends: it must be quick and safe
+	// for concurrent use. It may call the Cache; a Close in it waits for nothing. If it panics, the request goes on and it is
+	// told of that. nil: faults, warnings, recoveries, refreshes that failed and
+	// purges that Redis was not told of go to [slog.Default], as [LogTo]
+	// writes them, and how requests are answered is told to nobody, which costs nothing. A function that does nothing silences
+	// all of it.
 	Observe func(Event)
 	// Secret authenticates what is kept in Redis, and makes keys there HMACs, so that nobody can guess what is kept or plant
 	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, entries carry a checksum.
@@ -82,7 +85,9 @@ type Cache struct {
 	labeler    keying.Labeler
 	common     *middleware.Common
 	user       keying.User
-	observe    func(Event)
+	observe    func(Event) // nil: nobody is told how requests are answered
+	listen     func(Event) // told all else
+	troubles   troubles
 	deaf       sync.Once // it panics whatever it is told
 	secret     []byte
 	trustProxy bool
@@ -106,12 +111,17 @@ func New(o Options) (*Cache, error) {
 		common:     middleware.NewCommon(name, o.Debug),
 		user:       o.User,
 		observe:    o.Observe,
+		listen:     o.Observe,
 		secret:     append([]byte(nil), o.Secret...),
 		labeler:    keying.NewLabeler(o.Secret),
 		trustProxy: o.TrustProxy,
 		farBudget:  cmp.Or(o.FarBudget, DefaultFarBudget),
 		number:     numbers.Add(1),
 	}
+	if c.listen == nil {
+		c.listen = logs
+	}
+	c.troubles.tell = c.tell
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
 	}
@@ -130,7 +140,7 @@ func New(o Options) (*Cache, error) {
 	c.follow()
 	c.unwatch = c.watchStore()
 	if ranker, ok := c.far.(store.Ranker); ok {
-		c.ranking = store.NewRanking(ranker, c.faults("", c.observer(0)))
+		c.ranking = store.NewRanking(ranker, c.panicked)
 	}
 	c.common.Fault = c.panicked
 	c.warn()
@@ -197,6 +207,7 @@ func (c *Cache) close(ctx context.Context) error {
 	if c.own != nil {
 		err = errors.Join(err, c.own.Close())
 	}
+	c.troubles.close()
 	if err != nil {
 		return fmt.Errorf("cache: close: %w", err)
 	}

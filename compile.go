@@ -24,19 +24,20 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %s: %w", nameOf(p, pattern), err)
 	}
-	observe := c.observer(p.Class)
-	if near := p.nearTTL(); p.Class == HotShared && near > maxNear && observe != nil {
-		observe(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason})
+	tell := c.teller(p.Class)
+	if near := p.nearTTL(); p.Class == HotShared && near > maxNear {
+		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason})
 	}
 	return &middleware.Route{
 		Pattern:         pattern,
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         c.through(p, pattern, observe),
-		User:            c.userOf(p, pattern),
+		Through:         c.through(p, pattern),
+		User:            c.userOf(p),
 		Tags:            tagsOf(p),
-		Observe:         observe,
+		Observe:         c.observer(p.Class),
+		Tell:            tell,
 		Purge:           c.invalidate,
 		HideAuth:        p.IgnoreAuthorization,
 		Standard:        p.RFC9111,
@@ -52,8 +53,8 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 }
 
 // through is how the route's answers are read and kept.
-func (c *Cache) through(p Policy, pattern string, observe func(middleware.Event)) *store.Through {
-	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.faults(pattern, observe)).Limit(p.maxRuns())
+func (c *Cache) through(p Policy, pattern string) *store.Through {
+	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns())
 	if p.RFC9111 { // any status, and indexes; each answer is judged
 		return t
 	}
@@ -151,28 +152,12 @@ func tagsOf(p Policy) []middleware.Tag {
 	return tags
 }
 
-// userOf is who is asking. An identity function that panics knows nobody.
-func (c *Cache) userOf(p Policy, pattern string) keying.User {
-	user := p.User
-	if user == nil {
-		user = c.user
+// userOf is who is asking.
+func (c *Cache) userOf(p Policy) keying.User {
+	if p.User != nil {
+		return p.User
 	}
-	if user == nil {
-		return nil
-	}
-	return func(r *http.Request) (id string, ok bool) {
-		defer func() {
-			switch v := recover(); v {
-			case nil:
-			case http.ErrAbortHandler: // meant for the server
-				panic(v)
-			default:
-				c.tell(Event{Class: p.Class, Route: pattern, Outcome: Fault, Reason: middleware.IdentityReason,
-					Err: fmt.Errorf("cache: the identity function panicked: %v", v)})
-			}
-		}()
-		return user(r)
-	}
+	return c.user
 }
 
 // storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore.

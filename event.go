@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log"
@@ -18,15 +19,20 @@ import (
 // a header's value.
 type Event struct {
 	Class   Class   // 0: of no class, a purge or the purge log
-	Route   string  // the route's pattern; "" where the router tells none
+	Route   string  // the route's pattern; "" where the router tells none, and where no route belongs to it
 	Outcome Outcome // what happened
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
 	Tier    string  // where a hit came from: "near" or "far"
 	Status  int     // of the answer; 0: not known
-	Err     error   // of faults, failed handlers, and some warnings
+	// Count is how many it stands for, of faults, of refreshes that failed and of purges that Redis was not told of: there is one
+	// event a second at most of a class, route and reason, and the next one counts those in between. 0 and 1 mean one. Of
+	// Recovered and Followed it is how many faults no event has told of, or 0.
+	Count int
+	Err   error // of faults, failed handlers, and warnings
 }
 
-// Outcome says what happened. Hit, Stale, Shared, Miss and Bypass are how a request was answered, one for each request.
+// Outcome says what happened. Hit, Stale, Validated, Shared, Miss and Bypass are how a request was answered, one for each
+// request, also for one that a panic ends, or whose client hangs up.
 type Outcome = middleware.Outcome
 
 // Reason is a stable code; package middleware lists them all.
@@ -41,10 +47,10 @@ const (
 	Miss      = middleware.Miss      // by the handler; Reason says why the answer was not kept
 	Bypass    = middleware.Bypass    // by the handler, without the cache; Reason says why
 	Refresh   = middleware.Refresh   // a stale answer was refreshed in the background, or not: Reason says why
-	Fault     = middleware.Fault     // a store failed, or a handler panicked and a stale answer stood in
+	Fault     = middleware.Fault     // a store fails, from now on or once, or a handler did and a stale answer stood in; see Event.Count
 	Warning   = middleware.Warning   // what was registered, or made, works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
-	Recovered = Outcome("recovered") // a store that was given a rest answers again
+	Recovered = Outcome("recovered") // the fault of the reason is over: the store answers the route, or everybody, again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
 )
 
@@ -54,7 +60,7 @@ const (
 	ValueReason   = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
 	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
 	RefusedReason = middleware.RefusedReason // a store does not take the entry, for its size
-	StoreReason   = middleware.StoreReason   // a store failed or took too long
+	StoreReason   = middleware.StoreReason   // a store fails or takes too long; of a fault, Recovered tells of the end
 	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
 	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
 	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
@@ -67,26 +73,23 @@ const (
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
 // nor a turn that anything of the Cache waits for: a listener may call whatever it likes of it.
 func (c *Cache) tell(ev Event) {
-	if c.observe == nil {
-		return
-	}
-	defer c.survive()
-	c.observe(ev)
+	defer c.survive(ev.Reason == ObserveReason)
+	c.listen(ev)
 }
 
-// survive makes an event of a panic of the listener's; a second one is said in the log, once, for there is nobody to tell.
-func (c *Cache) survive() {
+// survive makes an event of a panic of the listener's; one at that event is said in the log, once, for there is nobody to
+// tell.
+func (c *Cache) survive(again bool) {
 	p := recover()
 	if p == nil {
 		return
 	}
 	err := fmt.Errorf("cache: Options.Observe panicked: %v\n%s", p, debug.Stack())
-	defer func() {
-		if recover() != nil {
-			c.deaf.Do(func() { log.Print(err) })
-		}
-	}()
-	c.observe(Event{Outcome: Fault, Reason: ObserveReason, Err: err})
+	if again {
+		c.deaf.Do(func() { log.Print(err) })
+		return
+	}
+	c.troubles.meet(Event{Outcome: Fault, Reason: ObserveReason, Err: err})
 }
 
 // observing reports whether the caller was called by the listener: what it would wait for may be waiting for itself. Its own
@@ -123,7 +126,7 @@ func (c *Cache) warn() {
 	}
 }
 
-// observer returns what routes of the class report to, or nil if nobody listens.
+// observer returns what the requests of the class's routes report to, or nil if nobody listens.
 //
 //go:noinline
 func (c *Cache) observer(class Class) func(middleware.Event) {
@@ -131,25 +134,41 @@ func (c *Cache) observer(class Class) func(middleware.Event) {
 		return nil
 	}
 	return func(ev middleware.Event) { // as tell does it, one call and one copy less on each hit
-		defer c.survive()
-		c.observe(Event{class, ev.Route, ev.Outcome, ev.Reason, ev.Tier, ev.Status, ev.Err})
+		defer c.survive(false)
+		c.observe(Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Tier: ev.Tier, Status: ev.Status, Err: ev.Err})
 	}
 }
 
-// faults returns what a route's store reports to.
-func (c *Cache) faults(pattern string, observe func(middleware.Event)) func(error) {
-	if observe == nil {
-		return nil
-	}
-	return func(err error) {
-		reason := StoreReason
-		switch {
-		case errors.Is(err, store.ErrCorrupt):
-			reason = CorruptReason
-		case errors.Is(err, store.ErrRefused):
-			reason = RefusedReason
+// teller returns what routes of the class report all else to.
+func (c *Cache) teller(class Class) func(middleware.Event) {
+	return func(ev middleware.Event) {
+		told := Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Status: ev.Status, Err: ev.Err}
+		if ev.Outcome == Warning {
+			c.tell(told)
+			return
 		}
-		observe(middleware.Event{Route: pattern, Outcome: Fault, Reason: reason, Err: err})
+		c.troubles.meet(told)
+	}
+}
+
+// reporter returns what the class's use of a store reports to, on behalf of the name where a report has no route. What a
+// store does not take, or what of it cannot be trusted, happens; what it does not do goes on until it does.
+func (c *Cache) reporter(class Class, name string) func(store.Report) {
+	return func(r store.Report) {
+		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: StoreReason, Err: r.Err}
+		switch {
+		case r.Err == nil:
+			c.troubles.over(ev, r.What)
+		case errors.Is(r.Err, store.ErrCorrupt):
+			c.troubles.over(ev, r.What) // it has answered
+			ev.Reason = CorruptReason
+			c.troubles.meet(ev)
+		case errors.Is(r.Err, store.ErrRefused):
+			ev.Reason = RefusedReason
+			c.troubles.meet(ev)
+		default:
+			c.troubles.begin(ev, r.What)
+		}
 	}
 }
 
@@ -161,7 +180,7 @@ func (c *Cache) watchStore() (stop func()) {
 
 func (c *Cache) watchFaults() (stop func()) {
 	reporter, ok := c.far.(store.Reporter)
-	if !ok || c.observe == nil {
+	if !ok {
 		return func() {}
 	}
 	return reporter.OnFault(func(err error) {
@@ -169,26 +188,27 @@ func (c *Cache) watchFaults() (stop func()) {
 		if errors.Is(err, store.ErrRecordsLost) {
 			reason = RecordsReason
 		}
-		c.tell(Event{Outcome: Fault, Reason: reason, Err: err})
+		c.troubles.meet(Event{Outcome: Fault, Reason: reason, Err: err})
 	})
 }
 
 // panicked tells of a panic in a goroutine of ours that has no route.
 func (c *Cache) panicked(err error) {
-	c.tell(Event{Outcome: Fault, Reason: middleware.PanicReason, Err: err})
+	c.troubles.meet(Event{Outcome: Fault, Reason: middleware.PanicReason, Err: err})
 }
 
 // watchRests tells of stores that are given a rest, until the returned function is called.
 func (c *Cache) watchRests() (stop func()) {
 	rester, ok := c.far.(store.Rester)
-	if !ok || c.observe == nil {
+	if !ok {
 		return func() {}
 	}
-	return rester.OnRest(func(_ store.Operation, err error) {
+	return rester.OnRest(func(what store.Operation, err error) {
+		ev := Event{Outcome: Fault, Reason: RestReason, Err: err}
 		if err == nil {
-			c.tell(Event{Outcome: Recovered})
+			c.troubles.over(ev, what)
 			return
 		}
-		c.tell(Event{Outcome: Fault, Reason: RestReason, Err: err})
+		c.troubles.begin(ev, what)
 	})
 }

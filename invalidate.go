@@ -139,6 +139,5 @@ func (c *Cache) tellRises() {
 	if rises == c.rises.Load() || now-told < int64(riseEvery) || !c.risesTold.CompareAndSwap(told, now) {
 		return
 	}
-	c.rises.Store(rises)
-	c.tell(Event{Outcome: Warning, Reason: WidenedReason})
+	c.tell(Event{Outcome: Warning, Reason: WidenedReason, Count: int(rises - c.rises.Swap(rises))})
 }

@@ -115,6 +115,18 @@ func (s *site) count(outcome cache.Outcome, reason cache.Reason) (n int) {
 	return n
 }
 
+// sum returns how many the events with the outcome and the reason stand for.
+func (s *site) sum(outcome cache.Outcome, reason cache.Reason) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ev := range s.events {
+		if ev.Outcome == outcome && ev.Reason == reason {
+			n += max(1, ev.Count)
+		}
+	}
+	return n
+}
+
 // handle adds a route with the policy, whose class becomes the site's. The handler's runs are counted.
 func (s *site) handle(pattern string, p cache.Policy, h handler) {
 	p.Class = cmp.Or(p.Class, s.class)

@@ -102,10 +102,11 @@ func (c *Cache) follow() {
 		return
 	}
 	c.following = &following{log: log, changed: func(err error) {
-		if err == nil {
+		ev := Event{Outcome: Fault, Reason: LogReason, Err: err}
+		if err != nil {
+			c.troubles.begin(ev, store.Reads)
+		} else if !c.troubles.over(ev, store.Reads) {
 			c.tell(Event{Outcome: Followed})
-			return
 		}
-		c.tell(Event{Outcome: Fault, Reason: LogReason, Err: err})
 	}}
 }

@@ -138,7 +138,9 @@ func TestLostLogIsAnEvent(t *testing.T) {
 		lost := errors.New("down")
 		f.changed(lost)
 		f.changed(nil)
-		want := []cache.Event{{Outcome: cache.Fault, Reason: cache.LogReason, Err: lost}, {Outcome: cache.Followed}}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := []cache.Event{{Outcome: cache.Fault, Reason: cache.LogReason, Count: 1, Err: lost}, {Outcome: cache.Followed}}
 		if len(events) != 2 || events[0] != want[0] || events[1] != want[1] {
 			t.Errorf("events %v; want %v", events, want)
 		}

@@ -81,11 +81,11 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 
 func (c *Cache) append(ctx context.Context, r store.Record) error {
 	err := c.log.Append(ctx, r)
-	ev := Event{Outcome: Purged, Err: err}
 	if err != nil {
-		ev.Reason = PurgeReason
+		c.troubles.meet(Event{Outcome: Purged, Reason: PurgeReason, Err: err})
+	} else {
+		c.tell(Event{Outcome: Purged})
 	}
-	c.tell(ev)
 	c.tellRises()
 	if err != nil {
 		return fmt.Errorf("cache: the purge holds for this process alone: %w", err)

@@ -25,7 +25,7 @@ func TestRestsAreEvents(t *testing.T) {
 		if ev.Reason == cache.RestReason && ev.Err != nil {
 			rests++
 		}
-		if ev.Outcome == cache.Recovered {
+		if ev.Outcome == cache.Recovered && ev.Reason == cache.RestReason {
 			recoveries++
 		}
 	}})

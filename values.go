@@ -30,7 +30,8 @@ type Values[T any] struct {
 	codec   *valuecodec.Codec // nil: values stay in the process, as they are
 	through *store.Through
 	load    func(ctx context.Context, id string) (T, error)
-	observe func(middleware.Event)
+	observe func(middleware.Event) // nil: nobody listens
+	tell    func(middleware.Event)
 	share   middleware.Share // of what routes and Values have in common
 }
 
@@ -57,12 +58,12 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	if err != nil {
 		panic(fmt.Sprintf("cache: values %q: %v", name, err))
 	}
-	observe := c.observer(p.Class)
 	v := &Values[T]{
-		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
+		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load,
+		observe: c.observer(p.Class), tell: c.teller(p.Class),
 		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
-	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.faults(name, observe)).Limit(p.maxRuns())
+	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns())
 	return v
 }
 

@@ -21,7 +21,7 @@ func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
 	if !ok {
 		read, _, err := v.decode(e)
 		if err != nil {
-			v.report(Fault, CorruptReason, err)
+			v.tell(middleware.Event{Route: v.name, Outcome: Fault, Reason: CorruptReason, Err: err})
 			return value, false
 		}
 		kept = read

@@ -35,6 +35,7 @@ func (c *call[T]) get() (T, error) {
 	c.tellMade(r.Fate)
 	switch r.Source {
 	case store.HungUp:
+		c.tell(Miss, middleware.CanceledReason, nil)
 		return c.value, c.ctx.Err()
 	case store.Looped:
 		err := fmt.Errorf("%w: %s", ErrLoop, store.Cycle(c.ctx, c.key))
@@ -46,9 +47,14 @@ func (c *call[T]) get() (T, error) {
 	}
 	value, ok := c.v.open(r.Entry)
 	if !ok { // the store has put something else in its place
+		c.tell(Miss, CorruptReason, nil)
 		return c.v.load(c.ctx, c.id)
 	}
-	c.found(r.Entry, r.Use)
+	if r.Source == store.Shared {
+		c.tell(Shared, "", nil)
+	} else {
+		c.found(r.Entry, r.Use)
+	}
 	return value, nil
 }
 
@@ -79,7 +85,8 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.ctx = ctx
 	defer func() {
 		if p := recover(); p != nil {
-			c.v.report(Refresh, middleware.PanicReason, fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p))
+			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.PanicReason,
+				Err: fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p)})
 		}
 	}()
 	c.refreshes = true
@@ -91,10 +98,17 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
 	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id)
+	returned := false
+	defer func() {
+		if !returned && !c.refreshes { // which has an event that tells of the panic
+			c.tell(Miss, middleware.PanicReason, nil)
+		}
+	}()
 	c.value, c.err = c.v.load(ctx, c.id)
+	returned = true
 	switch {
 	case c.err != nil && run.Old != nil:
-		c.tell(Fault, middleware.ErrorReason, c.err) // nobody else will hear of it
+		c.hides(c.err)
 		return store.Old
 	case ctx.Err() != nil:
 		c.made, c.reason, c.cause = true, middleware.CanceledReason, c.err
@@ -119,10 +133,23 @@ func (c *call[T]) tellMade(fate store.Fate) {
 
 // tell reports what became of a run; of a refresh, that it was one.
 func (c *call[T]) tell(outcome Outcome, reason Reason, err error) {
+	switch {
+	case c.refreshes && err != nil:
+		c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: reason, Err: err})
+	case c.refreshes:
+		c.v.report(Refresh, reason, nil)
+	default:
+		c.v.report(outcome, reason, err)
+	}
+}
+
+// hides tells of an error of the load's that a stale value stands in for: nobody else will hear of it.
+func (c *call[T]) hides(err error) {
+	outcome := Fault
 	if c.refreshes {
 		outcome = Refresh
 	}
-	c.v.report(outcome, reason, err)
+	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ErrorReason, Err: err})
 }
 
 // fill makes the entry, or says why the value cannot be kept.

@@ -58,7 +58,7 @@ func (t *tally) observe(ev cache.Event) {
 	if t.counts.Events == nil {
 		t.counts.Events = map[string]int{}
 	}
-	t.counts.Events[name]++
+	t.counts.Events[name] += max(1, ev.Count)
 }
 
 func (t *tally) write(w http.ResponseWriter, _ *http.Request) {

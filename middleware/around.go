@@ -8,11 +8,14 @@ import (
 
 // around runs the handler with the request as it is. What leaves a per-user route says that it is private.
 func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
+	changes := unsafe(r.Method)
+	if changes && rt.User != nil && p.user == "" {
+		p.user, _ = rt.asker(r, p.pattern)
+	}
 	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
 	if !rt.Scheme.Private && p.reason == UpgradeReason && rt.Vary == nil {
 		return next(w, r)
 	}
-	changes := unsafe(r.Method)
 	if !rt.Scheme.Private && !changes && !rt.Standard && !rt.speaks() { // there the handler may be a proxy, whose member comes before ours
 		rt.Common.addStatus(w.Header(), rt.Common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
 		return next(w, r)
@@ -27,9 +30,6 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
 	if changes {
 		rec.level = keying.Literal(p.pattern)
-	}
-	if changes && rt.User != nil && p.user == "" {
-		rec.user, _ = rt.User(r)
 	}
 	err := next(rec.writer(), r)
 	rec.changes = rec.changes && err == nil // else the caller answers, with an error

@@ -30,7 +30,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		return p, false
 	}
 	if rt.Scheme.Private {
-		user, ok := rt.User(r)
+		user, ok := rt.asker(r, pattern)
 		if !ok || user == "" {
 			p.reason = IdentityReason
 			return p, false

@@ -19,7 +19,7 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	if m := markOf(r.Context()); m != nil {
 		if rt.Standard { // the key of a variant is not known before its index is
-			call := rt.Through.Call(r.Context())
+			call := rt.Through.Call(r.Context(), p.pattern)
 			rt.find(&call, &p, r, nil)
 		}
 		if m.key == p.key {
@@ -37,6 +37,7 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 // run answers from the store, from another request's run of the handler, or by running it.
 func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
 	l := rt.leads(&p, w, r, next, param)
+	defer l.close()
 	if l.part = isPart(r); l.part {
 		l.p.reason = partReason(r)
 		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, nil))
@@ -51,17 +52,17 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 	case found.Source == store.HungUp:
 		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		l.w.WriteHeader(http.StatusServiceUnavailable)
+		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: CanceledReason, Status: http.StatusServiceUnavailable})
 	case found.Source == store.Looped:
 		rt.looped(l)
 	case found.Entry == nil:
 		err = l.err
 		l.rec.became(found.Fate)
 		l.rec.finish()
-		rt.observe(l.told(err))
+		l.report(l.told(err))
 	default:
 		err = rt.serve(l, found)
 	}
-	l.end()
 	return err
 }
 
@@ -72,7 +73,7 @@ func (rt *Route) looped(l *leading) {
 	h["Cache-Control"] = []string{"no-store"}
 	l.w.WriteHeader(http.StatusLoopDetected)
 	err := fmt.Errorf("the handler asks for its own answer: %s", store.Cycle(l.r.Context(), l.p.key))
-	rt.observe(Event{Route: l.p.pattern, Outcome: Miss, Reason: LoopReason, Status: http.StatusLoopDetected, Err: err})
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: LoopReason, Status: http.StatusLoopDetected, Err: err})
 }
 
 // told is the event of an answer of the handler's.
@@ -109,6 +110,7 @@ func (rt *Route) serve(l *leading, found store.Result) error {
 		l.p.outer = l.w.Header().Clone()
 	}
 	now := time.Now()
+	l.reported = true // whatever comes of it
 	rt.replayNow(l.w, l.r, found.Entry, now, &from)
 	if found.Use == store.Fresh && found.Source == store.Stored {
 		rt.early(&l.p, l.r, found.Entry, now)

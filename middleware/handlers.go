@@ -95,7 +95,7 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 		s.keyed = fmt.Sprintf("%s\x00%d", pattern, n)
 	}
 	if added && n > 0 && pattern != "" {
-		rt.observe(Event{Route: pattern, Outcome: Warning, Reason: HandlersReason})
+		rt.tell(Event{Route: pattern, Outcome: Warning, Reason: HandlersReason})
 	}
 	return s
 }

@@ -26,6 +26,8 @@ type leading struct {
 	view *http.Request // what the handler saw
 	err  error         // what it returned
 
+	reported bool // the request has had its event
+
 	seen         http.Request // the view before the handler had it, with this URL
 	url          url.URL
 	scheme, host string   // its origin
@@ -50,11 +52,30 @@ var leadings = sync.Pool{New: func() any { return new(leading) }}
 func (rt *Route) leads(p *Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) *leading {
 	l := leadings.Get().(*leading)
 	l.rt, l.p, l.w, l.r, l.next, l.param = rt, *p, w, r, next, param
-	l.call = rt.Through.Call(r.Context())
+	l.call = rt.Through.Call(r.Context(), p.pattern)
 	return l
 }
 
-// end gives the leading back, unless somebody may know of it still. One that a panic has ended is left to the collector.
+// report tells how the request ends.
+func (l *leading) report(ev Event) {
+	l.reported = true
+	l.rt.observe(ev)
+}
+
+// close ends the request. One that a panic has ended has its event, too; what it leaves is the collector's.
+func (l *leading) close() {
+	if l.reported {
+		l.end()
+		return
+	}
+	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: PanicReason}
+	if l.rec != nil { // it may be over the client's writer: then the answer is kept
+		ev = l.told(l.err)
+	}
+	l.rt.observe(ev)
+}
+
+// end gives the leading back, unless somebody may know of it still.
 func (l *leading) end() {
 	if l.rec != nil {
 		l.rec.end()
@@ -84,7 +105,12 @@ func (rt *Route) refresh(l *leading) {
 	if l.rec != nil {
 		l.rec.became(fate)
 		l.rec.finish()
-		rt.observe(Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err})
+		ev := Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err}
+		if l.err != nil { // nobody else will hear of it
+			rt.tell(ev)
+		} else {
+			rt.observe(ev)
+		}
 	}
 	l.end()
 }
@@ -135,7 +161,7 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 	case !rec.failed && rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
 		return rt.renew(l)
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
-		rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
+		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
 		return store.Old
 	case !rec.keeping:

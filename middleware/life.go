@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -142,6 +143,6 @@ func (rt *Route) knows(r *http.Request) bool {
 	if _, known := keying.UserOf(r.Context()); known || rt.User == nil {
 		return known
 	}
-	user, known := rt.User(r)
+	user, known := rt.asks(r, cmp.Or(rt.Pattern, r.Pattern))
 	return known && user != ""
 }

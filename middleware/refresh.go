@@ -94,7 +94,7 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Request, m *mark, pattern string) {
 	defer func() {
 		if v := recover(); v != nil {
-			rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
+			rt.tell(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -121,7 +121,7 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 	rt.inline.Store(false) // the middleware may have changed its mind
 	defer func() {
 		if v := recover(); v != nil { // the client has its answer; nobody must pay for the next one
-			rt.observe(Event{Route: p.pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
+			rt.tell(Event{Route: p.pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
 	p.reason = ""             // the whole is refreshed, whatever part was asked for

@@ -18,6 +18,11 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		rt.Common.variants.uses.add(&e.Key)
 	}
 	h, status := w.Header(), e.Status
+	if rt.Observe != nil { // also if a writer outside panics
+		defer func() {
+			rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
+		}()
+	}
 	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h, e)
 	rt.putHeader(h, e, unmodified, age, left, from)
 	switch {
@@ -35,9 +40,6 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		status = rt.replayRanges(w, r, e)
 	default:
 		replayWhole(w, e)
-	}
-	if rt.Observe != nil {
-		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 	}
 }
 

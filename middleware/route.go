@@ -23,7 +23,8 @@ type Route struct {
 	Through  *store.Through
 	User     keying.User // who is asking; required where Scheme.Private
 	Tags     []Tag
-	Observe  func(Event)                               // nil: nobody listens
+	Observe  func(Event)                               // told how requests were answered, and how refreshes went; nil: nobody listens
+	Tell     func(Event)                               // told of what somebody should know of: faults, warnings, refreshes that fail; nil: nobody is
 	Purge    func(context.Context, store.Record) error // appends to the purge log; nil: nothing is ever invalidated by answers
 	HideAuth bool                                      // shared routes: Authorization is hidden from the handler instead of bypassing the cache
 
@@ -95,5 +96,11 @@ func (rt *Route) tier() string {
 func (rt *Route) observe(ev Event) {
 	if rt.Observe != nil {
 		rt.Observe(ev)
+	}
+}
+
+func (rt *Route) tell(ev Event) {
+	if rt.Tell != nil {
+		rt.Tell(ev)
 	}
 }

@@ -15,6 +15,7 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 		return rt.around(p, w, r, next)
 	}
 	l := rt.leads(&p, w, r, next, param)
+	defer l.close()
 	judge := func(e *store.Entry, use store.Use, made store.Made) store.Use {
 		return rt.fitness(&l.p, r, ask, e, use, made)
 	}
@@ -23,7 +24,7 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 		return rt.conclude(l, store.Result{Entry: e, Use: use, Source: store.Stored})
 	}
 	if ask.OnlyIfCached {
-		return rt.unsatisfied(l.p, w)
+		return rt.unsatisfied(l)
 	}
 	l.p.fwd = forwardedFor(&l.p, e, use)
 	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
@@ -48,12 +49,12 @@ func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 }
 
 // unsatisfied answers a request that wants what is stored or nothing (§5.2.1.7).
-func (rt *Route) unsatisfied(p Passage, w http.ResponseWriter) error {
-	h := w.Header()
+func (rt *Route) unsatisfied(l *leading) error {
+	h := l.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
 	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(OnlyIfCachedReason)})
-	w.WriteHeader(http.StatusGatewayTimeout)
-	rt.observe(Event{Route: p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Status: http.StatusGatewayTimeout})
+	l.w.WriteHeader(http.StatusGatewayTimeout)
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Status: http.StatusGatewayTimeout})
 	return nil
 }
 

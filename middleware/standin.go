@@ -45,7 +45,7 @@ func (rec *recorder) standIn(l *leading, panicked any) store.Outcome {
 		panic(panicked)
 	}
 	rec.mute = true
-	rec.rt.observe(Event{Route: l.p.pattern, Outcome: Fault, Reason: PanicReason,
+	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: PanicReason,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
 	return store.Old
 }

@@ -39,8 +39,8 @@ func (ws *warnings) first(w warning) bool {
 // warn tells, once for each pattern, reason and subject, of what works but may surprise: the fault, and the setting that
 // remedies it. It is no business of a hit's.
 func (rt *Route) warn(pattern string, reason Reason, subject, text string) {
-	if rt.Observe != nil && rt.warnings.first(warning{pattern, reason, subject}) {
-		rt.observe(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
+	if rt.Tell != nil && rt.warnings.first(warning{pattern, reason, subject}) {
+		rt.Tell(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
 	}
 }
 

@@ -27,7 +27,7 @@ func (s asked) Get(ctx context.Context, _ keying.Key) (*store.Entry, bool, error
 
 // look reads through a far store, for a request of the context.
 func look(ctx context.Context, th *store.Through) {
-	call := th.Call(ctx)
+	call := th.Call(ctx, "")
 	call.Look(storetest.Key("k"), nil)
 }
 
@@ -52,7 +52,11 @@ func TestOperationsEndWithinTheBudget(t *testing.T) {
 				t.Errorf("it ended %v late with %v; want its deadline", time.Since(deadline), ctx.Err())
 			}
 			return context.Cause(inner)
-		}}, store.NewLog(), budget, func(err error) { faults = append(faults, err) })
+		}}, store.NewLog(), budget, func(r store.Report) {
+			if r.Err != nil {
+				faults = append(faults, r.Err)
+			}
+		})
 		hungUp, cancel := context.WithCancel(context.WithValue(t.Context(), valueKey{}, "request"))
 		cancel() // which others who wait for the same read must not feel
 		look(hungUp, th)
@@ -101,7 +105,7 @@ func TestOperationsOfOneCallShareItsTime(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 			return nil
 		}}, store.NewLog(), budget, nil)
-		call := th.Call(t.Context())
+		call := th.Call(t.Context(), "")
 		for range 3 {
 			call.Look(storetest.Key("k"), nil)
 		}

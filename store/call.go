@@ -14,6 +14,7 @@ import (
 type Call struct {
 	t      *Through
 	ctx    context.Context // the request's, of which operations have the values
+	route  string          // what it is for, as reports name it
 	left   time.Duration   // for operations, where they are bounded
 	asked  time.Time       // when the last operation was over, where they are bounded
 	first  operation       // most calls have one only
@@ -25,8 +26,10 @@ type Call struct {
 	run    Run    // if it loads
 }
 
-// Call begins a call for the request of the context.
-func (t *Through) Call(ctx context.Context) Call { return Call{t: t, ctx: ctx, left: t.all()} }
+// Call begins a call for the request of the context. The route is what reports name it by, or "".
+func (t *Through) Call(ctx context.Context, route string) Call {
+	return Call{t: t, ctx: ctx, route: route, left: t.all()}
+}
 
 // Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
 // all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
@@ -165,11 +168,26 @@ func (c *Call) Look(key keying.Key, judge Judge) (*Entry, Use) {
 // look returns what the store has and what it is good for. Its error has been reported.
 func (c *Call) look(key keying.Key, judge Judge) sight {
 	var e *Entry
+	what := Reads
 	err := c.do(func(ctx context.Context) (err error) {
+		if l, ok := c.t.store.(*Layered); ok {
+			var asked bool
+			if e, asked, err = l.get(ctx, key); !asked {
+				what = ""
+			}
+			return err
+		}
 		e, _, err = c.t.store.Get(ctx, key)
 		return err
 	})
-	return c.sight(key, e, err, Before, judge)
+	return c.sight(key, e, what, err, Before, judge)
+}
+
+// went reports how an operation went. One without a kind has asked nobody outside the process.
+func (c *Call) went(what Operation, err error) {
+	if err != nil || c.t.remote && what != "" {
+		c.t.report(Report{c.route, what, err})
+	}
 }
 
 // lookFar looks past memory that stands in front of the store.
@@ -183,7 +201,7 @@ func (c *Call) lookFar(key keying.Key) sight {
 		e, _, err = l.getFar(ctx, key)
 		return err
 	})
-	return c.sight(key, e, err, Before, nil)
+	return c.sight(key, e, Reads, err, Before, nil)
 }
 
 // keep stores what a run has made, and gives back its lease where that is the same store's matter. An entry to which
@@ -208,9 +226,7 @@ func (c *Call) keep(run *Run, now time.Time) Fate {
 
 // forget makes room. What cannot be deleted now ends with its time to live.
 func (c *Call) forget(key keying.Key) {
-	if err := c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, key) }); err != nil {
-		c.t.fault(err)
-	}
+	c.went(Writes, c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, key) }))
 }
 
 func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {
@@ -227,14 +243,13 @@ func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {
 		}
 		return c.t.store.Set(ctx, e.Key, e, keep)
 	})
-	if err != nil {
-		c.t.fault(err)
-		if errors.Is(err, ErrRefused) {
-			return NotTaken
-		}
+	c.went(Writes, err)
+	switch {
+	case errors.Is(err, ErrRefused):
+		return NotTaken
+	case err != nil:
 		return NotStored
-	}
-	if lease != nil {
+	case lease != nil:
 		lease.given()
 	}
 	return Kept

@@ -22,16 +22,25 @@ type Layered struct {
 // Get returns the near copy while it is good and was not purged, and otherwise the far one, of which it leaves a copy
 // near. While Far cannot be asked, a near copy stands in within Outage, along with Far's error.
 func (l *Layered) Get(ctx context.Context, key keying.Key) (*Entry, bool, error) {
+	e, _, err := l.get(ctx, key)
+	return e, e != nil, err
+}
+
+// get is Get; it also tells whether Far was asked.
+func (l *Layered) get(ctx context.Context, key keying.Key) (e *Entry, asked bool, err error) {
 	e, ok, _ := l.Near.Get(ctx, key)
 	ok = ok && l.good(e)
 	if ok && !e.past(time.Now()) {
-		return e, true, nil
+		return e, false, nil
 	}
 	found, there, err := l.getFar(ctx, key)
 	if ok && err != nil && !errors.Is(err, ErrCorrupt) && l.good(e) {
 		return e, true, err
 	}
-	return found, there, err
+	if !there {
+		found = nil
+	}
+	return found, true, err
 }
 
 func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, error) {

@@ -53,8 +53,6 @@ func (c *Call) catchUp(r *round) bool {
 	err := c.do(c.t.catcher.CatchUp)
 	r.ok = err == nil
 	close(r.done) // before anybody is told: who would ask for anything waits for nobody
-	if err != nil {
-		c.t.fault(err)
-	}
+	c.went(Reads, err)
 	return r.ok
 }

@@ -56,7 +56,11 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 				log, far := store.NewLog(), &moody{Store: there}
 				faults, loads := 0, 0
 				layered := &store.Layered{Near: near, Far: far, NearTTL: 5 * time.Second, Outage: tt.outage, Ledger: log.Ledger()}
-				th := store.NewThrough(layered, log, time.Second, func(error) { faults++ })
+				th := store.NewThrough(layered, log, time.Second, func(r store.Report) {
+					if r.Err != nil {
+						faults++
+					}
+				})
 				get := func() {
 					key := storetest.Key("k")
 					if e, _ := th.Peek(key, time.Now()); e != nil {

@@ -27,10 +27,8 @@ func (s sight) has(e *Entry) bool {
 }
 
 // sight judges what an operation has just read.
-func (c *Call) sight(key keying.Key, e *Entry, err error, made Made, judge Judge) sight {
-	if err != nil {
-		c.t.fault(err)
-	}
+func (c *Call) sight(key keying.Key, e *Entry, what Operation, err error, made Made, judge Judge) sight {
+	c.went(what, err)
 	if e == nil || e.Key != key {
 		return sight{err: err}
 	}

@@ -18,6 +18,7 @@ const (
 // for as long as anybody would wait for it, and given back when it ends. A nil tenure is a load without a lease.
 type tenure struct {
 	t     *Through
+	route string
 	key   keying.Key
 	token Token
 	until time.Time
@@ -28,8 +29,8 @@ type tenure struct {
 }
 
 // hold begins the tenure of a lease that was taken just now.
-func (t *Through) hold(key keying.Key, token Token) *tenure {
-	h := &tenure{t: t, key: key, token: token, until: time.Now().Add(maxWait)}
+func (t *Through) hold(route string, key keying.Key, token Token) *tenure {
+	h := &tenure{t: t, route: route, key: key, token: token, until: time.Now().Add(maxWait)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.timer = time.AfterFunc(leaseFor/3, h.extend)
@@ -45,9 +46,7 @@ func (h *tenure) extend() {
 		mine, err = h.t.leaser.Extend(ctx, h.key, h.token, leaseFor)
 		return err
 	})
-	if err != nil {
-		h.t.fault(err)
-	}
+	h.t.report(Report{h.route, Leases, err})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.ended && (mine || err != nil) && time.Now().Before(h.until) {
@@ -76,11 +75,11 @@ func (h *tenure) end(refused bool) {
 	}
 	h.ended = true
 	h.timer.Stop()
-	go h.t.release(h.key, h.token, refused)
+	go h.t.release(h.route, h.key, h.token, refused)
 }
 
 // release tries again once: those who wait would wait until the lease ends.
-func (t *Through) release(key keying.Key, token Token, refused bool) {
+func (t *Through) release(route string, key keying.Key, token Token, refused bool) {
 	var mark time.Duration
 	if refused {
 		mark = refusedFor
@@ -93,7 +92,7 @@ func (t *Through) release(key keying.Key, token Token, refused bool) {
 			return
 		}
 		if try > 0 {
-			t.fault(err)
+			t.report(Report{route, Leases, err})
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Through struct {
 	budget   time.Duration
 	ends     endings // of operations
 	patience endings // of those who wait for a flight
-	fault    func(error)
+	report   func(Report)
 	flights  flights
 	runs     runs
 	tries    tries
@@ -34,13 +34,13 @@ type Through struct {
 }
 
 // NewThrough returns a Through over the store. The budget bounds the time that one call waits for the store, all its
-// operations together; a store that has missed it is a miss. Faults of the store are reported to fault, which may be
-// nil; they never fail a call.
-func NewThrough(s Store, log Log, budget time.Duration, fault func(error)) *Through {
-	if fault == nil {
-		fault = func(error) {}
+// operations together; a store that has missed it is a miss. Faults of the store go to report, which may be nil; they never
+// fail a call. So do the successes of a store outside the process: report must be quick, and safe for concurrent use.
+func NewThrough(s Store, log Log, budget time.Duration, report func(Report)) *Through {
+	if report == nil {
+		report = func(Report) {}
 	}
-	t := &Through{store: s, log: log, ledger: log.Ledger(), budget: budget, fault: fault, local: memoryOf(s)}
+	t := &Through{store: s, log: log, ledger: log.Ledger(), budget: budget, report: report, local: memoryOf(s)}
 	t.recaller, _ = t.local.(Recaller)
 	_, t.layered = s.(*Layered)
 	t.remote = t.local == nil || t.layered
@@ -186,13 +186,13 @@ const (
 
 // Get is [Call.Get] of a call that does nothing else.
 func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
-	c := t.Call(ctx)
+	c := t.Call(ctx, "")
 	return c.Get(key, load, nil)
 }
 
 // Refresh is [Call.Refresh] of a call that does nothing else.
 func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) Fate {
-	c := t.Call(ctx)
+	c := t.Call(ctx, "")
 	return c.Refresh(key, load)
 }
 

@@ -17,7 +17,11 @@ import (
 
 // through returns a Through over the store that must meet no fault.
 func through(t *testing.T, s store.Store, log store.Log) *store.Through {
-	return store.NewThrough(s, log, 50*time.Millisecond, func(err error) { t.Errorf("fault: %v", err) })
+	return store.NewThrough(s, log, 50*time.Millisecond, func(r store.Report) {
+		if r.Err != nil {
+			t.Errorf("fault: %v", r.Err)
+		}
+	})
 }
 
 // kept is a load that keeps an entry of the body, fresh for ten seconds and then good in place of an error.

@@ -53,12 +53,12 @@ func (c *Call) await(key keying.Key, old sight, judge Judge) sight {
 		switch {
 		case c.good(s):
 			if lease.State == Taken {
-				go t.release(key, token, false)
+				go t.release(c.route, key, token, false)
 			}
 			s.turn = found
 			return s
 		case lease.State == Taken:
-			s.tenure = t.hold(key, token)
+			s.tenure = t.hold(c.route, key, token)
 			return s
 		case lease.State == Refused:
 			s.turn = refused
@@ -148,7 +148,7 @@ func (c *Call) rest(d time.Duration, until time.Time) turn {
 // lease tries to take the lease, and looks. What was not there at the old sight was made just now, by another process.
 func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight, Lease) {
 	if !c.inTime() {
-		return c.sight(key, nil, errBudget, Before, judge), Lease{}
+		return c.sight(key, nil, Leases, errBudget, Before, judge), Lease{}
 	}
 	var e *Entry
 	var lease Lease
@@ -163,5 +163,5 @@ func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight
 	if e != nil && !old.has(e) {
 		made = c.madeAt(e.Stored)
 	}
-	return c.sight(key, e, err, made, judge), lease
+	return c.sight(key, e, Leases, err, made, judge), lease
 }

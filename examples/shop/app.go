@@ -50,7 +50,7 @@ func (a *app) open(set settings) (err error) {
 		return err
 	}
 	a.closeRedis = closeRedis
-	a.cache, err = cache.New(cache.Options{Far: far, User: keying.FromContext(), Observe: new(faults).observe})
+	a.cache, err = cache.New(cache.Options{Far: far, User: keying.FromContext()})
 	if err != nil {
 		return err
 	}

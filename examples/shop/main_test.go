@@ -72,7 +72,7 @@ func TestRedisMayBeAway(t *testing.T) {
 		alice.get(s, "/rates").want(t, "hit near")
 		alice.post(s, "/cart", "product", "1").want(t, "none", `"quantity": 1`, `"purged": false`)
 	}
-	if !strings.Contains(log.String(), "the cache has a fault") {
+	if !strings.Contains(log.String(), "larder: fault") {
 		t.Errorf("nothing says that Redis is away:\n%s", log.String())
 	}
 }

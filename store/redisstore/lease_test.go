@@ -22,7 +22,11 @@ type gets struct {
 // process is a process of a fleet: a store with a client of its own, read through.
 func (g *gets) process(t testing.TB, addr string) *store.Through {
 	s := open(t, addr)
-	return store.NewThrough(s, s, 250*time.Millisecond, func(error) { g.faults.Add(1) })
+	return store.NewThrough(s, s, 250*time.Millisecond, func(r store.Report) {
+		if r.Err != nil {
+			g.faults.Add(1)
+		}
+	})
 }
 
 func (g *gets) ask(t *testing.T, n int, p *store.Through, load store.Load) {
