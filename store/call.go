@@ -192,7 +192,7 @@ func (c *Call) keep(run *Run, now time.Time) bool {
 	if run.Index != nil {
 		c.set(run.Index, nil, now)
 	}
-	if run.Replaced != (keying.Key{}) {
+	if len(run.Replaced) > 0 {
 		defer c.forget(run.Replaced)
 	}
 	if run.Entry.Key != c.flight.key {
@@ -201,9 +201,9 @@ func (c *Call) keep(run *Run, now time.Time) bool {
 	return c.set(run.Entry, run.tenure, now)
 }
 
-// forget makes room. What cannot be deleted now ends with its time to live.
-func (c *Call) forget(key keying.Key) {
-	if err := c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, key) }); err != nil {
+// forget deletes. What cannot be deleted now ends with its time to live.
+func (c *Call) forget(keys []keying.Key) {
+	if err := c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, keys...) }); err != nil {
 		c.t.fault(err)
 	}
 }
