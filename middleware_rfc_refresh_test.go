@@ -172,3 +172,39 @@ func TestStandardStale(t *testing.T) {
 			GET => run 404 #2`},
 	})
 }
+
+// HEAD of what is stale, or nears its end, has it refreshed as GET has: nobody may ever ask for the body.
+func TestHeadRefreshes(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		policies := map[string]cache.Policy{
+			"/policy": {TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, "/standard": {RFC9111: true, StaleWhileRevalidate: time.Minute},
+		}
+		for path, p := range policies {
+			s.handle("GET "+path, p, func(w http.ResponseWriter, r *http.Request) error {
+				if r.Method != http.MethodGet {
+					t.Errorf("a refresh asks with %s", r.Method)
+				}
+				return answering(200, fmt.Sprint(s.runs.Load()), "Cache-Control: public, max-age=10")(w, r)
+			})
+		}
+		for path := range policies {
+			server := behindServer(s)
+			first := s.get(path, server)
+			time.Sleep(12 * time.Second)
+			got := s.do("HEAD", path, server, header("If-None-Match", `"x"`))
+			if synctest.Wait(); got.status != 200 || got.body != "" || got.header.Get("Age") != "12" {
+				t.Errorf("HEAD %s of what is stale: %d %q %v", path, got.status, got.body, got.header)
+			}
+			if again := s.hit(path, server); again.body == first.body || again.header.Get("Age") != "0" {
+				t.Errorf("%s is %q after a HEAD, of age %s", path, again.body, again.header.Get("Age"))
+			}
+			// Where nothing lets a refresh in, the handler of HEAD may be another than GET's: it is not asked for a body.
+			time.Sleep(12 * time.Second)
+			before := s.runs.Load()
+			s.do("HEAD", path)
+			if n := s.runs.Load() - before; n != 0 {
+				t.Errorf("HEAD %s without a server ran the handler %d times", path, n)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -131,10 +132,8 @@ func TestStandardValidation(t *testing.T) {
 			origin 304 | ETag: "a"
 			GET => run #1 | Set-Cookie: -
 			+10s
-			origin 304 | Cache-Control: no-store | ETag: "a"
-			GET => run #1 | Cache-Control: ~no-store
-			origin 304 | ETag: "a"
-			GET => run #1 | Cache-Control: !no-store`},
+			origin 500
+			GET => run #1`},
 		{of: "a validation makes tags and a user's labels anew", script: `
 			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Cache-Groups: "g"
 			GET => run #1
@@ -144,6 +143,105 @@ func TestStandardValidation(t *testing.T) {
 			origin 200 | Cache-Group-Invalidation: "h" | ETag: "b"
 			POST /other => run
 			GET => run #4`},
+	})
+}
+
+// What a 304 says that is about the stored answer as much as about itself ends that answer, in whatever way it could be used
+// again: RFC 9111 §3.2, §4.3.4, §5.2.2.
+func TestStandardDisowningValidation(t *testing.T) {
+	const kept = `
+			origin 200 | Cache-Control: public, max-age=10, stale-if-error=1000, stale-while-revalidate=0 | ETag: "a"
+			GET => run #1
+			GET => hit #1
+			+10s
+`
+	const forgotten = `
+			origin 500
+			GET => run 500 | saw If-None-Match: -
+			origin 200 | Cache-Control: max-age=10
+			HEAD => run
+			GET => run`
+	obey(t, []rule{
+		{of: "RFC 9111 §5.2.2.5: no-store", script: kept + `
+			origin 304 | Cache-Control: no-store | ETag: "a"
+			GET => run #1 | Cache-Control: ~no-store` + forgotten},
+		{of: "RFC 9111 §5.2.2.7: private, where all are served", only: shared, script: kept + `
+			origin 304 | Cache-Control: private, max-age=10 | ETag: "a"
+			GET => run #1` + forgotten},
+		{of: "RFC 9111 §5.2.2.7: private, where one user is", only: perUser, script: kept + `
+			origin 304 | Cache-Control: private, max-age=10 | ETag: "a"
+			GET => run #1
+			GET => hit #1`},
+		{of: "RFC 9213 §2.2: a targeted no-store", only: shared, script: kept + `
+			origin 304 | CDN-Cache-Control: no-store | ETag: "a"
+			GET => run #1` + forgotten},
+		{of: "a Cache-Control that is none", script: kept + `
+			origin 304 | Cache-Control: no-store= | ETag: "a"
+			GET => run #1` + forgotten},
+		{of: "RFC 9111 §4.1: it varies by what no request has", script: kept + `
+			origin 304 | Vary: * | ETag: "a"
+			GET => run #1` + forgotten},
+		{of: "RFC 9111 §3.5: it is for who is authorized", only: shared, script: kept + `
+			origin 304 | Cache-Control: max-age=10 | ETag: "a"
+			GET | Authorization: x => run #1` + forgotten},
+		{of: "RFC 9111 §5.2.2.5: of a variant", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | ETag: "a" | Vary: X-A
+			GET | X-A: a => run #1
+			GET | X-A: b => run #2
+			+10s
+			origin 304 | Cache-Control: no-store | ETag: "a"
+			GET | X-A: a => run #1
+			origin 500
+			GET | X-A: a => run 500 | saw If-None-Match: -
+			GET | X-A: b => run #2`},
+		{of: "RFC 5861 §3: of a refresh", script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=1000 | ETag: "a"
+			GET => run #1
+			+10s
+			origin 304 | Cache-Control: no-store | ETag: "a"
+			GET => run #1 | saw If-None-Match: "a"
+			GET => run 304 | saw If-None-Match: -`},
+		{of: "RFC 9111 §3.2: it varies by more", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | ETag: "a" | Vary: X-A
+			GET | X-A: a | X-B: a => run #1
+			+10s
+			origin 304 | Cache-Control: max-age=10, stale-if-error=1000 | ETag: "a" | Vary: X-B
+			GET | X-A: a | X-B: a => run #1
+			GET | X-A: a | X-B: a => hit #1
+			origin 500
+			GET | X-A: a | X-B: b => run 500 | saw If-None-Match: -
+			+10s
+			GET | X-A: a | X-B: a => run #1`},
+		{of: "RFC 9111 §3.2: it varies, and did not", script: kept + `
+			origin 304 | ETag: "a" | Vary: X-A
+			GET | X-A: a => run #1
+			GET | X-A: a => hit #1
+			origin 500
+			GET | X-A: b => run 500 | saw If-None-Match: -`},
+		{of: "what is one client's own is no word about the rest", script: kept + `
+			origin 304 | ETag: "a" | Set-Cookie: a=b
+			GET => run #1 | Set-Cookie: a=b
+			origin 500
+			GET => run #1 | Set-Cookie: -
+			origin 304 | ETag: "a"
+			GET => run #1 | Set-Cookie: - | saw If-None-Match: "a"`},
+	})
+}
+
+// The same word, from the handler to the cache itself.
+func TestStandardHandlersDisownWhatTheyConfirm(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		answer := answering(200, "a", "Cache-Control: max-age=10, stale-if-error=1000", `Etag: "a"`)
+		s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, r *http.Request) error { return answer(w, r) })
+		s.missHit("/x")
+		time.Sleep(10 * time.Second)
+		answer = func(w http.ResponseWriter, r *http.Request) error {
+			cache.NoStore(r.Context())
+			return answering(304, "", `Etag: "a"`)(w, r)
+		}
+		wantBody(t, s.miss("/x"), "a")
+		answer = answering(500, "")
+		wantStatus(t, s.miss("/x"), 500)
 	})
 }
 
@@ -240,14 +338,52 @@ func TestStandardHead(t *testing.T) {
 			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Content-Length: 9 | body 012345678
 			HEAD /x => run
 			GET /x | Range: bytes=0-4 => run #7`},
-		{of: "RFC 9111 §4.3.5: a HEAD that is not kept changes nothing", script: `
+		{of: "RFC 9111 §4.3.5: one that may not be kept makes it stale", script: `
 			origin 200 | Cache-Control: max-age=10 | ETag: "a"
 			GET => run #1
-			origin 200 | Cache-Control: no-store | ETag: "a"
+			origin 200 | Cache-Control: no-store | ETag: "b"
 			HEAD | Cache-Control: no-cache => run
-			GET => hit #1
+			origin 304 | ETag: "a"
+			GET => run #1 | saw If-None-Match: "a"
+			GET => hit #1`},
+		{of: "RFC 9111 §4.3.5: one that fails changes nothing", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
 			origin 500
 			HEAD | Cache-Control: no-cache => run 500
 			GET => hit #1`},
+		{of: "RFC 9111 §4.3.5: without validators, by the length", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | X-A: 1 | body 0123456789
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | X-A: 2 | Content-Length: 10 | body 0123456789
+			HEAD => run | X-A: 2
+			GET => hit #1 | X-A: 2 | Age: 0
+			origin 200 | Cache-Control: max-age=10 | X-A: 3 | Content-Length: 9 | body 012345678
+			HEAD | Cache-Control: no-cache => run | X-A: 3
+			GET => run #3 | X-A: 3`},
+		{of: "RFC 9111 §4.3.5: … by the body that the handler wrote for it", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | X-A: 1 | body 0123456789
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | X-A: 2 | body 0123456789
+			HEAD => run | X-A: 2
+			GET => hit #1 | X-A: 2 | Age: 0
+			origin 200 | Cache-Control: max-age=10 | X-A: 3 | body abcdefghij
+			HEAD | Cache-Control: no-cache => run | X-A: 3
+			GET => run #3 | X-A: 3`},
+		{of: "RFC 9111 §4.3.5: … and by nothing it is stale", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | body 0123456789
+			GET => run #1
+			GET => hit #1
+			origin 200 | Cache-Control: max-age=10 | body
+			HEAD | Cache-Control: no-cache => run
+			GET => run`},
+		{of: "RFC 9111 §4.3.5: … also of one that has a validator", script: `
+			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | ETag: "a" | body 0123456789
+			GET => run #1
+			origin 200 | Cache-Control: max-age=10 | body 012345678
+			HEAD | Cache-Control: no-cache => run
+			GET => run | saw If-None-Match: "a"`},
 	})
 }

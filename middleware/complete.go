@@ -130,7 +130,9 @@ func (rt *Route) settle(l *leading) Reason {
 		return AgeReason
 	}
 	if rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource {
-		l.rec.run.Replaced = rt.Common.variants.admit(rt.resource(l), e.Key, now, now.Add(keep))
+		if least := rt.Common.variants.admit(rt.resource(l), e.Key, now, now.Add(keep)); least != (keying.Key{}) {
+			l.rec.run.Replaced = append(l.rec.run.Replaced, least)
+		}
 	}
 	return ""
 }

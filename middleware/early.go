@@ -10,7 +10,7 @@ import (
 
 // early refreshes a fresh answer that was served and nears its end, where that holds up nobody: in the background.
 func (rt *Route) early(p *Passage, r *http.Request, e *store.Entry, now time.Time) {
-	if r.Method == http.MethodHead || !rt.Through.Early(e, now) || markOf(r.Context()) != nil {
+	if !rt.Through.Early(e, now) || markOf(r.Context()) != nil {
 		return
 	}
 	if server := rt.entrance(r); server != nil {

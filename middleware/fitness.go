@@ -31,7 +31,9 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 	switch ask.Fit(e.Age(now), e.Left(now)) {
 	case rfc9111.Unfit:
 		p.fresh = p.fresh || use == store.Fresh
-		p.whole = p.whole || use > store.OnValidation && e.Status != http.StatusPartialContent
+		if use > store.OnValidation && e.Status != http.StatusPartialContent {
+			p.whole = e
+		}
 		return unvalidated(e, use)
 	case rfc9111.FitsExpired:
 		if !rt.Through.Expired(e) && !controlOf(e, p.outer, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {

@@ -122,7 +122,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec.begin(rt, l.w, l.r, run)
 	rec.user, rec.fwd, rec.part = l.p.user, l.p.fwd, l.p.reason != ""
 	room.tie.share = &rt.share
-	rec.spares = l.p.whole && run.Old == nil
+	rec.spares = l.p.whole != nil && run.Old == nil
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
 	room.ctx.Context = ctx
@@ -165,6 +165,9 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 		rec.mute, l.err = true, nil
 		return store.Old
 	case !rec.keeping:
+		if rt.refused(l) {
+			return store.Keep
+		}
 		return store.Refuse
 	case rec.said.hasFailed():
 		rec.keeping, rec.reason = false, LateReason

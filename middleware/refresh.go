@@ -33,15 +33,13 @@ func markOf(ctx context.Context) *mark {
 
 // refreshLater refreshes the passage's key in the background, unless that is under way. Where nothing lets the refresh in it
 // returns false: the passage is then to be refreshed inline, by Finish, which begins it itself: until then nothing is held.
+// A HEAD is not: its handler may be another than GET's, which alone makes what is kept.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
-	if r.Method == http.MethodHead {
-		return true
-	}
 	if server := rt.entrance(r); server != nil {
 		rt.refreshThrough(server, p, r)
 		return true
 	}
-	if rt.Common.mayRefresh(&rt.share, p.key) {
+	if r.Method != http.MethodHead && rt.Common.mayRefresh(&rt.share, p.key) {
 		p.way = refresh
 	}
 	return p.way != refresh

@@ -1,10 +1,12 @@
 package middleware
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
@@ -30,11 +32,27 @@ func (rt *Route) renew(l *leading) store.Outcome {
 	if rec.reason = rt.settle(l); rec.reason == "" {
 		rec.reason = storable
 	}
-	if rec.reason != "" { // good for this client, and no other
-		rec.run.Index = nil
+	switch {
+	case rec.reason != "": // good for this client, and no other
+		rec.run.Index, rec.run.Replaced = nil, nil
 		e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
+		if disowns(storable) || rec.reason == HandlerReason {
+			rec.run.Replaced = []keying.Key{old.Key}
+		}
+	case old.Key != e.Key && old.Key != l.p.resource: // it varies by more than it did; under the resource's key is its index
+		rec.run.Replaced = append(rec.run.Replaced, old.Key)
 	}
 	return store.Renew
+}
+
+// disowns reports whether an answer that may not be kept for the reason says so of the stored one that it is about, too
+// (§3.2, §4.3.4): its directives take the place of the stored ones. A cookie is one client's, and says nothing of others.
+func disowns(reason Reason) bool {
+	switch reason {
+	case NoStoreReason, PrivateReason, ControlReason, AuthReason, VaryReason:
+		return true
+	}
+	return false
 }
 
 // storableRenewed judges the stored fields together with those of the new answer, and leaves out what the directives of
@@ -81,14 +99,14 @@ func (rt *Route) headed(l *leading) store.Outcome {
 // update updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
 // for stale. It reports whether there is anything to be kept.
 func (rt *Route) update(l *leading) bool {
-	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
+	rec, old, e := l.rec, l.tells(), l.rec.run.Entry
 	switch {
-	case old == nil, rec.status != wholeStatus(old):
+	case !rec.about(old):
 		return false
-	case rec.contradicts(old), rec.declared >= 0 && rec.declared != wholeSize(old):
+	case !rec.agrees(old):
 		rec.run.Refuse() // those who wait want the new one
-		return outdate(e, old)
-	case !rec.validated(), old.Status == http.StatusPartialContent: // it may be about anything; it tells nothing of a part
+		return outdate(rec.run, old)
+	case old.Status == http.StatusPartialContent: // it tells nothing of a part
 		return false
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
@@ -97,6 +115,40 @@ func (rt *Route) update(l *leading) bool {
 		rec.reason = rt.settle(l)
 	}
 	return rec.reason == ""
+}
+
+// tells is the stored answer that one to HEAD tells of: what it was to be validated against, or what did for others.
+func (l *leading) tells() *store.Entry {
+	if old := l.rec.run.Old; old != nil {
+		return old
+	}
+	return l.p.whole
+}
+
+// about reports whether an answer to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
+func (rec *recorder) about(old *store.Entry) bool {
+	return old != nil && rec.r.Method == http.MethodHead && rec.status == wholeStatus(old)
+}
+
+// agrees reports whether an answer to HEAD is about the representation that is stored: what it has of validators, length and
+// body is the same. One that has nothing of these may be about anything: to take the stored one for stale costs a run, and to
+// take it for good might keep what is long changed.
+func (rec *recorder) agrees(old *store.Entry) bool {
+	size := int64(rec.size())
+	switch {
+	case rec.contradicts(old), rec.declared >= 0 && rec.declared != wholeSize(old):
+		return false
+	case size > 0 && old.Status != http.StatusPartialContent: // the handler has written what net/http does not send
+		return bytes.Equal(rec.compact(), old.Body)
+	}
+	return size > 0 || rec.declared >= 0 || rec.validated() || wholeSize(old) == 0
+}
+
+// refused makes of an answer to HEAD that may not be kept what it means to the stored one. It reports whether there is
+// anything to be kept.
+func (rt *Route) refused(l *leading) bool {
+	rec, old := l.rec, l.tells()
+	return rt.Standard && disowns(rec.reason) && rec.about(old) && outdate(rec.run, old)
 }
 
 // wholeStatus is the status of what the entry is, or is a part of.
@@ -115,14 +167,17 @@ func wholeSize(e *store.Entry) int64 {
 	return int64(len(e.Body))
 }
 
-// outdate makes the entry what the old one is, but stale from now on.
-func outdate(e, old *store.Entry) bool {
-	now := time.Now()
+// outdate makes the run's entry what the old one is, but stale from now on. One that is then of no use is forgotten.
+func outdate(run *store.Run, old *store.Entry) bool {
+	e, now := run.Entry, time.Now()
 	if old.Left(now) <= 0 {
 		return false
 	}
-	e.Status, e.Header, e.Added, e.Body, e.Labels = old.Status, old.Header, old.Added, old.Body, old.Labels
+	e.Key, e.Status, e.Header, e.Added, e.Body, e.Labels = old.Key, old.Status, old.Header, old.Added, old.Body, old.Labels
 	e.Stored, e.Fresh = old.Stored, old.Age(now)
 	e.WhileRevalidate, e.IfError, e.IfValidated = old.WhileRevalidate, old.IfError, old.IfValidated
+	if e.Keep(now) <= 0 {
+		run.Replaced = []keying.Key{old.Key}
+	}
 	return true
 }

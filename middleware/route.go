@@ -61,7 +61,7 @@ type Passage struct {
 	resource keying.Key   // standard routes: what all answers of the URL are under
 	index    *store.Entry // standard routes: what leads from there to the answer, or nil
 	fresh    bool         // standard routes: what is stored is fresh, but not enough for the request
-	whole    bool         // standard routes: what is stored is a whole that others may be served with, but not this request
+	whole    *store.Entry // standard routes: a stored whole that others may be served with, but not this request
 	fwd      string       // standard routes: why the handler must answer
 	pattern  string
 	keyed    string // what stands for the pattern in the key

@@ -211,7 +211,7 @@ func (c *Call) keep(run *Run, now time.Time) Fate {
 	if run.Index != nil {
 		index = c.set(run.Index, nil, now)
 	}
-	if run.Replaced != (keying.Key{}) {
+	if len(run.Replaced) > 0 {
 		defer c.forget(run.Replaced)
 	}
 	tenure := run.tenure
@@ -224,9 +224,9 @@ func (c *Call) keep(run *Run, now time.Time) Fate {
 	return index
 }
 
-// forget makes room. What cannot be deleted now ends with its time to live.
-func (c *Call) forget(key keying.Key) {
-	c.went(Writes, c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, key) }))
+// forget deletes. What cannot be deleted now ends with its time to live.
+func (c *Call) forget(keys []keying.Key) {
+	c.went(Writes, c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, keys...) }))
 }
 
 func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {

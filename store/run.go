@@ -35,7 +35,7 @@ type Run struct {
 	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
 	Blind bool   // the store could not be asked: it will hardly take the answer either
 
-	Replaced keying.Key // forgotten once Entry is kept, if the load sets it: what makes room for it
+	Replaced []keying.Key // forgotten once Entry is kept, if the load sets it: what makes room for it, or is in its place now
 
 	call   *Call
 	f      *flight     // nil: nobody waits
