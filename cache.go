@@ -76,7 +76,8 @@ type Cache struct {
 	own        *memstore.Store // to be closed by us; nil if the caller gave one
 	number     uint64          // of this process' Caches
 	log        store.Log
-	following  *following // nil: nobody else purges
+	poster     store.Poster // the same; nil: it needs no rest
+	following  *following   // nil: nobody else purges
 	joints     joints
 	rises      atomic.Int64   // of the ledger that were told, and
 	risesTold  atomic.Int64   // when, in Unix nanoseconds
@@ -136,6 +137,7 @@ func New(o Options) (*Cache, error) {
 	if c.log, shared = c.far.(store.Log); !shared {
 		c.log = store.NewLog()
 	}
+	c.poster, _ = c.log.(store.Poster)
 	c.joints.needed = shared
 	c.follow()
 	c.unwatch = c.watchStore()

@@ -13,7 +13,7 @@ import (
 
 // Successful unsafe requests purge, and anybody may send those. The purge log that processes share keeps so many records,
 // and each process reads them all: so beyond a few at once, what answers purge within a moment is one record. Nobody's
-// purge is put off until after his answer: he waits for the record.
+// purge is put off until after his answer: he waits for the record, unless the log's store is given a rest.
 const (
 	jointEvery  = 10 * time.Millisecond // from one record to the next
 	jointBurst  = 50                    // records at once, after a while without any
@@ -24,10 +24,13 @@ const (
 
 // invalidate purges what an answer says is no longer so.
 func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
+	if c.poster != nil && c.poster.Rests() {
+		return c.post(ctx, r)
+	}
 	own, first := c.joints.join(r, time.Now())
 	switch {
 	case own == nil:
-		return c.append(ctx, r)
+		return c.post(ctx, r)
 	case !first:
 		<-own.done
 		return own.err
@@ -35,11 +38,19 @@ func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
 	defer close(own.done)
 	time.Sleep(jointEvery)
 	for _, r := range c.joints.leave(own) {
-		if err := c.append(ctx, r); err != nil {
+		if err := c.post(ctx, r); err != nil {
 			own.err = err
 		}
 	}
 	return own.err
+}
+
+// post has the log take the record, for a request.
+func (c *Cache) post(ctx context.Context, r store.Record) error {
+	if c.poster != nil {
+		return c.recorded(c.poster.Post(ctx, r))
+	}
+	return c.append(ctx, r)
 }
 
 // joints are purges of several answers that become one.

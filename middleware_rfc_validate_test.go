@@ -90,6 +90,39 @@ func TestStandardValidation(t *testing.T) {
 			origin 304 | Cache-Control: max-age=10
 			GET => run #1 | saw If-None-Match: - | saw If-Modified-Since: {-110s}
 			GET => hit #1`},
+		{of: "RFC 9110 §13.1.3, §5.6.7: no condition is made of what is no date", script: `
+			origin 200 | Cache-Control: max-age=10 | Last-Modified: yesterday
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | Last-Modified: Sat, 1 Jan 2000 00:00:00 GMT | ETag: "a"
+			GET => run #2 | saw If-Modified-Since: - | saw If-None-Match: -
+			+10s
+			origin 304
+			GET => run #2 | saw If-Modified-Since: - | saw If-None-Match: "a"`},
+		{of: "RFC 9110 §13.1.2, §8.8.3: nor of what is no entity tag", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: a
+			GET => run #1
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: w/"a"
+			GET => run #2 | saw If-None-Match: -
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: "a", "b"
+			GET => run #3 | saw If-None-Match: -
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: "a
+			GET => run #4 | saw If-None-Match: -
+			+10s
+			origin 200 | Cache-Control: max-age=10 | ETag: * | Last-Modified: {-100s}
+			GET => run #5 | saw If-None-Match: -
+			+10s
+			origin 304
+			GET => run #5 | saw If-None-Match: - | saw If-Modified-Since: {-110s}`},
+		{of: "RFC 9110 §8.8: nor of several validators where one is to be", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | ETag: "b" | Last-Modified: {-100s} | Last-Modified: {-200s}
+			GET => run #1
+			+10s
+			origin 200
+			GET => run #2 | saw If-None-Match: - | saw If-Modified-Since: -`},
 		{of: "RFC 9111 §4.3.3: a 200 takes its place", script: `
 			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-A: 1
 			GET => run #1

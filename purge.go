@@ -80,7 +80,11 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 }
 
 func (c *Cache) append(ctx context.Context, r store.Record) error {
-	err := c.log.Append(ctx, r)
+	return c.recorded(c.log.Append(ctx, r))
+}
+
+// recorded tells of a purge that the log has taken, or with an error has not.
+func (c *Cache) recorded(err error) error {
 	if err != nil {
 		c.troubles.meet(Event{Outcome: Purged, Reason: PurgeReason, Err: err})
 	} else {

@@ -68,7 +68,7 @@ func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration
 			e.IfError = min(d, year)
 		}
 	}
-	if e.Status == http.StatusPartialContent || fieldOf(e, "Etag") != nil || fieldOf(e, "Last-Modified") != nil {
+	if tag, modified := validators(e); e.Status == http.StatusPartialContent || tag != "" || modified != "" {
 		e.IfValidated = validatable
 	}
 }

@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
@@ -37,14 +38,32 @@ func (rt *Route) ask(l *leading, old *store.Entry, h http.Header) renewal {
 }
 
 func askConfirmation(old *store.Entry, h http.Header) renewal {
-	asked := nothing
-	if tag := fieldOf(old, "Etag"); len(tag) == 1 {
-		h["If-None-Match"], asked = []string{tag[0]}, confirmation
+	tag, modified := validators(old)
+	if tag != "" {
+		h["If-None-Match"] = []string{tag}
 	}
-	if modified := fieldOf(old, "Last-Modified"); len(modified) == 1 {
-		h["If-Modified-Since"], asked = []string{modified[0]}, confirmation
+	if modified != "" {
+		h["If-Modified-Since"] = []string{modified}
 	}
-	return asked
+	if tag == "" && modified == "" {
+		return nothing
+	}
+	return confirmation
+}
+
+// validators are the entity tag and the date by which the entry can be asked for again; "" for what it has not. No condition
+// is made of a tag or a date that is malformed, or of several: origins read them each in their own way, and one that takes
+// such a date for a late one would confirm what has changed.
+func validators(e *store.Entry) (tag, modified string) {
+	if lines := fieldOf(e, "Etag"); len(lines) == 1 && rfc9111.WeakMatch(lines[0], lines[0]) {
+		tag = lines[0]
+	}
+	if lines := fieldOf(e, "Last-Modified"); len(lines) == 1 {
+		if _, ok := rfc9111.ParseDate(lines[0], time.Now()); ok {
+			modified = lines[0]
+		}
+	}
+	return tag, modified
 }
 
 func askRest(old *store.Entry, h http.Header, most int64) renewal {

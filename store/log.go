@@ -29,6 +29,15 @@ type Log interface {
 	Ledger() *Ledger
 }
 
+// A Poster is a Log whose store gives a backend that keeps failing a rest.
+type Poster interface {
+	// Post is Append for a request, which must not be held up by a backend that is given a rest: it is not asked then. The
+	// record holds for this process whatever Post returns; after an error the others are told as soon as that can be done.
+	Post(ctx context.Context, r Record) error
+	// Rests reports whether the backend is given a rest, so that Post costs nothing.
+	Rests() bool
+}
+
 // NewLog returns a purge log for one process. It lives in memory and ends with the process, and so do the entries that
 // were made under it.
 func NewLog() Log {

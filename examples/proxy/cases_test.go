@@ -69,6 +69,9 @@ func newStage(t *testing.T) *stage {
 	return &stage{origin: o, base: "http://proxy.test", via: front(t, back)}
 }
 
+// patienceInTests is how long the proxy waits for the origin.
+const patienceInTests = 15 * time.Second
+
 // front starts the proxy before the origin that the pipe leads to, and returns the way to it.
 func front(t *testing.T, back *pipe) *http.Transport {
 	c, err := cache.New(cache.Options{})
@@ -77,7 +80,7 @@ func front(t *testing.T, back *pipe) *http.Transport {
 	}
 	transport := newTransport()
 	transport.DialContext = back.DialContext
-	handler, err := newProxy(&url.URL{Scheme: "http", Host: "origin.test"}, transport, c, cache.SharedGlobal)
+	handler, err := newProxy(settings{origin: &url.URL{Scheme: "http", Host: "origin.test"}, timeout: patienceInTests, class: cache.SharedGlobal}, transport, c)
 	if err != nil {
 		t.Fatal(err)
 	}

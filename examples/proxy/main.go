@@ -54,7 +54,7 @@ func run(ctx context.Context, set settings, out io.Writer) error {
 		listener.Close()
 		return err
 	}
-	handler, err := newProxy(set.origin, newTransport(), c, set.class)
+	handler, err := newProxy(set, newTransport(), c)
 	if err != nil {
 		listener.Close()
 		return errors.Join(err, closeCache(ctx))

@@ -7,6 +7,7 @@ import (
 	"log"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -30,6 +31,8 @@ func TestBadFlagsAreNamed(t *testing.T) {
 		{[]string{"-origin", "127.0.0.1:3000"}, []string{"http or https URL", "http://127.0.0.1:3000"}},
 		{[]string{"-origin", "ftp://example.com"}, []string{"http or https URL"}},
 		{append(origin, "extra"), []string{`unknown argument "extra"`, "-listen"}},
+		{append(origin, "-timeout", "0s"), []string{"-timeout 0s", "-timeout 15s"}},
+		{append(origin, "-timeout", "soon"), []string{"-timeout", "soon"}},
 		{append(origin, "-class", "global"), []string{"-class", `"global"`, "shared-global"}},
 		{append(origin, "-class", ""), []string{"-class", "shared-global"}},
 		{append(origin, "-class", "shared-global ttl=5s"), []string{"-class", "the class alone"}},
@@ -50,12 +53,12 @@ func TestBadFlagsAreNamed(t *testing.T) {
 }
 
 func TestGoodFlagsAreTaken(t *testing.T) {
-	set, err := parse([]string{"-origin", "https://example.com/app", "-class", "hot-shared", "-redis", "redis://r:6379", "-listen", ":80"}, io.Discard)
-	if err != nil || set.origin.String() != "https://example.com/app" || set.class != cache.HotShared || set.redis != "redis://r:6379" || set.listen != ":80" {
+	set, err := parse([]string{"-origin", "https://example.com/app", "-class", "hot-shared", "-redis", "redis://r:6379", "-listen", ":80", "-timeout", "3s"}, io.Discard)
+	if err != nil || set.origin.String() != "https://example.com/app" || set.class != cache.HotShared || set.redis != "redis://r:6379" || set.listen != ":80" || set.timeout != 3*time.Second {
 		t.Errorf("got %+v, %v", set, err)
 	}
 	set, err = parse([]string{"-origin", "http://example.com"}, io.Discard)
-	if err != nil || set.class != cache.SharedGlobal || set.listen != "127.0.0.1:8080" {
+	if err != nil || set.class != cache.SharedGlobal || set.listen != "127.0.0.1:8080" || set.timeout != 15*time.Second {
 		t.Errorf("got %+v, %v", set, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log"
 	"mime"
 	"net"
@@ -13,19 +14,21 @@ import (
 )
 
 // newProxy caches the origin for all methods and all paths: POST and its like pass, and make what they change stale.
-func newProxy(origin *url.URL, transport http.RoundTripper, c *cache.Cache, class cache.Class) (http.Handler, error) {
-	policy := cache.Policy{Class: class, RFC9111: true}
+func newProxy(set settings, transport http.RoundTripper, c *cache.Cache) (http.Handler, error) {
+	policy := cache.Policy{Class: set.class, RFC9111: true}
 	if _, err := c.Compile(policy, ""); err != nil { // Middleware would panic
 		return nil, err
 	}
 	reverse := &httputil.ReverseProxy{
-		Rewrite:      rewriteTo(origin),
-		Transport:    transport,
-		ErrorHandler: unreachable,
+		Rewrite:        rewriteTo(set.origin),
+		Transport:      patient{transport, set.timeout},
+		ModifyResponse: passed,
+		ErrorHandler:   unreachable,
 	}
-	return c.Middleware(policy)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	cached := c.Middleware(policy)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reverse.ServeHTTP(&writer{ResponseWriter: w, head: r.Method == http.MethodHead}, r)
-	})), nil
+	}))
+	return limitForwards(cached), nil
 }
 
 func rewriteTo(origin *url.URL) func(*httputil.ProxyRequest) {
@@ -33,7 +36,14 @@ func rewriteTo(origin *url.URL) func(*httputil.ProxyRequest) {
 		pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it selects the answer, not cleaned
 		pr.SetURL(origin)
 		pr.Out.Host = pr.In.Host // links and redirects that the origin makes lead back here
+		addVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor)
 	}
+}
+
+// passed says on the answer that it has passed here. It is kept with that.
+func passed(response *http.Response) error {
+	addVia(response.Header, response.ProtoMajor, response.ProtoMinor)
+	return nil
 }
 
 // newTransport is the way to the origin.
@@ -56,6 +66,10 @@ func newTransport() *http.Transport {
 func unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	log.Printf("%s %s: %v", r.Method, r.URL.Redacted(), err)
 	w.Header().Set("Cache-Control", "no-store")
+	if errors.Is(err, errHung) {
+		http.Error(w, "the origin takes too long", http.StatusGatewayTimeout)
+		return
+	}
 	http.Error(w, "the origin cannot be reached", http.StatusBadGateway)
 }
 
@@ -74,10 +88,15 @@ func (w *writer) WriteHeader(status int) {
 		if _, typed := h["Content-Type"]; !typed && !w.head && status != http.StatusNotModified {
 			h["Content-Type"] = nil
 		}
-		media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-		w.stream = media == "text/event-stream"
+		w.stream = isEvents(h)
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// isEvents reports whether the answer is a stream of events.
+func isEvents(h http.Header) bool {
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return media == "text/event-stream"
 }
 
 // FlushError passes on only what must not wait. ReverseProxy flushes every answer whose length is unknown, after each

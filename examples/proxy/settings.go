@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"time"
 
 	"github.com/larder-go/cache"
 )
 
 // settings are what the command line says.
 type settings struct {
-	listen string
-	origin *url.URL
-	class  cache.Class
-	redis  string
+	listen  string
+	origin  *url.URL
+	timeout time.Duration // without anything from the origin
+	class   cache.Class
+	redis   string
 }
 
 // parse reads the command line; usage goes to out.
@@ -24,16 +26,20 @@ func parse(args []string, out io.Writer) (set settings, err error) {
 	flags.SetOutput(out)
 	flags.StringVar(&set.listen, "listen", "127.0.0.1:8080", "host and port to listen on")
 	origin := flags.String("origin", "", "URL of the origin, http://127.0.0.1:3000 for example; required")
+	flags.DurationVar(&set.timeout, "timeout", 15*time.Second, "how long the origin may take until its answer begins, or goes on")
 	class := flags.String("class", cache.SharedGlobal.String(), "where answers live: shared-global, hot-shared or fleet-shared")
 	flags.StringVar(&set.redis, "redis", "", "URL of the Redis that hot-shared and fleet-shared need")
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
 	if flags.NArg() > 0 {
-		return set, fmt.Errorf("unknown argument %q; the flags are -listen, -origin, -class and -redis", flags.Arg(0))
+		return set, fmt.Errorf("unknown argument %q; the flags are -listen, -origin, -timeout, -class and -redis", flags.Arg(0))
 	}
 	if set.origin, err = parseOrigin(*origin); err != nil {
 		return set, err
+	}
+	if set.timeout <= 0 {
+		return set, fmt.Errorf("-timeout %v leaves the origin no time; name one above zero, -timeout 15s for example", set.timeout)
 	}
 	if set.class, err = parseClass(*class); err != nil {
 		return set, err

@@ -29,11 +29,28 @@ func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 // another purge is being told to a Redis that does not answer, it does not queue. With an error the record holds for this
 // process all the same, and others are told when Redis answers again, if this process lives that long.
 func (s *Store) Append(ctx context.Context, r store.Record) error {
-	err := s.lockToAppend(ctx)
+	return s.appendOrOwe(ctx, s.anyway(), r, func() bool { return s.reads.open() || s.writes.open() })
+}
+
+// Post is Append for a request: while ErrOpen is returned to others, it is returned here. Then Redis is told later, like
+// after any error. One request at a time asks whether Redis is well again.
+func (s *Store) Post(ctx context.Context, r store.Record) error {
+	if s.reads.open() || s.writes.open() {
+		s.owe(r)
+		return prefixed(ErrOpen)
+	}
+	return s.appendOrOwe(ctx, s.politely(), r, s.Rests)
+}
+
+// Rests reports whether Redis is given a rest, and Post would not wait for it.
+func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
+
+func (s *Store) appendOrOwe(ctx context.Context, w way, r store.Record, hurried func() bool) error {
+	err := s.lockToAppend(ctx, hurried)
 	if err == nil {
 		defer s.endTurn()
-		if err = s.settle(ctx, s.anyway()); err == nil {
-			err = s.appendAll(ctx, s.anyway(), r)
+		if err = s.settle(ctx, w); err == nil {
+			err = s.appendAll(ctx, w, r)
 		}
 	}
 	if err != nil {
@@ -42,12 +59,12 @@ func (s *Store) Append(ctx context.Context, r store.Record) error {
 	return prefixed(err)
 }
 
-// lockToAppend waits for the turn while those before the caller get on: not at all while Redis keeps failing, and for
-// one budget at most in which nobody reached the log's head.
-func (s *Store) lockToAppend(ctx context.Context) error {
+// lockToAppend waits for the turn while those before the caller get on: not at all while he is hurried, and for one budget
+// at most in which nobody reached the log's head.
+func (s *Store) lockToAppend(ctx context.Context, hurried func() bool) error {
 	for {
 		wait, done := s.budget, s.log.done.Load()
-		if s.reads.open() || s.writes.open() {
+		if hurried() {
 			wait = 0
 		}
 		turn, cancel := context.WithTimeout(ctx, wait)

@@ -146,9 +146,11 @@ func TestOwedPurgesAreBounded(t *testing.T) {
 	s, other := open(t, server.Addr()), open(t, server.Addr())
 	key := keep(t, other, "k")
 	server.SetError("LOADING")
-	for i := range 1001 {
-		_ = s.Append(t.Context(), store.Record{Labels: labels(fmt.Sprint(i))})
+	tags := make([]string, 1<<16+1)
+	for i := range tags {
+		tags[i] = fmt.Sprint(i)
 	}
+	_ = s.Append(t.Context(), store.Record{Labels: labels(tags...)})
 	server.SetError("")
 	eventually(t, "the others are told", func() bool {
 		_, _, _ = s.Get(t.Context(), key)

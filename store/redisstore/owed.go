@@ -4,88 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/store"
 )
-
-// Beyond these, purges that Redis could not be told of become one of everything.
-const (
-	maxOwed       = 1000
-	maxOwedLabels = 1 << 16
-)
-
-// owed are purges that Redis could not be told of. They hold for this process; the others are told when Redis answers
-// again: by the next read that finds it so, or else by a timer, which runs while something is owed.
-type owed struct {
-	some    atomic.Bool
-	mu      sync.Mutex
-	records []*store.Record
-	labels  int
-	timed   bool // a timer sees to it that Redis is told
-}
-
-// add returns true if there is no timer yet: the caller starts it.
-func (o *owed) add(r store.Record) (first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.records = append(o.records, &r)
-	o.labels += len(r.Labels)
-	if len(o.records) > maxOwed || o.labels > maxOwedLabels {
-		o.records, o.labels = []*store.Record{{All: true}}, 0
-	}
-	o.some.Store(true)
-	first, o.timed = !o.timed, true
-	return first
-}
-
-// timerEnds reports whether the timer has nothing more to do, or never will: then the next purge that is owed starts it.
-func (o *owed) timerEnds(closed bool) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.timed = len(o.records) > 0 && !closed
-	return !o.timed
-}
-
-// first returns the oldest purge that is owed, or nil.
-func (o *owed) first() *store.Record {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.records) == 0 {
-		return nil
-	}
-	return o.records[0]
-}
-
-func (o *owed) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.records)
-}
-
-// paid strikes the purge out, unless it has become part of one of everything meanwhile.
-func (o *owed) paid(r *store.Record) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.records) > 0 && o.records[0] == r {
-		o.records = o.records[1:]
-		o.labels -= len(r.Labels)
-		o.some.Store(len(o.records) > 0)
-	}
-}
-
-// applyTo takes what is owed into a ledger that has been replaced.
-func (o *owed) applyTo(l *store.Ledger) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, r := range o.records {
-		l.ApplyHere(*r)
-	}
-}
 
 // settle tells Redis what it is owed. The caller has the turn.
 func (s *Store) settle(ctx context.Context, w way) error {
@@ -96,7 +20,7 @@ func (s *Store) settle(ctx context.Context, w way) error {
 		if err := s.appendAll(ctx, w, *r); err != nil {
 			return err
 		}
-		s.log.owed.paid(r)
+		s.log.owed.paid()
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ type Store struct {
 var (
 	_ store.Store    = (*Store)(nil)
 	_ store.Log      = (*Store)(nil)
+	_ store.Poster   = (*Store)(nil)
 	_ store.Catcher  = (*Store)(nil)
 	_ store.Follower = (*Store)(nil)
 	_ store.Sealer   = (*Store)(nil)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// errHung says that the origin has taken too long.
+var errHung = errors.New("the origin does not go on")
+
+// patient is a way to an origin that may hang, at any point: it gives up when nothing has come for so long. It does not
+// count what the client takes, nor the quiet of a stream of events, which is no fault.
+type patient struct {
+	next  http.RoundTripper
+	limit time.Duration
+}
+
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	v := &vigil{limit: p.limit}
+	v.timer = time.AfterFunc(p.limit, func() { cancel(errHung) })
+	out := r.WithContext(ctx)
+	if r.Body != nil && r.Body != http.NoBody {
+		out.Body = &upload{r.Body, v}
+	}
+	response, err := p.next.RoundTrip(out)
+	v.answered()
+	if err != nil {
+		defer cancel(nil)
+		return nil, errors.Join(err, context.Cause(ctx))
+	}
+	if isStream(response) {
+		// The context must last as long as the stream does: the client's own ends it.
+		context.AfterFunc(r.Context(), func() { cancel(nil) })
+		return response, nil
+	}
+	response.Body = &download{response.Body, v, cancel}
+	return response, nil
+}
+
+// A vigil is kept while the origin is waited for.
+type vigil struct {
+	limit time.Duration
+	mu    sync.Mutex
+	timer *time.Timer
+	head  bool // of the answer has come
+}
+
+// answered ends the vigil for the head.
+func (v *vigil) answered() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.head = true
+	v.timer.Stop()
+}
+
+// uploading says whether the client is waited for, before there is an answer.
+func (v *vigil) uploading(client bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.head:
+	case client:
+		v.timer.Stop()
+	default:
+		v.timer.Reset(v.limit)
+	}
+}
+
+// upload is the body of a request.
+type upload struct {
+	io.ReadCloser
+	vigil *vigil
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.vigil.uploading(true)
+	defer u.vigil.uploading(false)
+	return u.ReadCloser.Read(p)
+}
+
+// download is the body of an answer.
+type download struct {
+	io.ReadCloser
+	vigil  *vigil
+	cancel context.CancelCauseFunc
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	d.vigil.timer.Reset(d.vigil.limit)
+	defer d.vigil.timer.Stop()
+	return d.ReadCloser.Read(p)
+}
+
+func (d *download) Close() error {
+	d.vigil.timer.Stop()
+	defer d.cancel(nil)
+	return d.ReadCloser.Close()
+}
+
+// isStream reports whether an answer may be quiet for as long as it likes: events, or another protocol.
+func isStream(response *http.Response) bool {
+	return response.StatusCode == http.StatusSwitchingProtocols || isEvents(response.Header)
+}
