@@ -24,6 +24,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %s: %w", nameOf(p, pattern), err)
 	}
+	c.common.Names.Register(pattern, tagsOf(p), p.Class == PerUser)
 	observe := c.observer(p.Class)
 	if near := p.nearTTL(); p.Class == HotShared && near > maxNear && observe != nil {
 		observe(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason})

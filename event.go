@@ -50,18 +50,22 @@ const (
 
 // Reasons of this package's own events.
 const (
-	NearTTLReason = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
-	ValueReason   = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
-	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason = Reason("entry-refused")  // a store does not take the entry, for its size
-	StoreReason   = Reason("store")          // a store failed or took too long
-	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
-	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
-	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	WidenedReason = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
-	LogReason     = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
-	OptionsReason = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
-	ObserveReason = Reason("observe")        // Observe panicked when it was told of another event
+	NearTTLReason  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
+	ValueReason    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
+	CorruptReason  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
+	RefusedReason  = Reason("entry-refused")  // a store does not take the entry, for its size
+	StoreReason    = Reason("store")          // a store failed or took too long
+	RestReason     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
+	PurgeReason    = Reason("purge-failed")   // Redis was not told of a purge
+	RecordsReason  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
+	WidenedReason  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	LogReason      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
+	NoRouteReason  = Reason("no-route")       // a purge names a route that no request has come by so far
+	NoTagReason    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
+	NoSchemeReason = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
+	NoUserReason   = Reason("no-user")        // a purge names a user where nothing is kept for one user
+	OptionsReason  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ObserveReason  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
@@ -112,6 +116,13 @@ func nameOfFunc(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Poin
 // warning tells of what works but may surprise, outside any request. Whoever calls it sees to it that it is told once.
 func (c *Cache) warning(reason Reason, format string, args ...any) {
 	c.tell(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
+}
+
+// doubt is warning for what may come again, once a subject and reason.
+func (c *Cache) doubt(reason Reason, subject, format string, args ...any) {
+	if c.common.Names.First(reason, subject) {
+		c.warning(reason, format, args...)
+	}
 }
 
 // warn tells what may surprise about Far.

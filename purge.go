@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
 
@@ -96,17 +97,70 @@ func (c *Cache) append(ctx context.Context, r store.Record) error {
 func (c *Cache) digest(l Label) (keying.Label, error) {
 	switch l.kind {
 	case tagLabel:
+		c.doubtTag(l.name)
 		return c.labeler.Tag(l.name), nil
 	case routeLabel:
-		return c.labeler.Route(l.name), nil
+		return c.labeler.Route(l.name), c.checkRoute(l.name)
 	case userLabel:
+		if !c.common.Names.Users() {
+			c.doubt(NoUserReason, "", "purge: User names nobody's answers: no per-user route or Values is registered here, and the answers "+
+				"of other classes belong to no user; use per-user where one user's answers are kept, or name others by Tag, Route or URL")
+		}
 		return c.labeler.User(l.name), nil
 	case urlLabel:
 		u, err := url.Parse(l.name)
 		if err != nil || u.Opaque != "" || (u.Host == "") != (u.Scheme == "") || u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 			return keying.Label{}, fmt.Errorf(`cache: purge: %q is not a URL; write "https://host/path" or "/path"`, clip(l.name))
 		}
+		c.doubtScheme(u.Scheme)
 		return c.labeler.URL(u), nil
 	}
 	return keying.Label{}, fmt.Errorf("cache: purge: a label names nothing; make it with Tag, Route, URL, User or Everything")
+}
+
+// checkRoute says that no route has the pattern. Where the patterns of some are known only from requests there may yet come one,
+// in this process or another: that is a doubt.
+func (c *Cache) checkRoute(pattern string) error {
+	known, all, near := c.common.Names.Route(pattern)
+	if known {
+		return nil
+	}
+	instead := ""
+	if near != "" {
+		instead = fmt.Sprintf("; the nearest is %q", near)
+	}
+	if all {
+		return fmt.Errorf("cache: purge: no route is %q%s; correct the pattern", clip(pattern), instead)
+	}
+	c.doubt(NoRouteReason, keying.NormalizePattern(clip(pattern)), "purge: no route %q was asked for so far%s; correct the pattern, if it is not one "+
+		"that requests have yet to come by", clip(pattern), instead)
+	return nil
+}
+
+// doubtTag doubts a tag that no answer has, as far as this process knows.
+func (c *Cache) doubtTag(tag string) {
+	known, near := c.common.Names.Tag(tag)
+	if known {
+		return
+	}
+	outline := middleware.Outline(tag)
+	instead := ""
+	if near != "" {
+		instead = fmt.Sprintf("; the nearest begins with %q", near)
+	}
+	c.doubt(NoTagReason, outline, "purge: no policy has a tag that begins with %q, and no answer was given one so far (AddTags)%s; correct the tag, or "+
+		"add it in tags= or with AddTags", outline, instead)
+}
+
+// doubtScheme doubts the scheme of a URL.
+func (c *Cache) doubtScheme(scheme string) {
+	switch {
+	case scheme == "" || c.common.Names.Scheme(scheme):
+	case c.trustProxy:
+		c.doubt(NoSchemeReason, scheme, "purge: the URL's scheme is %s and no answer of it is kept; have the proxy in front send X-Forwarded-Proto, which "+
+			"Options.TrustProxy goes by, or name the path alone", scheme)
+	default:
+		c.doubt(NoSchemeReason, scheme, "purge: the URL's scheme is %s and no request has come by it so far; behind a proxy that speaks TLS set "+
+			"Options.TrustProxy, and have it send X-Forwarded-Proto and X-Forwarded-Host, or name the path alone", scheme)
+	}
 }

@@ -57,6 +57,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	if err != nil {
 		panic(fmt.Sprintf("cache: values %q: %v", name, err))
 	}
+	c.common.Names.RegisterValues(tagsOf(p), p.Class == PerUser)
 	observe := c.observer(p.Class)
 	v := &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load, observe: observe,
@@ -107,13 +108,12 @@ func checkValuesPolicy(c *Cache, name string, p Policy) error {
 // load's, or the context's; a fault of the cache is none. A value found in memory is shared with other callers and must
 // only be read, unless T has a method Clone() T, which then makes each caller's own.
 func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
-	user, _ := keying.UserOf(ctx)
-	if v.policy.Class == PerUser && user == "" {
-		v.report(Bypass, middleware.IdentityReason, nil)
-		return v.load(ctx, id)
-	}
-	if v.policy.Class != PerUser {
-		user = ""
+	var user string
+	if v.policy.Class == PerUser {
+		if user, _ = keying.UserOf(ctx); user == "" {
+			v.report(Bypass, middleware.IdentityReason, nil)
+			return v.load(ctx, id)
+		}
 	}
 	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, user)

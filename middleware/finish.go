@@ -56,6 +56,7 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 	case found.Entry == nil:
 		err = l.err
 		l.rec.finish()
+		rt.noticeOuter(l)
 		rt.observe(l.told(err))
 	default:
 		err = rt.serve(l, found)

@@ -31,6 +31,9 @@ type leading struct {
 	scheme, host string   // its origin
 	params       []string // its path parameters, as the tags name them one after the other
 
+	within  string // the pattern that was known before, where
+	matched bool   // a router has told a narrower one since
+
 	call store.Call
 }
 
@@ -100,7 +103,8 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec.spares = l.p.whole && run.Old == nil
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
-	room.ctx.Context = ctx
+	room.ctx.Context, room.ctx.open = ctx, rt.Pattern == ""
+	room.ctx.said.shared = !rt.Scheme.Private && !rt.Standard
 	run.Link(&room.ctx.link, l.p.pattern, "")
 	l.rec = rec
 	rec.tie, rec.said = tie, &room.ctx.said
@@ -125,7 +129,9 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	}()
 	l.err = l.next(rec.writer(), l.view)
 	returned, rec.done = true, true
+	l.match(&room.ctx)
 	outcome = rt.judge(l, canceled(ctx))
+	rt.notice(l, outcome)
 	rec.unreserve()
 	return outcome
 }

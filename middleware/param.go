@@ -50,7 +50,7 @@ func (l *leading) fill(texts []string) ([]string, bool) {
 		text, ok := tag.Fill(func(name string) string {
 			value := params[0]
 			params = params[1:]
-			if value == "" && !keying.HasParam(l.p.pattern, name) {
+			if value == "" && (l.matched || !keying.HasParam(l.p.pattern, name)) {
 				value = l.value(l.view, l.view.Pattern, name)
 			}
 			return value

@@ -39,7 +39,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		replayWhole(w, e)
 	}
 	if rt.Observe != nil {
-		rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Tier: from.tier, Status: status})
+		rt.Observe(Event{Route: rt.wholes.of(e, from.pattern), Outcome: from.outcome, Tier: from.tier, Status: status})
 	}
 }
 
