@@ -22,7 +22,9 @@ func TestAnswersThatVaryByAHiddenHeaderAreWarnedOf(t *testing.T) {
 				run(t, func(t *testing.T, s *site) {
 					h := text("x")
 					if inside {
-						h = setting("Vary: Accept-Encoding, " + field)
+						if h = setting("Vary: " + field); s.class != cache.PerUser {
+							h = setting("Vary: Accept-Encoding, " + field)
+						}
 					} else {
 						s.outer = append(s.outer, outerHeader("Vary", field))
 					}
@@ -53,8 +55,11 @@ func TestAnswersThatVaryByWhatSelectsAreNotWarnedOf(t *testing.T) {
 				run(t, func(t *testing.T, s *site) {
 					s.outer = append(s.outer, outerHeader("Vary", outer))
 					fields := "Vary: Accept-Language, Accept-Encoding"
-					if standard {
-						fields = "Vary: Accept, HX-Request"
+					switch {
+					case standard:
+						fields = "Vary: Accept, HX-Request, User-Agent"
+					case s.class == cache.PerUser: // whose handler sees what the client accepts
+						fields = "Vary: Accept-Language"
 					}
 					s.handle("GET /x", cache.Policy{Vary: []string{"Accept-Language"}, RFC9111: standard}, public(setting(fields)))
 					s.get("/x")
@@ -64,6 +69,24 @@ func TestAnswersThatVaryByWhatSelectsAreNotWarnedOf(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Standard routes hide from shared handlers what tells of another URL: an answer that varies by that is warned of, too.
+func TestStandardAnswersThatVaryByAHiddenHeaderAreWarnedOf(t *testing.T) {
+	for _, trust := range []bool{false, true} {
+		run(t, func(t *testing.T, s *site) {
+			s.options.TrustProxy = trust
+			s.handle("GET /x", cache.Policy{RFC9111: true}, public(setting("Vary: X-Forwarded-Proto, Accept")))
+			s.get("/x")
+			want := 0
+			if !trust && s.class != cache.PerUser {
+				want = 1
+			}
+			if got := s.warnings("hidden-header"); len(got) != want {
+				t.Errorf("warnings: %q; want %d", got, want)
+			}
+		})
 	}
 }
 

@@ -103,7 +103,11 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec.spares = l.p.whole && run.Old == nil
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
-	room.ctx.Context, room.ctx.open = ctx, rt.Pattern == ""
+	within := l.matching(ctx)
+	room.ctx.Context = ctx
+	if within != nil {
+		room.ctx.Context = within
+	}
 	room.ctx.said.shared = !rt.Scheme.Private && !rt.Standard
 	run.Link(&room.ctx.link, l.p.pattern, "")
 	l.rec = rec
@@ -129,7 +133,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	}()
 	l.err = l.next(rec.writer(), l.view)
 	returned, rec.done = true, true
-	l.match(&room.ctx)
+	l.match(within)
 	outcome = rt.judge(l, canceled(ctx))
 	rt.notice(l, outcome)
 	rec.unreserve()

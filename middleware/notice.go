@@ -30,13 +30,10 @@ func (rt *Route) notice(l *leading, outcome store.Outcome) {
 		return
 	}
 	rt.noticeCheck(l, h, outcome == store.Keep && rec.reason == "" && l.p.reason == "")
-	if rt.Standard { // the answer's own Vary rules
-		return
-	}
 	if vary := h["Vary"]; vary != nil && (rec.reason == "" || rec.reason == VaryReason) {
 		rt.noticeVary(l, vary)
 	}
-	if rt.Scheme.Private {
+	if rt.Scheme.Private && !rt.Standard {
 		rt.noticeNegotiation(l, h, outcome)
 	}
 }
@@ -47,7 +44,7 @@ func (rt *Route) noticeVary(l *leading, lines []string) {
 	outer, _ := rfc9111.VaryNames(l.rec.outer["Vary"])
 	names, _ := rfc9111.VaryNames(lines)
 	for _, name := range names {
-		if rt.Scheme.Keyed(name) || rt.mayVary(name) {
+		if rt.Scheme.Keyed(name) || rt.mayVary(name) || rt.Standard && !rt.Scheme.Hides(name) { // there it is keyed by its Vary
 			continue
 		}
 		outside := slices.Contains(outer, name)
@@ -68,7 +65,7 @@ func (rt *Route) noticeVary(l *leading, lines []string) {
 // hiddenText says what to do about an answer that varies by the field.
 func (rt *Route) hiddenText(name string, outside bool) string {
 	what := "the answer varies by " + name + " (its Vary says so), which does not select it"
-	if !rt.Scheme.Private {
+	if rt.Scheme.Hides(name) {
 		what += " and is hidden from its handler"
 	}
 	if outside {

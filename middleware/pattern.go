@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"maps"
 	"strings"
 	"sync"
@@ -14,8 +15,38 @@ import (
 // is asked before: it is told nothing then, or the beginning of a pattern, "/v2/*". Its keys have that, and the whole path, so
 // they are right. Labels and events are to have the whole pattern, which is known once the handler has run.
 
-// A teller is what routers put into contexts to tell their patterns: chi's has this method, and is looked up by it alone.
+// A teller is what a router puts into the request's context to tell its pattern, as chi does.
 type teller interface{ RoutePattern() string }
+
+// matching is the context of a run whose pattern may be told by a router further in. Only the router knows by which key it
+// is found there; when it looks itself up, it is known to this, too.
+type matching struct {
+	context.Context
+	by atomic.Pointer[teller]
+}
+
+func (c *matching) Value(key any) any {
+	value := c.Context.Value(key)
+	if by, ok := value.(teller); ok {
+		c.by.Store(&by)
+	}
+	return value
+}
+
+func (c *matching) routePattern() string {
+	if by := c.by.Load(); by != nil {
+		return (*by).RoutePattern()
+	}
+	return ""
+}
+
+// matching returns the context for a run whose pattern is not known as a whole, or nil.
+func (l *leading) matching(ctx context.Context) *matching {
+	if l.rt.Pattern != "" || !openPattern(l.p.pattern) {
+		return nil
+	}
+	return &matching{Context: ctx}
+}
 
 // maxWhole bounds the patterns that hits are told by.
 const maxWhole = 256
@@ -57,8 +88,8 @@ func (ws *wholes) of(e *store.Entry, pattern string) string {
 }
 
 // match makes the passage's pattern the whole one, if it was not before.
-func (l *leading) match(ctx *steered) {
-	if l.rt.Pattern != "" || !openPattern(l.p.pattern) {
+func (l *leading) match(ctx *matching) {
+	if ctx == nil {
 		return
 	}
 	whole := l.view.Pattern

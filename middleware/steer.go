@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -28,10 +27,8 @@ type steerContext struct{}
 // to be asked by the run.
 type steered struct {
 	context.Context
-	said   Steering
-	link   store.Link
-	open   bool                   // the route's pattern may be told by a router further in
-	router atomic.Pointer[teller] // which has looked itself up
+	said Steering
+	link store.Link
 }
 
 func (c *steered) Value(key any) any {
@@ -45,21 +42,7 @@ func (c *steered) Value(key any) any {
 			return keying.Hidden{}
 		}
 	}
-	value := c.Context.Value(key)
-	if c.open {
-		if router, ok := value.(teller); ok {
-			c.router.Store(&router)
-		}
-	}
-	return value
-}
-
-// routePattern is the pattern that the router tells which was last looked up, or "".
-func (c *steered) routePattern() string {
-	if router := c.router.Load(); router != nil {
-		return (*router).RoutePattern()
-	}
-	return ""
+	return c.Context.Value(key)
 }
 
 // Steer returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
