@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -296,7 +298,8 @@ func TestChecksInsideAreWarnedOf(t *testing.T) {
 					if s.class == cache.PerUser {
 						want = 0 // each user has his own
 					}
-					if got := s.warnings("check-inside"); len(got) != want {
+					got := slices.DeleteFunc(s.warnings("check-inside"), func(text string) bool { return !strings.Contains(text, "one visit opens") })
+					if len(got) != want {
 						t.Errorf("warnings: %q; want %d", got, want)
 					}
 				})

@@ -189,6 +189,10 @@ func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
 	if rt.Scheme.Private || !kept && !refused {
 		return
 	}
+	if refused && statusOf(l) != http.StatusForbidden && !rt.Standard && rt.Scheme.Unselected(l.r.Header["Cookie"]) {
+		rt.warn(l.p.pattern, CheckInsideReason, "cookies", "its handler asks to log in, and sees no cookies but those of cookies=: a check inside the cache that "+
+			"goes by a session lets nobody in; put the check around the cache, or use per-user")
+	}
 	place := l.p.pattern
 	if place == "" || openPattern(place) {
 		place = l.url.Path
