@@ -31,11 +31,15 @@ const (
 // Tag names the answers that carry the tag, a surrogate key: "product:7".
 func Tag(s string) Label { return Label{tagLabel, s} }
 
-// Route names the answers of a route, by its pattern: "GET /products/{id}", or as the router writes it, "/products/:id".
+// Route names the answers of a route, by its pattern: "GET /products/{id}", or as the router writes it, "/products/:id". Where
+// a policy is put around a router, or a part of one, its answers are also named by the beginning that is known there, "/v2/*". A
+// pattern that no route has is an error, in a Cache whose routes come from tables. Routes of Middleware tell their patterns with
+// their first request; where there are any, or no routes at all, as in a process that only purges, it is none.
 func Route(pattern string) Label { return Label{routeLabel, pattern} }
 
 // URL names the answers of a URL, for all users and in all variants. With scheme and host it is that origin's, without
-// ("/products/7") any host's. The query is the one that the route keeps: parameters that it drops are left out, the order
+// ("/products/7") any host's. The scheme is the one by which the app was asked: behind a proxy that speaks TLS it is http
+// unless [Options.TrustProxy] is set. The query is the one that the route keeps: parameters that it drops are left out, the order
 // of different ones does not matter.
 func URL(u string) Label { return Label{urlLabel, u} }
 
@@ -49,7 +53,9 @@ func Everything() Label { return Label{kind: everythingLabel} }
 // nil, no later read of this process brings an older answer, and none of another does through Redis; copies in memory
 // elsewhere end within milliseconds, or with their TTL (near TTL if HotShared) where the purge log's tail is cut off. An answer that is being made while Purge is called is not kept. Its cost does not
 // depend on how much it hits. An error means that Redis was not told; this process has forgotten the answers all the
-// same, and tells Redis by itself when that answers again, until the Far store is closed.
+// same, and tells Redis by itself when that answers again, until the Far store is closed. An error also means that a label is none, or
+// names a [Route] that is not there: then nothing was purged. What names nothing otherwise, as far as this process knows, is told
+// as a warning.
 func (c *Cache) Purge(ctx context.Context, labels ...Label) error {
 	return c.record(ctx, false, labels)
 }

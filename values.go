@@ -36,7 +36,8 @@ type Values[T any] struct {
 
 // NewValues returns read-through values under a name, which must be one T's alone within the cache. Load
 // makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
-// and NoStore work on it. A refresh in the background has the user of the caller's context and nothing else. Of the policy,
+// and NoStore work on it. A refresh in the background has the user of the caller's context, if the class is PerUser,
+// and nothing else; the loads of other classes know no user. Of the policy,
 // Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count, in which {id} stands for the id. PerUser values belong to
 // the user of the context (WithUser); without one they are loaded and not kept.
 //

@@ -30,8 +30,11 @@ func (rt *Route) notice(l *leading, outcome store.Outcome) {
 		return
 	}
 	rt.noticeCheck(l, h, outcome == store.Keep && rec.reason == "" && l.p.reason == "")
-	if vary := h["Vary"]; vary != nil && (rec.reason == "" || rec.reason == VaryReason) {
-		rt.noticeVary(l, vary)
+	switch rec.reason {
+	case "", VaryReason, OriginReason, EncodingReason: // the first that was found: there may be others
+		if vary := h["Vary"]; vary != nil {
+			rt.noticeVary(l, vary)
+		}
 	}
 	if rt.Scheme.Private && !rt.Standard {
 		rt.noticeNegotiation(l, h, outcome)
