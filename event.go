@@ -18,7 +18,7 @@ import (
 // a header's value.
 type Event struct {
 	Class   Class   // 0: of no class, a purge or the purge log
-	Route   string  // the route's pattern; "" where the router tells none
+	Route   string  // the route's pattern; "" where the router tells none, and the beginning that is known where the cache is around a router and no handler has run
 	Outcome Outcome // what happened
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
 	Tier    string  // where a hit came from: "near" or "far"

@@ -173,11 +173,14 @@ func (s *seen) both(pattern string, kept, refused bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.patterns[pattern]
-	if !ok && len(s.patterns) >= maxWarnings {
-		return false
-	}
 	if s.patterns == nil {
 		s.patterns = map[string]answers{}
+	}
+	if !ok && len(s.patterns) >= maxWarnings { // paths may be made up: any one makes room
+		for other := range s.patterns {
+			delete(s.patterns, other)
+			break
+		}
 	}
 	known.kept, known.refused = known.kept || kept, known.refused || refused
 	s.patterns[pattern] = known
