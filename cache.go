@@ -210,7 +210,8 @@ func (c *Cache) close(ctx context.Context) error {
 // into the context, other than the user, the handler of a shared class sees, and must not let into the answer.
 //
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
-// known. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
+// known. Around a router, or a part of one (chi's r.Use in a sub-router), they are known once the handler has run: labels, tags
+// and events have them, but for events of requests that bypass the cache. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
 // one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
 // Redis, of which an event tells; policies with another Vary or other Cookies are not equal. Redis knows a handler by the
 // name of its function, or its type: those of one name, as one function returns them, must not be chosen from where

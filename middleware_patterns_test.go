@@ -137,3 +137,36 @@ func TestAnswersOfSubroutersHaveTheWholePattern(t *testing.T) {
 
 // cut is the pattern as all routers could write it.
 func cut(pattern string) string { return keying.NormalizePattern(pattern) }
+
+// Tags have the path parameters that routers further in tell, unescaped.
+func TestTagsHaveTheParametersOfSubrouters(t *testing.T) {
+	for name, build := range subrouters {
+		if name == "an echo group" { // is told them beforehand
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			c := newCache(t, cache.Options{})
+			p := cache.Policy{Class: cache.SharedGlobal, TTL: time.Minute, Tags: []string{"thing:{id}"}}
+			runs := 0
+			app := build(c.Middleware(p), c, p, func(w http.ResponseWriter, _ *http.Request) {
+				runs++
+				_, _ = io.WriteString(w, "x")
+			})
+			for _, target := range []string{"/v2/a/1", "/v2/a/a%2Fb", "/v2/a/1", "/v2/a/a%2Fb"} {
+				app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+			}
+			if runs != 2 {
+				t.Errorf("%d runs; want 2, and two hits", runs)
+			}
+			if err := c.Purge(t.Context(), cache.Tag("thing:a/b")); err != nil {
+				t.Error(err)
+			}
+			for _, target := range []string{"/v2/a/1", "/v2/a/a%2Fb"} {
+				app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+			}
+			if runs != 3 {
+				t.Errorf("%d runs after a purge of one of two; want 3", runs)
+			}
+		})
+	}
+}

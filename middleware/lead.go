@@ -31,8 +31,9 @@ type leading struct {
 	scheme, host string   // its origin
 	params       []string // its path parameters, as the tags name them one after the other
 
-	within  string // the pattern that was known before, where
-	matched bool   // a router has told a narrower one since
+	within  string                   // the pattern that was known before, where
+	matched bool                     // a router has told a narrower one since
+	routed  func(name string) string // and path parameters; nil: it has told none in a way of its own
 
 	call store.Call
 }

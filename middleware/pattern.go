@@ -15,8 +15,11 @@ import (
 // is asked before: it is told nothing then, or the beginning of a pattern, "/v2/*". Its keys have that, and the whole path, so
 // they are right. Labels and events are to have the whole pattern, which is known once the handler has run.
 
-// A teller is what a router puts into the request's context to tell its pattern, as chi does.
-type teller interface{ RoutePattern() string }
+// A teller is what a router puts into the request's context to tell its pattern and parameters, as chi does.
+type teller interface {
+	RoutePattern() string
+	URLParam(name string) string
+}
 
 // matching is the context of a run whose pattern may be told by a router further in. Only the router knows by which key it
 // is found there; when it looks itself up, it is known to this, too.
@@ -31,13 +34,6 @@ func (c *matching) Value(key any) any {
 		c.by.Store(&by)
 	}
 	return value
-}
-
-func (c *matching) routePattern() string {
-	if by := c.by.Load(); by != nil {
-		return (*by).RoutePattern()
-	}
-	return ""
 }
 
 // matching returns the context for a run whose pattern is not known as a whole, or nil.
@@ -93,8 +89,11 @@ func (l *leading) match(ctx *matching) {
 		return
 	}
 	whole := l.view.Pattern
-	if whole == l.r.Pattern { // the router had a copy of the request
-		whole = ctx.routePattern()
+	if by := ctx.by.Load(); by != nil { // it may have had a copy of the request
+		l.routed = (*by).URLParam
+		if whole == l.r.Pattern {
+			whole = (*by).RoutePattern()
+		}
 	}
 	if whole == "" || whole == l.p.pattern {
 		return
