@@ -60,7 +60,8 @@ type Options struct {
 	Secret []byte
 	// TrustProxy says that a proxy in front sets X-Forwarded-Proto and X-Forwarded-Host: they then select the answer and the
 	// handlers of shared classes see them. false: those handlers do not, nor, with RFC9111 too, others that tell of another URL
-	// (Forwarded, X-Forwarded-Ssl, X-Original-Url and the like) unless the policy's Vary names them.
+	// (Forwarded, X-Forwarded-Ssl, X-Original-Url and the like) unless the policy's Vary names them. Only for a proxy that sets or
+	// removes both on every request.
 	TrustProxy bool
 }
 
@@ -218,10 +219,12 @@ func (c *Cache) close(ctx context.Context) error {
 
 // Middleware caches the answers of the handler that it wraps, as the policy says. It panics, now, if the policy cannot
 // work, and says what to do. It belongs inside authentication, rate limits, CORS and compression, directly around the
-// handler: those do their part on every request, hit or miss.
+// handler: those do their part on every request, hit or miss. A check inside is skipped on hits. What middleware outside has put
+// into the context, other than the user, the handler of a shared class sees, and must not let into the answer.
 //
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
-// known. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
+// known. Around a router, or a part of one (chi's r.Use in a sub-router), they are known once the handler has run: labels, tags
+// and events have them, but for events of requests that bypass the cache. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
 // one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
 // Redis, of which an event tells; policies with another Vary or other Cookies are not equal. Redis knows a handler by the
 // name of its function, or its type: those of one name, as one function returns them, must not be chosen from where

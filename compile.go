@@ -24,9 +24,11 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %s: %w", nameOf(p, pattern), err)
 	}
+	c.common.Names.Register(pattern, tagsOf(p), p.Class == PerUser)
 	tell := c.teller(p.Class)
 	if near := p.nearTTL(); p.Class == HotShared && near > maxNear {
-		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason})
+		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason,
+			Err: fmt.Errorf("cache: %s: its near TTL is %v: where a purge does not arrive, processes differ for that long; shorten NearTTL to %v at most", nameOf(p, pattern), near, maxNear)})
 	}
 	return &middleware.Route{
 		Pattern:         pattern,

@@ -19,7 +19,7 @@ import (
 // a header's value.
 type Event struct {
 	Class   Class   // 0: of no class, a purge or the purge log
-	Route   string  // the route's pattern; "" where the router tells none, and where no route belongs to it
+	Route   string  // the route's pattern; "" where the router tells none, and where no route belongs to it; the beginning that is known where the cache is around a router and no handler has run
 	Outcome Outcome // what happened
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
 	Tier    string  // where a hit came from: "near" or "far"
@@ -56,18 +56,22 @@ const (
 
 // Reasons of this package's own events.
 const (
-	NearTTLReason = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
-	ValueReason   = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
-	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason = middleware.RefusedReason // a store does not take the entry, for its size
-	StoreReason   = middleware.StoreReason   // a store fails or takes too long; of a fault, Recovered tells of the end
-	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
-	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
-	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	WidenedReason = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
-	LogReason     = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
-	OptionsReason = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
-	ObserveReason = Reason("observe")        // Observe panicked when it was told of another event
+	NearTTLReason  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
+	ValueReason    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
+	CorruptReason  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
+	RefusedReason  = middleware.RefusedReason // a store does not take the entry, for its size
+	StoreReason    = middleware.StoreReason   // a store fails or takes too long; of a fault, Recovered tells of the end
+	RestReason     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
+	PurgeReason    = Reason("purge-failed")   // Redis was not told of a purge
+	RecordsReason  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
+	WidenedReason  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	LogReason      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
+	NoRouteReason  = Reason("no-route")       // a purge names a route that no request has come by so far
+	NoTagReason    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
+	NoSchemeReason = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
+	NoUserReason   = Reason("no-user")        // a purge names a user where nothing is kept for one user
+	OptionsReason  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ObserveReason  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
@@ -115,6 +119,13 @@ func nameOfFunc(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Poin
 // warning tells of what works but may surprise, outside any request. Whoever calls it sees to it that it is told once.
 func (c *Cache) warning(reason Reason, format string, args ...any) {
 	c.tell(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
+}
+
+// doubt is warning for what may come again, once a subject and reason.
+func (c *Cache) doubt(reason Reason, subject, format string, args ...any) {
+	if c.common.Names.First(reason, subject) {
+		c.warning(reason, format, args...)
+	}
 }
 
 // warn tells what may surprise about Far.

@@ -71,7 +71,7 @@ func flat(code string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestDocsNameTests holds the tests that docs/http.md names against those that there are.
+// TestDocsNameTests holds the tests that the docs name against those that there are.
 func TestDocsNameTests(t *testing.T) {
 	tests := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -85,13 +85,29 @@ func TestDocsNameTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(read(t, "docs/http.md"), -1)
-	if len(named) == 0 {
-		t.Fatal("docs/http.md names no tests")
+	for _, doc := range []string{"docs/http.md", "docs/middleware-order.md"} {
+		named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(read(t, doc), -1)
+		if len(named) == 0 {
+			t.Fatalf("%s names no tests", doc)
+		}
+		for _, name := range named {
+			if !tests[name[1]] {
+				t.Errorf("%s names %s, which there is not", doc, name[1])
+			}
+		}
 	}
-	for _, name := range named {
-		if !tests[name[1]] {
-			t.Errorf("docs/http.md names %s, which there is not", name[1])
+}
+
+// TestDocsNameReasonsOfWarnings holds the table of docs/policy.md against the reasons that there are.
+func TestDocsNameReasonsOfWarnings(t *testing.T) {
+	doc := read(t, "docs/policy.md")
+	reasons := regexp.MustCompile(`Reason\s+Reason = "([a-z-]+)"|Reason\("(no-[a-z]+)"\)`).FindAllStringSubmatch(read(t, "middleware/warn.go")+read(t, "event.go"), -1)
+	if len(reasons) < 9 {
+		t.Fatalf("%d reasons of warnings", len(reasons))
+	}
+	for _, reason := range reasons {
+		if name := reason[1] + reason[2]; !strings.Contains(doc, "`"+name+"`") {
+			t.Errorf("docs/policy.md does not name %s", name)
 		}
 	}
 }

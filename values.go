@@ -37,7 +37,8 @@ type Values[T any] struct {
 
 // NewValues returns read-through values under a name, which must be one T's alone within the cache. Load
 // makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
-// and NoStore work on it. A refresh in the background has the user of the caller's context and nothing else. Of the policy,
+// and NoStore work on it. A refresh in the background has the user of the caller's context, if the class is PerUser,
+// and nothing else; the loads of other classes know no user. Of the policy,
 // Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count, in which {id} stands for the id. PerUser values belong to
 // the user of the context (WithUser); without one they are loaded and not kept.
 //
@@ -58,6 +59,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	if err != nil {
 		panic(fmt.Sprintf("cache: values %q: %v", name, err))
 	}
+	c.common.Names.RegisterValues(tagsOf(p), p.Class == PerUser)
 	v := &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load,
 		observe: c.observer(p.Class), tell: c.teller(p.Class),
@@ -108,13 +110,12 @@ func checkValuesPolicy(c *Cache, name string, p Policy) error {
 // load's, or the context's; a fault of the cache is none. A value found in memory is shared with other callers and must
 // only be read, unless T has a method Clone() T, which then makes each caller's own.
 func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
-	user, _ := keying.UserOf(ctx)
-	if v.policy.Class == PerUser && user == "" {
-		v.report(Bypass, middleware.IdentityReason, nil)
-		return v.load(ctx, id)
-	}
-	if v.policy.Class != PerUser {
-		user = ""
+	var user string
+	if v.policy.Class == PerUser {
+		if user, _ = keying.UserOf(ctx); user == "" {
+			v.report(Bypass, middleware.IdentityReason, nil)
+			return v.load(ctx, id)
+		}
 	}
 	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, user)

@@ -70,8 +70,8 @@ func (c *call[T]) found(e *store.Entry, use store.Use) {
 	if again {
 		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
 		ctx := context.Background()
-		if user, ok := keying.UserOf(c.ctx); ok {
-			ctx = keying.WithUser(ctx, user)
+		if c.user != "" {
+			ctx = keying.WithUser(ctx, c.user)
 		}
 		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
 		c.v.cache.common.Background(&c.v.share, c.key, again.refresh)
@@ -97,7 +97,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 func (c *call[T]) run(run *store.Run) store.Outcome {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
-	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id)
+	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)
 	returned := false
 	defer func() {
 		if !returned && !c.refreshes { // which has an event that tells of the panic
@@ -106,6 +106,9 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 	}()
 	c.value, c.err = c.v.load(ctx, c.id)
 	returned = true
+	if said.AskedWho() {
+		c.v.cache.doubt(middleware.UserInSharedReason, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
+	}
 	switch {
 	case c.err != nil && run.Old != nil:
 		c.hides(c.err)
@@ -181,6 +184,7 @@ func (c *call[T]) labels(added []string) []keying.Label {
 			labels = append(labels, l.Tag(text))
 		}
 	}
+	c.v.cache.common.Names.AddTags(added...)
 	for _, text := range added {
 		labels = append(labels, l.Tag(text))
 	}

@@ -19,8 +19,8 @@ import (
 // cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then.
 //
 // The cache becomes the innermost of the middleware that was added with e.Use so far. Middleware of groups and routes
-// runs behind it, on misses only: an identity that is established there is not known, and per-user routes bypass the
-// cache. Put [Middleware] on the group, after authentication, in that case.
+// runs behind it, on misses only: a check there is skipped on hits, of which an event warns; an identity that is established
+// there is not known, and per-user routes bypass the cache. Put [Middleware] on the group, after authentication, in that case.
 //
 // Annotate puts a function around e.HTTPErrorHandler, which sees errors that middleware of groups, such as Recover, handles
 // when the answer has begun: such an answer is not kept. So set an error handler of your own before.

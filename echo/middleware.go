@@ -36,7 +36,7 @@ import (
 // errors, or call cache.NoStore.
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
-// the echo.Context with Set it still sees, and must not let into the answer.
+// the echo.Context with Set, or into the request's context, it still sees, and must not let into the answer: all but the user.
 //
 // Interim answers such as 103 pass, and the final one follows, which echo by itself drops. Only a handler that keeps the
 // Response must call its Header between the two heads, as handlers that set a field do.

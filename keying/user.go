@@ -10,12 +10,21 @@ import (
 // established, never on a header that any client can send.
 type User func(r *http.Request) (id string, ok bool)
 
-type userContext struct{}
+// UserKey is the key in contexts of what [WithUser] puts there. A context may answer [Hidden] to it.
+type UserKey struct{}
+
+// Hidden is what a context answers to [UserKey] for what is made for everyone: nobody is known within it, and nobody
+// becomes so by [WithUser].
+type Hidden struct{}
 
 // WithUser returns a context that names the user for [FromContext]. The id should change with everything that changes
-// what the user may see: "tenant/subject/permission-version". An empty id means that nobody is known.
+// what the user may see: "tenant/subject/permission-version". An empty id means that nobody is known. Within the handler of
+// a shared answer it changes nothing: such an answer is nobody's.
 func WithUser(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, userContext{}, id)
+	if _, hidden := ctx.Value(UserKey{}).(Hidden); hidden {
+		return ctx
+	}
+	return context.WithValue(ctx, UserKey{}, id)
 }
 
 // FromContext returns a User that reads the id that [WithUser] put into the request's context.
@@ -38,6 +47,6 @@ func Cookie(name string, lookup func(ctx context.Context, value string) (id stri
 
 // UserOf returns the id that [WithUser] put into the context.
 func UserOf(ctx context.Context) (id string, ok bool) {
-	id, _ = ctx.Value(userContext{}).(string)
+	id, _ = ctx.Value(UserKey{}).(string)
 	return id, id != ""
 }

@@ -124,6 +124,14 @@ func (s *Scheme) Sees(name string) bool {
 	return s.Private || s.Open || s.visible(name) || name == "Cookie" && len(s.Cookies) > 0
 }
 
+// Hides reports whether the view takes the request header of this canonical name away from a handler that could answer by it.
+func (s *Scheme) Hides(name string) bool {
+	if s.Private || s.Open {
+		return !s.Private && !s.TrustProxy && slices.Contains(elsewhere, name) && !s.Keyed(name)
+	}
+	return !s.Sees(name)
+}
+
 // visible reports whether a handler may see the header.
 func (s *Scheme) visible(name string) bool {
 	return slices.Contains(s.Headers, name) || tracing(name) || slices.Contains(s.Pass, name)

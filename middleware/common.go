@@ -22,6 +22,7 @@ const (
 // [NewCommon]; it is safe for concurrent use.
 type Common struct {
 	Fault func(error) // told what has panicked that was not ours, in a goroutine of ours; nil: nobody
+	Names Names       // what a purge can name
 
 	clock     clock
 	near, far statusLines // hits, by tier

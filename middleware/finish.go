@@ -59,6 +59,7 @@ func (rt *Route) conclude(l *leading, found store.Result) (err error) {
 		err = l.err
 		l.rec.became(found.Fate)
 		l.rec.finish()
+		rt.noticeOuter(l)
 		l.report(l.told(err))
 	default:
 		err = rt.serve(l, found)

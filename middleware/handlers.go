@@ -82,6 +82,7 @@ type servedBy struct{ selects, host, pattern string }
 // is, as a rule, another closure of GET's code: that counts as the same, for this request.
 func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	at := servedBy{rt.Scheme.Selects(), host, pattern}
+	rt.Common.Names.meet(pattern)
 	n, first, added := rt.Common.handlers.place(at, h, method == http.MethodHead)
 	s := &Standing{pattern: pattern, keyed: pattern, n: n, first: first}
 	switch inRedis := rt.Through.Remote(); {

@@ -13,7 +13,10 @@ import (
 
 // labels adds what a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
 func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
-	e.Labels = append(e.Labels, rt.label(l.p.pattern))
+	e.Labels = append(e.Labels, rt.label(l.p.pattern)) // the first one: see wholes
+	if l.matched {
+		e.Labels = append(e.Labels, rt.Labeler.Route(l.within))
+	}
 	e.Labels = rt.urlLabels(e.Labels, l)
 	if l.p.user != "" {
 		e.Labels = append(e.Labels, rt.Labeler.User(l.p.user))
@@ -22,6 +25,7 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	if !ok {
 		return TagReason
 	}
+	rt.Common.Names.keep(l.scheme, texts[:len(texts)-len(rt.Tags)])
 	for _, text := range texts {
 		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(l.scheme, l.host, text))
 	}

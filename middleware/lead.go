@@ -33,6 +33,10 @@ type leading struct {
 	scheme, host string   // its origin
 	params       []string // its path parameters, as the tags name them one after the other
 
+	within  string                   // the pattern that was known before, where
+	matched bool                     // a router has told a narrower one since
+	routed  func(name string) string // and path parameters; nil: it has told none in a way of its own
+
 	call store.Call
 }
 
@@ -125,7 +129,12 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec.spares = l.p.whole != nil && run.Old == nil
 	ctx, tie := room.tie.tie(rt.Common, l.r.Context())
 	defer tie.end()
+	within := l.matching(ctx)
 	room.ctx.Context = ctx
+	if within != nil {
+		room.ctx.Context = within
+	}
+	room.ctx.said.shared = !rt.Scheme.Private && !rt.Standard
 	run.Link(&room.ctx.link, l.p.pattern, "")
 	l.rec = rec
 	rec.tie, rec.said = tie, &room.ctx.said
@@ -150,7 +159,9 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	}()
 	l.err = l.next(rec.writer(), l.view)
 	returned, rec.done = true, true
+	l.match(within)
 	outcome = rt.judge(l, canceled(ctx))
+	rt.notice(l, outcome)
 	rec.unreserve()
 	return outcome
 }

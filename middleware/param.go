@@ -21,17 +21,21 @@ func (l *leading) note() {
 	l.scheme, l.host = l.rt.origin(l.view)
 	for _, tag := range l.rt.Tags {
 		for _, name := range tag.Params() {
-			l.params = append(l.params, l.value(l.r, l.p.pattern, name))
+			l.params = append(l.params, l.value(l.paramsOf(l.r), l.p.pattern, name))
 		}
 	}
 }
 
-// value is a path parameter of the request that matched the pattern. ServeMux gives parameters unescaped. Routers that
+// paramsOf are the path parameters of the request.
+func (l *leading) paramsOf(r *http.Request) func(name string) string {
+	return func(name string) string { return l.param(r, name) }
+}
+
+// value is a path parameter of a request that matched the pattern. ServeMux gives parameters unescaped. Routers that
 // match the URL's escaped form, where that is not the usual one, give them as they are in it, as chi and echo do: then the
 // pattern with its parameters filled in is the escaped path again, or ends in it, where a prefix has been stripped since.
 // What cannot be unescaped stays as it is.
-func (l *leading) value(r *http.Request, pattern, name string) string {
-	param := func(name string) string { return l.param(r, name) }
+func (l *leading) value(param func(name string) string, pattern, name string) string {
 	value := param(name)
 	if l.url.RawPath == "" || !strings.Contains(value, "%") || !strings.HasSuffix(keying.Expand(pattern, param), l.url.RawPath) {
 		return value
@@ -50,8 +54,8 @@ func (l *leading) fill(texts []string) ([]string, bool) {
 		text, ok := tag.Fill(func(name string) string {
 			value := params[0]
 			params = params[1:]
-			if value == "" && !keying.HasParam(l.p.pattern, name) {
-				value = l.value(l.view, l.view.Pattern, name)
+			if value == "" && (l.matched || !keying.HasParam(l.p.pattern, name)) {
+				value = l.further(name)
 			}
 			return value
 		})
@@ -61,4 +65,16 @@ func (l *leading) fill(texts []string) ([]string, bool) {
 		texts = append(texts, text)
 	}
 	return texts, true
+}
+
+// further is a path parameter that a router behind the policy has.
+func (l *leading) further(name string) string {
+	pattern := l.view.Pattern
+	if l.matched {
+		pattern = l.p.pattern
+	}
+	if value := l.value(l.paramsOf(l.view), pattern, name); value != "" || l.routed == nil {
+		return value
+	}
+	return l.value(l.routed, pattern, name)
 }

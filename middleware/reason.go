@@ -15,7 +15,8 @@ const (
 	Fault     Outcome = "fault"     // not a request's own: the store failed, as Err says
 )
 
-// Reason is a stable code for why the cache did not answer, or did not keep an answer. These are all there are.
+// Reason is a stable code for why the cache did not answer, or did not keep an answer. These are all there are, besides those of
+// warnings, in warn.go.
 type Reason string
 
 const (

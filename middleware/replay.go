@@ -20,7 +20,7 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 	h, status := w.Header(), e.Status
 	if rt.Observe != nil { // also if a writer outside panics
 		defer func() {
-			rt.Observe(Event{Route: from.pattern, Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
+			rt.Observe(Event{Route: rt.wholes.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 		}()
 	}
 	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h, e)

@@ -44,6 +44,8 @@ type Route struct {
 
 	share    Share // of what routes have in common
 	warnings warnings
+	wholes   wholes
+	seen     seen
 
 	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
 }

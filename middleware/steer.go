@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
@@ -16,6 +17,8 @@ type Steering struct {
 	ttl     time.Duration
 	noStore bool
 	failed  bool
+	shared  bool // the answer is for everyone: who is asking is hidden from what makes it
+	asked   bool // … which has asked, or has told it
 }
 
 type steerContext struct{}
@@ -34,14 +37,19 @@ func (c *steered) Value(key any) any {
 		return &c.said
 	case store.LinkKey:
 		return &c.link
+	case keying.UserKey:
+		if c.said.hides() {
+			return keying.Hidden{}
+		}
 	}
 	return c.Context.Value(key)
 }
 
 // Steer returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
-// becomes of what it makes.
-func Steer(ctx context.Context, run *store.Run, name, id string) (context.Context, *Steering) {
+// becomes of what it makes. If that is shared by all users, the context hides who is asking.
+func Steer(ctx context.Context, run *store.Run, name, id string, shared bool) (context.Context, *Steering) {
 	c := &steered{Context: ctx}
+	c.said.shared = shared
 	run.Link(&c.link, name, id)
 	return c, &c.said
 }
@@ -75,6 +83,21 @@ func SetTTL(ctx context.Context, d time.Duration) {
 // NoStore refuses to have the answer kept that is being made.
 func NoStore(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.noStore = true })
+}
+
+// hides reports whether who is asking is hidden, and remembers that somebody wanted to know.
+func (s *Steering) hides() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = s.asked || s.shared
+	return s.shared
+}
+
+// AskedWho reports whether what makes a shared answer has asked who is asking, or has told it.
+func (s *Steering) AskedWho() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
 }
 
 // refuses reports whether the answer may not be kept. Where there is nothing to say nobody has said so.

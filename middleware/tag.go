@@ -65,3 +65,25 @@ func (t Tag) Fill(param func(name string) string) (string, bool) {
 	}
 	return b.String(), true
 }
+
+// fits reports whether the text may be the tag's, with some values for its parameters.
+func (t Tag) fits(text string) bool {
+	open := false // a parameter stands before
+	for i, p := range t.parts {
+		switch {
+		case p.param && text == "":
+			return false
+		case p.param:
+			text, open = text[1:], true
+			continue
+		case open && i == len(t.parts)-1:
+			return strings.HasSuffix(text, p.text)
+		}
+		before, after, found := strings.Cut(text, p.text)
+		if !found || !open && before != "" {
+			return false
+		}
+		text, open = after, false
+	}
+	return open || text == ""
+}

@@ -6,6 +6,15 @@ import (
 	"sync"
 )
 
+// Reasons of warnings.
+const (
+	UserInSharedReason Reason = "user-in-shared" // the handler of a shared route, or a shared load, asks who is asking or tells it: nobody is known there
+	OuterCookieReason  Reason = "outer-cookie"   // middleware outside sets a cookie, or says Vary: Cookie, on answers that are kept for everyone
+	CheckInsideReason  Reason = "check-inside"   // the handler of a shared route whose answers are kept also refuses: 401, 403, or the way to a login
+	HiddenReason       Reason = "hidden-header"  // the answer varies by a request header that does not select it, and on shared routes is hidden
+	NegotiatedReason   Reason = "negotiated"     // a per-user route chooses by what the client accepts, and that does not select the answer
+)
+
 // maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
 const maxWarnings = 64
 

@@ -25,7 +25,8 @@ import (
 // lists all such lines; there is no handler then. The mux and the table are not changed.
 //
 // A pattern of the table stands for the route of the mux with the same host and path; "GET /x" also finds a route that was
-// registered as "/x" for all methods. Middleware that must run on hits too (authentication, CORS, compression) is put
+// registered as "/x" for all methods. What a route's handler is wrapped in runs on misses only: a check there is skipped on
+// hits, of which an event warns. Middleware that must run on hits too (authentication, CORS, compression) is put
 // around the returned handler.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
 	a := &annotated{mux: mux, routes: map[string]annotation{}}

@@ -1,0 +1,221 @@
+package middleware
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/store"
+)
+
+// What a handler's answer tells of a policy that does not fit its app, or of middleware that stands on the wrong side of the
+// cache. It is noticed when a handler has run: hits know nothing of it.
+
+// AskedWho is what is wrong where a shared handler asks who is asking, or code inside the cache tells it.
+const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its answers are for everyone: nobody is known there; " +
+	"use per-user, or leave the user out of what is shared"
+
+// notice warns of what the answer tells, as far as the handler has made it.
+func (rt *Route) notice(l *leading, outcome store.Outcome) {
+	rec := l.rec
+	if rec.said.AskedWho() {
+		rt.warn(l.p.pattern, UserInSharedReason, "", AskedWho)
+	}
+	h := rec.own
+	if h == nil { // others have it by now
+		return
+	}
+	rt.noticeCheck(l, h, outcome == store.Keep && rec.reason == "" && l.p.reason == "")
+	switch rec.reason {
+	case "", VaryReason, OriginReason, EncodingReason: // the first that was found: there may be others
+		if vary := h["Vary"]; vary != nil {
+			rt.noticeVary(l, vary)
+		}
+	}
+	if rt.Scheme.Private && !rt.Standard {
+		rt.noticeNegotiation(l, h, outcome)
+	}
+}
+
+// noticeVary warns of what the answer varies by and the key does not have. What compressors and CORS say outside of the
+// cache is right: they do their part on every request.
+func (rt *Route) noticeVary(l *leading, lines []string) {
+	outer, _ := rfc9111.VaryNames(l.rec.outer["Vary"])
+	names, _ := rfc9111.VaryNames(lines)
+	for _, name := range names {
+		if rt.Scheme.Keyed(name) || rt.mayVary(name) || rt.Standard && !rt.Scheme.Hides(name) { // there it is keyed by its Vary
+			continue
+		}
+		outside := slices.Contains(outer, name)
+		switch name {
+		case "Accept-Encoding", "Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network":
+			if outside {
+				continue
+			}
+		case "Cookie": // see noticeOuter
+			if outside && !rt.Scheme.Private {
+				continue
+			}
+		}
+		rt.warn(l.p.pattern, HiddenReason, name, rt.hiddenText(name, outside))
+	}
+}
+
+// hiddenText says what to do about an answer that varies by the field.
+func (rt *Route) hiddenText(name string, outside bool) string {
+	what := "the answer varies by " + name + " (its Vary says so), which does not select it"
+	if rt.Scheme.Hides(name) {
+		what += " and is hidden from its handler"
+	}
+	if outside {
+		what += "; middleware outside of the cache says it, and what that has put into the context is kept for whoever asks next"
+	}
+	switch name {
+	case "X-Forwarded-Proto", "X-Forwarded-Host":
+		return what + ": set Options.TrustProxy, if a proxy in front sets it"
+	case "Cookie":
+		return what + ": name a harmless cookie in cookies=, or use per-user"
+	case "Authorization":
+		return what + ": use per-user"
+	}
+	return what + ": add vary=" + name + " to the policy; or take it out of Vary where the answer is the same whatever it says"
+}
+
+// noticeNegotiation warns of one user's answers that are chosen by what the client accepts. The handler sees the whole
+// request there, so it may choose, and need not say so.
+func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outcome) {
+	rec, by, of := l.rec, "", ""
+	old := rec.run.Old
+	switch {
+	case rec.reason == EncodingReason:
+		by, of = "Accept-Encoding", "Content-Encoding"
+	case rec.status == http.StatusNotAcceptable || statusOf(l) == http.StatusNotAcceptable:
+		by, of = "Accept", "Content-Type"
+	case outcome != store.Keep || old == nil:
+		return
+	case differs(fieldOf(old, "Content-Type"), h["Content-Type"]):
+		by, of = "Accept", "Content-Type"
+	case differs(fieldOf(old, "Content-Language"), h["Content-Language"]):
+		by, of = "Accept-Language", "Content-Language"
+	default:
+		return
+	}
+	if l.r.Header[by] == nil || rt.Scheme.Keyed(by) {
+		return
+	}
+	rt.warn(l.p.pattern, NegotiatedReason, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
+		"add vary=%[2]s to the policy", of, by))
+}
+
+// differs reports whether both have the field, with another value: its parameters do not matter.
+func differs(a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	was, _, _ := strings.Cut(a[0], ";")
+	is, _, _ := strings.Cut(b[0], ";")
+	return !strings.EqualFold(strings.TrimSpace(was), strings.TrimSpace(is))
+}
+
+// statusOf is the status of the handler's answer, also where that is an error which the framework will answer.
+func statusOf(l *leading) int {
+	var status StatusError
+	if !l.rec.wrote && errors.As(l.err, &status) {
+		return status.Status
+	}
+	return l.rec.status
+}
+
+// noticeOuter warns of what middleware outside of the cache has put onto an answer that is kept for everyone, when all of
+// it has been sent: many add their cookie with the first byte.
+func (rt *Route) noticeOuter(l *leading) {
+	if rt.Scheme.Private || l.rec.reason != "" || l.p.reason != "" {
+		return
+	}
+	h, what := l.w.Header(), ""
+	switch {
+	case h["Set-Cookie"] != nil: // the handler's own would have prevented that the answer is kept
+		what = "sets a cookie on"
+	case rt.Standard: // an answer that varies by cookies is kept for those
+		return
+	case len(rt.Scheme.Cookies) == 0 && hasName(h["Vary"], "Cookie"), hasName(l.rec.outer["Vary"], "Cookie"):
+		what = `says "Vary: Cookie" of`
+	default:
+		return
+	}
+	rt.warn(l.p.pattern, OuterCookieReason, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
+		"CSRF protection do: what the handler takes from the context, everyone gets; use per-user, or NoStore, where it takes the session or a token, "+
+		"and put that middleware around other routes where it does not")
+}
+
+func hasName(vary []string, name string) bool {
+	if vary == nil {
+		return false
+	}
+	names, _ := rfc9111.VaryNames(vary)
+	return slices.Contains(names, name)
+}
+
+// seen is what handlers have answered so far, by pattern. The zero value is ready to use; it is safe for concurrent use.
+type seen struct {
+	mu       sync.Mutex
+	patterns map[string]answers
+}
+
+type answers struct{ kept, refused bool }
+
+// both notes an answer, and reports whether there are both sorts by now.
+func (s *seen) both(pattern string, kept, refused bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.patterns[pattern]
+	if s.patterns == nil {
+		s.patterns = map[string]answers{}
+	}
+	if !ok && len(s.patterns) >= maxWarnings { // paths may be made up: any one makes room
+		for other := range s.patterns {
+			delete(s.patterns, other)
+			break
+		}
+	}
+	known.kept, known.refused = known.kept || kept, known.refused || refused
+	s.patterns[pattern] = known
+	return known.kept && known.refused
+}
+
+// noticeCheck warns of a handler that asks who may see its answers, which nobody does on a hit: some are kept, for everyone,
+// and others refuse. What one user is refused, on a per-user route, says nothing of another's. Without a pattern there are
+// many resources, and each path counts for itself.
+func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
+	refused := refuses(l, h)
+	if rt.Scheme.Private || !kept && !refused {
+		return
+	}
+	if refused && statusOf(l) != http.StatusForbidden && !rt.Standard && rt.Scheme.Unselected(l.r.Header["Cookie"]) {
+		rt.warn(l.p.pattern, CheckInsideReason, "cookies", "its handler asks to log in, and sees no cookies but those of cookies=: a check inside the cache that "+
+			"goes by a session lets nobody in; put the check around the cache, or use per-user")
+	}
+	place := l.p.pattern
+	if place == "" || openPattern(place) {
+		place = l.url.Path
+	}
+	if rt.seen.both(place, kept && !refused, refused) {
+		rt.warn(l.p.pattern, CheckInsideReason, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
+			"a check inside the cache is not asked on hits, so that one visit opens the page for all; put the check around the cache, or use per-user")
+	}
+}
+
+// refuses reports whether the answer says that one may not see the page, or has to log in first.
+func refuses(l *leading, h http.Header) bool {
+	switch statusOf(l) {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return toLogin(&l.url, first(h["Location"]))
+	}
+	return false
+}
