@@ -50,18 +50,19 @@ const (
 
 // Reasons of this package's own events.
 const (
-	NearTTLReason = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
-	ValueReason   = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
-	CorruptReason = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason = Reason("entry-refused")  // a store does not take the entry, for its size
-	StoreReason   = Reason("store")          // a store failed or took too long
-	RestReason    = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
-	PurgeReason   = Reason("purge-failed")   // Redis was not told of a purge
-	RecordsReason = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	WidenedReason = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
-	LogReason     = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
-	OptionsReason = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
-	ObserveReason = Reason("observe")        // Observe panicked when it was told of another event
+	NearTTLReason  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
+	ValueReason    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
+	CorruptReason  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
+	RefusedReason  = Reason("entry-refused")  // a store does not take the entry, for its size
+	StoreReason    = Reason("store")          // a store failed or took too long
+	RestReason     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
+	PurgeReason    = Reason("purge-failed")   // Redis was not told of a purge
+	RecordsReason  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
+	WidenedReason  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	CommandsReason = Reason("commands")       // Redis does not know commands that are needed, or refuses them: Err names them and the remedy
+	LogReason      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
+	OptionsReason  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ObserveReason  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
@@ -166,8 +167,11 @@ func (c *Cache) watchFaults() (stop func()) {
 	}
 	return reporter.OnFault(func(err error) {
 		reason := StoreReason
-		if errors.Is(err, store.ErrRecordsLost) {
+		switch {
+		case errors.Is(err, store.ErrRecordsLost):
 			reason = RecordsReason
+		case errors.Is(err, store.ErrUnfit):
+			reason = CommandsReason
 		}
 		c.tell(Event{Outcome: Fault, Reason: reason, Err: err})
 	})

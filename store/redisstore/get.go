@@ -24,7 +24,7 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 		err = s.follow(ctx, head)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("redisstore: %w", err)
+		return nil, false, fmt.Errorf("redisstore: %w", s.explained(err))
 	}
 	e, err := s.entry(key, value)
 	if err != nil {

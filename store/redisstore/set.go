@@ -64,6 +64,6 @@ func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 		for _, key := range keys {
 			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
 		}
-		return n.own(outage(exec(ctx, pipe)...))
+		return n.own(lost(exec(ctx, pipe)...))
 	})
 }
