@@ -1,6 +1,10 @@
 package redisstore
 
-import "time"
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // ModulePath is modulePath for tests, whose own binary has none.
 var ModulePath = modulePath
@@ -16,8 +20,11 @@ func (s *Store) ProbeNow() {
 	s.probe.due.Store(0)
 }
 
-// Nodes is how many nodes of a cluster are known.
-func (s *Store) Nodes() (n int) {
+// MeetNode has a node of a cluster asked, and returns how many are known.
+func (s *Store) MeetNode(addr string) (n int) {
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	s.nodes.at(client, s.link)
 	s.nodes.Range(func(any, any) bool { n++; return true })
 	return n
 }

@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	probeAgain = time.Minute      // while a command is refused
-	probeSoon  = 10 * time.Second // after a probe that said nothing, since Redis could not be reached
-	probeTime  = 5 * time.Second  // for all commands
+	probeAgain = time.Minute     // while a command is refused, or Redis cannot be reached
+	probeTime  = 5 * time.Second // for all commands
 )
 
 // commands is for listeners to rests: whether Redis knows all that we need.
@@ -77,14 +76,14 @@ func (s *Store) runProbe() {
 	case s.life.Err() != nil || errors.Is(err, redis.ErrClosed):
 		return
 	case err != nil:
-		next = time.Now().Add(probeSoon).UnixNano()
+		next = time.Now().Add(probeAgain).UnixNano()
 		return
 	}
 	p.last = time.Now()
 	if len(missing) > 0 {
 		next = p.last.Add(probeAgain).UnixNano()
 	}
-	s.unleased.Store(slices.ContainsFunc(missing, func(m refusal) bool { return slices.Contains(leasing, m.part) }))
+	s.unleased.Store(slices.ContainsFunc(missing, refusal.unleases))
 	s.tellMissing(missing)
 }
 
@@ -111,11 +110,15 @@ type refusal struct {
 	why string // one of these
 }
 
+// unleases reports whether there are no leases without the command. That Redis cannot be used at all is a failure of each of
+// them, and no reason to go without.
+func (r refusal) unleases() bool { return slices.Contains(leasing, r.part) && r.why != greeted }
+
 const (
 	notAllowed = "refuses to this user"
 	notKnown   = "does not know"
 	hangsUp    = "hangs up on"
-	greeted    = "(or what stands before it, or asks for TLS) hangs up on each new connection at"
+	greeted    = "(full, asking for TLS, or behind a proxy) hangs up on each new connection at"
 )
 
 // errGreeted says that no connection outlives its greeting.
