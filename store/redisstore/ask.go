@@ -33,6 +33,11 @@ func (l *link) writing(op func() error) error {
 // ask runs op, of the node or, nil, of the purge log, through the gate. A caller who leaves it less than half the budget
 // learns nothing about Redis.
 func (s *Store) ask(ctx context.Context, n *node, through gate, op func() error) error {
+	return s.askOnce(ctx, through, func() error { return s.insist(ctx, n, op) })
+}
+
+// askOnce is ask for what insists by itself.
+func (s *Store) askOnce(ctx context.Context, through gate, op func() error) error {
 	s.look()
 	return through(func() (err error) {
 		defer func() { s.suspect(err) }()
@@ -42,7 +47,7 @@ func (s *Store) ask(ctx context.Context, n *node, through gate, op func() error)
 		}
 		deadline, ok := ctx.Deadline()
 		hurried := ok && time.Until(deadline) < s.budget/2
-		err = s.explained(s.insist(ctx, n, op))
+		err = s.explained(op())
 		if err != nil && hurried {
 			return fmt.Errorf("%w: %w", errHurried, err)
 		}

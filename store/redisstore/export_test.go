@@ -1,10 +1,6 @@
 package redisstore
 
-import (
-	"time"
-
-	"github.com/redis/go-redis/v9"
-)
+import "time"
 
 // ModulePath is modulePath for tests, whose own binary has none.
 var ModulePath = modulePath
@@ -22,9 +18,7 @@ func (s *Store) ProbeNow() {
 
 // MeetNode has a node of a cluster asked, and returns how many are known.
 func (s *Store) MeetNode(addr string) (n int) {
-	client := redis.NewClient(&redis.Options{Addr: addr})
-	defer client.Close()
-	s.nodes.at(client, s.link)
+	s.nodes.at(addr, s.link)
 	s.nodes.Range(func(any, any) bool { n++; return true })
 	return n
 }

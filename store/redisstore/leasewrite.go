@@ -48,6 +48,7 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	}
 	bound, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
+	defer s.cuts.forget(key)
 	var given *redis.Cmd
 	n := s.nodes.of(bound, s.link, key)
 	err = s.ask(bound, n, s.writingTo(n), func() error {

@@ -106,12 +106,16 @@ func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *node) {
 	if err != nil {
 		return &n.other // it fails soon enough
 	}
-	return n.at(client, l)
+	its = n.at(client.Options().Addr, l)
+	if its.client.Load() != client {
+		its.client.Store(client)
+	}
+	return its
 }
 
-// at returns the node that the client is of.
-func (n *nodes) at(client *redis.Client, l *link) *node {
-	addr, now := client.Options().Addr, time.Now().Unix()
+// at returns the node with the address.
+func (n *nodes) at(addr string, l *link) *node {
+	now := time.Now().Unix()
 	known, ok := n.Load(addr)
 	if !ok {
 		n.forget()
@@ -120,9 +124,6 @@ func (n *nodes) at(client *redis.Client, l *link) *node {
 	its := known.(*node)
 	if its.asked.Load() != now { // once a second
 		its.asked.Store(now)
-	}
-	if its.client.Load() != client {
-		its.client.Store(client)
 	}
 	return its
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -35,8 +36,14 @@ func Open(url string, o Options) (*Store, error) {
 		_ = client.Close()
 		return nil, err
 	}
-	s.close, s.sentinel = client.Close, sentinel
+	s.close, s.sentinel, s.sees = client.Close, sentinel, seesDead(client)
 	return s, nil
+}
+
+// seesDead reports whether go-redis sees which connections of the client's pool are dead, as far as it can be known.
+func seesDead(client redis.UniversalClient) bool {
+	c, ok := client.(*redis.Client)
+	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == pulls)
 }
 
 // open returns a Store on the client that a URL asks for.

@@ -86,6 +86,8 @@ type link struct {
 	rests    listeners
 	faults   listeners
 	probe    probe
+	cuts     cuts
+	sees     bool        // go-redis, which connections of its pool are dead
 	unleased atomic.Bool // Redis refuses what leases are made with
 	close    func() error
 	sentinel *sentinel       // nil: none, or none that we know of
