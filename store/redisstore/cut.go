@@ -25,6 +25,7 @@ const (
 // cuts are entries that Redis hangs up on. The zero value is ready to use.
 type cuts struct {
 	some  atomic.Bool
+	vain  atomic.Int64 // when it was looked in vain which entry it is, in Unix nanoseconds
 	mu    sync.Mutex
 	until map[keying.Key]time.Time
 }
@@ -37,6 +38,10 @@ func (c *cuts) has(key keying.Key) bool {
 	defer c.mu.Unlock()
 	return time.Now().Before(c.until[key])
 }
+
+// mayLook reports whether it is worth a look which entry it is: a Redis that hangs up on all is not dialled for that again
+// and again.
+func (c *cuts) mayLook() bool { return time.Now().UnixNano()-c.vain.Load() > int64(time.Second) }
 
 func (c *cuts) add(key keying.Key) {
 	c.mu.Lock()
@@ -64,6 +69,11 @@ func (c *cuts) forget(keys ...keying.Key) {
 // pullApart is pull where Redis has hung up, because of one entry, perhaps, whose reply is larger than it allows. That one's
 // fault is not that of the others, nor Redis' own: what is large is read alone.
 func (s *Store) pullApart(ctx context.Context, q *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
+	defer func() {
+		if err != nil {
+			s.cuts.vain.Store(time.Now().UnixNano())
+		}
+	}()
 	large, err := s.larger(ctx, q, keys, batchBytes/len(keys))
 	if err != nil {
 		return nil, err
