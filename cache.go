@@ -289,14 +289,17 @@ func Default() *Cache {
 	if c := standard.Load(); c != nil {
 		return c
 	}
-	c, err := New(Options{})
+	made, err := New(Options{})
 	if err != nil {
 		panic(err) // the zero Options are valid
 	}
-	if !standard.CompareAndSwap(nil, c) {
-		return standard.Load()
+	for !standard.CompareAndSwap(nil, made) {
+		if c := standard.Load(); c != nil { // not if SetDefault took it away meanwhile
+			_ = made.Close(context.Background()) // nobody has seen it
+			return c
+		}
 	}
-	return c
+	return made
 }
 
 // SetDefault makes c the cache that [Middleware] uses from now on; nil lets Default make a new one. What was registered

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,6 +141,41 @@ func TestDefaultIsOneCache(t *testing.T) {
 	if ask(third) != 2 || ask(first) != 2 {
 		t.Errorf("%d runs in two caches, want 2", runs)
 	}
+}
+
+// TestDefaultIsNeverNil, whoever sets what beside it.
+func TestDefaultIsNeverNil(t *testing.T) {
+	t.Cleanup(func() { cache.SetDefault(nil) })
+	other := newCache(t, cache.Options{})
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					cache.SetDefault(other)
+					cache.SetDefault(nil)
+				}
+			}
+		})
+	}
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for range 1000 {
+				if cache.Default() == nil {
+					t.Error("Default returns nil")
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	all.Wait()
 }
 
 // TestALabelThatNamesNothingIsAnError: a purge that cannot hit must not look like one that did.

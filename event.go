@@ -65,6 +65,7 @@ const (
 	PurgeReason    = Reason("purge-failed")   // Redis was not told of a purge
 	RecordsReason  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
 	WidenedReason  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	CommandsReason = Reason("commands")       // Redis does not know commands that are needed, or refuses them: Err names them and the remedy
 	LogReason      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
 	NoRouteReason  = Reason("no-route")       // a purge names a route that no request has come by so far
 	NoTagReason    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
@@ -196,8 +197,11 @@ func (c *Cache) watchFaults() (stop func()) {
 	}
 	return reporter.OnFault(func(err error) {
 		reason := StoreReason
-		if errors.Is(err, store.ErrRecordsLost) {
+		switch {
+		case errors.Is(err, store.ErrRecordsLost):
 			reason = RecordsReason
+		case errors.Is(err, store.ErrUnfit):
+			reason = CommandsReason
 		}
 		c.troubles.meet(Event{Outcome: Fault, Reason: reason, Err: err})
 	})

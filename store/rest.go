@@ -22,6 +22,10 @@ type Reporter interface {
 // anew. Nothing that was made before is served any more, by any process.
 var ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
 
+// ErrUnfit is wrapped by the fault that a backend does not know what the store needs of it, or refuses that. The fault names
+// what is missing and the remedy.
+var ErrUnfit = errors.New("the backend lacks what is needed")
+
 // Operation is a kind of what is asked of a store.
 type Operation string
 

@@ -73,7 +73,7 @@ func testBounds(t *testing.T, o memstore.Options) {
 		case 1:
 			time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
 		default:
-			_ = set(t, s, name, strings.Repeat("x", r.IntN(20_000)), time.Duration(1+r.IntN(int(time.Minute))))
+			_ = set(t, s, name, strings.Repeat("x", r.IntN(20_000)), time.Duration(1+r.Int64N(int64(time.Minute))))
 		}
 		if i%500 == 0 {
 			if n := s.Bytes(); n > maxBytes {

@@ -125,7 +125,15 @@ var (
 )
 
 // taken reports whether there is a log where one was to be begun.
-func taken(err error) bool { return err != nil && strings.Contains(err.Error(), "equal or smaller") }
+func taken(err error) bool {
+	return errors.As(err, new(redis.Error)) && strings.Contains(err.Error(), "equal or smaller")
+}
+
+// missing reports whether Redis has replied that there is no log. To the other command it never replies so: where both say
+// that there is nothing, it was said of the connection.
+func missing(add *redis.StringCmd, expire *redis.BoolCmd) bool {
+	return errors.Is(add.Err(), redis.Nil) && !errors.Is(expire.Err(), redis.Nil)
+}
 
 // write adds a record and returns it as it stands in the log.
 func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (message, error) {
@@ -140,9 +148,9 @@ func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (mes
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
 			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b, chainField, link},
 		})
-		pipe.PExpire(ctx, s.log.name, logKeep)
+		expire := pipe.PExpire(ctx, s.log.name, logKeep)
 		exec(ctx, pipe)
-		if taken(add.Err()) {
+		if taken(add.Err()) || at.mustExist && missing(add, expire) {
 			return nil
 		}
 		if add.Err() == nil && add.Val() == "" { // the id alone is an acknowledgement

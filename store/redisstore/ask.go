@@ -33,19 +33,34 @@ func (l *link) writing(op func() error) error {
 // ask runs op, of the node or, nil, of the purge log, through the gate. A caller who leaves it less than half the budget
 // learns nothing about Redis.
 func (s *Store) ask(ctx context.Context, n *node, through gate, op func() error) error {
+	return s.askOnce(ctx, through, func() error { return s.insist(ctx, n, op) })
+}
+
+// askOnce is ask for what insists by itself.
+func (s *Store) askOnce(ctx context.Context, through gate, op func() error) error {
+	s.look()
 	return through(func() (err error) {
+		defer func() { s.suspect(err) }()
 		defer caught(&err)
 		if err := ctx.Err(); err != nil {
 			return errors.Join(errHurried, err)
 		}
 		deadline, ok := ctx.Deadline()
 		hurried := ok && time.Until(deadline) < s.budget/2
-		err = s.insist(ctx, n, op)
+		err = s.explained(op())
 		if err != nil && hurried {
 			return fmt.Errorf("%w: %w", errHurried, err)
 		}
 		return err
 	})
+}
+
+// explained is what has kept the caller from asking. Whoever may be told that there is nothing has looked for that before.
+func (l *link) explained(err error) error {
+	if errors.Is(err, redis.Nil) {
+		err = unlikeReply(err)
+	}
+	return l.sentinel.explainReply(err)
 }
 
 // exec sends the pipeline and returns its commands, each with what came of it. Some failures go-redis tells of the pipeline
@@ -57,6 +72,7 @@ func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 	if err == nil || slices.ContainsFunc(cmds, own) {
 		return cmds
 	}
+	err = unlikeReply(err)
 	for _, cmd := range cmds {
 		cmd.SetErr(err)
 	}

@@ -97,24 +97,40 @@ func (s *Store) sendFor(q *node, b *batch) {
 
 // send asks Redis, and counts in the breaker as one. Where it asked, every command tells for itself.
 func (s *Store) send(ctx context.Context, q *node, b *batch) {
-	err := s.ask(ctx, q, s.reading(q), func() error {
-		cmds := make([]redis.Cmder, len(b.keys), len(b.keys)+2)
-		b.values = s.commands(ctx, b.keys, cmds)
-		b.head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
-		pipe := s.client.Pipeline()
-		_ = pipe.BatchProcess(ctx, append(cmds, b.head)...) // after the values: it knows the purges of what was read
-		s.log.touch(ctx, pipe)
-		exec(ctx, pipe)
-		return q.failure(b.head, outage(cmds...))
+	err := s.askOnce(ctx, s.reading(q), func() (err error) {
+		b.values = make([]*redis.StringCmd, len(b.keys))
+		b.head, err = s.pull(ctx, q, b.keys, b.values)
+		if hungUp(err) && s.reads.closed() && q.well() && s.cuts.mayLook() {
+			b.head, err = s.pullApart(ctx, q, b.keys, b.values)
+		}
+		return err
 	})
 	if b.head == nil || errors.Is(err, errPanic) { // which no command tells of
 		b.err = err
 	}
 }
 
-// commands are those that read the keys, in cmds, too. What they are made of is allocated for all at once.
-func (s *Store) commands(ctx context.Context, keys []keying.Key, cmds []redis.Cmder) []*redis.StringCmd {
-	args, values := make([]any, 4*len(keys)), make([]*redis.StringCmd, len(keys))
+// pull reads the keys and the log's head in one round trip.
+func (s *Store) pull(ctx context.Context, q *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
+	err = s.insist(ctx, q, func() error {
+		cmds := make([]redis.Cmder, len(keys), len(keys)+2)
+		s.commands(ctx, keys, values, cmds)
+		head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
+		pipe := s.client.Pipeline()
+		_ = pipe.BatchProcess(ctx, append(cmds, head)...) // after the values: it knows the purges of what was read
+		s.log.touch(ctx, pipe)
+		exec(ctx, pipe)
+		return q.failure(head, outage(cmds...))
+	})
+	return head, err
+}
+
+// commands are those that read the keys, as values and in cmds, too. What they are made of is allocated for all at once.
+func (s *Store) commands(ctx context.Context, keys []keying.Key, values []*redis.StringCmd, cmds []redis.Cmder) {
+	if len(keys) == 0 {
+		return
+	}
+	args := make([]any, 4*len(keys))
 	names, each := s.names(keys)
 	for i := range keys {
 		a := args[4*i : 4*i+4 : 4*i+4]
@@ -122,5 +138,4 @@ func (s *Store) commands(ctx context.Context, keys []keying.Key, cmds []redis.Cm
 		values[i] = redis.NewStringCmd(ctx, a...)
 		cmds[i] = values[i]
 	}
-	return values
 }

@@ -1,9 +1,11 @@
 package redisstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -341,4 +343,37 @@ func TestBatchesMissNoPurge(t *testing.T) {
 		cancel()
 		readers.Wait()
 	})
+}
+
+// A reply that is over the server's limit costs those who read other entries nothing, and ends the cache for nobody.
+func TestAnEntryThatRedisHangsUpOnSpoilsNoOther(t *testing.T) {
+	server := start(t, "save \"\"\nclient-output-buffer-limit normal 1mb 0 0")
+	s := opened(t, "redis://"+server.addr+"?read_timeout=250ms&dial_timeout=250ms")
+	keys := make([]keying.Key, 32)
+	for i := range keys {
+		keys[i] = keep(t, s, fmt.Sprint(i))
+	}
+	large := stamped(s, "large")
+	large.Body = bytes.Repeat([]byte("x"), 3<<20)
+	eventually(t, "it is kept", func() bool { return s.Set(t.Context(), large.Key, large, time.Minute) == nil })
+	for range 40 {
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, ok, err := s.Get(t.Context(), large.Key)
+			if ok || err == nil || errors.Is(err, redisstore.ErrOpen) {
+				t.Errorf("Get of the large entry = %v, %v; want an error of its own", ok, err)
+			}
+		})
+		for _, key := range keys {
+			all.Go(func() {
+				if _, ok, err := s.Get(t.Context(), key); !ok && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) { // a busy machine
+					t.Errorf("Get = %v, %v; want a hit", ok, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	if _, _, err := s.Get(t.Context(), large.Key); err == nil || !strings.Contains(err.Error(), "client-output-buffer-limit") {
+		t.Errorf("Get of the large entry = %v; want the setting at fault", err)
+	}
 }

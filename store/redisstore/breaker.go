@@ -120,11 +120,11 @@ func (b *breaker) open() bool { return b.circuit.State() == gobreaker.StateOpen 
 // closed reports whether do would ask Redis without further ado.
 func (b *breaker) closed() bool { return b.circuit.State() == gobreaker.StateClosed }
 
-// outage returns the first error of the commands that says something of Redis itself. A reply that there is nothing, or
-// something of another type, is none.
+// outage returns the first error of the commands that says something of Redis itself. A reply that there is something of
+// another type is none.
 func outage(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !wrongType(err) {
+		if err := cmd.Err(); err != nil && !wrongType(err) {
 			return err
 		}
 	}
@@ -136,21 +136,26 @@ var errUnanswered = errors.New("redis has not said that it did what it was asked
 // stored returns why the entry does not count as stored: only Redis' word is an acknowledgement, and no answer without
 // an error, as a hook may give, is none.
 func stored(set *redis.StatusCmd) error {
-	if err := outage(set); err != nil || set.Val() == "OK" {
+	if err := lost(set); err != nil || set.Val() == "OK" {
 		return err
 	}
 	return errUnanswered
 }
 
-// lost returns the first error of commands on the purge log. There another type is as bad as no Redis: nothing that is
-// kept can be believed.
+// lost returns the first error of commands on the purge log, or of writes. There another type is as bad as no Redis: nothing
+// that is kept can be believed. Nor does any of them reply that there is nothing: that would be said of the connection.
 func lost(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+		if err := cmd.Err(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func wrongType(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE") }
+func wrongType(err error) bool { return replied(err, "WRONGTYPE") }
+
+// replied reports whether Redis has replied with such an error.
+func replied(err error, kind string) bool {
+	return errors.As(err, new(redis.Error)) && strings.HasPrefix(err.Error(), kind)
+}

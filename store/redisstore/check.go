@@ -60,7 +60,10 @@ func check(client redis.UniversalClient) (time.Duration, error) {
 	return l.read, l.check()
 }
 
+// check names all that is wrong at once: to be told one after the other would take as many starts of the app.
 func (l limits) check() error {
+	var wrong []error
+	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	for _, t := range []struct {
 		name           string
 		is, most, good time.Duration
@@ -72,26 +75,30 @@ func (l limits) check() error {
 	} {
 		switch {
 		case t.is <= 0:
-			return fmt.Errorf("%s has no bound; set it to %v or less (%v is a good value)", t.name, t.most, t.good)
+			fault("%s has no bound; set it to %v or less (%v is a good value)", t.name, t.most, t.good)
 		case t.is > t.most:
-			return fmt.Errorf("%s is %v; set it to %v or less (%v is a good value)", t.name, t.is, t.most, t.good)
+			fault("%s is %v; set it to %v or less (%v is a good value)", t.name, t.is, t.most, t.good)
 		}
 	}
-	switch {
-	case !l.contextTimeout:
-		return errors.New("ContextTimeoutEnabled is false, so that deadlines are ignored; set it to true")
-	case l.retries > 0:
-		return fmt.Errorf("MaxRetries is %d; set it to -1, which means none", l.retries)
-	case l.dials != 1:
-		return fmt.Errorf("DialerRetries is %d; set it to 1", l.dials)
-	case l.backoff > 0:
-		return errors.New("MinRetryBackoff and MaxRetryBackoff make a cluster's client sleep before it asks another node; set both to -1, " +
-			"which means none")
-	case l.secured && (l.idle <= 0 || l.idle > maxIdleTime):
-		return fmt.Errorf("ConnMaxIdleTime is %v, and a connection with TLS that was closed meanwhile cannot be told; set it to %v or less "+
-			"(%v is a good value)", l.idle, maxIdleTime, goodIdleTime)
-	case l.replicas:
-		return errors.New("ReadOnly, RouteByLatency or RouteRandomly reads from replicas, which lag behind purges; set them to false")
+	if !l.contextTimeout {
+		fault("ContextTimeoutEnabled is false, so that deadlines are ignored; set it to true")
 	}
-	return nil
+	if l.retries > 0 {
+		fault("MaxRetries is %d; set it to -1, which means none", l.retries)
+	}
+	if l.dials != 1 {
+		fault("DialerRetries is %d; set it to 1", l.dials)
+	}
+	if l.backoff > 0 {
+		fault("MinRetryBackoff and MaxRetryBackoff make a cluster's client sleep before it asks another node; set both to -1, " +
+			"which means none")
+	}
+	if l.secured && (l.idle <= 0 || l.idle > maxIdleTime) {
+		fault("ConnMaxIdleTime is %v, and a connection with TLS that was closed meanwhile cannot be told; set it to %v or less "+
+			"(%v is a good value)", l.idle, maxIdleTime, goodIdleTime)
+	}
+	if l.replicas {
+		fault("ReadOnly, RouteByLatency or RouteRandomly reads from replicas, which lag behind purges; set them to false")
+	}
+	return errors.Join(wrong...)
 }

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// dialFunc is what go-redis dials with.
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // keepAlive is go-redis' own.
 const keepAlive = 5 * time.Minute
 
@@ -32,7 +35,7 @@ func (o *Options) secured(url *tls.Config) (*tls.Config, error) {
 // dialer returns what dials with TLS so that go-redis sees which connections of its pool are dead, as it does without TLS:
 // nothing is sent unasked on one that is at rest, so that whatever is there to be read, or its end, makes it useless. Nil
 // leaves dialling to go-redis: without TLS, and where Redis may send messages on its own account.
-func dialer(config *tls.Config, timeout time.Duration, protocol int) func(context.Context, string, string) (net.Conn, error) {
+func dialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc {
 	if config == nil || protocol != pulls {
 		return nil
 	}

@@ -72,10 +72,11 @@ func (s *Store) followOn(ctx context.Context, up func()) (err error) {
 func (s *Store) await(ctx context.Context, line redis.Cmdable) (news bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, followRound+followSlack)
 	defer cancel()
+	began := time.Now()
 	err = line.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{s.log.name}, ID: s.log.seen.Load().id, Count: 1, Block: followRound,
 	}).Err()
-	if errors.Is(err, redis.Nil) {
+	if errors.Is(err, redis.Nil) && time.Since(began) >= followRound/2 { // sooner it is said of the connection
 		return false, nil
 	}
 	if err != nil {

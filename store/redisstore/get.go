@@ -14,6 +14,9 @@ import (
 // Get reads the entry and the purge log's head in one round trip, and the log's news if there are any. When it cannot
 // tell what was purged, it returns an error and no entry. While Redis keeps failing the error wraps [ErrOpen].
 func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	if s.cuts.has(key) {
+		return nil, false, prefixed(errCut)
+	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
 	value, head, err := s.read(ctx, key)
@@ -24,7 +27,7 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 		err = s.follow(ctx, head)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("redisstore: %w", err)
+		return nil, false, fmt.Errorf("redisstore: %w", s.explained(err))
 	}
 	e, err := s.entry(key, value)
 	if err != nil {

@@ -8,8 +8,12 @@ import (
 	"syscall"
 )
 
-// maxDead bounds how many dead connections one operation puts up with.
-const maxDead = 100
+// maxDead bounds how many dead connections one operation puts up with, and unseen how many where go-redis looks at each before
+// it is used: there are no more than have died just then.
+const (
+	maxDead = 100
+	unseen  = 3
+)
 
 // insist runs op, and runs it again when the connection that it was given turns out to be dead: Redis (timeout) and
 // balancers close those that are idle, and a Redis that is started anew leaves nothing but dead ones in the pool. A client
@@ -23,10 +27,13 @@ const maxDead = 100
 // Whatever is asked here may be done twice: a second SET or UNLINK changes nothing, a lease that was taken is known by its
 // token, and a purge that stands in the log twice is one.
 func (s *Store) insist(ctx context.Context, n *node, op func() error) error {
-	misses := uint32(0)
+	misses, most := uint32(0), maxDead
+	if s.sees {
+		most = unseen
+	}
 	for dead := 1; ; dead++ {
 		err := op()
-		if !hungUp(err) || dead > maxDead || ctx.Err() != nil {
+		if !hungUp(err) || dead > most || ctx.Err() != nil {
 			return err
 		}
 		pool := s.pool(ctx, n, err)

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,8 +17,8 @@ import (
 
 var _ store.Leaser = (*Store)(nil)
 
-// refusal is what stands in a lease's place while it is refused: no token is that short.
-const refusal = "-"
+// refusedLease is what stands in a lease's place while it is refused: no token is that short.
+const refusedLease = "-"
 
 // Lease takes the lease and reads the entry and the purge log's head in one round trip. While Redis keeps failing the
 // error wraps [ErrOpen]. A Redis that takes no scripts has no leases.
@@ -39,7 +40,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
 		s.log.touch(ctx, pipe)
 		exec(ctx, pipe)
-		return n.failure(head, outage(took, holder, value))
+		return n.failure(head, cmp.Or(outage(took, value), heldBy(holder)))
 	})
 	if err == nil {
 		err = s.follow(ctx, head)
@@ -60,13 +61,21 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	return e, lease, prefixed(err)
 }
 
+// heldBy returns the error of a look at who holds a lease that says something of Redis itself: nobody may, any more.
+func heldBy(holder *redis.StringCmd) error {
+	if errors.Is(holder.Err(), redis.Nil) {
+		return nil
+	}
+	return outage(holder)
+}
+
 // leaseOf reads what stands in the lease's place. What is no lease of ours is as good as none.
 func leaseOf(holder *redis.StringCmd, token store.Token) store.Lease {
 	text, err := holder.Result()
 	switch {
 	case errors.Is(err, redis.Nil): // it ended just now: ask again
 		return store.Lease{State: store.Held}
-	case text == refusal:
+	case text == refusedLease:
 		return store.Lease{State: store.Refused}
 	case err != nil, len(text) != len(token)+8:
 		return store.Lease{}

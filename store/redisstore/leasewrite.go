@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,8 +29,8 @@ if left ~= -1 and left <= tonumber(ARGV[2]) + ` + strconv.Itoa(int(longer/time.M
 redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
 return 1`)
 	release = redis.NewScript(mine + `
-if ARGV[2] == "0" then return redis.call("DEL", KEYS[1]) end
-redis.call("SET", KEYS[1], "` + refusal + `", "PX", ARGV[2])
+if ARGV[2] == "0" then return redis.call("UNLINK", KEYS[1]) end
+redis.call("SET", KEYS[1], "` + refusedLease + `", "PX", ARGV[2])
 return 1`)
 )
 
@@ -49,6 +48,7 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	}
 	bound, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
+	defer s.cuts.forget(key)
 	var given *redis.Cmd
 	n := s.nodes.of(bound, s.link, key)
 	err = s.ask(bound, n, s.writingTo(n), func() error {
@@ -79,24 +79,32 @@ func (s *Store) script(ctx context.Context, script *redis.Script, key keying.Key
 	var reply error
 	at := s.nodes.of(ctx, s.link, key)
 	err = s.ask(ctx, at, s.writingTo(at), func() error {
-		cmd := script.Run(ctx, s.client, []string{s.leaseName(key)}, token[:], d.Milliseconds(), newBeat())
-		n, reply = cmd.Int()
-		if errors.As(reply, new(redis.Error)) { // that a script fails says nothing of other writes
+		n, reply = s.run(ctx, script, s.leaseName(key), token[:], d.Milliseconds(), newBeat())
+		if errors.As(reply, new(redis.Error)) && !errors.Is(reply, redis.Nil) { // that a script fails says nothing of other writes
 			return nil
 		}
 		return at.own(reply)
 	})
 	if err = cmp.Or(err, reply); err != nil {
-		s.unleased.Store(s.unleased.Load() || denied(err))
+		s.suspect(err)
+		if denied(err) {
+			s.unleased.Store(true) // until the probe has looked
+		}
 		return 0, fmt.Errorf("redisstore: lease: %w", err)
 	}
 	return n, nil
 }
 
-// denied reports whether the error says that scripts are not for us: by the access list, or at all.
-func denied(err error) bool {
-	text := err.Error()
-	return strings.HasPrefix(text, "NOPERM") || strings.HasPrefix(text, "ERR unknown command")
+// run runs the script, which Redis knows as a rule.
+func (s *Store) run(ctx context.Context, script *redis.Script, key string, args ...any) (int, error) {
+	pipe := s.client.Pipeline()
+	cmd := script.EvalSha(ctx, pipe, []string{key}, args...)
+	if exec(ctx, pipe); replied(cmd.Err(), "NOSCRIPT") {
+		pipe = s.client.Pipeline()
+		cmd = script.Eval(ctx, pipe, []string{key}, args...)
+		exec(ctx, pipe)
+	}
+	return cmd.Int()
 }
 
 // atLeast is a time that Redis takes.

@@ -18,7 +18,7 @@ func (s *Store) line(ctx context.Context) (line redis.Cmdable, hangUp func(), er
 		return s.client, func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	client := redis.NewClient(lineOptions(ctx, *host.Options()))
+	client := redis.NewClient(s.lineOptions(ctx, *host.Options()))
 	stop := context.AfterFunc(ctx, func() {
 		defer func() { _ = recover() }() // the connection may be the caller's own kind, and is of no use any more
 		_ = client.Close()
@@ -44,19 +44,23 @@ func (s *Store) host(ctx context.Context) (*redis.Client, error) {
 }
 
 // lineOptions are a client's, for a client that is used for one read at a time and thrown away when that fails.
-func lineOptions(ctx context.Context, o redis.Options) *redis.Options {
+func (l *link) lineOptions(ctx context.Context, o redis.Options) *redis.Options {
 	o.PoolSize = 2 // go-redis dials on in the background after as many failures in a row
 	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.PipelinePoolSize = 0, 0, 0, -1
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.Limiter, o.ClientSideCacheConfig, o.PushNotificationProcessor = nil, nil, nil
-	o.MaintNotificationsConfig = noMaintenance()
+	o.MaintNotificationsConfig = quietly(nil)
 	o.ContextTimeoutEnabled = true
 	dial := o.Dialer // go-redis gives it a context that does not end with the client
 	o.Dialer = func(dialling context.Context, network, addr string) (net.Conn, error) {
 		dialling, cancel := context.WithCancel(dialling)
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
-		return dial(dialling, network, addr)
+		conn, err := dial(dialling, network, addr)
+		return conn, l.sentinel.explain(err)
+	}
+	if greet := o.OnConnect; greet != nil {
+		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return unlikeReply(greet(ctx, conn)) }
 	}
 	return &o
 }

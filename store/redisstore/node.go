@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -18,6 +19,7 @@ import (
 type node struct {
 	batches
 	client        atomic.Pointer[redis.Client] // nil: this is no cluster, or nobody can tell
+	asked         atomic.Int64                 // when it was last, in Unix seconds
 	reads, writes *breaker                     // of what this node alone is asked
 }
 
@@ -68,10 +70,25 @@ func (s *Store) writingTo(n *node) gate {
 	}
 }
 
-// nodes are those that were asked, by their addresses.
+// nodes are those that were asked, by their addresses. Where nodes come and go under ever new addresses, those that were not
+// asked for a while are forgotten whenever another one comes.
 type nodes struct {
 	sync.Map // of *node
 	other    node
+}
+
+// forgotten is how long ago a node was asked last that is forgotten. Whoever asks it again begins anew, which costs nothing
+// but what its breakers knew.
+const forgotten = 10 * time.Minute
+
+func (n *nodes) forget() {
+	since := time.Now().Add(-forgotten).Unix()
+	n.Range(func(addr, known any) bool {
+		if known.(*node).asked.Load() < since {
+			n.Delete(addr)
+		}
+		return true
+	})
 }
 
 // of returns the node that has the key.
@@ -89,13 +106,24 @@ func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *node) {
 	if err != nil {
 		return &n.other // it fails soon enough
 	}
-	known, ok := n.Load(client.Options().Addr)
-	if !ok {
-		known, _ = n.LoadOrStore(client.Options().Addr, l.newNode())
-	}
-	its = known.(*node)
+	its = n.at(client.Options().Addr, l)
 	if its.client.Load() != client {
 		its.client.Store(client)
+	}
+	return its
+}
+
+// at returns the node with the address.
+func (n *nodes) at(addr string, l *link) *node {
+	now := time.Now().Unix()
+	known, ok := n.Load(addr)
+	if !ok {
+		n.forget()
+		known, _ = n.LoadOrStore(addr, l.newNode())
+	}
+	its := known.(*node)
+	if its.asked.Load() != now { // once a second
+		its.asked.Store(now)
 	}
 	return its
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -126,4 +127,21 @@ func TestNodeThatHangsUpIsNotDialledForLong(t *testing.T) {
 	if n := dials.Load(); n > 16 { // go-redis tries four times where it is sent elsewhere
 		t.Errorf("one read dialled %d times", n)
 	}
+}
+
+// Nodes that are not asked any more are forgotten: in a cluster whose addresses change every day they would add up.
+func TestNodesThatAreGoneAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWires(t).open()
+		for i := range 100 {
+			if n := s.MeetNode(fmt.Sprint("stays:", i%3)); n > 3+15 {
+				t.Fatalf("%d nodes are known after %d minutes", n, i)
+			}
+			s.MeetNode(fmt.Sprint("goes:", i))
+			within(time.Minute)
+		}
+		if n := s.MeetNode("stays:0"); n < 3 {
+			t.Errorf("%d nodes are known; want those that are asked", n)
+		}
+	})
 }

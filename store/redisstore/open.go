@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Open returns a Store on a client of its own, tuned so that Redis can hold no request up: 50 ms to read, write or get a
@@ -18,40 +17,60 @@ import (
 //
 //	redis://user:password@host:6379/0     rediss:// with TLS
 //	unix:///run/redis.sock
-//	redis+cluster://host:6379?addr=host2:6379&addr=host3:6379
-//	redis+sentinel://host:26379/0?master_name=main&addr=host2:26379
+//	redis+cluster://user:password@host:6379?addr=host2:6379&addr=host3:6379
+//	redis+sentinel://host:26379/0?master_name=main&username=user&password=password&addr=host2:26379
 //
 // with go-redis' options as parameters (pool_size=20, read_timeout=100ms). A redis:// URL with addr parameters is a
-// cluster's, with a master_name Sentinel's. Connections that were idle for 30 s are not used any more
-// (conn_max_idle_time). An error names what is wrong and never holds the password. Nothing is dialled; the Store must be
-// closed.
+// cluster's, with a master_name Sentinel's. In a Sentinel's URL what stands before the host, user:password@, is for Sentinel
+// itself; Redis' own are the parameters username and password. Connections that were idle for 30 s are not used any more
+// (conn_max_idle_time). An error says what is wrong and holds no piece of the URL but names of parameters. Nothing is dialled;
+// the Store must be closed.
 func Open(url string, o Options) (*Store, error) {
-	client, err := o.connect(url)
+	client, sentinel, err := o.connect(url)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	o.TLS = nil
-	s, err := New(client, o)
+	s, err := o.open(client)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
 	}
-	s.close = client.Close
+	s.close, s.sentinel, s.sees = client.Close, sentinel, seesDead(client)
 	return s, nil
+}
+
+// seesDead reports whether go-redis sees which connections of the client's pool are dead, as far as it can be known.
+func seesDead(client redis.UniversalClient) bool {
+	c, ok := client.(*redis.Client)
+	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == pulls)
+}
+
+// open returns a Store on the client that a URL asks for.
+func (o Options) open(client redis.UniversalClient) (*Store, error) {
+	budget, err := check(client)
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: the URL's parameters do not suit a cache:\n%w", err)
+	}
+	return o.on(client, budget)
 }
 
 var errURL = errors.New("the URL cannot be read; write redis://user:password@host:6379/0, " +
 	"and %-encode what the password has of : / ? # [ ] @ %")
 
-// connect makes the client that the URL asks for.
-func (o *Options) connect(raw string) (redis.UniversalClient, error) {
+// connect makes the client that the URL asks for. What is wrong is said in our words: net/url and go-redis quote the piece that
+// they stumble over, even of a password.
+func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sentinel, err error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery, "@") {
-		return nil, errURL // said in our words: net/url and go-redis quote the piece they stumble over, even of a password
+		return nil, nil, errURL
+	}
+	query, err := url.ParseQuery(u.RawQuery) // which go-redis reads as far as it can
+	if err != nil {
+		return nil, nil, errURL
 	}
 	kind := ""
 	u.Scheme, kind, _ = strings.Cut(u.Scheme, "+")
-	query := u.Query()
 	switch {
 	case kind == "" && query.Has("master_name"):
 		kind = "sentinel"
@@ -60,13 +79,15 @@ func (o *Options) connect(raw string) (redis.UniversalClient, error) {
 	}
 	switch u.Scheme + "+" + kind {
 	case "redis+", "rediss+", "unix+":
-		return o.single(u)
+		client, err = o.single(u)
+		return client, nil, err
 	case "redis+cluster", "rediss+cluster":
-		return o.cluster(u)
+		client, err = o.cluster(u)
+		return client, nil, err
 	case "redis+sentinel", "rediss+sentinel":
 		return o.sentinel(u)
 	}
-	return nil, errors.New("unknown scheme at the start of the URL; use redis, rediss, unix, redis+cluster, rediss+cluster, " +
+	return nil, nil, errors.New("unknown scheme at the start of the URL; use redis, rediss, unix, redis+cluster, rediss+cluster, " +
 		"redis+sentinel or rediss+sentinel")
 }
 
@@ -74,17 +95,18 @@ func (own *Options) single(u *url.URL) (redis.UniversalClient, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, err
 	}
+	if u.Scheme == "unix" && strings.TrimSpace(u.Path) == "" {
+		return nil, errors.New("the URL names no unix socket path; write unix:///run/redis.sock")
+	}
 	o, err := redis.ParseURL(u.String())
 	if err != nil {
-		return nil, hide(err, u)
+		return nil, parameter(u, func(s string) error { _, err := redis.ParseURL(s); return err })
 	}
-	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries)
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
-	o.MaintNotificationsConfig = noMaintenance()
 	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	o.Dialer = dialer(o.TLSConfig, o.DialTimeout, o.Protocol)
+	commonOfSingle(o).fill()
+	o.DisableIdentity, o.MaintNotificationsConfig = true, quietly(nil)
 	return redis.NewClient(o), nil
 }
 
@@ -94,63 +116,41 @@ func (own *Options) cluster(u *url.URL) (redis.UniversalClient, error) {
 	}
 	o, err := redis.ParseClusterURL(u.String())
 	if err != nil {
-		return nil, hide(err, u)
+		return nil, parameter(u, func(s string) error { _, err := redis.ParseClusterURL(s); return err })
 	}
-	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries)
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
-	o.MaintNotificationsConfig = noMaintenance()
-	// A primary that died says nothing of who has taken its place: without this its slots are lost for a minute.
-	o.ClusterStateReloadInterval = cmp.Or(o.ClusterStateReloadInterval, clusterReload)
-	// Whatever MaxRetries says, a cluster's client sleeps before it asks another node.
-	o.MinRetryBackoff, o.MaxRetryBackoff = cmp.Or(o.MinRetryBackoff, -1), cmp.Or(o.MaxRetryBackoff, -1)
 	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	o.Dialer = dialer(o.TLSConfig, o.DialTimeout, o.Protocol)
+	commonOfCluster(o).fill()
+	o.DisableIdentity, o.MaintNotificationsConfig = true, quietly(nil)
+	o.MinRetryBackoff, o.MaxRetryBackoff = cmp.Or(o.MinRetryBackoff, -1), cmp.Or(o.MaxRetryBackoff, -1)
+	o.ClusterStateReloadInterval = clusterReload
 	return redis.NewClusterClient(o), nil
 }
 
-func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, error) {
+func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, *sentinel, error) {
 	if err := checkDatabase(u); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o, err := redis.ParseFailoverURL(u.String())
 	switch {
 	case err != nil:
-		return nil, hide(err, u)
+		return nil, nil, parameter(u, func(s string) error { _, err := redis.ParseFailoverURL(s); return err })
 	case o.MasterName == "":
-		return nil, errors.New("the URL's parameters name no master; add ?master_name=… as Sentinel knows it")
+		return nil, nil, errors.New("the URL's parameters name no master; add ?master_name=… as Sentinel knows it")
 	case o.RouteByLatency || o.RouteRandomly || o.ReplicaOnly || o.UseDisconnectedReplicas:
-		return nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
+		return nil, nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	tune(&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries)
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.Protocol = true, true, cmp.Or(o.Protocol, pulls)
 	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	o.Dialer = dialer(o.TLSConfig, o.DialTimeout, o.Protocol)
-	return redis.NewFailoverClient(o), nil
-}
-
-// pulls is the protocol (RESP2) without messages that Redis sends on its own account: nobody here waits for any, and go-redis
-// would look for them before each reply.
-const pulls = 2
-
-// clusterReload is how often a client looks again which node has which slots.
-const clusterReload = time.Second
-
-// tune sets what the URL leaves open.
-func tune(read, write, pool, dial, idle *time.Duration, retries, dials *int) {
-	for _, d := range []*time.Duration{read, write, pool} {
-		*d = cmp.Or(*d, goodTimeout)
-	}
-	*dial, *idle = cmp.Or(*dial, goodDialTimeout), cmp.Or(*idle, goodIdleTime)
-	*retries, *dials = cmp.Or(*retries, -1), cmp.Or(*dials, 1)
-}
-
-func noMaintenance() *maintnotifications.Config {
-	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	commonOfFailover(o).fill()
+	o.DisableIdentity = true
+	client := redis.NewFailoverClient(o)
+	behind := &sentinel{master: o.MasterName}
+	client.AddHook(behind)
+	return client, behind, nil
 }
 
 func checkDatabase(u *url.URL) error {
@@ -161,11 +161,28 @@ func checkDatabase(u *url.URL) error {
 	return nil
 }
 
-// hide returns what go-redis says of the URL's parameters, unless that quotes the password.
-func hide(err error, u *url.URL) error {
-	text := strings.TrimPrefix(err.Error(), "redis: ")
-	if password, _ := u.User.Password(); password != "" && strings.Contains(text, password) {
-		return errURL
+// parameter says which of the URL's parameters go-redis does not take. A name that it does not know may be the rest of a
+// password with a "&", and is told by its place.
+func parameter(u *url.URL, parse func(string) error) error {
+	takes := func(query string) bool {
+		only := *u
+		only.RawQuery = query
+		return parse(only.String()) == nil
 	}
-	return fmt.Errorf("the URL's parameters: %s; see redis.ParseURL of go-redis for their names", text)
+	pairs := strings.Split(u.RawQuery, "&")
+	for i, pair := range pairs {
+		name, _, _ := strings.Cut(pair, "=")
+		switch {
+		case takes(pair):
+		case name == "password" || name == "username":
+			return errors.New("the URL's parameters username and password are of Sentinel's URLs; here user:password@ stands before the host")
+		case takes(name + "="), name == "addr":
+			return fmt.Errorf("the URL's parameter %s has a value of another kind; write a number, a time such as 100ms, true or false, or "+
+				"for addr host:port", name)
+		default:
+			return fmt.Errorf("parameter %d of the URL's %d has a name that means nothing in such a URL; see redis.ParseURL, ParseClusterURL "+
+				"and ParseFailoverURL of go-redis for the names, and %%-encode what a password has of & and #", i+1, len(pairs))
+		}
+	}
+	return errURL
 }

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -39,7 +38,7 @@ func (s *Store) follow(ctx context.Context, head *redis.XMessageSliceCmd) error 
 
 // reach brings the ledger up to the head that was read. Most of the time it is there already.
 func (s *Store) reach(ctx context.Context, w way, cmd *redis.XMessageSliceCmd) error {
-	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+	if err := cmd.Err(); err != nil {
 		return fmt.Errorf("the purge log: %w", err)
 	}
 	var head message

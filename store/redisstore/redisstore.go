@@ -86,20 +86,30 @@ type link struct {
 	writes   *breaker
 	rests    listeners
 	faults   listeners
-	unleased atomic.Bool // there are no scripts, and so no leases
+	probe    probe
+	cuts     cuts
+	sees     bool        // go-redis, which connections of its pool are dead
+	unleased atomic.Bool // Redis refuses what leases are made with
 	close    func() error
+	sentinel *sentinel       // nil: none, or none that we know of
 	life     context.Context // ends with Close
 	end      context.CancelFunc
 }
 
 // New returns a Store on the client, which stays the caller's to close. A client that could hold a request up, or
-// that reads from replicas, is refused with an error that names the option to change; a UniversalClient that is no
-// *redis.Client, *redis.ClusterClient or *redis.Ring is taken on trust. Nothing is dialled.
+// that reads from replicas, is refused with an error that names every option to change; [Tune], [TuneCluster],
+// [TuneFailover] and [TuneUniversal] set them. A UniversalClient that is no *redis.Client, *redis.ClusterClient or
+// *redis.Ring is taken on trust. Nothing is dialled.
 func New(client redis.UniversalClient, o Options) (*Store, error) {
 	budget, err := check(client)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: %w", err)
+		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; call %s on them before the client is made, or set\n%w", tuner(client), err)
 	}
+	return o.on(client, budget)
+}
+
+// on returns a Store on a client that suits.
+func (o Options) on(client redis.UniversalClient, budget time.Duration) (*Store, error) {
 	if !buildName.MatchString(o.Build) {
 		return nil, fmt.Errorf(`redisstore: Options.Build is %q; use at most 64 letters, digits and "._+-"`, o.Build)
 	}

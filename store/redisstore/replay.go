@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -236,9 +235,6 @@ func (s *Store) messages(ctx context.Context, w way, from string) ([]message, er
 		cmd = s.client.XRangeN(ctx, s.log.name, from, "+", page)
 		return lost(cmd)
 	})
-	if err == nil && !errors.Is(cmd.Err(), redis.Nil) {
-		err = cmd.Err()
-	}
 	if err != nil {
 		return nil, fmt.Errorf("the purge log: %w", err)
 	}

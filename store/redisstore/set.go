@@ -23,6 +23,7 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	n := s.nodes.of(ctx, s.link, key)
+	defer s.cuts.forget(key)
 	return prefixed(s.ask(ctx, n, s.writingTo(n), func() error {
 		return n.own(stored(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond))))
 	}))
@@ -55,6 +56,7 @@ func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
 func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
+	defer s.cuts.forget(keys...)
 	n := &s.nodes.other
 	if len(keys) == 1 {
 		n = s.nodes.of(ctx, s.link, keys[0])
@@ -64,6 +66,6 @@ func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
 		for _, key := range keys {
 			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
 		}
-		return n.own(outage(exec(ctx, pipe)...))
+		return n.own(lost(exec(ctx, pipe)...))
 	})
 }

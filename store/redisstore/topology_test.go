@@ -51,7 +51,10 @@ func start(t *testing.T, config string, args ...string) *peer {
 	s.kill = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	t.Cleanup(s.kill)
 	s.Client = dial(t, s.addr)
-	eventually(t, "redis-server answers", func() bool { return s.Ping(t.Context()).Err() == nil })
+	eventually(t, "redis-server answers", func() bool {
+		err := s.Ping(t.Context()).Err()
+		return err == nil || strings.HasPrefix(err.Error(), "NOAUTH")
+	})
 	return s
 }
 

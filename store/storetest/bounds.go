@@ -25,7 +25,7 @@ func boundsHold(t *testing.T, n Near, b nearBounds) {
 		case 1:
 			time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
 		default:
-			_ = put(t, s, name, strings.Repeat("x", r.IntN(20_000)), time.Duration(1+r.IntN(int(time.Minute))))
+			_ = put(t, s, name, strings.Repeat("x", r.IntN(20_000)), time.Duration(1+r.Int64N(int64(time.Minute))))
 		}
 		if i%100 == 0 {
 			wantWithin(t, s, b)
@@ -47,7 +47,7 @@ func boundsHoldAtAnyMoment(t *testing.T, n Near) {
 			r := rand.New(rand.NewPCG(1, uint64(g)))
 			for range 2000 {
 				name := fmt.Sprint(r.IntN(1000))
-				_ = put(t, s, name, strings.Repeat("x", r.IntN(40_000)), time.Duration(1+r.IntN(int(time.Minute))))
+				_ = put(t, s, name, strings.Repeat("x", r.IntN(40_000)), time.Duration(1+r.Int64N(int64(time.Minute))))
 				_, _ = s.Peek(Key(name))
 				if r.IntN(8) == 0 {
 					_ = s.Delete(t.Context(), Key(name))
