@@ -17,7 +17,10 @@ import (
 // is the route's, in the form of a [Routes] table; "" leaves it to the adapter to tell it with each request. An error names
 // the route, the fault and the remedy.
 func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
-	err := c.check(p)
+	err := checkPattern(pattern)
+	if err == nil {
+		err = c.check(p)
+	}
 	if err == nil {
 		err = checkParams(p, pattern)
 	}

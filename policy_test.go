@@ -35,9 +35,10 @@ var policies = []struct {
 	{"shared-global max-runs=64", cache.Policy{Class: cache.SharedGlobal, MaxRuns: 64}},
 	{"shared-global max-body=65536 status=301:1h0m0s,404:10s", cache.Policy{Class: cache.SharedGlobal, MaxBody: 65536,
 		StatusTTL: map[int]time.Duration{404: 10 * time.Second, 301: time.Hour}}},
-	{"shared-global ignore-authorization rfc9111", cache.Policy{Class: cache.SharedGlobal, IgnoreAuthorization: true, RFC9111: true}},
-	{`shared-global tags="a b","c,d","#e","f\"g","\\","\n","\xff","","é","\u00a0",a=b,ä`, cache.Policy{Class: cache.SharedGlobal,
-		Tags: []string{"a b", "c,d", "#e", `f"g`, `\`, "\n", "\xff", "", "é", "\u00a0", "a=b", "ä"}}},
+	{"shared-global ignore-authorization", cache.Policy{Class: cache.SharedGlobal, IgnoreAuthorization: true}},
+	{"shared-global rfc9111", cache.Policy{Class: cache.SharedGlobal, RFC9111: true}},
+	{`shared-global tags="a b","c,d","#e","f\"g","\\","\n","\xff","é","\u00a0",a=b,ä`, cache.Policy{Class: cache.SharedGlobal,
+		Tags: []string{"a b", "c,d", "#e", `f"g`, `\`, "\n", "\xff", "é", "\u00a0", "a=b", "ä"}}},
 }
 
 func TestAPolicyIsReadAsItIsPrinted(t *testing.T) {
@@ -55,7 +56,7 @@ func TestAPolicyIsReadAsItIsPrinted(t *testing.T) {
 
 func TestAPolicyIsPrintedInOneWay(t *testing.T) {
 	for _, tt := range policies {
-		if strings.Contains(tt.text, `"é"`) || strings.Contains(tt.text, `,"",`) {
+		if strings.Contains(tt.text, `"é"`) {
 			continue // is quoted without need
 		}
 		if got := tt.policy.String(); got != tt.text {

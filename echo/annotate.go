@@ -106,10 +106,11 @@ func headPlaces(e *echo.Echo) map[place]bool {
 }
 
 func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.Policy) error {
-	method, host, path := keying.SplitPattern(pattern)
-	if method != "" && method != http.MethodGet && method != http.MethodHead {
-		return fmt.Errorf("echocache: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
 	}
+	method, host, path := keying.SplitPattern(pattern)
 	registered, ok := registeredPath(e, host, path)
 	if !ok {
 		return fmt.Errorf("echocache: route %q: echo has no such GET route; correct the pattern, or register it before Annotate", pattern)
@@ -117,10 +118,6 @@ func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.P
 	at := place{host, registered}
 	if a.routes[at].route != nil {
 		return fmt.Errorf("echocache: route %q: another line of the table stands for the same route; keep one", pattern)
-	}
-	route, err := c.Compile(p, pattern)
-	if err != nil {
-		return err
 	}
 	a.routes[at] = annotation{route: route, all: method == ""}
 	return nil

@@ -59,12 +59,9 @@ type annotation struct {
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
-	method, _, path := keying.SplitPattern(pattern)
-	if method != "" && method != http.MethodGet && method != http.MethodHead {
-		return fmt.Errorf("nethttp: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
-	}
-	if path == "" {
-		return fmt.Errorf("nethttp: route %q: there is no path; write for example GET /products/{id}", pattern)
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
 	}
 	registered := a.find(pattern)
 	if registered == "" {
@@ -72,10 +69,6 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	}
 	if a.routes[registered].route != nil {
 		return fmt.Errorf("nethttp: route %q: another line of the table stands for the same route %q; keep one", pattern, registered)
-	}
-	route, err := c.Compile(p, pattern)
-	if err != nil {
-		return err
 	}
 	a.routes[registered] = annotation{route: route, param: paramOf(registered)}
 	return nil
