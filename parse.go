@@ -15,6 +15,7 @@ import (
 //
 //	ttl, near, swr, sie (or sie=off)   durations: TTL, NearTTL, StaleWhileRevalidate, StaleIfError
 //	vary, cookies, tags, pass          lists
+//	by, skip                           one name each: of Options.By, of Options.Skips
 //	query=a,b or except=a,utm_*        keying.Only, keying.Except; "query=" ignores the query
 //	max-body                           bytes, or KiB, MiB: 65536, 64KiB
 //	max-runs                           a number: 64

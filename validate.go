@@ -46,7 +46,21 @@ func (c *Cache) check(p Policy) error {
 	case p.Class == PerUser && p.User == nil && c.user == nil:
 		return fmt.Errorf("per-user needs to know who is asking; set Policy.User or Options.User, to keying.FromContext() for example")
 	}
+	if p.SkipName != "" && c.skips[p.SkipName] == nil {
+		return fmt.Errorf("its SkipName is %q, which Options.Skips does not have; %s", p.SkipName, oneOf(c.skips))
+	}
+	if p.VaryByName != "" && c.by[p.VaryByName] == nil {
+		return fmt.Errorf("its VaryByName is %q, which Options.By does not have; %s", p.VaryByName, oneOf(c.by))
+	}
 	return nil
+}
+
+// oneOf says which names there are.
+func oneOf[F any](functions map[string]F) string {
+	if len(functions) == 0 {
+		return "it is empty: set it in the Options of this cache"
+	}
+	return "it has " + strings.Join(slices.Sorted(maps.Keys(functions)), ", ")
 }
 
 // check says why the policy cannot work in any cache. It is asked where a policy is read and where it is registered, so
@@ -55,7 +69,7 @@ func (p Policy) check() error {
 	if !p.Class.valid() {
 		return refuse("", "the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
 	}
-	for _, check := range [...]func(Policy) error{checkTimes, checkLimits, checkIdentity, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags, checkClient} {
+	for _, check := range [...]func(Policy) error{checkTimes, checkLimits, checkIdentity, checkFunctions, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags, checkClient} {
 		if err := check(p); err != nil {
 			return err
 		}
@@ -116,6 +130,16 @@ func checkIdentity(p Policy) error {
 		return refuse("user", "its User is set and %s answers are for everyone; use per-user, or leave User out", p.Class)
 	case private && p.IgnoreAuthorization:
 		return refuse("ignore-authorization", "its IgnoreAuthorization has no meaning for per-user, whose handlers see the whole request; leave it out")
+	}
+	return nil
+}
+
+func checkFunctions(p Policy) error {
+	switch {
+	case p.Skip != nil && p.SkipName != "":
+		return refuse("skip", "its Skip and SkipName are both set; leave one of them out")
+	case p.VaryBy != nil && p.VaryByName != "":
+		return refuse("by", "its VaryBy and VaryByName are both set; leave one of them out")
 	}
 	return nil
 }
