@@ -81,6 +81,7 @@ func ExamplePolicy_varyByName() {
 	}
 	h := c.Middleware(p)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println("the page is made")
+		fmt.Fprint(w, "hello")
 	}))
 	for _, target := range []string{"/", "/", "/?preview"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
