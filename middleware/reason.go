@@ -71,6 +71,9 @@ const (
 	RequestCookieReason Reason = "request-cookie"      // a standard route: the request has cookies that the policy does not name, and the answer does not say for how long it is good
 	RequestUserReason   Reason = "request-user"        // the same of a request with a user (WithUser, or Options.User) or a client certificate
 	TrailerReason       Reason = "trailer"             // it has trailers
+
+	// What was registered may surprise: of warnings alone.
+	NestedReason Reason = "nested" // another cache is around this one
 )
 
 // An Event is one outcome. Nothing in it names a URL, a user or a header value.
