@@ -231,9 +231,10 @@ func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what
 	}
 }
 
-// storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore.
-func (c *Cache) storeOf(p Policy, open func(*store.Entry) error) store.Store {
-	near, far := openStore(c.nearStore(), open), openStore(c.far, open)
+// storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore. What was kept in
+// Redis under a policy of longer times is good for this one's. What memory has, has come through here.
+func (c *Cache) storeOf(p Policy, open func(*store.Entry) (*store.Entry, error)) store.Store {
+	near, far := openStore(c.nearStore(), open), openStore(openStore(c.far, within(p)), open)
 	switch p.Class {
 	case SharedGlobal:
 		return near
@@ -248,6 +249,22 @@ func (c *Cache) storeOf(p Policy, open func(*store.Entry) error) store.Store {
 		return farLeaser{farOnly{far}, leaser}
 	}
 	return farOnly{far}
+}
+
+// within cuts the times of an entry down to the policy's. Of standard answers each has its own, which the policy's bound only
+// where the answer came: its age then is not kept.
+func within(p Policy) func(*store.Entry) (*store.Entry, error) {
+	if p.RFC9111 {
+		return nil
+	}
+	ttl, statuses := p.ttl(), maps.Clone(p.StatusTTL)
+	return func(e *store.Entry) (*store.Entry, error) {
+		most := ttl
+		if other, ok := statuses[e.Status]; ok {
+			most = other
+		}
+		return e.Within(middleware.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError()), nil
+	}
 }
 
 // farOnly hides that a Far store may be memory, as in tests: what lives there is not looked for in the process.

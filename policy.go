@@ -29,6 +29,10 @@ type Policy struct {
 	// and Expires, and SetTTL, can only shorten it. Lifetimes are spread downwards by up to a tenth, so that answers made
 	// together do not expire together. A cache that is asked more than ten thousand times a second looks at the clock
 	// every 10 ms only, or as late as goroutines get a processor.
+	//
+	// A TTL that was lowered, and so a StatusTTL or a stale window, holds for what is kept in Redis already, from when a process
+	// with the new policy reads it; a raised one for what is kept from then on. With RFC9111 an answer keeps the times that it
+	// was stored with: purge the route where they must end.
 	TTL time.Duration
 	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. Never longer than TTL.
 	NearTTL time.Duration
@@ -44,7 +48,8 @@ type Policy struct {
 	// Cookies names the cookies that select the answer, and that the handler sees on shared classes. Never a session's.
 	// Answers say Vary: Cookie.
 	Cookies []string
-	// Query says which parameters select the answer. Zero: the raw query. What does not select is hidden from the handler.
+	// Query says which parameters select the answer. Zero: the raw query. What does not select is hidden from the handler, and
+	// from redirects of a mux that is wrapped as a whole: annotate its routes instead.
 	Query keying.Query
 	// User says who is asking; PerUser only. nil: Options.User.
 	User keying.User
