@@ -34,15 +34,15 @@ func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
 
 // arrived leaves its value with an entry that a store has brought. An entry without one is of no use, and whoever reads it
 // must find nothing, so that the next load heals it.
-func (v *Values[T]) arrived(e *store.Entry) error {
+func (v *Values[T]) arrived(e *store.Entry) (*store.Entry, error) {
 	if _, ok := e.Memo().(*T); ok {
-		return nil
+		return e, nil
 	}
 	value, held, err := v.decode(e)
 	if err == nil {
 		e.SetMemo(value, int(held))
 	}
-	return err
+	return e, err
 }
 
 func (v *Values[T]) decode(e *store.Entry) (value *T, held int64, err error) {
@@ -101,9 +101,9 @@ func cloner[T any]() func(T) T {
 	return nil
 }
 
-// openStore returns the store with each entry opened that is read from it, or the store itself where open is nil. An entry
-// that does not open is a miss with the error.
-func openStore(s store.Store, open func(*store.Entry) error) store.Store {
+// openStore returns the store with each entry opened that is read from it, or the store itself where open is nil. What opening
+// returns takes the entry's place. An entry that does not open is a miss with the error.
+func openStore(s store.Store, open func(*store.Entry) (*store.Entry, error)) store.Store {
 	if open == nil || s == nil {
 		return s
 	}
@@ -115,7 +115,7 @@ func openStore(s store.Store, open func(*store.Entry) error) store.Store {
 
 type opening struct {
 	store.Store
-	open func(*store.Entry) error
+	open func(*store.Entry) (*store.Entry, error)
 }
 
 func (s opening) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
@@ -123,7 +123,8 @@ func (s opening) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, e
 	if e == nil {
 		return e, ok, err
 	}
-	if fault := s.open(e); fault != nil {
+	e, fault := s.open(e)
+	if fault != nil {
 		return nil, false, fault
 	}
 	return e, ok, err
@@ -148,7 +149,8 @@ func (s openLeaser) Lease(ctx context.Context, key keying.Key, token store.Token
 	if e == nil {
 		return e, lease, err
 	}
-	if fault := s.open(e); fault != nil {
+	e, fault := s.open(e)
+	if fault != nil {
 		return nil, lease, fault
 	}
 	return e, lease, err

@@ -122,6 +122,7 @@ func (rt *Route) refresh(l *leading) {
 // lead runs the handler and judges its answer. A panic of the handler's passes through, unless a stale answer can stand
 // in for it.
 func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store.Outcome) {
+	rt.warnNested(l)
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
 	rec.user, rec.fwd, rec.part = l.p.user, l.p.fwd, l.p.reason != ""

@@ -24,11 +24,13 @@ const (
 	MethodReason     Reason = "method"        // neither GET nor HEAD
 	OverrideReason   Reason = "override"      // it carries a method override header
 	BodyReason       Reason = "body"          // it carries a body, or says so
+	SkipReason       Reason = "skip"          // the policy's Skip says so, or has panicked: a Fault of this reason tells
+	VaryByReason     Reason = "vary-by"       // the policy's VaryBy has panicked: a Fault of this reason tells
 	UpgradeReason    Reason = "upgrade"       // it asks for another protocol than HTTP, as websocket
 	ConnectionReason Reason = "connection"    // its Connection names a field that it carries and the handler would see
 	AuthReason       Reason = "authorization" // a shared route, and it carries Authorization
 	IdentityReason   Reason = "identity"      // a per-user route, and nobody is known
-	KeyReason        Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
+	KeyReason        Reason = "key"           // it cannot be keyed: too large, what VaryBy says of it is too long, or its query is ambiguous
 	RangeReason      Reason = "range"         // it asks for a part of what is not kept; equal ones at once share a run
 	HeadReason       Reason = "head"          // HEAD for what is not kept; equal ones at once share a run
 	HandlersReason   Reason = "handlers"      // several handlers serve one pattern, and this one cannot be told from the first
@@ -75,6 +77,9 @@ const (
 	StoreReason     Reason = "store"            // a store failed or took too long
 	RefusedReason   Reason = "entry-refused"    // a store does not take the entry, for its size
 	OvertakenReason Reason = "purged-meanwhile" // it was purged while it was made
+
+	// What was registered may surprise: of warnings alone.
+	NestedReason Reason = "nested" // another cache is around this one
 )
 
 // An Event is one outcome. Nothing in it names a URL, a user or a header value.

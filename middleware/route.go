@@ -21,7 +21,9 @@ type Route struct {
 	Scheme   *keying.Scheme
 	Labeler  keying.Labeler
 	Through  *store.Through
-	User     keying.User // who is asking; required where Scheme.Private
+	User     keying.User                                // who is asking; required where Scheme.Private
+	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do
+	VaryBy   func(*http.Request) (text string, ok bool) // what selects, beside the scheme; nil: nothing; not ok: around the cache
 	Tags     []Tag
 	Observe  func(Event)                               // told how requests were answered, and how refreshes went; nil: nobody listens
 	Tell     func(Event)                               // told of what somebody should know of: faults, warnings, refreshes that fail; nil: nobody is

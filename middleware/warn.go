@@ -3,6 +3,7 @@ package middleware
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 )
 
@@ -59,4 +60,27 @@ func routeText(pattern, text string) string {
 		return text
 	}
 	return fmt.Sprintf("route %q: %s", pattern, text)
+}
+
+// recorded reports whether a recorder is behind the writer, as far as the writers in between tell.
+func recorded(w http.ResponseWriter) bool {
+	for {
+		switch layer := w.(type) {
+		case interface{ recording() }: // not to be unwrapped, which would end its copy
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = layer.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func (rec *recorder) recording() {}
+
+// warnNested tells of a cache around this one.
+func (rt *Route) warnNested(l *leading) {
+	if rt.Tell != nil && recorded(l.w) {
+		rt.warn(l.p.pattern, NestedReason, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
+	}
 }

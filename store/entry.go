@@ -94,14 +94,32 @@ func sizeOf(lines []string) (n int) {
 	return n
 }
 
-// near returns a copy of the entry that the far one stands behind from then on. It shares all that does not change.
+// near returns a copy of the entry that the far one stands behind from then on.
 func (e *Entry) near(until time.Time) *Entry {
+	c := e.copy()
+	c.until = until.Sub(epoch)
+	return c
+}
+
+// copy returns a copy of the entry that may be changed until a Store has it. It shares all that is not a time.
+func (e *Entry) copy() *Entry {
 	c := &Entry{
 		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored, Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate,
 		IfError: e.IfError, IfValidated: e.IfValidated, Cost: e.Cost, Header: e.Header, Added: e.Added, Labels: e.Labels,
-		Body: e.Body, born: e.born, until: until.Sub(epoch),
+		Body: e.Body, born: e.born, until: e.until,
 	}
 	c.memo.Store(e.memo.Load())
+	return c
+}
+
+// Within returns the entry with no more freshness, and no longer stale windows, than these: itself, or a copy. All count from
+// when it was stored.
+func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
+	if e.Fresh <= fresh && e.WhileRevalidate <= whileRevalidate && e.IfError <= ifError {
+		return e
+	}
+	c := e.copy()
+	c.Fresh, c.WhileRevalidate, c.IfError = min(e.Fresh, fresh), min(e.WhileRevalidate, whileRevalidate), min(e.IfError, ifError)
 	return c
 }
 
