@@ -18,7 +18,8 @@ type call[T any] struct {
 	id   string
 	user string
 
-	refreshes bool // nobody waits for it
+	refreshes bool        // nobody waits for it
+	cause     store.Cause // why the load had to run
 
 	value T
 	err   error
@@ -91,6 +92,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 func (c *call[T]) run(run *store.Run) store.Outcome {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
+	c.cause = run.Cause
 	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id)
 	returned := false
 	defer func() {
@@ -126,8 +128,8 @@ func (c *call[T]) tell(outcome Outcome, reason Reason, err error) {
 		c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: reason, Err: err})
 	case c.refreshes:
 		c.v.report(Refresh, reason, nil)
-	default:
-		c.v.report(outcome, reason, err)
+	case c.v.observe != nil:
+		c.v.observe(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: reason, Cause: Reason(c.cause), Err: err})
 	}
 }
 

@@ -24,10 +24,10 @@ type Common struct {
 	Fault func(error) // told what has panicked that was not ours, in a goroutine of ours; nil: nobody
 
 	clock     clock
-	near, far statusLines // hits, by tier
-	missed    []string    // misses whose answer is kept
-	name      string      // "": no Cache-Status
-	debug     bool        // Cache-Status tells keys
+	near, far statusLines         // hits, by tier
+	missed    map[Reason][]string // misses whose answer is kept, by cause
+	name      string              // "": no Cache-Status
+	debug     bool                // Cache-Status tells keys
 
 	recording atomic.Int64
 	detached  atomic.Int64
@@ -57,7 +57,10 @@ func NewCommon(name string, debug bool) *Common {
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
 	c.selection = c.normals.selection
-	c.missed = slices.Clip(c.forwarded("miss", keying.Key{}, "", true))
+	c.missed = map[Reason][]string{}
+	for _, cause := range [...]Reason{"", ColdCause, ExpiredCause, PurgedCause, EvictedCause} {
+		c.missed[cause] = slices.Clip(c.forwarded("miss", keying.Key{}, cause, true))
+	}
 	return c
 }
 

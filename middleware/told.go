@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -37,7 +38,10 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if c.name == "" {
 		return
 	}
-	how, key := "miss", keying.Key{}
+	how, key, cause := "miss", keying.Key{}, Reason("")
+	if rec.run != nil {
+		key, cause = rec.run.Entry.Key, Reason(rec.run.Cause)
+	}
 	switch {
 	case rec.run == nil:
 		how = fwd(rec.reason)
@@ -45,20 +49,19 @@ func (rec *recorder) tellStatus(h http.Header) {
 		how = rec.fwd
 	case rec.run.Old != nil:
 		how = "stale"
-	}
-	if rec.run != nil {
-		key = rec.run.Entry.Key
+	case cause == VariantCause:
+		how = "vary-miss"
 	}
 	stored := rec.keeping && !rec.run.Blind && rec.r.Method != http.MethodHead && !rec.part && rec.stays()
-	if stored && how == "miss" && rec.reason == "" && !c.debug {
-		c.addStatus(h, c.missed)
+	if line := c.missed[cause]; stored && how == "miss" && rec.reason == "" && !c.debug && line != nil {
+		c.addStatus(h, line)
 		return
 	}
 	reason := rec.reason
 	if rec.part {
 		reason = partReason(rec.r)
 	}
-	c.addStatus(h, c.forwarded(how, key, reason, stored))
+	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
 }
 
 // stays reports whether, as far as it is known by now, the answer has a time to be kept for.

@@ -21,6 +21,7 @@ type Call struct {
 	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
 	came   time.Time       // when it came, if that matters to its judge
 	apart  bool            // it is not for the key's own answer
+	last   sight           // what the last look has brought
 
 	flight flight // if it leads
 	run    Run    // if it loads
@@ -236,6 +237,9 @@ func (c *Call) set(e *Entry, lease *tenure, now time.Time) bool {
 		return c.t.store.Set(ctx, e.Key, e, keep)
 	})
 	c.went(Writes, err)
+	if err == nil {
+		c.t.note(e, now)
+	}
 	if err == nil && lease != nil {
 		lease.given()
 	}
