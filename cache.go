@@ -98,7 +98,8 @@ type Cache struct {
 	observe    func(Event) // nil: nobody is told how requests are answered
 	listen     func(Event) // told all else
 	troubles   troubles
-	deaf       sync.Once // it panics whatever it is told
+	traces     store.Traces // of what is kept elsewhere than in memory
+	deaf       sync.Once    // it panics whatever it is told
 	secret     []byte
 	trustProxy bool
 	farBudget  time.Duration

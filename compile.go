@@ -62,7 +62,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 
 // through is how the route's answers are read and kept.
 func (c *Cache) through(p Policy, pattern string) *store.Through {
-	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns())
+	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns()).Trace(&c.traces)
 	if p.RFC9111 { // any status, and indexes; each answer is judged
 		return t
 	}

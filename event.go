@@ -22,7 +22,8 @@ type Event struct {
 	Route   string  // the route's pattern; "" where the router tells none, and where no route belongs to it; the beginning that is known where the cache is around a router and no handler has run
 	Outcome Outcome // what happened
 	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
-	Tier    string  // where a hit came from: "near" or "far"
+	Cause   Reason  // of a miss: why there was no hit, where this process knows: cold, expired, purged, evicted, variant, redis-away
+	Tier    string  // where a hit came from: "near" is the process' memory, "far" is Redis
 	Status  int     // of the answer; 0: not known
 	// Count is how many it stands for, of faults, of refreshes that failed and of purges that Redis was not told of: there is one
 	// event a second at most of a class, route and reason, and the next one counts those in between. 0 and 1 mean one. Of
@@ -35,7 +36,7 @@ type Event struct {
 // request, also for one that a panic ends, or whose client hangs up.
 type Outcome = middleware.Outcome
 
-// Reason is a stable code; package middleware lists them all.
+// Reason is a stable code, of an Event's Reason or its Cause; package middleware lists them all.
 type Reason = middleware.Reason
 
 // Outcomes.
@@ -147,7 +148,7 @@ func (c *Cache) observer(class Class) func(middleware.Event) {
 	}
 	return func(ev middleware.Event) { // as tell does it, one call and one copy less on each hit
 		defer c.survive(false)
-		c.observe(Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Tier: ev.Tier, Status: ev.Status, Err: ev.Err})
+		c.observe(Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Cause: ev.Cause, Tier: ev.Tier, Status: ev.Status, Err: ev.Err})
 	}
 }
 

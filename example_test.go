@@ -35,7 +35,7 @@ func ExampleCache_Middleware() {
 		fmt.Println(w.Body, "-", how)
 	}
 	// Output:
-	// run 1 - larder; fwd=miss; stored
+	// run 1 - larder; fwd=miss; stored; detail=cold
 	// run 1 - larder; hit
 }
 

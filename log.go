@@ -10,7 +10,7 @@ import (
 // LogTo returns a listener for [Options.Observe] that writes events to the logger; nil is [slog.Default], asked each time.
 // Panics, lost purges and purges that Redis was not told of are errors, other faults, warnings and refreshes that failed are warnings, the ends of faults
 // are infos, and all else, above all how each request was answered, is for debugging. What a record has beside its message,
-// which names the outcome, are those of the event's fields that are set: reason, class, route, tier, status, count and error.
+// which names the outcome, are those of the event's fields that are set: reason, cause, class, route, tier, status, count and error.
 // It names no URL and no user, as events do not. It is safe for concurrent use.
 func LogTo(l *slog.Logger) func(Event) {
 	return func(ev Event) { write(l, levelOf(ev), ev) }
@@ -56,6 +56,7 @@ func write(l *slog.Logger, level slog.Level, ev Event) {
 		}
 	}
 	text("reason", string(ev.Reason))
+	text("cause", string(ev.Cause))
 	if ev.Class != 0 {
 		text("class", ev.Class.String())
 	}

@@ -65,7 +65,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 		observe: c.observer(p.Class), tell: c.teller(p.Class),
 		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
-	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns())
+	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns()).Trace(&c.traces)
 	return v
 }
 

@@ -19,14 +19,15 @@ type call[T any] struct {
 	id   string
 	user string
 
-	refreshes bool // nobody waits for it
+	refreshes bool        // nobody waits for it
+	cause     store.Cause // why the load had to run
 
 	value T
 	err   error
 
 	made   bool   // the load has brought a value, or an error
 	reason Reason // why the value must not be kept
-	cause  error  // of that, if it is an error's
+	fault  error  // of that, if it is an error's
 }
 
 // get reads through the store.
@@ -97,6 +98,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 func (c *call[T]) run(run *store.Run) store.Outcome {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
+	c.cause = run.Cause
 	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)
 	returned := false
 	defer func() {
@@ -114,14 +116,14 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 		c.hides(c.err)
 		return store.Old
 	case ctx.Err() != nil:
-		c.made, c.reason, c.cause = true, middleware.CanceledReason, c.err
+		c.made, c.reason, c.fault = true, middleware.CanceledReason, c.err
 		return store.Fail
 	case c.err != nil:
-		c.made, c.reason, c.cause = true, middleware.ErrorReason, c.err
+		c.made, c.reason, c.fault = true, middleware.ErrorReason, c.err
 		return store.Refuse
 	}
 	c.made = true
-	if c.reason, c.cause = c.fill(run.Entry, said); c.reason != "" {
+	if c.reason, c.fault = c.fill(run.Entry, said); c.reason != "" {
 		return store.Refuse
 	}
 	return store.Keep
@@ -130,7 +132,7 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 // tellMade reports what the load has made, once it is known what became of it.
 func (c *call[T]) tellMade(fate store.Fate) {
 	if c.made {
-		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.cause)
+		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
 	}
 }
 
@@ -141,8 +143,8 @@ func (c *call[T]) tell(outcome Outcome, reason Reason, err error) {
 		c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: reason, Err: err})
 	case c.refreshes:
 		c.v.report(Refresh, reason, nil)
-	default:
-		c.v.report(outcome, reason, err)
+	case c.v.observe != nil:
+		c.v.observe(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: reason, Cause: Reason(c.cause), Err: err})
 	}
 }
 

@@ -25,11 +25,11 @@ type Common struct {
 	Names Names       // what a purge can name
 
 	clock     clock
-	near, far statusLines // hits, by tier
-	kept      []string    // misses whose answer is kept
-	missed    []string    // misses of which that is not known yet
-	name      string      // "": no Cache-Status
-	debug     bool        // Cache-Status tells keys
+	near, far statusLines         // hits, by tier
+	kept      map[Reason][]string // misses whose answer is kept, by cause
+	missed    map[Reason][]string // … of which that is not known yet
+	name      string              // "": no Cache-Status
+	debug     bool                // Cache-Status tells keys
 
 	recording atomic.Int64
 	detached  atomic.Int64
@@ -59,8 +59,11 @@ func NewCommon(name string, debug bool) *Common {
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
 	c.selection = c.normals.selection
-	c.kept = slices.Clip(c.forwarded("miss", keying.Key{}, "", true))
-	c.missed = slices.Clip(c.forwarded("miss", keying.Key{}, "", false))
+	c.kept, c.missed = map[Reason][]string{}, map[Reason][]string{}
+	for _, cause := range [...]Reason{"", ColdCause, ExpiredCause, PurgedCause, EvictedCause} {
+		c.kept[cause] = slices.Clip(c.forwarded("miss", keying.Key{}, cause, true))
+		c.missed[cause] = slices.Clip(c.forwarded("miss", keying.Key{}, cause, false))
+	}
 	return c
 }
 

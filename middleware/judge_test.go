@@ -271,7 +271,7 @@ func TestBypassReasons(t *testing.T) {
 		serve(rt, httptest.NewRecorder(), r, func(w http.ResponseWriter, r *http.Request) { got = r; _, _ = w.Write([]byte("x")) })
 		want := middleware.Event{Route: "GET /", Outcome: middleware.Bypass, Reason: tt.reason}
 		if tt.reason == "" {
-			want.Outcome, want.Status = middleware.Miss, 200
+			want.Outcome, want.Cause, want.Status = middleware.Miss, middleware.ColdCause, 200
 		} else if got != r {
 			t.Errorf("%d: %s: the handler got another request", i, tt.reason)
 		}

@@ -26,7 +26,8 @@ type leading struct {
 	view *http.Request // what the handler saw
 	err  error         // what it returned
 
-	reported bool // the request has had its event
+	cause    Reason // why it had to run, if that is known
+	reported bool   // the request has had its event
 
 	seen         http.Request // the view before the handler had it, with this URL
 	url          url.URL
@@ -141,6 +142,8 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	rec.tie, rec.said = tie, &room.ctx.said
 	l.view = rt.Scheme.View(l.r.WithContext(&room.ctx))
 	l.note()
+	l.cause = rt.cause(l, run)
+	run.Cause = store.Cause(l.cause)
 	if rt.Standard {
 		rfc9111.Fold(l.view.Header)
 		rec.asked = rt.ask(l, run.Old, l.view.Header)

@@ -87,6 +87,7 @@ type Event struct {
 	Route   string // the route pattern; "" where the router tells none
 	Outcome Outcome
 	Reason  Reason // "" for hits and kept answers
+	Cause   Reason // of a miss: why there was no hit; "" where that is not known
 	Tier    string // where a hit came from: "near" or "far"
 	Status  int    // 0: unknown
 	Err     error  // of faults, and of handlers that failed

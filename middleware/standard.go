@@ -26,7 +26,7 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	if ask.OnlyIfCached {
 		return rt.unsatisfied(l)
 	}
-	l.p.fwd = forwardedFor(&l.p, e, use)
+	l.p.fwd = forwardedFor(l, e, use)
 	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
 		l.p.reason, l.p.fwd = HeadReason, ""
 	}
@@ -54,13 +54,16 @@ func (rt *Route) unsatisfied(l *leading) error {
 	h["Cache-Control"] = []string{"no-store"}
 	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(OnlyIfCachedReason)})
 	l.w.WriteHeader(http.StatusGatewayTimeout)
-	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Status: http.StatusGatewayTimeout})
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Cause: Reason(l.call.Cause(l.p.key)), Status: http.StatusGatewayTimeout})
 	return nil
 }
 
 // forwardedFor is why a stored answer does not do, in RFC 9211's words (§2.2).
-func forwardedFor(p *Passage, e *store.Entry, use store.Use) string {
+func forwardedFor(l *leading, e *store.Entry, use store.Use) string {
+	p := &l.p
 	switch {
+	case e == nil && l.call.Cause(p.key) == store.CauseAway: // what it has is not known
+		return "miss"
 	case e == nil && p.fresh: // and of no use for a validation
 		return "request"
 	case e == nil && p.index != nil:

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -36,7 +37,10 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if c.name == "" {
 		return
 	}
-	how, key := "miss", keying.Key{}
+	how, key, cause := "miss", keying.Key{}, Reason("")
+	if rec.run != nil {
+		key, cause = rec.run.Entry.Key, Reason(rec.run.Cause)
+	}
 	switch {
 	case rec.run == nil:
 		how = fwd(rec.reason)
@@ -44,16 +48,14 @@ func (rec *recorder) tellStatus(h http.Header) {
 		how = rec.fwd
 	case rec.run.Old != nil:
 		how = "stale"
+	case cause == VariantCause:
+		how = "vary-miss"
 	}
-	if rec.run != nil {
-		key = rec.run.Entry.Key
+	stored, lines := rec.fate == store.Kept && rec.r.Method != http.MethodHead, c.missed
+	if stored {
+		lines = c.kept
 	}
-	stored := rec.fate == store.Kept && rec.r.Method != http.MethodHead
-	if how == "miss" && rec.reason == "" && !rec.part && !c.debug {
-		line := c.missed
-		if stored {
-			line = c.kept
-		}
+	if line := lines[cause]; line != nil && how == "miss" && rec.reason == "" && !rec.part && !c.debug {
 		c.addStatus(h, line)
 		return
 	}
@@ -61,7 +63,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 	if rec.part {
 		reason = partReason(rec.r)
 	}
-	c.addStatus(h, c.forwarded(how, key, reason, stored))
+	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
 }
 
 // became notes what has become of the entry that was made of the answer.

@@ -67,9 +67,14 @@ func (v *variants) admit(resource keying.Label, key keying.Key, now, until time.
 	return replaced
 }
 
+// set is where the resource's gallery stands, if it has one.
+func (v *variants) set(resource keying.Label) *[galleryWays]*gallery {
+	return &v.galleries[maphash.Comparable(gallerySeed, resource)%galleries]
+}
+
 // gallery returns the resource's, which becomes the first of its set.
 func (v *variants) gallery(resource keying.Label) *gallery {
-	set := &v.galleries[maphash.Comparable(gallerySeed, resource)%galleries]
+	set := v.set(resource)
 	at := slices.IndexFunc(set[:], func(g *gallery) bool { return g == nil || g.resource == resource })
 	if at < 0 {
 		at = galleryWays - 1
@@ -82,6 +87,18 @@ func (v *variants) gallery(resource keying.Label) *gallery {
 	copy(set[1:at+1], set[:at])
 	set[0] = g
 	return g
+}
+
+// any reports whether another variant of the resource is kept than that of the key, or was when that was last looked at.
+func (v *variants) any(resource keying.Label, but keying.Key, now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, g := range v.set(resource) {
+		if g != nil && g.resource == resource {
+			return slices.ContainsFunc(g.kept, func(k variant) bool { return k.key != but && now.Before(k.until) })
+		}
+	}
+	return false
 }
 
 // least returns the place of a variant that has expired, or of the next one that nobody has used since the hand went by.

@@ -21,6 +21,7 @@ type Call struct {
 	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
 	came   time.Time       // when it came, if that matters to its judge
 	apart  bool            // it is not for the key's own answer
+	last   sight           // what the last look has brought
 
 	flight flight // if it leads
 	run    Run    // if it loads
@@ -249,7 +250,9 @@ func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {
 		return NotTaken
 	case err != nil:
 		return NotStored
-	case lease != nil:
+	}
+	c.t.note(e, now)
+	if lease != nil {
 		lease.given()
 	}
 	return Kept

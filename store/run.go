@@ -33,6 +33,7 @@ type Run struct {
 	Index *Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
 	Old   *Entry // an entry that cannot be served as it is, or nil
 	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
+	Cause Cause  // why the store had nothing to serve
 	Blind bool   // the store could not be asked: it will hardly take the answer either
 
 	Replaced []keying.Key // forgotten once Entry is kept, if the load sets it: what makes room for it, or is in its place now
@@ -69,6 +70,7 @@ func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
 	run, e := &c.run, newEntry(key)
 	c.t.log.Ledger().Stamp(e)
 	run.Entry, run.Old, run.Use, run.Blind = e, s.e, s.use, s.blind()
+	run.Cause = c.why(key, s)
 	run.call, run.f, run.tenure = c, f, s.tenure
 	run.in.Store(in)
 	return run

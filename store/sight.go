@@ -29,8 +29,12 @@ func (s sight) has(e *Entry) bool {
 // sight judges what an operation has just read.
 func (c *Call) sight(key keying.Key, e *Entry, what Operation, err error, made Made, judge Judge) sight {
 	c.went(what, err)
+	c.last = sight{err: err}
 	if e == nil || e.Key != key {
-		return sight{err: err}
+		return c.last
+	}
+	if c.last.seen = e; what != "" && err == nil {
+		c.t.note(e, c.now())
 	}
 	use := judge.use(e, c.t.Use(e, c.now()), made)
 	if use == NoUse {

@@ -28,6 +28,8 @@ type Through struct {
 	tries    tries
 	dead     dead
 	leaser   Leaser // the store, if it is one, or nil
+	tracer   Tracer // the memory, if nothing is behind it and it is one, or nil
+	traces   *Traces
 
 	catcher Catcher               // the log, if others append to it, or nil
 	round   atomic.Pointer[round] // the last one
@@ -44,6 +46,9 @@ func NewThrough(s Store, log Log, budget time.Duration, report func(Report)) *Th
 	t.recaller, _ = t.local.(Recaller)
 	_, t.layered = s.(*Layered)
 	t.remote = t.local == nil || t.layered
+	if !t.remote {
+		t.tracer, _ = t.local.(Tracer)
+	}
 	if t.remote {
 		t.catcher, _ = log.(Catcher)
 		t.leaser, _ = s.(Leaser)

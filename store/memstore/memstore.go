@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -30,7 +31,7 @@ const (
 )
 
 // Options bound a Store. The zero Options are ready to use. New makes tables for as many entries as both bounds allow: 20 to 40
-// bytes for each.
+// bytes for each, and one of 64 KiB at most for those that were dropped.
 type Options struct {
 	MaxBytes   int64 // bytes of all entries, overhead included; 0 or less: 64 MiB
 	MaxEntries int   // 0 or less: 5,000
@@ -47,6 +48,7 @@ type Store struct {
 	exact    bool
 	maxCost  int64
 	bounds   *bounds
+	gone     *trace.Table
 
 	armed   atomic.Bool // the sweep is due, or running
 	closed  atomic.Bool
@@ -57,6 +59,7 @@ type Store struct {
 var (
 	_ store.Store    = (*Store)(nil)
 	_ store.Recaller = (*Store)(nil)
+	_ store.Tracer   = (*Store)(nil)
 )
 
 // New returns an empty Store. It starts no goroutine; a timer runs while the store holds something.
@@ -75,6 +78,7 @@ func New(o Options) *Store {
 		exact:   n == 1,
 		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32-maxName),
 		bounds:  &bounds{maxEntries: int64(o.MaxEntries), maxBytes: o.MaxBytes, shards: int64(n)},
+		gone:    trace.New(int(entries)),
 	}
 	s.names = newNames(len(s.index.buckets))
 	buckets := len(s.index.buckets) / n
@@ -113,6 +117,18 @@ func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 		n.use()
 	}
 	return n.entry.Load(), true
+}
+
+// Trace says why nothing is kept under the key, as far as that is remembered: of up to 7,168 keys that were dropped. One that
+// was deleted counts as evicted.
+func (s *Store) Trace(key keying.Key) store.Cause {
+	if n := s.index.find(s.index.at(&key), &key); n != nil {
+		if n.expired(clock()) {
+			return store.CauseExpired
+		}
+		return "" // it has come just now
+	}
+	return store.CauseOf(s.gone.Of(&key, time.Now()))
 }
 
 // Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not

@@ -2,7 +2,9 @@ package memstore
 
 import (
 	"sync"
+	"time"
 
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -21,8 +23,9 @@ type shard struct {
 	index    *index
 	names    *names
 	bounds   *bounds
-	from, to int  // its groups of buckets
-	exact    bool // an LRU to the letter
+	gone     *trace.Table // of all shards
+	from, to int          // its groups of buckets
+	exact    bool         // an LRU to the letter
 
 	mu          sync.Mutex // guards what follows and the changes of the index
 	closed      bool
@@ -33,7 +36,7 @@ type shard struct {
 }
 
 func (s *shard) init(of *Store, from, to, entries int) {
-	s.index, s.names, s.bounds, s.exact = &of.index, of.names, of.bounds, of.exact
+	s.index, s.names, s.bounds, s.gone, s.exact = &of.index, of.names, of.bounds, of.gone, of.exact
 	s.from, s.to = from, to
 	length := rowLength
 	if s.exact {
@@ -166,7 +169,10 @@ func (s *shard) close() {
 
 // drop lets go of a node.
 func (s *shard) drop(n *node) {
-	s.index.remove(s.index.at(&n.entry.Load().Key), n)
+	key := &n.entry.Load().Key
+	now := clock()
+	s.gone.Note(key, time.Duration(n.until.Load()-now), epoch.Add(time.Duration(now)))
+	s.index.remove(s.index.at(key), n)
 	if n.text != "" {
 		s.names.remove(n)
 	}
