@@ -133,7 +133,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
-		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.began)
+		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.asking)
 		reason = rec.rt.storable(rec, h)
 	}
 	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {
