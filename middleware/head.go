@@ -83,8 +83,8 @@ func (rec *recorder) head(status int) {
 	rec.unsent = true
 }
 
-// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is what there
-// is of it by now.
+// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is
+// what there is of it by now.
 func (rec *recorder) dress(body []byte) (status int) {
 	h := rec.w.Header()
 	rec.adopt(h)
