@@ -243,3 +243,25 @@ func TestTagsThatWeMakeAreWeak(t *testing.T) {
 		wantBody(t, s.hit("/x", header("If-Match", tag)), body)
 	})
 }
+
+// A first answer, which tells its length as a kept one does, goes through compressors whole.
+func TestFirstAnswersGoThroughCompressorsWhole(t *testing.T) {
+	page := strings.Repeat("the quick brown fox; ", 150)
+	for name, outer := range compressors {
+		server := behind(t, cache.Policy{Class: cache.SharedGlobal}, outer, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, page[:100])
+			_, _ = io.WriteString(w, page[100:])
+		})
+		for i := range 2 {
+			h, body := ask(t, server, "GET", "Accept-Encoding: gzip")
+			z, err := gzip.NewReader(strings.NewReader(body))
+			if err != nil || h.Get("Content-Encoding") != "gzip" {
+				t.Errorf("%s, answer %d: not coded: %v %v", name, i, h, err)
+				continue
+			}
+			if got, err := io.ReadAll(z); err != nil || string(got) != page {
+				t.Errorf("%s, answer %d: %d bytes, %v; want %d", name, i, len(got), err, len(page))
+			}
+		}
+	}
+}

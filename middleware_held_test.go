@@ -331,5 +331,39 @@ func TestAClientThatHasTheSameBytesGetsNoneOfANewAnswer(t *testing.T) {
 		wantHeader(t, got, "Etag", tag)
 		wantHeader(t, got, "Content-Length")
 		wantBody(t, s.hit("/x"), "answer")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !slices.ContainsFunc(s.events, func(ev cache.Event) bool { return ev.Outcome == cache.Miss && ev.Status == http.StatusNotModified }) {
+			t.Errorf("no miss has the status 304: %v", s.events)
+		}
 	})
+}
+
+// A client that has nothing yet of an answer which a panic ends gets the stale one, if there is one. A panic that is meant
+// for the server goes on.
+func TestAStaleAnswerStandsInForOneWhoseHeadWaits(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		var with any
+		s.handle("GET /x", cache.Policy{TTL: time.Minute, StaleIfError: time.Hour}, func(w http.ResponseWriter, _ *http.Request) error {
+			_, _ = fmt.Fprint(w, "answer ", s.runs.Load())
+			if s.runs.Load() > 1 {
+				panic(with)
+			}
+			return nil
+		})
+		s.miss("/x")
+		time.Sleep(2 * time.Minute)
+		with = "no"
+		wantBody(t, s.miss("/x"), "answer 1")
+		if s.count(cache.Fault, "panic") != 1 {
+			t.Errorf("the events are %v; want one of the panic", s.events)
+		}
+		with = http.ErrAbortHandler
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler {
+				t.Errorf("the server meets %v; want http.ErrAbortHandler", p)
+			}
+		}()
+		s.get("/x")
+	}, shared...)
 }

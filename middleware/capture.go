@@ -67,6 +67,9 @@ type captured struct {
 	header, added []store.Field
 	values        []string // those of header; may have room for more
 
+	asking time.Time     // when the handler was asked
+	age    time.Duration // in policy mode: how old the answer was when it came
+
 	fields [16]store.Field // as many as most answers have
 	lines  [16]string
 }

@@ -22,7 +22,7 @@ func Capture(h, outer http.Header) (set, added []store.Field) {
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
 	c, lifetime, age := rt.lifetime(h, time.Now())
-	return rt.storable(&recorder{status: status, outer: outer, odd: true, control: c, lifetime: lifetime, age: age}, h)
+	return rt.storable(&recorder{status: status, outer: outer, odd: true, control: c, lifetime: lifetime, captured: &captured{age: age}}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }

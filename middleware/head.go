@@ -83,8 +83,8 @@ func (rec *recorder) head(status int) {
 	rec.unsent = true
 }
 
-// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is what there
-// is of it by now.
+// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is
+// what there is of it by now.
 func (rec *recorder) dress(body []byte) (status int) {
 	h := rec.w.Header()
 	rec.adopt(h)
@@ -133,7 +133,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
-		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.began)
+		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.asking)
 		reason = rec.rt.storable(rec, h)
 	}
 	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {

@@ -155,7 +155,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	defer func() {
 		switch {
 		case returned:
-		case !rec.fallback() || rec.wrote && !rec.held:
+		case !rec.fallback() || rec.wrote && !rec.held && !rec.unsent:
 			rec.void() // and the panic goes on, its stack untouched
 		default:
 			outcome = rec.standIn(l, recover())

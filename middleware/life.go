@@ -81,7 +81,7 @@ func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verd
 	v := rfc9111.Judge(rfc9111.Answer{
 		Status: status, Header: h,
 		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
-		Received: rec.law.came, Delay: rec.law.came.Sub(rec.began), Default: rt.TTL,
+		Received: rec.law.came, Delay: rec.law.came.Sub(rec.law.began), Default: rt.TTL,
 	})
 	return &v
 }

@@ -10,7 +10,7 @@ const (
 	Miss      Outcome = "miss"      // by the handler; the reason says why the answer was not kept, none that it was
 	Bypass    Outcome = "bypass"    // by the handler, without the cache; the reason says why
 	Refresh   Outcome = "refresh"   // not a request's own: a stale answer was refreshed, or not, for the reason given
-	Validated Outcome = "validated" // from the cache, after its handler has confirmed it or added to it
+	Validated Outcome = "validated" // from the cache, after its handler has confirmed it or added to it; the reason says why that was not kept
 	Warning   Outcome = "warning"   // not a request's own: what works may surprise
 	Fault     Outcome = "fault"     // not a request's own: the store failed, as Err says
 )

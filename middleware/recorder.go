@@ -55,9 +55,7 @@ type recorder struct {
 	law       *law             // standard routes: what the law says of the answer
 	control   *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
 	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
-	age       time.Duration    // … and how old it is already
-	began     time.Time        // when the handler was asked
-	*captured                  // the header; there from when a copy is begun until forget
+	*captured                  // the header, and what it tells of the answer's age; there from when a copy is begun until forget
 	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
 	full      [][]byte         // the pieces before, where it is long
 	reserved  int              // bytes of the room for recording that this copy takes
@@ -67,6 +65,7 @@ type recorder struct {
 
 // law is what a standard route's recorder has beside.
 type law struct {
+	began   time.Time        // when the handler was asked
 	came    time.Time        // when its head came
 	verdict *rfc9111.Verdict // what the law says of the answer
 }
@@ -76,15 +75,15 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 	rec.rt, rec.w, rec.r, rec.run, rec.keeping, rec.declared = rt, w, r, run, run != nil, -1
 	rec.trailing = true
 	if rec.keeping {
-		rec.began = time.Now()
 		rec.captured = captures.Get().(*captured)
+		rec.asking = time.Now()
 		rec.own = http.Header{}
 		if h := w.Header(); len(h) > 0 {
 			rec.outer, rec.own = h.Clone(), h.Clone()
 		}
 	}
 	if rt.Standard {
-		rec.law = new(law)
+		rec.law = &law{began: time.Now()}
 	}
 }
 

@@ -2,9 +2,6 @@ package middleware
 
 import "net/http"
 
-// sniffed is how many bytes of a body net/http looks at to guess its type.
-const sniffed = 512
-
 // sniff sets the type that net/http would guess for a body whose type nobody has told.
 func sniff(h http.Header, body []byte) {
 	if !typed(h) && len(body) > 0 {

@@ -37,13 +37,15 @@ func (rec *recorder) void() {
 // standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
 // the server (http.ErrAbortHandler) goes on.
 func (rec *recorder) standIn(l *leading, panicked any) store.Outcome {
-	rec.drop(PanicReason) // there is no pump: the client has nothing yet
-	if panicked == nil {  // runtime.Goexit: the goroutine is ending
+	switch panicked {
+	case nil: // runtime.Goexit: the goroutine is ending
+		rec.void()
 		return store.Fail
-	}
-	if panicked == http.ErrAbortHandler {
+	case http.ErrAbortHandler:
+		rec.void()
 		panic(panicked)
 	}
+	rec.drop(PanicReason) // there is no pump: the client has nothing yet
 	rec.mute = true
 	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: PanicReason,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
