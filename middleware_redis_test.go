@@ -173,3 +173,16 @@ func TestOnRedisOutageIsAMiss(t *testing.T) {
 		}
 	}
 }
+
+// What a 304 ends is gone from Redis too, with the lease given back: the next request runs its handler at once.
+func TestOnRedisA304EndsTheStoredAnswer(t *testing.T) {
+	runRedis(t, func(t *testing.T, s *site, _ string) {
+		answer := answering(200, "a", "Cache-Control: max-age=1, stale-if-error=1000", `Etag: "a"`)
+		s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, r *http.Request) error { return answer(w, r) })
+		s.missHit("/x")
+		answer = answering(304, "", "Cache-Control: no-store", `Etag: "a"`)
+		wantBody(t, s.miss("/x", header("Cache-Control", "no-cache")), "a")
+		answer = answering(500, "")
+		wantStatus(t, s.miss("/x"), 500)
+	}, cache.PerUser, cache.FleetShared)
+}

@@ -214,9 +214,11 @@ func TestStandardDisowningValidation(t *testing.T) {
 		{of: "RFC 9111 §4.1: it varies by what no request has", script: kept + `
 			origin 304 | Vary: * | ETag: "a"
 			GET => run #1` + forgotten},
-		{of: "RFC 9111 §3.5: it is for who is authorized", only: shared, script: kept + `
+		{of: "RFC 9111 §3.5: what is for who is authorized is no word about the rest", only: shared, script: kept + `
 			origin 304 | Cache-Control: max-age=10 | ETag: "a"
-			GET | Authorization: x => run #1` + forgotten},
+			GET | Authorization: x => run #1
+			origin 500
+			GET => run #1`},
 		{of: "RFC 9111 §5.2.2.5: of a variant", script: `
 			origin 200 | Cache-Control: max-age=10, stale-if-error=1000 | ETag: "a" | Vary: X-A
 			GET | X-A: a => run #1

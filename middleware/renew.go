@@ -46,10 +46,11 @@ func (rt *Route) renew(l *leading) store.Outcome {
 }
 
 // disowns reports whether an answer that may not be kept for the reason says so of the stored one that it is about, too
-// (§3.2, §4.3.4): its directives take the place of the stored ones. A cookie is one client's, and says nothing of others.
+// (§3.2, §4.3.4): its directives take the place of the stored ones. What comes of one client's cookie or
+// authorization says nothing of others.
 func disowns(reason Reason) bool {
 	switch reason {
-	case NoStoreReason, PrivateReason, ControlReason, AuthReason, VaryReason:
+	case NoStoreReason, PrivateReason, ControlReason, VaryReason:
 		return true
 	}
 	return false
