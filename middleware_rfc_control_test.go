@@ -169,6 +169,10 @@ func TestStandardNeverKept(t *testing.T) {
 			origin 200 | Cache-Control: public, max-age=10, no-cache="Set-Cookie" | Set-Cookie: a=b
 			GET => run #3
 			GET | as bob => run #4`},
+		{of: "RFC 9110 §6.5: a trailer comes too late", script: `
+			origin 200 | Cache-Control: max-age=10 | Trailer: X-Sum
+			GET => run #1
+			GET => run #2`},
 		{of: "a nonce is one response's", only: shared, script: `
 			origin 200 | Cache-Control: max-age=10 | Content-Security-Policy: script-src 'nonce-abc'
 			GET => run #1

@@ -166,6 +166,16 @@ func TestStandardAge(t *testing.T) {
 			origin 200 | Cache-Control: max-age=3600 | Age: 99999999999999999999
 			GET => run #3
 			GET => run #4`},
+		{of: "no answer is fresh at the age of a year", script: `
+			origin 200 | Cache-Control: max-age=99999999 | Age: 31535990
+			GET => run #1
+			+9s
+			GET => hit #1 | Age: 31535999
+			+1s
+			GET => run #2
+			origin 200 | Cache-Control: max-age=99999999 | Age: 31536001
+			GET /older => run #3
+			GET /older => run #4`},
 		{of: "RFC 9111 §5.1: of several ages the first; what is none is none", script: `
 			origin 200 | Cache-Control: max-age=10 | Age: 5, 0
 			GET /list => run #1

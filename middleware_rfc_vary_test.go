@@ -24,6 +24,20 @@ func TestStandardVary(t *testing.T) {
 			GET | X-A: b => hit #2
 			GET => hit #3
 			GET | X-A: a | X-B: x => hit #1`},
+		{of: "RFC 9111 §4.1: a URL's answers vary by four sets of names at most, of which the newest count", script: vary + `X-1
+			GET | X-1: a => run #1
+			` + vary + `X-2
+			GET | X-2: a => run #2
+			` + vary + `X-3
+			GET | X-3: a => run #3
+			` + vary + `X-4
+			GET | X-1: b | X-2: b | X-3: b | X-4: a => run #4
+			GET | X-1: a | X-2: b | X-3: b | X-4: b => hit #1
+			` + vary + `X-5
+			GET | X-1: b | X-2: b | X-3: b | X-4: b | X-5: a => run #5
+			GET | X-1: b | X-2: b | X-3: b | X-4: b | X-5: a => hit #5
+			GET | X-1: b | X-2: b | X-3: b | X-4: a | X-5: b => hit #4
+			GET | X-1: a | X-2: b | X-3: b | X-4: b | X-5: b => run #6`},
 		{of: "RFC 9111 §4.1: an empty field is not an absent one, nor is case the same, nor two lines one of them", script: vary + `X-A
 			GET | X-A: a => run #1
 			GET | X-A: A => run #2

@@ -1,0 +1,104 @@
+// Command proxies shows what caching proxies do with an app's answers: it starts an origin, each proxy that is installed
+// in front of it, plays the same exchanges through all of them, and prints what came of it as a Markdown table.
+//
+//	apt-get install nginx-light varnish squid haproxy apache2 trafficserver
+//	go run ./examples/proxies
+//	go run ./examples/proxies -only nginx,squid
+//	go run ./examples/proxies -advised
+//
+// Proxies listen on 127.0.0.1 alone and keep all they write in a directory that is removed at the end. Each has the least
+// configuration that makes it a cache, and is otherwise as it comes. docs/proxies.md has the table, and what to do about it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	only := flag.String("only", "", "names of the proxies to start, separated by commas; all if empty")
+	var set settings
+	flag.BoolVar(&set.advised, "advised", false, "configure them as docs/proxies.md advises")
+	flag.BoolVar(&set.verbose, "v", false, "print what the proxies print")
+	flag.Parse()
+	chosen, err := choose(*only)
+	if err == nil {
+		err = run(ctx, chosen, set, os.Stdout, os.Stderr)
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "proxies:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are what the command line says.
+type settings struct {
+	advised, verbose bool
+}
+
+// choose returns the proxies that are named.
+func choose(names string) ([]proxy, error) {
+	if names == "" {
+		return proxies, nil
+	}
+	var chosen []proxy
+	for _, name := range strings.Split(names, ",") {
+		i := slices.IndexFunc(proxies, func(p proxy) bool { return strings.EqualFold(p.name, name) })
+		if i < 0 {
+			return nil, fmt.Errorf("-only names %q; the proxies are %s", name, strings.Join(namesOf(proxies), ", "))
+		}
+		chosen = append(chosen, proxies[i])
+	}
+	return chosen, nil
+}
+
+func namesOf(all []proxy) (names []string) {
+	for _, p := range all {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// run plays the exchanges through each of the proxies that is installed, one proxy after the other.
+func run(ctx context.Context, chosen []proxy, set settings, out, log io.Writer) error {
+	o, err := newOrigin()
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	var t table
+	for _, p := range chosen {
+		version, ok := p.installed(ctx)
+		if !ok {
+			fmt.Fprintf(log, "%s is not installed: apt-get install %s\n", p.name, p.pack)
+			continue
+		}
+		fmt.Fprintf(log, "%s %s\n", p.name, version)
+		cells, err := through(ctx, p, o, set)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		t.add(p.name+" "+version, cells)
+	}
+	t.print(out)
+	return nil
+}
+
+// through starts the proxy and plays all exchanges through it, at once.
+func through(ctx context.Context, p proxy, o *origin, set settings) ([]string, error) {
+	running, err := p.start(ctx, o.addr(), set)
+	if err != nil {
+		return nil, err
+	}
+	defer running.stop()
+	return playAll(ctx, p.name, running.base, o), nil
+}

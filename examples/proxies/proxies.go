@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"text/template"
+	"time"
+)
+
+// A proxy is a program that caches.
+type proxy struct {
+	name, pack string
+	version    []string          // the command that prints the version
+	files      map[string]string // configuration: templates by path
+	command    []string
+}
+
+// place is what templates and commands are filled in with.
+type place struct {
+	Dir, Listen, Port, Origin, OriginPort string
+
+	Advised bool // with what docs/proxies.md advises
+}
+
+var versionPattern = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
+
+// installed reports whether the proxy is there, and which version.
+func (p proxy) installed(ctx context.Context) (version string, ok bool) {
+	path, err := exec.LookPath(p.version[0])
+	if err != nil {
+		return "", false
+	}
+	out, _ := exec.CommandContext(ctx, path, p.version[1:]...).CombinedOutput() // some exit with an error
+	version = versionPattern.FindString(string(out))
+	return version, version != ""
+}
+
+// running is a proxy that was started.
+type running struct {
+	base string
+	dir  string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// start starts the proxy before the origin and waits until it answers.
+func (p proxy) start(ctx context.Context, origin string, set settings) (*running, error) {
+	dir, err := os.MkdirTemp("", "larder-proxies-")
+	if err != nil {
+		return nil, err
+	}
+	r := &running{dir: dir, done: make(chan struct{})}
+	if err := p.startIn(r, origin, set); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := r.wait(ctx); err != nil {
+		r.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (p proxy) startIn(r *running, origin string, set settings) error {
+	listen, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(listen)
+	_, originPort, _ := net.SplitHostPort(origin)
+	at := place{r.dir, listen, port, origin, originPort, set.advised}
+	// Some drop root's rights and must still write there.
+	if err := os.Chmod(r.dir, 0o777); err != nil {
+		return err
+	}
+	for name, text := range p.files {
+		path := filepath.Join(r.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(at.fill(text)), 0o666); err != nil {
+			return err
+		}
+	}
+	if err := openUp(r.dir); err != nil {
+		return err
+	}
+	args := at.fillAll(p.command)
+	r.base, r.cmd = "http://"+listen, exec.Command(args[0], args[1:]...)
+	r.cmd.Dir = r.dir
+	if set.verbose {
+		r.cmd.Stdout, r.cmd.Stderr = os.Stderr, os.Stderr
+	}
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		_ = r.cmd.Wait()
+		close(r.done)
+	}()
+	return nil
+}
+
+// openUp lets whatever user the proxy becomes write in its directory.
+func openUp(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o777)
+	})
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func (at place) fill(text string) string {
+	var b bytes.Buffer
+	if err := template.Must(template.New("").Parse(text)).Execute(&b, at); err != nil {
+		panic(err) // of our own templates
+	}
+	return b.String()
+}
+
+func (at place) fillAll(texts []string) []string {
+	filled := make([]string, len(texts))
+	for i, text := range texts {
+		filled[i] = at.fill(text)
+	}
+	return filled
+}
+
+// wait waits until the proxy brings the origin's answers, and keeps one.
+func (r *running) wait(ctx context.Context) error {
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
+	path := readyPath + filepath.Base(r.dir)
+	last := ""
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		response, err := client.Get(r.base + path)
+		if err == nil {
+			body, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK && string(body) == last {
+				return nil
+			}
+			last = string(body)
+		}
+		select {
+		case <-tick.C:
+		case <-r.done:
+			return errors.New("it has ended; -v shows what it prints")
+		case <-ctx.Done():
+			return errors.New("it does not answer; -v shows what it prints")
+		}
+	}
+}
+
+// stop ends the proxy, and removes what it has written.
+func (r *running) stop() {
+	_ = r.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-r.done:
+	case <-time.After(10 * time.Second):
+		_ = r.cmd.Process.Kill()
+		<-r.done
+	}
+	_ = os.RemoveAll(r.dir)
+}
