@@ -61,3 +61,23 @@ func TestCookieUser(t *testing.T) {
 		t.Error("a session that lookup refuses has a user")
 	}
 }
+
+// hiding is a context in which nobody is to be known.
+type hiding struct{ context.Context }
+
+func (c hiding) Value(key any) any {
+	if _, ok := key.(keying.UserKey); ok {
+		return keying.Hidden{}
+	}
+	return c.Context.Value(key)
+}
+
+// A context that hides the user knows nobody, whoever was told outside of it or is told within.
+func TestHiddenUsersStayHidden(t *testing.T) {
+	ctx := hiding{keying.WithUser(t.Context(), "alice")}
+	for _, ctx := range []context.Context{ctx, keying.WithUser(ctx, "bob"), keying.WithUser(context.WithValue(ctx, hiding{}, 1), "bob")} {
+		if id, ok := keying.UserOf(ctx); ok || id != "" {
+			t.Errorf("%q is known", id)
+		}
+	}
+}

@@ -31,7 +31,7 @@ func (rt *Route) notice(l *leading, outcome store.Outcome) {
 	}
 	rt.noticeCheck(l, h, outcome == store.Keep && rec.reason == "" && l.p.reason == "")
 	switch rec.reason {
-	case "", VaryReason, OriginReason, EncodingReason: // the first that was found: there may be others
+	case "", VaryReason, CookieReason, OriginReason, EncodingReason: // the first that was found: there may be others
 		if vary := h["Vary"]; vary != nil {
 			rt.noticeVary(l, vary)
 		}
