@@ -133,3 +133,14 @@ func TestALoweredTTLHoldsForValues(t *testing.T) {
 		})
 	}
 }
+
+func TestOnRedisALoweredTTLHolds(t *testing.T) {
+	runRedis(t, func(t *testing.T, s *site, _ string) {
+		s.handle("GET /x", cache.Policy{TTL: time.Hour}, s.mirror)
+		first := s.missHit("/x")
+		s.deploy(func(*cache.Policy) {})
+		wantBody(t, s.hit("/x"), first.body)
+		s.deploy(func(p *cache.Policy) { p.TTL = time.Nanosecond })
+		s.miss("/x")
+	}, inRedis...)
+}
