@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/store/redisstore"
@@ -185,4 +187,32 @@ func TestOnRedisA304EndsTheStoredAnswer(t *testing.T) {
 		answer = answering(500, "")
 		wantStatus(t, s.miss("/x"), 500)
 	}, cache.PerUser, cache.FleetShared)
+}
+
+// A command that Redis refuses is named by an event of its own, with the rule that allows it.
+func TestWhatRedisRefusesIsAnEvent(t *testing.T) {
+	server := storetest.NewServer(t)
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer admin.Close()
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "default", "-xread").Err(); err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan cache.Event, 100)
+	c := newCache(t, cache.Options{Far: open(t, server.URL()), FarBudget: time.Second, Observe: func(ev cache.Event) { events <- ev }})
+	h := c.Middleware(cache.Policy{Class: cache.FleetShared})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("x")) }))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	for timeout := time.After(10 * time.Second); ; {
+		select {
+		case ev := <-events:
+			if ev.Reason != cache.CommandsReason {
+				continue
+			}
+			if text := fmt.Sprint(ev.Err); ev.Outcome != cache.Fault || !strings.Contains(text, "refuses to this user XREAD;") || !strings.Contains(text, "+xread") {
+				t.Errorf("the event is %s: %s; want a fault that names XREAD and the rule", ev.Outcome, text)
+			}
+			return
+		case <-timeout:
+			t.Fatal("no event tells of it")
+		}
+	}
 }

@@ -37,6 +37,9 @@ import (
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
 // the echo.Context with Set, or into the request's context, it still sees, and must not let into the answer: all but the user.
+// Where the key covers not all of the query, its echo.Context is another one than that of outer middleware; but where an app has
+// a context type of its own, it is the same, and what its QueryParams returned outside of the cache must not be read while the
+// handler runs.
 //
 // Interim answers such as 103 pass, and the final one follows, which echo by itself drops. Only a handler that keeps the
 // Response must call its Header between the two heads, as handlers that set a field do.
@@ -135,6 +138,7 @@ type behind struct {
 	response *echo.Response // of outer middleware
 	request  *http.Request
 	asked    *http.Request // as the cache got it
+	own      echo.Context  // the handler's, if it is not that of outer middleware
 	running  bool
 }
 
@@ -158,10 +162,9 @@ func (b *behind) run(w http.ResponseWriter, r *http.Request) error {
 		b.see(b.request)
 	}()
 	in := newInside(w, b.ec)
-	b.see(r)
-	err := b.next(b.ec)
+	err := b.next(b.seeing(r))
 	if r != b.asked && b.keeps(err) && !b.ec.Response().Committed { // what goes around the cache stays as it is
-		b.ec.Error(err)
+		b.handlers().Error(err)
 		if b.ec.Response().Committed {
 			err = nil
 		}
@@ -201,15 +204,32 @@ func (b *behind) outwards(f func()) {
 	f()
 }
 
-// see makes the request the context's. Echo parses the query once and keeps it; what it kept is brought up to date, or a
-// handler could read parameters that the key does not cover.
+// seeing returns the context that the handler is to see with the request.
+func (b *behind) seeing(r *http.Request) echo.Context {
+	if b.ec.Request().URL.RawQuery != r.URL.RawQuery {
+		b.own = narrow(b.ec)
+	}
+	b.see(r)
+	return b.handlers()
+}
+
+// handlers is the context of the handler.
+func (b *behind) handlers() echo.Context {
+	if b.own != nil {
+		return b.own
+	}
+	return b.ec
+}
+
+// see makes the request the context's. What echo has kept of the query is brought up to date where the handler has no context
+// of its own, or it could read parameters that the key does not cover.
 func (b *behind) see(r *http.Request) {
 	before := b.ec.Request()
 	if before == r {
 		return
 	}
 	b.ec.SetRequest(r)
-	if before.URL.RawQuery == r.URL.RawQuery {
+	if b.own != nil || before.URL.RawQuery == r.URL.RawQuery {
 		return
 	}
 	query := b.ec.QueryParams()

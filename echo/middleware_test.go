@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,76 @@ func TestQueryOfTheContextFollowsTheRequest(t *testing.T) {
 				if want := map[bool]string{true: "yes"}[strings.Contains(target, "evil")]; outside != want {
 					t.Errorf("outside of the cache evil is %q; want %q", outside, want)
 				}
+			}
+		})
+	}
+}
+
+// The query that outer middleware has got from echo is its own: it may be read all the while.
+func TestTheQueryOfOuterMiddlewareStays(t *testing.T) {
+	for _, w := range wirings {
+		t.Run(w.name, func(t *testing.T) {
+			e := echo.New()
+			var handlers url.Values
+			done := make(chan bool)
+			e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+				return func(ec echo.Context) error {
+					query, stop := ec.QueryParams(), make(chan struct{})
+					go func() { // as a logger may
+						same := true
+						for {
+							select {
+							case <-stop:
+								done <- same
+								return
+							default:
+								same = same && query.Get("evil") == "yes"
+							}
+						}
+					}()
+					err := next(ec)
+					close(stop)
+					return err
+				}
+			})
+			p := cache.Policy{Class: cache.SharedGlobal, Query: keying.Only("page")}
+			w.wire(t, e, newCache(t, nil), p, func(ec echo.Context) error {
+				handlers = ec.QueryParams()
+				var bound struct {
+					Evil string `query:"evil"`
+				}
+				if err := ec.Bind(&bound); err != nil {
+					return err
+				}
+				return ec.JSON(200, map[string]string{"page": ec.QueryParam("page"), "evil": bound.Evil + ec.QueryParam("evil")})
+			})
+			if got := get(e, "/p/7?page=2&evil=yes&pretty").Body.String(); got != `{"evil":"","page":"2"}`+"\n" {
+				t.Errorf("the answer is %s", got)
+			}
+			if !<-done {
+				t.Error("the query of outer middleware changes")
+			}
+			if handlers.Get("page") != "2" || handlers.Has("evil") {
+				t.Errorf("the handler's query is %v afterwards", handlers)
+			}
+		})
+	}
+}
+
+// A context type of the app's own reaches the handler, and hides what the key does not cover, too.
+func TestAnOwnContextReachesTheHandler(t *testing.T) {
+	type own struct{ echo.Context }
+	for _, w := range wirings {
+		t.Run(w.name, func(t *testing.T) {
+			e := echo.New()
+			e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+				return func(ec echo.Context) error { _ = ec.QueryParams(); return next(&own{ec}) }
+			})
+			w.wire(t, e, newCache(t, nil), cache.Policy{Class: cache.SharedGlobal, Query: keying.Only("page")}, func(ec echo.Context) error {
+				return ec.String(200, ec.(*own).QueryParam("page")+ec.QueryParam("evil"))
+			})
+			if got := get(e, "/p/7?page=2&evil=yes").Body.String(); got != "2" {
+				t.Errorf("the answer is %s", got)
 			}
 		})
 	}

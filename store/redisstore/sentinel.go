@@ -30,7 +30,7 @@ func unlikeReply(err error) error {
 	case !isReply(err):
 		return err
 	case errors.Is(err, redis.Nil) && strings.Contains(err.Error(), "sentinel"):
-		return unconnected{err: fmt.Errorf("Sentinel knows no master by the client's MasterName: %w", err)}
+		return unconnected{err: fmt.Errorf("sentinel knows no master by the client's MasterName: %w", err)}
 	}
 	return unconnected{err: err}
 }
@@ -48,7 +48,7 @@ func (s *sentinel) explain(err error) error {
 	case s == nil:
 		return unlikeReply(err)
 	case errors.Is(err, redis.Nil):
-		return unconnected{fmt.Errorf("Sentinel knows no master named %q; the URL's master_name must be the name in its configuration, "+
+		return unconnected{fmt.Errorf("sentinel knows no master named %q; the URL's master_name must be the name in its configuration, "+
 			"sentinel monitor NAME …", s.master), true}
 	case unauthenticated(err):
 		return unconnected{fmt.Errorf("%w (from Sentinel, for which user:password@ before the URL's host is)", err), true}
