@@ -50,6 +50,7 @@ func TestOuterFunctionsHaveTheContextAsItIsOutside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, w wiring, class cache.Class) {
 				e := echo.New()
+				e.IPExtractor = func(r *http.Request) string { return r.Header.Get("X-Real-Ip") }
 				var before, after []string
 				e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 					return func(ec echo.Context) error {
