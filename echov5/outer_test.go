@@ -139,9 +139,9 @@ func TestErrorsWhoseStatusIsKeptAreKept(t *testing.T) {
 	for name, handler := range map[string]echo.HandlerFunc{
 		"HTTPError": func(ec *echo.Context) error { return echo.NewHTTPError(404, "no such thing") },
 		"wrapped":   func(ec *echo.Context) error { return fmt.Errorf("more: %w", echo.ErrNotFound) },
-		"wrapping": func(ec *echo.Context) error { return echo.NewHTTPError(404, "no such thing").Wrap(errors.New("fault")) },
-		"Static":   echo.StaticDirectoryHandler(files, false),
-		"redirect": func(ec *echo.Context) error { return echo.NewHTTPError(301, "elsewhere") },
+		"wrapping":  func(ec *echo.Context) error { return echo.NewHTTPError(404, "no such thing").Wrap(errors.New("fault")) },
+		"Static":    echo.StaticDirectoryHandler(files, false),
+		"redirect":  func(ec *echo.Context) error { return echo.NewHTTPError(301, "elsewhere") },
 	} {
 		for _, custom := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, custom), func(t *testing.T) {
