@@ -15,7 +15,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +46,10 @@ type Options struct {
 	FarBudget time.Duration
 	// User is the identity for PerUser routes whose policy has none.
 	User keying.User
+	// Skips are functions that policies name in SkipName, tables as skip=NAME; see Policy.Skip. The map is copied.
+	Skips map[string]func(*http.Request) bool
+	// By are functions that policies name in VaryByName, tables as by=NAME; see Policy.VaryBy. The map is copied.
+	By map[string]func(*http.Request) string
 	// Name is this cache's name in Cache-Status (RFC 9211). "": "larder"; "-": the header is not sent.
 	Name string
 	// Debug adds each answer's key to Cache-Status. Keys name nobody, but tell which answers are the same: not for production.
@@ -82,6 +88,8 @@ type Cache struct {
 	labeler    keying.Labeler
 	common     *middleware.Common
 	user       keying.User
+	skips      map[string]func(*http.Request) bool
+	by         map[string]func(*http.Request) string
 	observe    func(Event)
 	deaf       sync.Once // it panics whatever it is told
 	secret     []byte
@@ -105,6 +113,8 @@ func New(o Options) (*Cache, error) {
 		far:        o.Far,
 		common:     middleware.NewCommon(name, o.Debug),
 		user:       o.User,
+		skips:      maps.Clone(o.Skips),
+		by:         maps.Clone(o.By),
 		observe:    o.Observe,
 		secret:     append([]byte(nil), o.Secret...),
 		labeler:    keying.NewLabeler(o.Secret),
@@ -114,6 +124,9 @@ func New(o Options) (*Cache, error) {
 	}
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
+	}
+	if err := errors.Join(checkNamed("Skips", o.Skips), checkNamed("By", o.By)); err != nil {
+		return nil, err
 	}
 	if err := c.seal(); err != nil {
 		return nil, err
@@ -148,6 +161,19 @@ func memberName(name string) (string, error) {
 		return "", fmt.Errorf(`cache: Options.Name is %q, which Cache-Status cannot carry; use letters, digits and "-", a letter first`, name)
 	}
 	return name, nil
+}
+
+// checkNamed refuses functions that no policy could name, or call.
+func checkNamed[F func(*http.Request) bool | func(*http.Request) string](option string, functions map[string]F) error {
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		switch {
+		case name == "":
+			return fmt.Errorf("cache: Options.%s has a function without a name; name it as tables shall, or leave it out", option)
+		case functions[name] == nil:
+			return fmt.Errorf("cache: Options.%s[%q] is nil; set a function, or leave it out", option, name)
+		}
+	}
+	return nil
 }
 
 func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
@@ -210,7 +236,7 @@ func (c *Cache) close(ctx context.Context) error {
 // On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
 // known. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
 // one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
-// Redis, of which an event tells; policies with another Vary or other Cookies are not equal. Redis knows a handler by the
+// Redis, of which an event tells; policies with another Vary, other Cookies or another VaryBy are not equal. Redis knows a handler by the
 // name of its function, or its type: those of one name, as one function returns them, must not be chosen from where
 // processes share their answers.
 //

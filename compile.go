@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -17,7 +18,10 @@ import (
 // is the route's, in the form of a [Routes] table; "" leaves it to the adapter to tell it with each request. An error names
 // the route, the fault and the remedy.
 func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
-	err := c.check(p)
+	err := checkPattern(pattern)
+	if err == nil {
+		err = c.check(p)
+	}
 	if err == nil {
 		err = checkParams(p, pattern)
 	}
@@ -35,6 +39,8 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Labeler:         c.labeler,
 		Through:         c.through(p, pattern, observe),
 		User:            c.userOf(p, pattern),
+		Skip:            c.skipOf(p, pattern),
+		VaryBy:          c.varyByOf(p, pattern),
 		Tags:            tagsOf(p),
 		Observe:         observe,
 		Purge:           c.invalidate,
@@ -79,6 +85,7 @@ func (c *Cache) scheme(p Policy) *keying.Scheme {
 		TrustProxy: c.trustProxy,
 		Private:    p.Class == PerUser,
 		Open:       p.RFC9111,
+		By:         c.byName(p),
 		Secret:     c.secret,
 	}
 	return scheme.Compile()
@@ -122,7 +129,7 @@ func clientLine(p Policy) []string {
 	switch {
 	case p.Client == "":
 		return nil
-	case p.Class == PerUser:
+	case p.Class == PerUser, p.varies() && !middleware.SaysForWhom([]string{p.Client}):
 		return rfc9111.MakePrivate([]string{p.Client})
 	}
 	return []string{p.Client}
@@ -161,17 +168,66 @@ func (c *Cache) userOf(p Policy, pattern string) keying.User {
 		return nil
 	}
 	return func(r *http.Request) (id string, ok bool) {
-		defer func() {
-			switch v := recover(); v {
-			case nil:
-			case http.ErrAbortHandler: // meant for the server
-				panic(v)
-			default:
-				c.tell(Event{Class: p.Class, Route: pattern, Outcome: Fault, Reason: middleware.IdentityReason,
-					Err: fmt.Errorf("cache: the identity function panicked: %v", v)})
-			}
-		}()
+		defer func() { c.survived(recover(), p.Class, pattern, middleware.IdentityReason, "the identity function") }()
 		return user(r)
+	}
+}
+
+// skipOf says which requests go around the cache. One of which a function that panics has not said goes there, too.
+func (c *Cache) skipOf(p Policy, pattern string) func(*http.Request) bool {
+	skip := p.Skip
+	if p.SkipName != "" {
+		skip = c.skips[p.SkipName]
+	}
+	if skip == nil {
+		return nil
+	}
+	return func(r *http.Request) (skipped bool) {
+		skipped = true
+		defer func() { c.survived(recover(), p.Class, pattern, middleware.SkipReason, "Policy.Skip") }()
+		skipped = skip(r)
+		return skipped
+	}
+}
+
+// varyByOf is what selects by a function. It is not ok if the function panics.
+func (c *Cache) varyByOf(p Policy, pattern string) func(*http.Request) (string, bool) {
+	varyBy := c.varyBy(p)
+	if varyBy == nil {
+		return nil
+	}
+	return func(r *http.Request) (text string, ok bool) {
+		defer func() { c.survived(recover(), p.Class, pattern, middleware.VaryByReason, "Policy.VaryBy") }()
+		return varyBy(r), true
+	}
+}
+
+func (c *Cache) varyBy(p Policy) func(*http.Request) string {
+	if p.VaryByName != "" {
+		return c.by[p.VaryByName]
+	}
+	return p.VaryBy
+}
+
+// byName is what the function that selects is called in every process: what one says is never taken for what another says.
+func (c *Cache) byName(p Policy) string {
+	switch {
+	case p.VaryByName != "":
+		return "name " + p.VaryByName
+	case p.VaryBy != nil:
+		return "func " + middleware.NameOf(reflect.ValueOf(p.VaryBy).Pointer())
+	}
+	return ""
+}
+
+// survived tells of a panic of a function of the app's, whose request goes on without the cache.
+func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what string) {
+	switch v {
+	case nil:
+	case http.ErrAbortHandler: // meant for the server
+		panic(v)
+	default:
+		c.tell(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
 	}
 }
 

@@ -60,6 +60,37 @@ func ExampleParsePolicy() {
 	// cache: policy "shared-global ttl=10": column 15: ttl="10" is not a duration above zero; write for example ttl=60s, or leave it out
 }
 
+// What no header tells, functions tell.
+func ExamplePolicy_varyByName() {
+	c, err := cache.New(cache.Options{
+		By: map[string]func(*http.Request) string{
+			"host": func(r *http.Request) string { return strings.ToLower(r.Host) },
+		},
+		Skips: map[string]func(*http.Request) bool{
+			"preview": func(r *http.Request) bool { return r.URL.Query().Has("preview") },
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close(context.Background())
+
+	p, err := cache.ParsePolicy("shared-global ttl=10m by=host skip=preview")
+	if err != nil {
+		panic(err)
+	}
+	h := c.Middleware(p)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("the page is made")
+		fmt.Fprint(w, "hello")
+	}))
+	for _, target := range []string{"/", "/", "/?preview"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+	}
+	// Output:
+	// the page is made
+	// the page is made
+}
+
 func ExampleParseRoutes() {
 	routes, err := cache.ParseRoutes(strings.NewReader(`
 		GET /countries       shared-global ttl=10m vary=Accept-Language

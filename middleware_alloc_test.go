@@ -112,7 +112,7 @@ func TestNearHitOfTheMiddlewareAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	for _, p := range []cache.Policy{{}, {Vary: []string{"Accept-Language", "Accept"}}, {Cookies: []string{"theme"}}, {Pass: []string{"User-Agent"}}, {Query: keying.Only()}, {Query: keying.Only("a", "b")}, {Query: keying.Except("utm_*")}, {RFC9111: true, TTL: cache.DefaultTTL}} {
+	for _, p := range []cache.Policy{{}, {Vary: []string{"Accept-Language", "Accept"}}, {Cookies: []string{"theme"}}, {Pass: []string{"User-Agent"}}, {Query: keying.Only()}, {Query: keying.Only("a", "b")}, {Query: keying.Except("utm_*")}, {Skip: preview, VaryBy: tenant}, {RFC9111: true, TTL: cache.DefaultTTL, VaryBy: tenant}, {RFC9111: true, TTL: cache.DefaultTTL}} {
 		p.Class = cache.SharedGlobal
 		serve, w := nearHit(t, direct, p)
 		if n := testing.AllocsPerRun(200, serve); n != 0 {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -14,6 +15,7 @@ import (
 //
 //	ttl, near, swr, sie (or sie=off)   durations: TTL, NearTTL, StaleWhileRevalidate, StaleIfError
 //	vary, cookies, tags, pass          lists
+//	by, skip                           one name each: of Options.By, of Options.Skips
 //	query=a,b or except=a,utm_*        keying.Only, keying.Except; "query=" ignores the query
 //	max-body                           bytes, or KiB, MiB: 65536, 64KiB
 //	max-runs                           a number: 64
@@ -21,18 +23,22 @@ import (
 //	client                             Cache-Control's directives: no-cache, max-age=60,must-revalidate
 //	ignore-authorization, rfc9111      flags
 //
-// An error names the column, the fault and the remedy. Whether the policy can work is told where it is registered.
+// A byte order mark at the beginning is passed over. An error names the column, the fault and the remedy, also where a
+// policy is well written and cannot work: then it says what registration would. What needs [Options], a Redis, an identity or
+// a function's name, is told there alone.
 func ParsePolicy(text string) (Policy, error) {
-	p, err := parsePolicy(text)
+	p, _, err := parsePolicy(strings.TrimPrefix(text, byteOrderMark))
 	if err != nil {
 		return Policy{}, fmt.Errorf("cache: policy %q: %w", clip(text), err)
 	}
 	return p, nil
 }
 
-func clip(text string) string {
-	if len(text) > 200 {
-		return text[:200] + "…"
+func clip(text string) string { return clipAt(text, 200) }
+
+func clipAt(text string, most int) string {
+	if len(text) > most {
+		return text[:most] + "…"
 	}
 	return text
 }
@@ -45,33 +51,49 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("column %d: %s", e.column, e.text) }
 
-func parsePolicy(text string) (Policy, error) {
-	var p Policy
+// places are the columns of a policy's settings, by their names.
+type places map[string]int
+
+// of gives a refusal the column of the setting at fault. A policy's class stands first.
+func (at places) of(err error) error {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	return &syntaxError{at[r.setting], clipAt(r.text, 500)}
+}
+
+// parsePolicy reads a policy that could work somewhere.
+func parsePolicy(text string) (p Policy, at places, err error) {
 	words, err := splitWords(text)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	if len(words) == 0 {
-		return p, &syntaxError{1, "the policy is empty; begin with a class: " + classList()}
+		return p, nil, &syntaxError{1, "the policy is empty; begin with a class: " + classList()}
 	}
 	if p.Class, err = parseClass(words[0]); err != nil {
-		return p, err
+		return p, nil, err
 	}
-	seen := map[string]bool{}
+	at = places{}
 	for _, w := range words[1:] {
 		key, value, hasValue := strings.Cut(w.text, "=")
-		if seen[key] {
-			return p, w.fault("%q is given twice; keep one", key)
+		switch {
+		case at[key] > 0:
+			return p, nil, w.fault("%q is given twice; keep one", key)
+		case key == "query" && at["except"] > 0, key == "except" && at["query"] > 0:
+			return p, nil, w.fault("query and except exclude each other; keep one")
 		}
-		seen[key] = true
-		if (key == "query" || key == "except") && seen["query"] && seen["except"] {
-			return p, w.fault("query and except exclude each other; keep one")
-		}
+		at[key] = w.column
 		if err := p.set(setting{w, key, value, hasValue}); err != nil {
-			return p, err
+			return p, nil, err
 		}
 	}
-	return p, nil
+	at[""] = words[0].column
+	if at["query"] == 0 { // both are Policy.Query
+		at["query"] = at["except"]
+	}
+	return p, at, at.of(p.check())
 }
 
 func classList() string { return strings.Join(classNames[1:], ", ") }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -47,6 +48,25 @@ type Policy struct {
 	Query keying.Query
 	// User says who is asking; PerUser only. nil: Options.User.
 	User keying.User
+	// Skip reports whether a request goes around the cache, as previews, health checks or everybody who is logged in may: it
+	// reaches the handler as it came, and nothing is kept. nil: none does. It is asked first for each GET and HEAD, hits
+	// included, and again for a refresh; see VaryBy for what it gets. An answer that caches in front must not give to others
+	// says so itself. SkipName names one of Options.Skips instead, as tables do.
+	Skip     func(*http.Request) bool
+	SkipName string
+	// VaryBy returns a text that selects the answer, beside all else that does: the role, the tenant, a flag, the language that
+	// was negotiated. nil: nothing more selects. It gets the request as it reaches the cache, with the context of outer
+	// middleware, must neither change it nor read its body, and is called for each GET and HEAD, concurrently, on hits, too.
+	// The same request must get the same text, also when a refresh repeats it. A text above 1 KiB bypasses the cache. No more
+	// than 32 variants of a URL are kept; the one that is used least makes room. VaryByName names one of Options.By instead,
+	// as tables do; it tells keys apart in Redis, as the name of the function in the program does for VaryBy.
+	//
+	// No header tells a cache in front what selects, so these answers leave as private, unless the handler or Client says
+	// public, s-maxage or no-store. The handler finds out by itself what VaryBy has found out, from the context for example:
+	// headers that select nothing else it does not see on shared classes. If Skip or VaryBy panics, the request bypasses the
+	// cache and an event tells; http.ErrAbortHandler passes on.
+	VaryBy     func(*http.Request) string
+	VaryByName string
 	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}". Its value is what the path
 	// says, unescaped once, on every router: "user:{id}" is user:bob@x.org for /users/bob%40x.org.
 	Tags []string
@@ -79,6 +99,9 @@ type Policy struct {
 	// always do, except that an answer's own stale-while-revalidate and stale-if-error go before the policy's.
 	RFC9111 bool
 }
+
+// varies reports whether a function selects the answer.
+func (p Policy) varies() bool { return p.VaryBy != nil || p.VaryByName != "" }
 
 // ttl returns the TTL with its default.
 func (p Policy) ttl() time.Duration {

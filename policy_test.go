@@ -32,12 +32,17 @@ var policies = []struct {
 	{"shared-global client=max-age=60,must-revalidate rfc9111", cache.Policy{Class: cache.SharedGlobal, Client: "max-age=60, must-revalidate", RFC9111: true}},
 	{`shared-global client="max-age=60,private"`, cache.Policy{Class: cache.SharedGlobal, Client: "max-age=60,private"}},
 	{`shared-global client="private=\"X-A"," X-B\""`, cache.Policy{Class: cache.SharedGlobal, Client: `private="X-A,  X-B"`}},
+	{"shared-global vary=A by=tenant pass=User-Agent skip=preview", cache.Policy{Class: cache.SharedGlobal,
+		Vary: []string{"A"}, Pass: []string{"User-Agent"}, VaryByName: "tenant", SkipName: "preview"}},
+	{`shared-global by="a b,c" skip="#"`, cache.Policy{Class: cache.SharedGlobal, VaryByName: "a b,c", SkipName: "#"}},
+	{"per-user by=role skip=x=y", cache.Policy{Class: cache.PerUser, VaryByName: "role", SkipName: "x=y"}},
 	{"shared-global max-runs=64", cache.Policy{Class: cache.SharedGlobal, MaxRuns: 64}},
 	{"shared-global max-body=65536 status=301:1h0m0s,404:10s", cache.Policy{Class: cache.SharedGlobal, MaxBody: 65536,
 		StatusTTL: map[int]time.Duration{404: 10 * time.Second, 301: time.Hour}}},
-	{"shared-global ignore-authorization rfc9111", cache.Policy{Class: cache.SharedGlobal, IgnoreAuthorization: true, RFC9111: true}},
-	{`shared-global tags="a b","c,d","#e","f\"g","\\","\n","\xff","","é","\u00a0",a=b,ä`, cache.Policy{Class: cache.SharedGlobal,
-		Tags: []string{"a b", "c,d", "#e", `f"g`, `\`, "\n", "\xff", "", "é", "\u00a0", "a=b", "ä"}}},
+	{"shared-global ignore-authorization", cache.Policy{Class: cache.SharedGlobal, IgnoreAuthorization: true}},
+	{"shared-global rfc9111", cache.Policy{Class: cache.SharedGlobal, RFC9111: true}},
+	{`shared-global tags="a b","c,d","#e","f\"g","\\","\n","\xff","é","\u00a0",a=b,ä`, cache.Policy{Class: cache.SharedGlobal,
+		Tags: []string{"a b", "c,d", "#e", `f"g`, `\`, "\n", "\xff", "é", "\u00a0", "a=b", "ä"}}},
 }
 
 func TestAPolicyIsReadAsItIsPrinted(t *testing.T) {
@@ -55,7 +60,7 @@ func TestAPolicyIsReadAsItIsPrinted(t *testing.T) {
 
 func TestAPolicyIsPrintedInOneWay(t *testing.T) {
 	for _, tt := range policies {
-		if strings.Contains(tt.text, `"é"`) || strings.Contains(tt.text, `,"",`) {
+		if strings.Contains(tt.text, `"é"`) {
 			continue // is quoted without need
 		}
 		if got := tt.policy.String(); got != tt.text {

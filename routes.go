@@ -13,8 +13,9 @@ import (
 type Routes map[string]Policy
 
 // ParseRoutes reads a table: one route a line, its pattern and then its policy as [ParsePolicy] reads it. Empty lines and
-// what follows a "#" at the beginning of a word are ignored. An error lists every faulty line, with line, column, fault and
-// remedy, and there is no table then.
+// what follows a "#" at the beginning of a word are ignored, and so is a byte order mark in front. An error lists every
+// faulty line, with line, column, fault and remedy, and there is no table then. Faulty is also what no app could register: a
+// method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have.
 //
 //	GET /countries       shared-global ttl=10m vary=Accept-Language
 //	GET /products/{id}   hot-shared ttl=60s tags=product:{id}
@@ -24,10 +25,17 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 	scanner := bufio.NewScanner(r)
 	n := 1
 	for ; scanner.Scan(); n++ {
-		pattern, policy, err := parseRoute(scanner.Text())
+		line := scanner.Text()
+		if n == 1 {
+			line = strings.TrimPrefix(line, byteOrderMark)
+		}
+		pattern, policy, err := parseRoute(line)
 		switch before := lines[pattern]; {
 		case err != nil:
 			faults = append(faults, fmt.Errorf("cache: routes: line %d, %w", n, err))
+			if n == 1 && isUTF16(line) {
+				return nil, faults[0]
+			}
 		case pattern == "":
 		case before > 0:
 			faults = append(faults, fmt.Errorf("cache: routes: line %d, column 1: route %q has a policy already, in line %d; keep one", n, pattern, before))
@@ -57,12 +65,18 @@ func parseRoute(line string) (pattern string, p Policy, err error) {
 	if !strings.Contains(pattern, "/") {
 		return "", p, words[0].fault("%q is not a route pattern; write for example GET /products/{id}", clip(pattern))
 	}
+	if err := checkPattern(pattern); err != nil {
+		return "", p, words[0].fault("%v", err)
+	}
 	if next == len(words) {
 		end := words[next-1]
 		return "", p, &syntaxError{end.column + len(end.text), fmt.Sprintf("route %q has no policy; add a class: %s", pattern, classList())}
 	}
 	offset := words[next].column - 1
-	p, err = parsePolicy(line[offset:])
+	p, at, err := parsePolicy(line[offset:])
+	if err == nil {
+		err = at.of(checkParams(p, pattern))
+	}
 	var fault *syntaxError
 	if errors.As(err, &fault) {
 		fault.column += offset

@@ -91,6 +91,83 @@ GET
 	}
 }
 
+// TestATableIsReadAsItWasSaved: with a byte order mark, and with the line ends of any editor of today.
+func TestATableIsReadAsItWasSaved(t *testing.T) {
+	want := cache.Routes{"GET /a": {Class: cache.SharedGlobal}, "GET /b": {Class: cache.SharedGlobal}}
+	for _, text := range []string{
+		"\ufeffGET /a shared-global\nGET /b shared-global",
+		"\ufeffGET /a shared-global\r\nGET /b shared-global\r\n",
+		"\ufeff# routes\nGET /a shared-global\nGET /b shared-global\n",
+		"\ufeff\nGET /a shared-global\nGET /b shared-global\n",
+	} {
+		if got, err := cache.ParseRoutes(strings.NewReader(text)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("ParseRoutes(%q) = %v, %v", text, got, err)
+		}
+	}
+	if got, err := cache.ParseRoutes(strings.NewReader("\ufeff")); err != nil || len(got) != 0 {
+		t.Errorf("a mark alone: %v, %v", got, err)
+	}
+	if _, err := cache.ParseRoutes(strings.NewReader("\ufeffGET /a shared ttl=60s")); err == nil || !strings.Contains(err.Error(), "line 1, column 8: ") {
+		t.Errorf("the mark counts as a column: %v", err)
+	}
+}
+
+// TestATableThatIsNoPlainTextSaysSo: once, and where.
+func TestATableThatIsNoPlainTextSaysSo(t *testing.T) {
+	utf16 := func(order string, text string) string {
+		for _, b := range []byte(text) {
+			if order == "\xff\xfe" {
+				order += string([]byte{b, 0})
+			} else {
+				order += string([]byte{0, b})
+			}
+		}
+		return order
+	}
+	for text, want := range map[string]string{
+		utf16("\xff\xfe", "GET /a shared-global\r\nGET /b shared-global\r\n"): "line 1, column 1: this is UTF-16; save the text as UTF-8",
+		utf16("\xfe\xff", "GET /a shared-global\nGET /b shared-global\n"):     "line 1, column 1: this is UTF-16; save the text as UTF-8",
+		"GET /a shared-global\nGET /b shared-global\x00":                      "line 2, column 21: there is a NUL byte; save the text as UTF-8",
+		"# all\rGET /a shared-global\r":                                       "line 1, column 6: there is a carriage return that ends no line; end lines with LF or CRLF",
+		"GET /a shared-global\r\nGET /b shared-global\rGET /c per-user":       "line 2, column 21: there is a carriage return that ends no line; end lines with LF or CRLF",
+	} {
+		routes, err := cache.ParseRoutes(strings.NewReader(text))
+		if got := fmt.Sprint(err); routes != nil || got != "cache: routes: "+want {
+			t.Errorf("ParseRoutes(%.40q) = %v, %v\nwant %s", text, routes, err, want)
+		}
+	}
+}
+
+// TestATableSaysWhatNoRouteCanHave, with the sentence of registration: a method that is never cached, and a tag with another
+// route's path parameter.
+func TestATableSaysWhatNoRouteCanHave(t *testing.T) {
+	for line, want := range map[string]string{
+		"POST /cart shared-global":                  "line 1, column 1: POST is never cached; annotate its GET route, or remove the line",
+		"  DELETE  /cart shared-global":             "line 1, column 3: DELETE is never cached; annotate its GET route, or remove the line",
+		"get /cart shared-global":                   "line 1, column 1: get is never cached; annotate its GET route, or remove the line",
+		"GET /p/{id} shared-global tags=p:{name},x": `line 1, column 27: tag "p:{name}" needs a path parameter {name}, which the route does not have; correct one of them`,
+	} {
+		routes, err := cache.ParseRoutes(strings.NewReader(line))
+		if got := fmt.Sprint(err); routes != nil || got != "cache: routes: "+want {
+			t.Errorf("ParseRoutes(%q) = %v, %v\nwant %s", line, routes, err, want)
+		}
+	}
+}
+
+// TestARouteThatIsNeverCachedIsRefused where it is registered, too.
+func TestARouteThatIsNeverCachedIsRefused(t *testing.T) {
+	c := fullCache(t)
+	for pattern, want := range map[string]string{
+		"POST /cart": `cache: route "POST /cart": POST is never cached; annotate its GET route, or remove the line`,
+		"GET ":       `cache: route "GET ": there is no path; write for example GET /products/{id}`,
+		"nonsense":   `cache: route "nonsense": there is no path; write for example GET /products/{id}`,
+	} {
+		if _, err := c.Compile(cache.Policy{Class: cache.SharedGlobal}, pattern); fmt.Sprint(err) != want {
+			t.Errorf("Compile for %q: %v\nwant %s", pattern, err, want)
+		}
+	}
+}
+
 func TestATableThatCannotBeReadIsAnError(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	routes, err := cache.ParseRoutes(io.MultiReader(strings.NewReader("GET /a shared-global\nGET /b x\n"), iotest.ErrReader(broken)))

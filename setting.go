@@ -15,7 +15,7 @@ type setting struct {
 	hasValue   bool
 }
 
-const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, max-body, max-runs, status, client, ignore-authorization, rfc9111"
+const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, by, skip, max-body, max-runs, status, client, ignore-authorization, rfc9111"
 
 func (p *Policy) set(s setting) (err error) {
 	switch s.key {
@@ -37,6 +37,10 @@ func (p *Policy) set(s setting) (err error) {
 		p.MaxBody, err = s.bytes()
 	case "max-runs":
 		p.MaxRuns, err = s.count()
+	case "by":
+		p.VaryByName, err = s.name("tenant")
+	case "skip":
+		p.SkipName, err = s.name("preview")
 	case "status":
 		p.StatusTTL, err = s.statuses()
 	case "client":
@@ -83,6 +87,21 @@ func (s setting) duration() (time.Duration, error) {
 		return 0, s.fault("%s=%q is not a duration above zero; write for example %s=60s, or leave it out", s.key, clip(s.value), s.key)
 	}
 	return d, nil
+}
+
+// name reads one item of a list.
+func (s setting) name(example string) (string, error) {
+	if !s.hasValue || s.value == "" {
+		return "", s.fault("%s needs a name; write for example %s=%s", s.key, s.key, example)
+	}
+	items, err := s.list()
+	switch {
+	case err != nil:
+		return "", err
+	case len(items) != 1 || items[0] == "":
+		return "", s.fault("%s takes one name; write for example %s=%s", s.key, s.key, example)
+	}
+	return items[0], nil
 }
 
 // list reads a comma-separated list; an empty value is an empty one.

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// String returns the policy in the form that [ParsePolicy] reads. User is code and is left out.
+// String returns the policy in the form that [ParsePolicy] reads. User, Skip and VaryBy are code and are left out; the
+// names of the latter two are not.
 func (p Policy) String() string {
 	words := []string{p.Class.String()}
 	add := func(key, value string) { words = append(words, key+"="+value) }
@@ -23,6 +24,11 @@ func (p Policy) String() string {
 			add(key, quoteList(items))
 		}
 	}
+	name := func(key, name string) {
+		if name != "" {
+			add(key, quoteList([]string{name}))
+		}
+	}
 	duration("ttl", p.TTL)
 	duration("near", p.NearTTL)
 	duration("swr", p.StaleWhileRevalidate)
@@ -33,6 +39,7 @@ func (p Policy) String() string {
 	}
 	list("vary", p.Vary)
 	list("cookies", p.Cookies)
+	name("by", p.VaryByName)
 	if names, only := p.Query.Names(); only {
 		add("query", quoteList(names))
 	} else if !p.Query.Raw() {
@@ -40,6 +47,7 @@ func (p Policy) String() string {
 	}
 	list("tags", p.Tags)
 	list("pass", p.Pass)
+	name("skip", p.SkipName)
 	if p.MaxBody != 0 {
 		add("max-body", strconv.FormatInt(p.MaxBody, 10))
 	}

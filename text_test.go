@@ -54,6 +54,12 @@ func TestAFaultyPolicySaysWhereWhatAndHow(t *testing.T) {
 		{"shared-global max-runs=0", 15, `max-runs="0" is not a number above zero`, "write for example max-runs=64"},
 		{"shared-global max-runs=many", 15, "is not a number above zero", "max-runs=64"},
 		{"shared-global max-runs", 15, `max-runs="" is not a number`, "leave it out"},
+		{"shared-global by", 15, "by needs a name", "write for example by=tenant"},
+		{"shared-global by=", 15, "by needs a name", "write for example by=tenant"},
+		{`shared-global by=""`, 15, "by takes one name", "write for example by=tenant"},
+		{"shared-global by=tenant,role", 15, "by takes one name", "write for example by=tenant"},
+		{"shared-global skip=a,b", 15, "skip takes one name", "write for example skip=preview"},
+		{"shared-global skip=a skip=b", 22, `"skip" is given twice`, "keep one"},
 		{"shared-global client", 15, "client needs a list", "write for example client=a,b"},
 		{"shared-global client=", 15, "client is empty", "leave it out"},
 		{"shared-global client=no-cache client=no-store", 31, `"client" is given twice`, "keep one"},
@@ -81,6 +87,72 @@ func TestAFaultyPolicySaysWhereWhatAndHow(t *testing.T) {
 		if text := err.Error(); !strings.HasPrefix(text, place) || !strings.Contains(text, tt.fault) || !strings.Contains(text, "; ") && !strings.Contains(text, tt.remedy) ||
 			!strings.Contains(text[strings.Index(text, tt.fault)+len(tt.fault):], tt.remedy) {
 			t.Errorf("ParsePolicy(%q):\n %v\nwant %s%s … %s", tt.text, err, place, tt.fault, tt.remedy)
+		}
+	}
+}
+
+// TestWhatRegistrationRefusesHasItsColumn: a setting that is well written and cannot work is found where it is read, as far as
+// that needs no Options.
+func TestWhatRegistrationRefusesHasItsColumn(t *testing.T) {
+	tests := []struct {
+		text          string
+		column        int
+		fault, remedy string
+	}{
+		{"hot-shared ttl=5s near=1m", 19, "its NearTTL (1m0s) is longer than TTL (5s)", "shorten it"},
+		{"hot-shared near=2m", 12, "its NearTTL (2m0s) is longer than TTL (1m0s)", "shorten it"},
+		{"fleet-shared ttl=1m near=5s", 21, "fleet-shared keeps no near copy", "use hot-shared"},
+		{"shared-global ttl=9000h", 15, "its TTL is longer than a year", "shorten it"},
+		{"shared-global ttl=1m swr=9000h", 22, "its StaleWhileRevalidate is longer than a year", "shorten it"},
+		{"shared-global sie=9000h", 15, "its StaleIfError is longer than a year", "shorten it"},
+		{"shared-global max-body=65MiB", 15, "a store takes at most", "lower it"},
+		{"shared-global vary=Accept,*", 15, `its Vary is "*"`, "name the headers"},
+		{"shared-global ttl=1m vary=Cookie", 22, "its Vary names Cookie on shared-global", "use per-user"},
+		{"shared-global pass=Range", 15, "its Pass names Range", "leave it out"},
+		{"shared-global cookies=sid", 15, `its Cookies name "sid"`, "use per-user"},
+		{"shared-global status=200:1m", 15, "its StatusTTL has 200", "leave it out"},
+		{"shared-global rfc9111 status=404:1m", 23, "its StatusTTL is set and with RFC9111", "leave one of them out"},
+		{"shared-global rfc9111 ignore-authorization", 23, "its IgnoreAuthorization is set", "leave one of them out"},
+		{"per-user ignore-authorization", 10, "IgnoreAuthorization has no meaning for per-user", "leave it out"},
+		{"shared-global tags=p:{id", 15, `tag "p:{id"`, "write for example product:{id}"},
+		{"shared-global client=nocache", 15, `its Client has "nocache"`, "use no-cache"},
+		{"per-user client=public", 10, "per-user answers are private", "leave public and s-maxage out"},
+		{"shared-global query=" + strings.Join(numbered(129), ","), 15, "its Query names 129 parameters", "at most 128"},
+		{"shared-global except=" + strings.Join(numbered(129), ","), 15, "its Query names 129 parameters", "at most 128"},
+	}
+	for _, tt := range tests {
+		p, err := cache.ParsePolicy(tt.text)
+		if err == nil || !reflect.DeepEqual(p, cache.Policy{}) {
+			t.Errorf("ParsePolicy(%.60q) = %s, %v; want an error alone", tt.text, p, err)
+			continue
+		}
+		place := fmt.Sprintf(": column %d: ", tt.column)
+		if text := err.Error(); !strings.Contains(text, place) || !strings.Contains(text, tt.fault) || !strings.Contains(text, tt.remedy) {
+			t.Errorf("ParsePolicy(%.60q):\n %v\nwant %s%s … %s", tt.text, err, place, tt.fault, tt.remedy)
+		}
+		routes, err := cache.ParseRoutes(strings.NewReader("\nGET  /p " + tt.text))
+		place = fmt.Sprintf("cache: routes: line 2, column %d: ", len("GET  /p ")+tt.column)
+		if text := fmt.Sprint(err); routes != nil || !strings.HasPrefix(text, place) || !strings.Contains(text, tt.fault) || !strings.Contains(text, tt.remedy) {
+			t.Errorf("ParseRoutes of %.60q:\n %v\nwant %s%s … %s", tt.text, err, place, tt.fault, tt.remedy)
+		}
+	}
+}
+
+// TestAByteOrderMarkIsNoPartOfAPolicy, and bytes that no text has are named.
+func TestAByteOrderMarkIsNoPartOfAPolicy(t *testing.T) {
+	p, err := cache.ParsePolicy("\ufeffshared-global ttl=1m")
+	if err != nil || p.Class != cache.SharedGlobal {
+		t.Errorf("with a mark: %v, %v", p, err)
+	}
+	for text, want := range map[string]string{
+		"shared-global\x00":       `column 14: there is a NUL byte; save the text as UTF-8`,
+		"shared-global\rttl=1m":   `column 14: there is a carriage return that ends no line; end lines with LF or CRLF`,
+		"s\x00h\x00a\x00r\x00":    `column 2: there is a NUL byte; save the text as UTF-8`,
+		"\xff\xfes\x00h\x00a\x00": `column 1: this is UTF-16; save the text as UTF-8`,
+		"\xfe\xff\x00s\x00h":      `column 1: this is UTF-16; save the text as UTF-8`,
+	} {
+		if _, err := cache.ParsePolicy(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParsePolicy(%q): %v\nwant %s", text, err, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,15 +25,51 @@ const maxSelectors = 8
 // maxNear is the near TTL above which copies are stale for longer than most people expect.
 const maxNear = 10 * time.Second
 
-// check says why the policy cannot work in this cache: the fault and the remedy.
+// refusal says why a policy cannot work: the fault and the remedy. A policy that was read from text has the column of the
+// setting at fault, which is named as text names it; "" is the class.
+type refusal struct{ setting, text string }
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(setting, format string, args ...any) error {
+	return &refusal{setting, fmt.Sprintf(format, args...)}
+}
+
+// check says why the policy cannot work in this cache.
 func (c *Cache) check(p Policy) error {
-	if !p.Class.valid() {
-		return fmt.Errorf("the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
+	if err := p.check(); err != nil {
+		return err
 	}
-	if p.Class.usesRedis() && c.far == nil {
+	switch {
+	case p.Class.usesRedis() && c.far == nil:
 		return fmt.Errorf("%s lives in Redis and this cache has none; set Options.Far, with redisstore.Open for example, or use shared-global", p.Class)
+	case p.Class == PerUser && p.User == nil && c.user == nil:
+		return fmt.Errorf("per-user needs to know who is asking; set Policy.User or Options.User, to keying.FromContext() for example")
 	}
-	for _, check := range [...]func(Policy) error{checkTimes, c.checkIdentity, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags, checkClient} {
+	if p.SkipName != "" && c.skips[p.SkipName] == nil {
+		return fmt.Errorf("its SkipName is %q, which Options.Skips does not have; %s", p.SkipName, oneOf(c.skips))
+	}
+	if p.VaryByName != "" && c.by[p.VaryByName] == nil {
+		return fmt.Errorf("its VaryByName is %q, which Options.By does not have; %s", p.VaryByName, oneOf(c.by))
+	}
+	return nil
+}
+
+// oneOf says which names there are.
+func oneOf[F any](functions map[string]F) string {
+	if len(functions) == 0 {
+		return "it is empty: set it in the Options of this cache"
+	}
+	return "it has " + strings.Join(slices.Sorted(maps.Keys(functions)), ", ")
+}
+
+// check says why the policy cannot work in any cache. It is asked where a policy is read and where it is registered, so
+// that both say the same.
+func (p Policy) check() error {
+	if !p.Class.valid() {
+		return refuse("", "the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
+	}
+	for _, check := range [...]func(Policy) error{checkTimes, checkLimits, checkIdentity, checkFunctions, checkStandard, checkHeaders, checkCookies, checkQuery, checkStatuses, checkTags, checkClient} {
 		if err := check(p); err != nil {
 			return err
 		}
@@ -40,38 +77,69 @@ func (c *Cache) check(p Policy) error {
 	return nil
 }
 
-func checkTimes(p Policy) error {
-	switch {
-	case p.TTL < 0:
-		return fmt.Errorf("its TTL is %v; set one above zero, or leave it at 0 for %v", p.TTL, DefaultTTL)
-	case p.NearTTL < 0:
-		return fmt.Errorf("its NearTTL is %v; set one above zero, or leave it at 0 for %v", p.NearTTL, DefaultNearTTL)
-	case p.NearTTL != 0 && p.Class != HotShared:
-		return fmt.Errorf("its NearTTL is set and %s keeps no near copy; leave it out, or use hot-shared", p.Class)
-	case p.NearTTL > p.ttl() && p.ttl() > 0:
-		return fmt.Errorf("its NearTTL (%v) is longer than TTL (%v); shorten it", p.NearTTL, p.ttl())
-	case p.StaleWhileRevalidate < 0:
-		return fmt.Errorf("its StaleWhileRevalidate is %v; set it above zero, or leave it out", p.StaleWhileRevalidate)
-	case max(p.TTL, p.StaleWhileRevalidate, p.StaleIfError) > maxLife:
-		return fmt.Errorf("its TTL, StaleWhileRevalidate or StaleIfError is longer than a year; shorten it")
-	case p.MaxRuns < 0:
-		return fmt.Errorf("its MaxRuns is %d; set it above zero, or leave it at 0 for %d", p.MaxRuns, DefaultMaxRuns)
-	case p.MaxBody < 0:
-		return fmt.Errorf("its MaxBody is %d; set it above zero, or leave it at 0 for 1 MiB", p.MaxBody)
-	case p.MaxBody > store.MaxEncoded:
-		return fmt.Errorf("its MaxBody is %d bytes; a store takes at most %d, lower it", p.MaxBody, store.MaxEncoded)
+// checkPattern says why no route of the pattern can have a policy.
+func checkPattern(pattern string) error {
+	switch method, _, path := keying.SplitPattern(pattern); {
+	case pattern == "":
+		return nil
+	case method != "" && method != http.MethodGet && method != http.MethodHead:
+		return fmt.Errorf("%s is never cached; annotate its GET route, or remove the line", method)
+	case path == "":
+		return fmt.Errorf("there is no path; write for example GET /products/{id}")
 	}
 	return nil
 }
 
-func (c *Cache) checkIdentity(p Policy) error {
+func checkTimes(p Policy) error {
+	switch {
+	case p.TTL < 0:
+		return refuse("ttl", "its TTL is %v; set one above zero, or leave it at 0 for %v", p.TTL, DefaultTTL)
+	case p.NearTTL < 0:
+		return refuse("near", "its NearTTL is %v; set one above zero, or leave it at 0 for %v", p.NearTTL, DefaultNearTTL)
+	case p.NearTTL != 0 && p.Class != HotShared:
+		return refuse("near", "its NearTTL is set and %s keeps no near copy; leave it out, or use hot-shared", p.Class)
+	case p.NearTTL > p.ttl() && p.ttl() > 0:
+		return refuse("near", "its NearTTL (%v) is longer than TTL (%v); shorten it", p.NearTTL, p.ttl())
+	case p.StaleWhileRevalidate < 0:
+		return refuse("swr", "its StaleWhileRevalidate is %v; set it above zero, or leave it out", p.StaleWhileRevalidate)
+	case p.TTL > maxLife:
+		return refuse("ttl", "its TTL is longer than a year; shorten it")
+	case p.StaleWhileRevalidate > maxLife:
+		return refuse("swr", "its StaleWhileRevalidate is longer than a year; shorten it")
+	case p.StaleIfError > maxLife:
+		return refuse("sie", "its StaleIfError is longer than a year; shorten it")
+	}
+	return nil
+}
+
+func checkLimits(p Policy) error {
+	switch {
+	case p.MaxRuns < 0:
+		return refuse("max-runs", "its MaxRuns is %d; set it above zero, or leave it at 0 for %d", p.MaxRuns, DefaultMaxRuns)
+	case p.MaxBody < 0:
+		return refuse("max-body", "its MaxBody is %d; set it above zero, or leave it at 0 for 1 MiB", p.MaxBody)
+	case p.MaxBody > store.MaxEncoded:
+		return refuse("max-body", "its MaxBody is %d bytes; a store takes at most %d, lower it", p.MaxBody, store.MaxEncoded)
+	}
+	return nil
+}
+
+func checkIdentity(p Policy) error {
 	switch private := p.Class == PerUser; {
-	case private && p.User == nil && c.user == nil:
-		return fmt.Errorf("per-user needs to know who is asking; set Policy.User or Options.User, to keying.FromContext() for example")
 	case !private && p.User != nil:
-		return fmt.Errorf("its User is set and %s answers are for everyone; use per-user, or leave User out", p.Class)
+		return refuse("user", "its User is set and %s answers are for everyone; use per-user, or leave User out", p.Class)
 	case private && p.IgnoreAuthorization:
-		return fmt.Errorf("its IgnoreAuthorization has no meaning for per-user, whose handlers see the whole request; leave it out")
+		return refuse("ignore-authorization", "its IgnoreAuthorization has no meaning for per-user, whose handlers see the whole request; leave it out")
+	}
+	return nil
+}
+
+func checkFunctions(p Policy) error {
+	switch {
+	case p.Skip != nil && p.SkipName != "":
+		return refuse("skip", "its Skip and SkipName are both set; leave one of them out")
+	case p.VaryBy != nil && p.VaryByName != "":
+		return refuse("by", "its VaryBy and VaryByName are both set; leave one of them out")
 	}
 	return nil
 }
@@ -82,11 +150,11 @@ func checkStandard(p Policy) error {
 	case !p.RFC9111:
 		return nil
 	case len(p.StatusTTL) > 0:
-		return fmt.Errorf("its StatusTTL is set and with RFC9111 the answers say themselves how long they may be kept; leave one of them out")
+		return refuse("status", "its StatusTTL is set and with RFC9111 the answers say themselves how long they may be kept; leave one of them out")
 	case len(p.Pass) > 0:
-		return fmt.Errorf("its Pass is set and with RFC9111 the handler sees every header; leave one of them out")
+		return refuse("pass", "its Pass is set and with RFC9111 the handler sees every header; leave one of them out")
 	case p.IgnoreAuthorization:
-		return fmt.Errorf("its IgnoreAuthorization is set and with RFC9111 the answers say whether they are for everyone (RFC 9111 §3.5); leave one of them out")
+		return refuse("ignore-authorization", "its IgnoreAuthorization is set and with RFC9111 the answers say whether they are for everyone (RFC 9111 §3.5); leave one of them out")
 	}
 	return nil
 }
@@ -98,28 +166,28 @@ var answered = []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Un
 
 func checkHeaders(p Policy) error {
 	if len(p.Vary) > maxSelectors {
-		return fmt.Errorf("its Vary names %d headers; at most %d, or there are more variants than hits", len(p.Vary), maxSelectors)
+		return refuse("vary", "its Vary names %d headers; at most %d, or there are more variants than hits", len(p.Vary), maxSelectors)
 	}
 	for _, name := range p.Vary {
 		switch canonical := http.CanonicalHeaderKey(name); {
 		case name == "*":
-			return fmt.Errorf(`its Vary is "*", which nothing can match; name the headers that select the answer`)
+			return refuse("vary", `its Vary is "*", which nothing can match; name the headers that select the answer`)
 		case !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("its Vary names %q, which is no header name; write for example Accept-Language", name)
+			return refuse("vary", "its Vary names %q, which is no header name; write for example Accept-Language", name)
 		case slices.Contains(answered, canonical):
-			return fmt.Errorf("its Vary names %s, which the cache handles itself; leave it out", canonical)
+			return refuse("vary", "its Vary names %s, which the cache handles itself; leave it out", canonical)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
-			return fmt.Errorf("its Vary names %s on %s, whose answers are for everyone; use per-user, or select by a harmless cookie with Cookies", canonical, p.Class)
+			return refuse("vary", "its Vary names %s on %s, whose answers are for everyone; use per-user, or select by a harmless cookie with Cookies", canonical, p.Class)
 		}
 	}
 	for _, name := range p.Pass {
 		switch canonical := http.CanonicalHeaderKey(name); {
 		case name == "*" || !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("its Pass names %q, which is no header name; write for example User-Agent", name)
+			return refuse("pass", "its Pass names %q, which is no header name; write for example User-Agent", name)
 		case slices.Contains(answered, canonical):
-			return fmt.Errorf("its Pass names %s, which the cache handles itself; leave it out", canonical)
+			return refuse("pass", "its Pass names %s, which the cache handles itself; leave it out", canonical)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
-			return fmt.Errorf("its Pass names %s on %s: one user's answer would go to everyone; use per-user", canonical, p.Class)
+			return refuse("pass", "its Pass names %s on %s: one user's answer would go to everyone; use per-user", canonical, p.Class)
 		}
 	}
 	return nil
@@ -132,16 +200,16 @@ var sessions = []string{"session", "sessionid", "session_id", "session-id", "_se
 
 func checkCookies(p Policy) error {
 	if len(p.Cookies) > maxSelectors {
-		return fmt.Errorf("its Cookies name %d cookies; at most %d, or there are more variants than hits", len(p.Cookies), maxSelectors)
+		return refuse("cookies", "its Cookies name %d cookies; at most %d, or there are more variants than hits", len(p.Cookies), maxSelectors)
 	}
 	for _, name := range p.Cookies {
 		plain := strings.ToLower(name)
 		plain = strings.TrimPrefix(strings.TrimPrefix(plain, "__host-"), "__secure-")
 		switch {
 		case !httpguts.ValidHeaderFieldName(name): // a cookie's name is a token too
-			return fmt.Errorf("its Cookies name %q, which is no cookie name; write for example theme", name)
+			return refuse("cookies", "its Cookies name %q, which is no cookie name; write for example theme", name)
 		case p.Class != PerUser && slices.Contains(sessions, plain):
-			return fmt.Errorf("its Cookies name %q on %s: a session selects one user's answer; use per-user", name, p.Class)
+			return refuse("cookies", "its Cookies name %q on %s: a session selects one user's answer; use per-user", name, p.Class)
 		}
 	}
 	return nil
@@ -150,10 +218,10 @@ func checkCookies(p Policy) error {
 func checkQuery(p Policy) error {
 	names, only := p.Query.Names()
 	if !only && !p.Query.Raw() && len(names) == 0 {
-		return fmt.Errorf("its Query excepts nothing; name parameters, or leave it out for the raw query")
+		return refuse("query", "its Query excepts nothing; name parameters, or leave it out for the raw query")
 	}
 	if len(names) > keying.MaxParams {
-		return fmt.Errorf("its Query names %d parameters; at most %d", len(names), keying.MaxParams)
+		return refuse("query", "its Query names %d parameters; at most %d", len(names), keying.MaxParams)
 	}
 	return nil
 }
@@ -163,14 +231,14 @@ func checkQuery(p Policy) error {
 var keepable = []int{203, 204, 300, 301, 302, 307, 308, 404, 410}
 
 func checkStatuses(p Policy) error {
-	for status, ttl := range p.StatusTTL {
-		switch {
+	for _, status := range slices.Sorted(maps.Keys(p.StatusTTL)) {
+		switch ttl := p.StatusTTL[status]; {
 		case status == http.StatusOK:
-			return fmt.Errorf("its StatusTTL has 200, whose lifetime is TTL; leave it out")
+			return refuse("status", "its StatusTTL has 200, whose lifetime is TTL; leave it out")
 		case !slices.Contains(keepable, status):
-			return fmt.Errorf("its StatusTTL has %d, which must not be kept; the statuses are %v", status, keepable)
+			return refuse("status", "its StatusTTL has %d, which must not be kept; the statuses are %v", status, keepable)
 		case ttl <= 0 || ttl > maxLife:
-			return fmt.Errorf("its StatusTTL[%d] is %v; set one above zero and at most a year", status, ttl)
+			return refuse("status", "its StatusTTL[%d] is %v; set one above zero and at most a year", status, ttl)
 		}
 	}
 	return nil
@@ -178,11 +246,11 @@ func checkStatuses(p Policy) error {
 
 func checkTags(p Policy) error {
 	if len(p.Tags) > store.MaxLabels/4 {
-		return fmt.Errorf("there are %d tags; at most %d", len(p.Tags), store.MaxLabels/4)
+		return refuse("tags", "there are %d tags; at most %d", len(p.Tags), store.MaxLabels/4)
 	}
 	for _, text := range p.Tags {
 		if _, err := middleware.ParseTag(text); err != nil {
-			return fmt.Errorf("%w; write for example product:{id}", err)
+			return refuse("tags", "%v; write for example product:{id}", err)
 		}
 	}
 	return nil
@@ -198,7 +266,7 @@ func checkParams(p Policy, pattern string) error {
 		tag, _ := middleware.ParseTag(text)
 		for _, name := range tag.Params() {
 			if !strings.Contains(normal, "{"+name+"}") && !strings.Contains(pattern, "{"+name+"...}") {
-				return fmt.Errorf("tag %q needs a path parameter {%s}, which the route does not have; correct one of them", text, name)
+				return refuse("tags", "tag %q needs a path parameter {%s}, which the route does not have; correct one of them", text, name)
 			}
 		}
 	}
@@ -217,15 +285,15 @@ func checkClient(p Policy) error {
 	n := 0
 	for d, ok := range rfc9111.Directives([]string{p.Client}) {
 		if n++; ok && !slices.Contains(directives, strings.ToLower(d.Name)) {
-			return fmt.Errorf("its Client has %q, which clients do not know; use no-cache, or max-age=60 for example", d.Name)
+			return refuse("client", "its Client has %q, which clients do not know; use no-cache, or max-age=60 for example", d.Name)
 		}
 	}
 	c := rfc9111.ParseControl([]string{p.Client})
 	switch {
 	case n == 0, c.Malformed, c.BadTime, !httpguts.ValidHeaderFieldValue(p.Client):
-		return fmt.Errorf("its Client is %q, which is no Cache-Control; write no-cache, or max-age=60 for example", p.Client)
+		return refuse("client", "its Client is %q, which is no Cache-Control; write no-cache, or max-age=60 for example", p.Client)
 	case p.Class == PerUser && (c.Public || c.SMaxAge >= 0):
-		return fmt.Errorf("its Client is %q and per-user answers are private; leave public and s-maxage out", p.Client)
+		return refuse("client", "its Client is %q and per-user answers are private; leave public and s-maxage out", p.Client)
 	}
 	return nil
 }

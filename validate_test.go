@@ -167,8 +167,34 @@ func TestAPolicyThatCannotWorkIsRefusedAtRegistration(t *testing.T) {
 			_, err := c.Compile(tt.policy, "GET /p")
 			wantRefusal(t, err, `cache: route "GET /p": `, tt.fault, tt.remedy)
 			wantRefusal(t, registered(c, tt.policy), fmt.Sprintf("cache: policy %q: ", tt.policy), tt.fault, tt.remedy)
+			wantSameSentence(t, tt.policy, err)
 		})
 	}
+}
+
+// wantSameSentence wants the policy to be refused where it is read from text, too, with the same words. What needs Options is
+// told at registration alone, and what cannot be written is no text.
+func wantSameSentence(t *testing.T, p cache.Policy, refusal error) {
+	t.Helper()
+	_, err := cache.ParsePolicy(p.String())
+	if refusal == nil {
+		if err != nil {
+			t.Errorf("it works, and its text does not: %v", err)
+		}
+		return
+	}
+	_, sentence, _ := strings.Cut(refusal.Error(), `": `)
+	if err == nil && p.User == nil && !strings.Contains(sentence, "Options.User") || err != nil && !strings.Contains(err.Error(), sentence) && !unwritten(p) {
+		t.Errorf("%s is refused when it is read: %v\nand when it is registered: %v", p, err, refusal)
+	}
+}
+
+// unwritten reports whether the policy has a setting that text does not have.
+func unwritten(p cache.Policy) bool {
+	_, unknown := cache.ParsePolicy(p.Class.String())
+	status, zero := p.StatusTTL[404]
+	return unknown != nil || p.TTL < 0 || p.NearTTL < 0 || p.StaleWhileRevalidate < 0 || p.MaxRuns < 0 || p.MaxBody < 0 || zero && status == 0 ||
+		strings.ContainsAny(p.Client, " \r") || strings.HasSuffix(p.String(), "except=")
 }
 
 // registered returns what Middleware panics with.

@@ -91,8 +91,8 @@ func checkValuesPolicy(c *Cache, name string, p Policy) error {
 	if name == "" {
 		return fmt.Errorf("the name is empty; name what is loaded, \"product\" for example")
 	}
-	if len(p.Vary)+len(p.Cookies)+len(p.Pass)+len(p.StatusTTL) > 0 || !p.Query.Raw() || p.User != nil || p.IgnoreAuthorization || p.RFC9111 || p.Client != "" {
-		return fmt.Errorf("its Vary, Cookies, Query, User, Pass, StatusTTL, IgnoreAuthorization, RFC9111 and Client are about requests; leave them out")
+	if len(p.Vary)+len(p.Cookies)+len(p.Pass)+len(p.StatusTTL) > 0 || !p.Query.Raw() || p.User != nil || p.IgnoreAuthorization || p.RFC9111 || p.Client != "" || p.Skip != nil || p.SkipName != "" || p.varies() {
+		return fmt.Errorf("its Vary, Cookies, Query, User, Pass, StatusTTL, IgnoreAuthorization, RFC9111, Client, Skip and VaryBy are about requests; leave them out")
 	}
 	if p.Class == PerUser {
 		p.User = keying.FromContext() // what Get reads

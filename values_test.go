@@ -347,7 +347,8 @@ func TestValuesRefusePoliciesAboutRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []cache.Policy{{}, {Class: cache.HotShared}, {Class: cache.SharedGlobal, Vary: []string{"Accept"}}, {Class: cache.SharedGlobal, Client: "no-cache"},
+	for _, p := range []cache.Policy{{}, {Class: cache.HotShared}, {Class: cache.SharedGlobal, Vary: []string{"Accept"}}, {Class: cache.SharedGlobal, Client: "no-cache"}, {Class: cache.SharedGlobal, Skip: preview}, {Class: cache.SharedGlobal, SkipName: "preview"},
+		{Class: cache.SharedGlobal, VaryBy: tenant}, {Class: cache.SharedGlobal, VaryByName: "tenant"},
 		{Class: cache.SharedGlobal, Tags: []string{"{name}"}}, {Class: cache.SharedGlobal, StatusTTL: map[int]time.Duration{404: time.Second}}} {
 		func() {
 			defer func() {

@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"weak"
 
 	"github.com/labstack/echo/v4"
 
@@ -16,11 +21,14 @@ import (
 
 // Annotate caches the routes of the table, which are written as net/http writes them ("GET /products/{id}") or as echo
 // does ("GET /products/:id"). All routes must be registered before. A pattern that no route has, a method that is never
-// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then.
+// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then. So is a route that an
+// earlier call has given a policy; other routes may have a table of their own.
 //
 // The cache becomes the innermost of the middleware that was added with e.Use so far. Middleware of groups and routes
 // runs behind it, on misses only: an identity that is established there is not known, and per-user routes bypass the
-// cache. Put [Middleware] on the group, after authentication, in that case.
+// cache. Put [Middleware] on the group, after authentication, in that case. Middleware that redirects to another spelling of the
+// path, as AddTrailingSlash, belongs outside, in e.Pre: behind the cache it would not see the part of the query that the policy
+// hides.
 //
 // Annotate puts a function around e.HTTPErrorHandler, which sees errors that middleware of groups, such as Recover, handles
 // when the answer has begun: such an answer is not kept. So set an error handler of your own before.
@@ -31,6 +39,9 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 		if err := a.add(c, e, pattern, routes[pattern]); err != nil {
 			faults = append(faults, err)
 		}
+	}
+	if len(faults) == 0 {
+		faults = claim(e, a.routes)
 	}
 	if len(faults) > 0 {
 		return errors.Join(faults...)
@@ -71,6 +82,45 @@ type annotation struct {
 	all   bool // its pattern names no method: a success of an unsafe one may invalidate
 }
 
+// claimed are the places to which tables have given policies, by the echo that has them, which has no room to note it. Two
+// caches around each other would both keep an answer, and the outer one would outlive what the inner one is told.
+var claimed = struct {
+	sync.Mutex
+	by map[weak.Pointer[echo.Echo]]map[place]bool
+}{by: map[weak.Pointer[echo.Echo]]map[place]bool{}}
+
+// claim notes the routes of a table, or says which of them have a policy already.
+func claim(e *echo.Echo, routes map[place]annotation) (faults []error) {
+	claimed.Lock()
+	defer claimed.Unlock()
+	id := weak.Make(e)
+	places, known := claimed.by[id]
+	for at, found := range routes {
+		if places[at] {
+			faults = append(faults, fmt.Errorf("echocache: route %q: an earlier call of Annotate has given it a policy; keep one of them", found.route.Pattern))
+		}
+	}
+	if len(faults) > 0 {
+		slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+		return faults
+	}
+	if !known {
+		places = map[place]bool{}
+		claimed.by[id] = places
+		runtime.AddCleanup(e, unclaim, id)
+	}
+	for at := range routes {
+		places[at] = true
+	}
+	return nil
+}
+
+func unclaim(id weak.Pointer[echo.Echo]) {
+	claimed.Lock()
+	defer claimed.Unlock()
+	delete(claimed.by, id)
+}
+
 // place is where echo has a route: in which router, and its path as it was registered.
 type place struct{ host, path string }
 
@@ -106,21 +156,18 @@ func headPlaces(e *echo.Echo) map[place]bool {
 }
 
 func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.Policy) error {
-	method, host, path := keying.SplitPattern(pattern)
-	if method != "" && method != http.MethodGet && method != http.MethodHead {
-		return fmt.Errorf("echocache: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
 	}
+	method, host, path := keying.SplitPattern(pattern)
 	registered, ok := registeredPath(e, host, path)
 	if !ok {
-		return fmt.Errorf("echocache: route %q: echo has no such GET route; correct the pattern, or register it before Annotate", pattern)
+		return fmt.Errorf("echocache: route %q: echo has no such GET route%s; correct the pattern, or register it before Annotate", pattern, instead(e, host, path))
 	}
 	at := place{host, registered}
 	if a.routes[at].route != nil {
 		return fmt.Errorf("echocache: route %q: another line of the table stands for the same route; keep one", pattern)
-	}
-	route, err := c.Compile(p, pattern)
-	if err != nil {
-		return err
 	}
 	a.routes[at] = annotation{route: route, all: method == ""}
 	return nil
@@ -143,4 +190,82 @@ func registeredPath(e *echo.Echo, host, path string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// instead names what echo has in the place of the route that was meant, or where else it may be.
+func instead(e *echo.Echo, host, path string) string {
+	router := e.Router()
+	if host != "" {
+		if router = e.Routers()[host]; router == nil {
+			return fmt.Sprintf(" (it has no such host%s)", hostsOf(e))
+		}
+	}
+	registered := router.Routes()
+	if there := matched(e, router, path); there != "" {
+		var methods []string
+		for _, r := range registered {
+			switch {
+			case r.Path != there || r.Method == echo.RouteNotFound:
+			case r.Method == http.MethodGet:
+				return fmt.Sprintf(" (it has %q there)", host+there)
+			default:
+				methods = append(methods, r.Method)
+			}
+		}
+		if slices.Sort(methods); len(methods) > 0 {
+			return fmt.Sprintf(" (it has %s there)", strings.Join(slices.Compact(methods), ", "))
+		}
+	}
+	// The path of a group, or the host, may have been forgotten.
+	if found := ending(host, registered, path); found != "" {
+		return fmt.Sprintf(" (it has %q)", found)
+	}
+	if host == "" {
+		for _, host := range slices.Sorted(maps.Keys(e.Routers())) {
+			if found := ending(host, e.Routers()[host].Routes(), path); found != "" {
+				return fmt.Sprintf(" (it has %q)", found)
+			}
+		}
+	}
+	return ""
+}
+
+// matched is the path of the route that a request for the pattern's path would come to, whatever its method.
+func matched(e *echo.Echo, router *echo.Router, path string) string {
+	const anything = "any-value-of-a-path-parameter"
+	segments := strings.Split(keying.NormalizePattern(path), "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, "{") {
+			segments[i] = anything
+		}
+	}
+	ec := e.NewContext(nil, nil)
+	router.Find(http.MethodGet, strings.Join(segments, "/"), ec)
+	return ec.Path()
+}
+
+// ending is the first GET route whose path ends as the pattern's does.
+func ending(host string, registered []*echo.Route, path string) string {
+	var found []string
+	want := keying.NormalizePattern(path)
+	for _, r := range registered {
+		if r.Method == http.MethodGet && want != "/" && want != "" && strings.HasSuffix(keying.NormalizePattern(r.Path), want) {
+			found = append(found, host+r.Path)
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return slices.Min(found)
+}
+
+func hostsOf(e *echo.Echo) string {
+	var names []string
+	for _, host := range slices.Sorted(maps.Keys(e.Routers())) {
+		names = append(names, strconv.Quote(host))
+	}
+	if names == nil {
+		return ""
+	}
+	return "; it has " + strings.Join(names, ", ")
 }

@@ -86,7 +86,7 @@ func fuzzView(t *testing.T, s *keying.Scheme, r *http.Request) (key keying.Key, 
 		return key, nil, false
 	}
 	before := snapshot(r)
-	key, err := s.Key(r, "GET /", "")
+	key, err := s.Key(r, "GET /", "", "")
 	v := s.View(r)
 	sameRequest(t, before, r)
 	if err != nil {
@@ -95,7 +95,7 @@ func fuzzView(t *testing.T, s *keying.Scheme, r *http.Request) (key keying.Key, 
 		}
 		return key, nil, false
 	}
-	again, err := s.Key(v, "GET /", "")
+	again, err := s.Key(v, "GET /", "", "")
 	if err != nil || again != key {
 		t.Errorf("the view of %s %q has another key (%v)", r.RequestURI, r.URL, err)
 	}
@@ -125,7 +125,7 @@ func FuzzQuery(f *testing.F) {
 func fuzzQuery(t *testing.T, q keying.Query, raw string, keeps func(string) bool) {
 	s := compiled(keying.Scheme{Query: q})
 	r := &http.Request{Method: "GET", Host: "h", URL: &url.URL{Path: "/", RawQuery: raw}, Header: http.Header{}}
-	if _, err := s.Key(r, "", ""); err != nil {
+	if _, err := s.Key(r, "", "", ""); err != nil {
 		return
 	}
 	before, err := url.ParseQuery(raw)

@@ -2,7 +2,7 @@
 // of the request that a handler may see when its answer is shared under that key.
 //
 //	scheme := &keying.Scheme{Realm: "shared-global", Headers: []string{"Accept-Language"}}
-//	key, err := scheme.Key(r, "GET /countries", "")
+//	key, err := scheme.Key(r, "GET /countries", "", "")
 //
 // The rule behind it is "visible ⇒ keyed": what the handler of a shared answer can see is in the key, and what is
 // not in the key it cannot see.

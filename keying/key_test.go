@@ -137,29 +137,37 @@ func TestEveryPartOfASchemeSelects(t *testing.T) {
 		name          string
 		scheme        keying.Scheme
 		pattern, user string
+		by            string
 	}
 	secret := func(b string) []byte { return []byte(strings.Repeat(b, 32)) }
 	variants := []variant{
-		{"plain", keying.Scheme{}, "GET /x", ""},
-		{"another class", keying.Scheme{Realm: "per-user"}, "GET /x", ""},
-		{"another pattern", keying.Scheme{}, "GET /{x}", ""},
-		{"no pattern", keying.Scheme{}, "", ""},
-		{"alice", keying.Scheme{}, "GET /x", "alice"},
-		{"Alice", keying.Scheme{}, "GET /x", "Alice"},
-		{"pattern and user meet", keying.Scheme{}, "GET /", "xalice"},
-		{"by X-A", keying.Scheme{Headers: []string{"X-A"}}, "GET /x", ""},
-		{"by X-B", keying.Scheme{Headers: []string{"X-B"}}, "GET /x", ""},
-		{"by X-A and X-B", keying.Scheme{Headers: []string{"X-A", "X-B"}}, "GET /x", ""},
-		{"by an absent header", keying.Scheme{Headers: []string{"X-C"}}, "GET /x", ""},
-		{"by cookie a", keying.Scheme{Cookies: []string{"a"}}, "GET /x", ""},
-		{"by cookie b", keying.Scheme{Cookies: []string{"b"}}, "GET /x", ""},
-		{"by proxy", keying.Scheme{TrustProxy: true}, "GET /x", ""},
-		{"secret", keying.Scheme{Secret: secret("s")}, "GET /x", ""},
-		{"another secret", keying.Scheme{Secret: secret("t")}, "GET /x", ""},
+		{"plain", keying.Scheme{}, "GET /x", "", ""},
+		{"another class", keying.Scheme{Realm: "per-user"}, "GET /x", "", ""},
+		{"another pattern", keying.Scheme{}, "GET /{x}", "", ""},
+		{"no pattern", keying.Scheme{}, "", "", ""},
+		{"alice", keying.Scheme{}, "GET /x", "alice", ""},
+		{"Alice", keying.Scheme{}, "GET /x", "Alice", ""},
+		{"pattern and user meet", keying.Scheme{}, "GET /", "xalice", ""},
+		{"by X-A", keying.Scheme{Headers: []string{"X-A"}}, "GET /x", "", ""},
+		{"by X-B", keying.Scheme{Headers: []string{"X-B"}}, "GET /x", "", ""},
+		{"by X-A and X-B", keying.Scheme{Headers: []string{"X-A", "X-B"}}, "GET /x", "", ""},
+		{"by an absent header", keying.Scheme{Headers: []string{"X-C"}}, "GET /x", "", ""},
+		{"by cookie a", keying.Scheme{Cookies: []string{"a"}}, "GET /x", "", ""},
+		{"by cookie b", keying.Scheme{Cookies: []string{"b"}}, "GET /x", "", ""},
+		{"by proxy", keying.Scheme{TrustProxy: true}, "GET /x", "", ""},
+		{"secret", keying.Scheme{Secret: secret("s")}, "GET /x", "", ""},
+		{"another secret", keying.Scheme{Secret: secret("t")}, "GET /x", "", ""},
+		{"by a function", keying.Scheme{By: "tenant"}, "GET /x", "", ""},
+		{"by a function that says something", keying.Scheme{By: "tenant"}, "GET /x", "", "a"},
+		{"by a function that says more", keying.Scheme{By: "tenant"}, "GET /x", "", "ab"},
+		{"by another function", keying.Scheme{By: "role"}, "GET /x", "", "a"},
+		{"alice by a function", keying.Scheme{By: "tenant"}, "GET /x", "alice", ""},
+		{"a function that says alice", keying.Scheme{By: "tenant"}, "GET /x", "", "alice"},
+		{"by a function and a header", keying.Scheme{By: "tenant", Headers: []string{"X-A"}}, "GET /x", "", "a"},
 	}
 	whose := map[keying.Key]string{}
 	for _, v := range variants {
-		key, err := compiled(v.scheme).Key(r, v.pattern, v.user)
+		key, err := compiled(v.scheme).Key(r, v.pattern, v.user, v.by)
 		if err != nil {
 			t.Fatalf("%s: %v", v.name, err)
 		}
@@ -191,7 +199,7 @@ func TestAnAmbiguousQueryHasNoKey(t *testing.T) {
 		for name, scheme := range map[string]keying.Scheme{"raw": {}, "only": {Query: keying.Only("b")}, "except": {Query: keying.Except("b")}} {
 			r := request(t, "/x")
 			r.URL.RawQuery = query
-			if key, err := compiled(scheme).Key(r, "", ""); err == nil || key != (keying.Key{}) {
+			if key, err := compiled(scheme).Key(r, "", "", ""); err == nil || key != (keying.Key{}) {
 				t.Errorf("%s: query %q: Key = %v, %v; want none and an error", name, query, key, err)
 			}
 		}
@@ -205,7 +213,7 @@ func TestAtMostMaxParams(t *testing.T) {
 	}{{keying.MaxParams - 1, true}, {keying.MaxParams, true}, {keying.MaxParams + 1, false}} {
 		query := strings.TrimSuffix(strings.Repeat("a=1&", tt.params), "&")
 		for _, q := range []keying.Query{{}, keying.Only(), keying.Except("a")} {
-			_, err := compiled(keying.Scheme{Query: q}).Key(request(t, "/?"+query), "", "")
+			_, err := compiled(keying.Scheme{Query: q}).Key(request(t, "/?"+query), "", "", "")
 			if tt.ok != (err == nil) || !tt.ok && !errors.Is(err, keying.ErrTooLarge) {
 				t.Errorf("%d parameters: %v", tt.params, err)
 			}
@@ -232,7 +240,7 @@ func TestAtMostMaxInput(t *testing.T) {
 			for n := keying.MaxInput - 256; n <= keying.MaxInput+1; n++ {
 				r := request(t, "/")
 				user := set(r, strings.Repeat("x", n))
-				_, err := s.Key(r, "GET /", user)
+				_, err := s.Key(r, "GET /", user, "")
 				switch {
 				case err == nil && most != 0 && most != n-1:
 					t.Fatalf("%d bytes have a key although %d have none", n, most+1)
@@ -253,7 +261,7 @@ func TestAtMostMaxInput(t *testing.T) {
 func TestManyLinesCount(t *testing.T) {
 	r := request(t, "/")
 	r.Header["X-T"] = make([]string, keying.MaxInput)
-	if _, err := compiled(keying.Scheme{Headers: []string{"X-T"}}).Key(r, "", ""); !errors.Is(err, keying.ErrTooLarge) {
+	if _, err := compiled(keying.Scheme{Headers: []string{"X-T"}}).Key(r, "", "", ""); !errors.Is(err, keying.ErrTooLarge) {
 		t.Errorf("%d empty lines: %v, want ErrTooLarge", keying.MaxInput, err)
 	}
 }
@@ -269,7 +277,7 @@ func TestKeyAllocatesNothing(t *testing.T) {
 		"secret":    {Headers: []string{"Accept-Language"}, Secret: []byte(strings.Repeat("s", 32))},
 	} {
 		s := compiled(scheme)
-		if n := testing.AllocsPerRun(1000, func() { _, _ = s.Key(r, "GET /products/{id}", "") }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { _, _ = s.Key(r, "GET /products/{id}", "", "") }); n != 0 {
 			t.Errorf("%s: %v allocations, want none", name, n)
 		}
 	}
@@ -300,5 +308,19 @@ func TestKeyStringIsBase64URL(t *testing.T) {
 	k := keying.Key{7, 0xff}
 	if got, err := k.AppendText([]byte("a:")); err != nil || string(got) != "a:"+k.String() {
 		t.Errorf("AppendText = %q, %v; want what String returns", got, err)
+	}
+}
+
+// TestAFunctionsTextIsBounded: what is longer has no key.
+func TestAFunctionsTextIsBounded(t *testing.T) {
+	s, r := compiled(keying.Scheme{By: "tenant"}), request(t, "/")
+	if _, err := s.Key(r, "", "", strings.Repeat("x", keying.MaxBy)); err != nil {
+		t.Errorf("the longest text: %v", err)
+	}
+	if _, err := s.Key(r, "", "", strings.Repeat("x", keying.MaxBy+1)); !errors.Is(err, keying.ErrTooLarge) {
+		t.Errorf("a longer text: %v; want ErrTooLarge", err)
+	}
+	if !s.Varies() {
+		t.Error("a URL has one answer, whatever the function says")
 	}
 }

@@ -195,7 +195,7 @@ func fuzzEqual(t *testing.T, q keying.Query, v variance, raw1, raw2 string) {
 // fuzzForm returns the key of a request with the query, and the query that its handler sees.
 func fuzzForm(s *keying.Scheme, raw string) (key keying.Key, seen string, ok bool) {
 	r := &http.Request{Method: "GET", Host: "h", URL: &url.URL{Path: "/", RawQuery: raw}, Header: http.Header{}}
-	key, err := s.Key(r, "", "")
+	key, err := s.Key(r, "", "", "")
 	if err != nil {
 		return key, "", false
 	}

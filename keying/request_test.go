@@ -63,7 +63,7 @@ func compiled(s keying.Scheme) *keying.Scheme {
 
 func mustKey(t testing.TB, s *keying.Scheme, r *http.Request, user string) keying.Key {
 	t.Helper()
-	key, err := s.Key(r, "GET /{rest...}", user)
+	key, err := s.Key(r, "GET /{rest...}", user, "")
 	if err != nil {
 		t.Fatalf("Key(%s) = %v", r.RequestURI, err)
 	}

@@ -12,9 +12,11 @@ import (
 const (
 	MaxInput  = 16 << 10 // bytes of everything that is hashed
 	MaxParams = 128      // query parameters
+	MaxBy     = 1 << 10  // bytes of what a function selects by
 )
 
-// ErrTooLarge is returned for a request whose key would be made of more than [MaxInput] bytes or [MaxParams] parameters.
+// ErrTooLarge is returned for a request whose key would be made of more than [MaxInput] bytes, [MaxParams] parameters
+// or [MaxBy] bytes of a function's text.
 var ErrTooLarge = errors.New("keying: the request exceeds the limits of a key")
 
 // errTarget marks a target without a path, as in "GET mailto:x HTTP/1.1"; such a request is never kept.
@@ -31,6 +33,7 @@ type Scheme struct {
 	TrustProxy bool     // X-Forwarded-Proto and -Host select, and are visible
 	Private    bool     // the answer is for one user, whose handler sees the whole request
 	Open       bool     // the handler sees the whole request, and says itself what its answer varies by
+	By         string   // what the function is called whose text selects, too; "": there is none
 	Secret     []byte   // not empty: keys are HMACs
 
 	macs   *sync.Pool
@@ -47,13 +50,13 @@ func (s *Scheme) Compile() *Scheme {
 	return s
 }
 
-// Key returns the key of a GET or HEAD request that matched the route pattern, for the user if one is given. Both
-// methods have the same key. The fields are hashed as they are, length-prefixed and counted: nothing is folded, cleaned
+// Key returns the key of a GET or HEAD request that matched the route pattern, for the user if one is given, and by what the
+// function of By says of it. Both methods have the same key. The fields are hashed as they are, length-prefixed and counted: nothing is folded, cleaned
 // or reordered that an app could tell apart. What selects is named too, so that a policy that was changed does not find
 // what was kept under the old one. An error means that the request cannot be keyed and must not be cached. The request is
 // not changed.
-func (s *Scheme) Key(r *http.Request, pattern, user string) (Key, error) {
-	t, err := s.Text(r, pattern, user)
+func (s *Scheme) Key(r *http.Request, pattern, user, by string) (Key, error) {
+	t, err := s.Text(r, pattern, user, by)
 	if err != nil {
 		return Key{}, err
 	}

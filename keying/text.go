@@ -38,14 +38,14 @@ const (
 )
 
 // Text spells out what selects the answer to a GET or HEAD request that matched the route pattern, for the user if one is
-// given; see [Scheme.Key]. An error means that the request cannot be keyed and must not be cached. The request is not
+// given, and by what the function of By says of it; see [Scheme.Key]. An error means that the request cannot be keyed and must not be cached. The request is not
 // changed, and what is made of it holds nothing of it after Free.
-func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
+func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) {
 	u := r.URL
 	if u.Opaque != "" {
 		return nil, errTarget
 	}
-	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(user)+len(r.Host) > 4*MaxInput {
+	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(user)+len(r.Host) > 4*MaxInput || len(by) > MaxBy {
 		return nil, ErrTooLarge // before it is copied
 	}
 	t := newText(s.macs)
@@ -77,6 +77,9 @@ func (s *Scheme) Text(r *http.Request, pattern, user string) (*Text, error) {
 	}
 	if marks&(rawPath|otherTarget|hasUser) != 0 {
 		t.optional(marks, u.RawPath, target, user)
+	}
+	if s.By != "" {
+		t.text(by)
 	}
 	for _, name := range s.Headers {
 		t.values(r.Header[name])
@@ -121,10 +124,17 @@ func (t *Text) optional(marks byte, raw, target, user string) {
 }
 
 // constant is what all texts of the scheme begin with: its realm, the names of what selects and, where keys are HMACs, what
-// tells the secret from others.
+// tells the secret from others. Where a function selects, texts have a field more, so they begin in another way.
 func (s *Scheme) constant() []byte {
-	d := newDigester("request 2")
+	domain := "request 2"
+	if s.By != "" {
+		domain = "request 2 by"
+	}
+	d := newDigester(domain)
 	defer d.free()
+	if s.By != "" {
+		d.text(s.By)
+	}
 	d.text(s.Realm)
 	for _, names := range [...][]string{s.Headers, s.Cookies} {
 		d.count(len(names))

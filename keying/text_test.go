@@ -37,7 +37,7 @@ func TestTextsAreEqualWhereKeysAre(t *testing.T) {
 	for _, s := range schemes {
 		for _, r := range requests {
 			for _, pattern := range []string{"GET /", "GET /{x...}"} {
-				text, err := s.Text(r, pattern, "")
+				text, err := s.Text(r, pattern, "", "")
 				if err != nil {
 					t.Fatal(err)
 				}

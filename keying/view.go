@@ -146,5 +146,5 @@ func (s *Scheme) Unselected(lines []string) bool {
 // Keyed reports whether the request header of this canonical name selects the answer.
 func (s *Scheme) Keyed(name string) bool { return slices.Contains(s.Headers, name) }
 
-// Varies reports whether headers or cookies select the answer, so that a URL may have several.
-func (s *Scheme) Varies() bool { return len(s.Headers)+len(s.Cookies) > 0 }
+// Varies reports whether headers, cookies or a function select the answer, so that a URL may have several.
+func (s *Scheme) Varies() bool { return len(s.Headers)+len(s.Cookies) > 0 || s.By != "" }

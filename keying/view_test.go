@@ -138,7 +138,7 @@ func TestOpaqueTargetsAreInvisible(t *testing.T) {
 		if err != nil {
 			continue // the server refuses it
 		}
-		if _, err := s.Key(r, "", ""); r.URL.Opaque != "" && err == nil {
+		if _, err := s.Key(r, "", "", ""); r.URL.Opaque != "" && err == nil {
 			t.Errorf("%s has a key", target)
 		}
 		v := s.View(r)

@@ -40,9 +40,17 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 	if rt.Standard {
 		p.outer = w.Header()
 	}
+	chosen := ""
+	if rt.VaryBy != nil {
+		var ok bool
+		if chosen, ok = rt.VaryBy(r); !ok {
+			p.reason = VaryByReason
+			return p, false
+		}
+	}
 	now := rt.Common.Now()
 	var f store.Found
-	if !rt.recall(&p, r, now, &f) {
+	if !rt.recall(&p, r, chosen, now, &f) {
 		p.reason = KeyReason
 		return p, false
 	}
@@ -77,8 +85,8 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 
 // recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
 // the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
-func (rt *Route) recall(p *Passage, r *http.Request, now time.Time, f *store.Found) bool {
-	text, err := rt.Scheme.Text(r, p.keyed, p.user)
+func (rt *Route) recall(p *Passage, r *http.Request, chosen string, now time.Time, f *store.Found) bool {
+	text, err := rt.Scheme.Text(r, p.keyed, p.user, chosen)
 	if err != nil {
 		return false
 	}

@@ -15,6 +15,8 @@ func (rt *Route) bypass(r *http.Request) Reason {
 		return MethodReason
 	case r.ContentLength != 0 && hasBody(r) || len(r.TransferEncoding) > 0:
 		return BodyReason
+	case rt.Skip != nil && rt.Skip(r):
+		return SkipReason
 	case !rt.Scheme.Private && !rt.HideAuth && !rt.Standard && r.Header["Authorization"] != nil:
 		return AuthReason
 	}

@@ -12,42 +12,59 @@ import (
 // What the policy adds to an answer on its way out, whoever has made it: that it varies by what selects it, and what
 // clients may do with it. The entry keeps the handler's own words: by those it is judged, also once it has been validated.
 
-// outgoing are fields as they leave.
+// outgoing are fields as they leave; nil: as they are.
 type outgoing struct {
 	vary, control []string
 	replaced      bool // the handler's Cache-Control, by the policy's
 }
 
 // speaks reports whether the policy has anything to say.
-func (rt *Route) speaks() bool { return rt.Vary != nil || rt.Client != nil }
+func (rt *Route) speaks() bool { return rt.Vary != nil || rt.Client != nil || rt.VaryBy != nil }
 
 // speak adds the policy's words to the header of an answer that is replayed, and reports whether the Cache-Control is the
 // policy's. Where outer middleware has set neither field the entry alone decides, and what it comes to is made once.
 func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool) {
 	if outer {
-		return rt.outgoing(h).put(rt, h)
+		return rt.outgoing(h, true).put(rt, h)
 	}
 	made, known := e.Memo().(*outgoing)
 	if !known {
-		made = rt.outgoing(h)
+		made = rt.outgoing(h, true)
 		e.SetMemo(made, made.size())
 	}
 	return made.put(rt, h)
 }
 
-func (rt *Route) outgoing(h http.Header) *outgoing {
-	o := &outgoing{vary: rt.varying(h["Vary"]), control: h["Cache-Control"]}
-	if o.replaced = rt.Client != nil && !forbidding(o.control, rt.Scheme.Private); o.replaced {
+// outgoing is what becomes of the fields of an answer, which the policy says more of where it is kept. No field tells a proxy
+// in front what a function of the policy selects by, so such an answer is the client's alone unless it says itself whose it is.
+func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
+	o, control := &outgoing{vary: rt.varying(h["Vary"])}, h["Cache-Control"]
+	o.replaced = kept && rt.Client != nil && !forbidding(control, rt.Scheme.Private)
+	switch {
+	case o.replaced:
 		o.control = rt.Client
+	case rt.VaryBy != nil && !SaysForWhom(control):
+		o.control = rfc9111.MakePrivate(control)
 	}
 	return o
+}
+
+// SaysForWhom reports whether a Cache-Control says what shared caches may do with the answer.
+func SaysForWhom(lines []string) bool {
+	if len(lines) == 0 {
+		return false
+	}
+	c := rfc9111.ParseControl(lines)
+	return c.Public || c.SMaxAge >= 0 || c.Private || c.NoStore
 }
 
 // size is about how many bytes it takes in memory, beside those of the answer and of the policy.
 func (o *outgoing) size() int {
 	n := 64
-	for _, line := range o.vary {
-		n += len(line) + 16
+	for _, lines := range [...][]string{o.vary, o.control} {
+		for _, line := range lines {
+			n += len(line) + 16
+		}
 	}
 	return n
 }
@@ -58,10 +75,12 @@ func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 	if o.vary != nil {
 		h["Vary"] = o.vary
 	}
+	if o.control != nil {
+		h["Cache-Control"] = o.control
+	}
 	if !o.replaced {
 		return false
 	}
-	h["Cache-Control"] = o.control
 	delete(h, "Age")
 	if rt.Standard {
 		delete(h, "Date")
@@ -118,11 +137,7 @@ func (rec *recorder) speak(h http.Header) {
 	if !rt.speaks() {
 		return
 	}
-	o := rt.outgoing(h)
-	if rec.said.refuses() || !rec.keeping && !rec.partly(h) {
-		o.replaced = false
-	}
-	o.put(rt, h)
+	rt.outgoing(h, !rec.said.refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
 }
 
 // partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.

@@ -23,11 +23,13 @@ const (
 	MethodReason     Reason = "method"        // neither GET nor HEAD
 	OverrideReason   Reason = "override"      // it carries a method override header
 	BodyReason       Reason = "body"          // it carries a body, or says so
+	SkipReason       Reason = "skip"          // the policy's Skip says so, or has panicked: a Fault of this reason tells
+	VaryByReason     Reason = "vary-by"       // the policy's VaryBy has panicked: a Fault of this reason tells
 	UpgradeReason    Reason = "upgrade"       // it asks for another protocol than HTTP, as websocket
 	ConnectionReason Reason = "connection"    // its Connection names a field that it carries and the handler would see
 	AuthReason       Reason = "authorization" // a shared route, and it carries Authorization
 	IdentityReason   Reason = "identity"      // a per-user route, and nobody is known
-	KeyReason        Reason = "key"           // it cannot be keyed: too large, or its query is ambiguous
+	KeyReason        Reason = "key"           // it cannot be keyed: too large, what VaryBy says of it is too long, or its query is ambiguous
 	RangeReason      Reason = "range"         // it asks for a part of what is not kept; equal ones at once share a run
 	HeadReason       Reason = "head"          // HEAD for what is not kept; equal ones at once share a run
 	HandlersReason   Reason = "handlers"      // several handlers serve one pattern, and this one cannot be told from the first

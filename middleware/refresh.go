@@ -67,14 +67,19 @@ func (rt *Route) refreshThrough(server *http.Server, p *Passage, r *http.Request
 }
 
 // again builds the request of a refresh: of a shared answer just what the key covers, of one user's what that user sent,
-// without conditions and ranges. Its path is the request line's, which prefixes may have been stripped from since.
+// without conditions and ranges. Functions of the policy, and what stands outside for them, are to say of it what they said
+// of the client's request: where there are some it is what the client sent, too. Its path is the request line's, which prefixes may have been stripped from since.
 func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 	m := &mark{key: key}
 	ctx := context.WithValue(context.Background(), markContext{}, m)
 	for _, k := range [...]any{http.ServerContextKey, http.LocalAddrContextKey} {
 		ctx = context.WithValue(ctx, k, r.Context().Value(k))
 	}
-	view := rt.Scheme.View(r)
+	scheme := rt.Scheme
+	if rt.Skip != nil || rt.VaryBy != nil {
+		scheme = asSent
+	}
+	view := scheme.View(r)
 	if rt.Standard { // what the client wanted of its own answer
 		delete(view.Header, "Cache-Control")
 	}
@@ -89,6 +94,9 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 	}
 	return again, m
 }
+
+// asSent hides nothing but what a cache answers itself.
+var asSent = &keying.Scheme{Private: true}
 
 // enter sends a refresh through the server's handler.
 func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Request, m *mark, pattern string) {

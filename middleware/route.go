@@ -21,7 +21,9 @@ type Route struct {
 	Scheme   *keying.Scheme
 	Labeler  keying.Labeler
 	Through  *store.Through
-	User     keying.User // who is asking; required where Scheme.Private
+	User     keying.User                                // who is asking; required where Scheme.Private
+	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do
+	VaryBy   func(*http.Request) (text string, ok bool) // what selects, beside the scheme; nil: nothing; not ok: around the cache
 	Tags     []Tag
 	Observe  func(Event)                               // nil: nobody listens
 	Purge    func(context.Context, store.Record) error // appends to the purge log; nil: nothing is ever invalidated by answers

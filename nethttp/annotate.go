@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -26,7 +27,8 @@ import (
 //
 // A pattern of the table stands for the route of the mux with the same host and path; "GET /x" also finds a route that was
 // registered as "/x" for all methods. Middleware that must run on hits too (authentication, CORS, compression) is put
-// around the returned handler.
+// around the returned handler. What the mux itself redirects, to a path that ends in a slash or has no dots, never comes to the
+// cache.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
 	a := &annotated{mux: mux, routes: map[string]annotation{}}
 	var faults []error
@@ -56,28 +58,26 @@ type annotation struct {
 	route *middleware.Route
 	by    *middleware.Standing // of the mux, among others with a route of the pattern
 	param middleware.Param
+	moved http.Handler // the route's own handler, if that is a redirect
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
-	method, _, path := keying.SplitPattern(pattern)
-	if method != "" && method != http.MethodGet && method != http.MethodHead {
-		return fmt.Errorf("nethttp: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
 	}
-	if path == "" {
-		return fmt.Errorf("nethttp: route %q: there is no path; write for example GET /products/{id}", pattern)
-	}
-	registered := a.find(pattern)
+	registered, own := a.find(pattern)
 	if registered == "" {
 		return fmt.Errorf("nethttp: route %q: the mux has no such route%s; correct the pattern, or register it before Annotate", pattern, a.instead(pattern))
 	}
 	if a.routes[registered].route != nil {
 		return fmt.Errorf("nethttp: route %q: another line of the table stands for the same route %q; keep one", pattern, registered)
 	}
-	route, err := c.Compile(p, pattern)
-	if err != nil {
-		return err
+	at := annotation{route: route, param: paramOf(registered)}
+	if redirects(own) {
+		at.moved = own
 	}
-	a.routes[registered] = annotation{route: route, param: paramOf(registered)}
+	a.routes[registered] = at
 	return nil
 }
 
@@ -103,21 +103,21 @@ func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 // deepest is how far below a route that ends in / or {x...} it is looked for: narrower routes may hide it nearer by.
 const deepest = 4
 
-// find returns the pattern under which the mux has the route, or "".
-func (a *annotated) find(pattern string) string {
+// find returns the pattern under which the mux has the route, or "", and its handler.
+func (a *annotated) find(pattern string) (registered string, own http.Handler) {
 	_, host, path := keying.SplitPattern(pattern)
 	for depth := range deepest {
-		registered := a.match(pattern, depth)
+		registered, own = a.match(pattern, depth)
 		if _, registeredHost, registeredPath := keying.SplitPattern(registered); registeredHost == host && registeredPath == path {
-			return registered
+			return registered, own
 		}
 	}
-	return ""
+	return "", nil
 }
 
-// match returns the pattern of the mux that a request for the route would match. A mux cannot list its routes, so it is
+// match returns the pattern of the mux that a request for the route would match, and what handles it. A mux cannot list its routes, so it is
 // asked with a path in which every wildcard is a segment that no literal pattern has, and the open end is that many.
-func (a *annotated) match(pattern string, depth int) string {
+func (a *annotated) match(pattern string, depth int) (registered string, own http.Handler) {
 	const anything = "any-value-of-a-path-parameter"
 	_, host, path := keying.SplitPattern(pattern)
 	segments := strings.Split(path, "/")
@@ -143,22 +143,27 @@ func (a *annotated) match(pattern string, depth int) string {
 	if path, err := url.PathUnescape(u.RawPath); err == nil {
 		u.Path = path
 	}
-	_, registered := a.mux.Handler(&http.Request{Method: http.MethodGet, Host: host, URL: u, RequestURI: u.EscapedPath()})
-	return registered
+	own, registered = a.mux.Handler(&http.Request{Method: http.MethodGet, Host: host, URL: u, RequestURI: u.EscapedPath()})
+	return registered, own
 }
+
+// redirection is the type of the handlers that the mux makes for paths that it would have in another form.
+var redirection = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedirect))
+
+func redirects(h http.Handler) bool { return reflect.TypeOf(h) == redirection }
 
 // instead names the route that is there in the place of the one that was meant.
 func (a *annotated) instead(pattern string) string {
-	if registered := a.match(pattern, 1); registered != "" && registered != "/" {
+	if registered, _ := a.match(pattern, 1); registered != "" && registered != "/" {
 		return fmt.Sprintf(" (it has %q there)", registered)
 	}
 	return ""
 }
 
 func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, pattern := a.mux.Handler(r)
+	h, pattern := a.mux.Handler(r)
 	at := a.routes[pattern]
-	if at.route == nil {
+	if at.route == nil || redirects(h) && h != at.moved { // where to is the mux's word, with the query as it came
 		a.mux.ServeHTTP(w, r)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/keying"
@@ -213,6 +214,42 @@ func TestOuterMiddlewareSeesThePattern(t *testing.T) {
 		mux.ServeHTTP(httptest.NewRecorder(), want)
 		if got.Pattern != want.Pattern {
 			t.Errorf("GET %s leaves the pattern %q; the mux %q", target, got.Pattern, want.Pattern)
+		}
+	}
+}
+
+// The mux redirects to the path that it has a route for, with the query that came: what a policy hides from a handler is none
+// of it, and what the mux says is kept under no route.
+func TestRedirectsOfTheMuxKeepTheQuery(t *testing.T) {
+	policies := map[string]cache.Policy{
+		"none of the query": {Class: cache.SharedGlobal, Query: keying.Only()},
+		"some of it":        {Class: cache.SharedGlobal, Query: keying.Only("page")},
+		"statuses":          {Class: cache.SharedGlobal, Query: keying.Only("page"), StatusTTL: map[int]time.Duration{301: time.Hour, 307: time.Hour, 308: time.Hour}},
+		"standard":          {Class: cache.SharedGlobal, Query: keying.Only("page"), RFC9111: true, TTL: time.Hour},
+	}
+	for name, p := range policies {
+		mux := http.NewServeMux()
+		mux.Handle("GET /tree/", numbered())
+		mux.Handle("GET /p/{id}", numbered())
+		mux.Handle("GET /old", http.RedirectHandler("/new", http.StatusMovedPermanently))
+		h, err := nethttp.Annotate(newCache(t), mux, cache.Routes{"GET /tree/": p, "GET /p/{id}": p, "GET /old": p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, method := range []string{"GET", "HEAD"} {
+			for _, target := range []string{"/tree?token=abc", "/tree?token=def&page=2", "/tree//x?token=abc", "/tree/../p/7?token=abc", "/p//7?token=abc", "/tree?token=abc"} {
+				got, want := get(h, method, target), get(mux, method, target)
+				if got.Code != want.Code || got.Header().Get("Location") != want.Header().Get("Location") || got.Header().Get("Cache-Status") != "" {
+					t.Errorf("%s: %s %s is answered %d %v; the mux says %d %v", name, method, target, got.Code, got.Header(), want.Code, want.Header())
+				}
+			}
+		}
+		get(h, "GET", "/tree/x?token=abc")
+		if got := get(h, "GET", "/tree/x?token=def").Body.String(); !strings.HasPrefix(got, "1 ") {
+			t.Errorf("%s: the route itself is answered %q; want a hit", name, got)
+		}
+		if got := get(h, "GET", "/old?token=abc"); got.Header().Get("Cache-Status") == "" {
+			t.Errorf("%s: a redirect that the app has registered is not the route's: %v", name, got.Header())
 		}
 	}
 }
