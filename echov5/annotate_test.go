@@ -270,3 +270,74 @@ func TestIdentityBehindTheCacheIsNotKnown(t *testing.T) {
 		}
 	}
 }
+
+// An error names what echo has in the place of the route that was meant.
+func TestAFaultyLineNamesWhatEchoHas(t *testing.T) {
+	e := echo.New()
+	e.Static("/static", ".")
+	e.File("/icon.ico", "icon.ico")
+	e.Any("/any/:id", numbered())
+	e.POST("/orders", numbered())
+	e.PUT("/orders", numbered())
+	api := e.Group("/api/v1", func(next echo.HandlerFunc) echo.HandlerFunc { return next })
+	api.GET("/users/:id", numbered())
+	for pattern, want := range map[string]string{
+		"GET /static/{path...}": `(it has "/static*" there)`,
+		"GET /static/":          `(it has "/static*" there)`,
+		"GET /static/app.css":   `(it has "/static*" there)`,
+		"GET /any":              ``,
+		"GET /any/{name}":       `(it has "/any/:id" there)`,
+		"GET /orders":           `(it has POST, PUT there)`,
+		"GET /users/{id}":       `(it has "/api/v1/users/:id")`,
+		"GET /nothing":          ``,
+	} {
+		err := echocache.Annotate(newCache(t, nil), e, cache.Routes{pattern: global})
+		if err == nil {
+			t.Errorf("%q: no error", pattern)
+			continue
+		}
+		if want != "" {
+			want = " " + want
+		}
+		if want = fmt.Sprintf("echocache: route %q: echo has no such GET route%s; correct the pattern, or register it before Annotate", pattern, want); err.Error() != want {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+	for _, pattern := range []string{"GET /static*", "GET /icon.ico", "GET /any/{id}", "GET /api/v1/users/{id}", "GET shop.example/api/v1/users/{id}"} {
+		if err := echocache.Annotate(newCache(t, nil), e, cache.Routes{pattern: global}); err != nil {
+			t.Errorf("%q: %v", pattern, err)
+		}
+	}
+}
+
+// A route has one policy: a second table may have other routes, and is an error where it has one of the first.
+func TestASecondTableHasOtherRoutes(t *testing.T) {
+	e := echo.New()
+	for _, path := range []string{"/a", "/b/:id", "/c"} {
+		e.GET(path, numbered())
+	}
+	c := newCache(t, nil)
+	if err := echocache.Annotate(c, e, cache.Routes{"GET /a": global, "GET /b/{id}": global}); err != nil {
+		t.Fatal(err)
+	}
+	err := echocache.Annotate(newCache(t, nil), e, cache.Routes{"GET /b/:id": global, "GET /c": global})
+	if want := `echocache: route "GET /b/:id": an earlier call of Annotate has given it a policy; keep one of them`; fmt.Sprint(err) != want {
+		t.Errorf("Annotate again: %v\nwant %s", err, want)
+	}
+	if a, b := get(e, "/c").Body.String(), get(e, "/c").Body.String(); a == b {
+		t.Error("a faulty table has changed the router")
+	}
+	if err := echocache.Annotate(c, e, cache.Routes{"GET /c": global}); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/a", "/b/7", "/c"} {
+		if first, again := get(e, target), get(e, target); first.Body.String() != again.Body.String() || len(again.Header()["Cache-Status"]) != 1 {
+			t.Errorf("%s is answered %q and then %q with %v; want a hit of one cache", target, first.Body, again.Body, again.Header())
+		}
+	}
+	other := echo.New()
+	other.GET("/a", numbered())
+	if err := echocache.Annotate(c, other, cache.Routes{"GET /a": global}); err != nil {
+		t.Errorf("another echo: %v", err)
+	}
+}

@@ -44,7 +44,7 @@ import (
 // hosts.
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
-// the echo.Context with Set it still sees, and must not let into the answer.
+// the echo.Context with Set, or into the request's context, it still sees, and must not let into the answer: all but the user.
 //
 // Interim answers such as 103 pass, and the final one follows, which echo by itself drops.
 func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
@@ -70,6 +70,28 @@ func User(fn func(*echo.Context) (id string, ok bool)) keying.User {
 	}
 }
 
+// Skip returns a [cache.Policy.Skip] that asks the echo.Context: for what authentication has Set there, or for a path
+// parameter. Outside of this package's middleware it panics, and the request bypasses the cache.
+func Skip(fn func(*echo.Context) bool) func(*http.Request) bool {
+	return func(r *http.Request) bool { return fn(contextOf(r, "Skip")) }
+}
+
+// VaryBy returns a [cache.Policy.VaryBy] that asks the echo.Context: for the tenant, or the role, that outer middleware has
+// Set there. Outside of this package's middleware it panics, and the request bypasses the cache. Processes that share Redis
+// know all functions that VaryBy has returned by one name: where policies of one path have several, name them in
+// [cache.Options.By].
+func VaryBy(fn func(*echo.Context) string) func(*http.Request) string {
+	return func(r *http.Request) string { return fn(contextOf(r, "VaryBy")) }
+}
+
+func contextOf(r *http.Request, asker string) *echo.Context {
+	ec, ok := r.Context().Value(contextKey{}).(*echo.Context)
+	if !ok {
+		panic("echocache: " + asker + " asks for the echo.Context, which requests have in echocache.Middleware and Annotate alone")
+	}
+	return ec
+}
+
 type contextKey struct{}
 
 // serve passes one request through the route. Its writer is outer middleware's, so that status, size and the functions
@@ -77,16 +99,17 @@ type contextKey struct{}
 // the functions registered with After outside of the cache then run when the handler has returned.
 func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
-	if route.Scheme.Private {
-		r = identified(route, ec, r)
+	asks := route.Scheme.Private || route.Skip != nil || route.VaryBy != nil
+	if asks {
+		r = identified(ec, r)
 	}
 	w := ec.Response()
 	passage, done := route.BeginFor(w, r, ec.Path(), by)
 	if done {
 		return nil
 	}
-	if !route.Scheme.Private { // a hit for everyone need not know who is asking
-		r = identified(route, ec, r)
+	if !asks && route.User != nil { // a hit for everyone need not know who is asking
+		r = identified(ec, r)
 	}
 	b := &behind{route: route, ec: ec, next: next, outer: w, request: ec.Request(), asked: r}
 	out := newOutside(w, b)
@@ -105,11 +128,8 @@ func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, n
 	return err
 }
 
-// identified is the request from which a User can read the echo.Context.
-func identified(route *middleware.Route, ec *echo.Context, r *http.Request) *http.Request {
-	if route.User == nil {
-		return r
-	}
+// identified is the request from which functions of the policy can read the echo.Context.
+func identified(ec *echo.Context, r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), contextKey{}, ec))
 }
 
