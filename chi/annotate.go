@@ -23,7 +23,8 @@ import (
 // Annotate caches the routes of the table, which are written as net/http or chi writes them ("GET /files/{path...}",
 // "GET /files/*"), in full where they are a sub-router's. All routes must be registered before, and no request served yet.
 // The router is one that others are mounted on, not one of With or Group. A pattern that no route has, a method that is never
-// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then.
+// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then. So is a route that an
+// earlier call has given a policy; other routes may have a table of their own.
 //
 // The handlers of the routes are registered once more, with the cache around them. All middleware that is added with Use,
 // With, Route or Group, of sub-routers also, stays outside of the cache: it runs on hits too. A check that is wrapped around
@@ -68,10 +69,11 @@ type annotation struct {
 }
 
 func (a *annotations) add(c *cache.Cache, router chi.Router, pattern string, p cache.Policy) error {
-	method, host, path := keying.SplitPattern(pattern)
-	if method != "" && method != http.MethodGet && method != http.MethodHead {
-		return fmt.Errorf("chicache: route %q: %s is never cached; annotate its GET route, or remove the line", pattern, method)
+	route, err := c.Compile(p, pattern)
+	if err != nil {
+		return err
 	}
+	method, host, path := keying.SplitPattern(pattern)
 	if host != "" {
 		return fmt.Errorf("chicache: route %q: chi has no routes of hosts; write it without %q, and give each host's router a table", pattern, host)
 	}
@@ -85,9 +87,8 @@ func (a *annotations) add(c *cache.Cache, router chi.Router, pattern string, p c
 	if a.of[at.spot][at.told].route != nil {
 		return fmt.Errorf("chicache: route %q: another line of the table stands for the same route %q; keep one", pattern, at.full)
 	}
-	route, err := c.Compile(p, pattern)
-	if err != nil {
-		return err
+	if at.annotated() {
+		return fmt.Errorf("chicache: route %q: an earlier call of Annotate has given it a policy; keep one of them", pattern)
 	}
 	if a.of[at.spot] == nil {
 		a.of[at.spot] = map[string]annotation{}
@@ -187,6 +188,24 @@ func (at *leaf) wrap(routes map[string]annotation) error {
 		}
 	}
 	return nil
+}
+
+// annotated reports whether the leaf's GET route has a policy already. Two caches around each other would both keep an answer,
+// and the outer one would outlive what the inner one is told.
+func (at *leaf) annotated() bool {
+	for h := at.handlers[http.MethodGet]; ; {
+		switch layer := h.(type) {
+		case *chi.ChainHandler:
+			h = layer.Endpoint
+		case *annotated:
+			if layer.routes[at.told].route != nil {
+				return true
+			}
+			h = layer.handler // of a router that is mounted elsewhere, too
+		default:
+			return false
+		}
+	}
 }
 
 // has reports whether the router has the very handler there.

@@ -369,3 +369,41 @@ func TestTheTableMayChangeAfterwards(t *testing.T) {
 		t.Error("no hit after the table was changed")
 	}
 }
+
+// A route has one policy: a second table may have other routes, and is an error where it has one of the first.
+func TestASecondTableHasOtherRoutes(t *testing.T) {
+	r, sub := chi.NewRouter(), chi.NewRouter()
+	r.Get("/a", numbered())
+	r.With(chimiddleware.SetHeader("X-B", "b")).Get("/b/{id}", numbered())
+	r.Get("/c", numbered())
+	sub.Get("/x", numbered())
+	r.Mount("/one", sub)
+	r.Mount("/two", sub)
+	c := newCache(t)
+	if err := chicache.Annotate(c, r, cache.Routes{"GET /a": global, "GET /b/{id}": global, "GET /one/x": global}); err != nil {
+		t.Fatal(err)
+	}
+	err := chicache.Annotate(newCache(t), r, cache.Routes{"GET /b/:id": global, "GET /c": global})
+	if want := `chicache: route "GET /b/:id": an earlier call of Annotate has given it a policy; keep one of them`; fmt.Sprint(err) != want {
+		t.Errorf("Annotate again: %v\nwant %s", err, want)
+	}
+	if hits(r, "/c") {
+		t.Error("a faulty table has changed the router")
+	}
+	if err := chicache.Annotate(c, r, cache.Routes{"GET /c": global, "GET /two/x": global}); err != nil {
+		t.Fatal(err)
+	}
+	if err := chicache.Annotate(c, r, cache.Routes{"GET /one/x": global}); err == nil {
+		t.Error("a route of a router that is mounted twice has two policies")
+	}
+	for _, target := range []string{"/a", "/b/7", "/c", "/one/x", "/two/x"} {
+		if again := get(r, "GET", target); !hits(r, target) || len(again.Header()["Cache-Status"]) != 1 {
+			t.Errorf("%s is answered %q with %v; want a hit of one cache", target, again.Body, again.Header())
+		}
+	}
+	other := chi.NewRouter()
+	other.Get("/a", numbered())
+	if err := chicache.Annotate(c, other, cache.Routes{"GET /a": global}); err != nil {
+		t.Errorf("another router: %v", err)
+	}
+}
