@@ -45,6 +45,8 @@ import (
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
 // the echo.Context with Set, or into the request's context, it still sees, and must not let into the answer: all but the user.
+// Where the key covers not all of the query, what QueryParams returned outside of the cache holds what the handler may see of
+// it, and must not be read elsewhere, while the handler runs: echo keeps one map for all.
 //
 // Interim answers such as 103 pass, and the final one follows, which echo by itself drops.
 func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
