@@ -42,9 +42,11 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null; t
 fi
 
 set -x
-go test $race -count=1 -timeout 10m "$@" ./... ./bench/... ./examples/... ./fleet/...
+go test $race -count=1 -timeout 10m "$@" ./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/...
+# What holds of every router, of those too that this module does not depend on.
+go test $race -count=1 -timeout 20m "$@" -overlay .ci/edges.json .
 # Allocations cannot be counted under the race detector.
-go test -count=1 -run Allocat ./...
+go test -count=1 -run Allocat ./... ./echov5/...
 { set +x; } 2>/dev/null
 
 if [ -n "$left_out" ]; then

@@ -92,8 +92,7 @@ type contextKey struct{}
 
 // serve passes one request through the route. Its writer is echo's own Response, so that status, size and the functions
 // registered with Before and After are right on hits too. A long body is sent by another goroutine while its handler runs on;
-// the functions registered with After outside of the cache then run when the handler has returned. Those of a Response
-// outside of echo.WrapMiddleware, which hides it, that goroutine calls.
+// the functions registered with After outside of the cache then run when the handler has returned.
 func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
 	asks := route.Scheme.Private || route.Skip != nil || route.VaryBy != nil

@@ -50,6 +50,7 @@ func TestOuterFunctionsHaveTheContextAsItIsOutside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, w wiring, class cache.Class) {
 				e := echo.New()
+				e.IPExtractor = func(r *http.Request) string { return r.Header.Get("X-Real-Ip") }
 				var before, after []string
 				e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 					return func(ec echo.Context) error {
@@ -330,4 +331,36 @@ func TestOuterFunctionsSetCookiesThroughWrapMiddleware(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Functions of a Response that echo.WrapMiddleware hides are not called by another goroutine while the handler has the
+// context.
+func TestOuterFunctionsWaitBehindWrapMiddleware(t *testing.T) {
+	run(t, func(t *testing.T, w wiring, class cache.Class) {
+		e, runs, after := echo.New(), 0, 0
+		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+			return func(ec echo.Context) error {
+				ec.Response().After(func() { after += len(ec.Response().Header()) }) // -race finds another goroutine
+				return next(ec)
+			}
+		}, echo.WrapMiddleware(func(next http.Handler) http.Handler { return next }))
+		w.wire(t, e, newCache(t, everyone), cache.Policy{Class: class}, func(ec echo.Context) error {
+			runs++
+			for range 200 {
+				ec.SetResponse(ec.Response())
+				if _, err := io.WriteString(ec.Response(), strings.Repeat("x", 1000)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for i := range 3 {
+			if got := get(e, "/p/7").Body.Len(); got != 200_000 {
+				t.Errorf("answer %d has %d bytes", i, got)
+			}
+		}
+		if runs != 1 || after == 0 {
+			t.Errorf("%d runs, %d fields seen after; want 1 run", runs, after)
+		}
+	})
 }

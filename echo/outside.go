@@ -47,8 +47,14 @@ func (o *outside) Write(p []byte) (n int, err error) {
 }
 
 // Aside returns the writer for another goroutine than the handler's, which has the context. What is registered with After
-// waits until the handler writes past the cache or has returned.
-func (o *outside) Aside() http.ResponseWriter { return aside{o} }
+// waits until the handler writes past the cache or has returned. There is no such writer where echo.WrapMiddleware hides
+// another Response: what is registered there cannot wait.
+func (o *outside) Aside() http.ResponseWriter {
+	if len(passed(o.Response.Writer)) > 0 {
+		return nil
+	}
+	return aside{o}
+}
 
 type aside struct{ *outside }
 

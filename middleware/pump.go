@@ -17,21 +17,28 @@ type pump struct {
 	last   []byte   // and in this one; it grows, and nothing of it is ever changed
 	flying []byte   // the one that is being written from, or was last
 	closed bool
+	still  bool // all is sent when the handler has returned, or has given the copy up, in the handler's goroutine
 
 	outgrown [][]byte // room that the body was in before; the recorder's
 	err      error    // of a write; read after done
 	panicked any      // what a writer outside panicked with; read after done
 }
 
-// An Asider is a writer that other goroutines than the handler's are to write to in another way.
+// An Asider is a writer that other goroutines than the handler's are to write to in another way, or, where there is none
+// (nil), not at all.
 type Asider interface{ Aside() http.ResponseWriter }
 
 func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
-	if outer, ok := w.(Asider); ok {
-		w = outer.Aside()
-	}
 	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
+	if outer, ok := w.(Asider); ok {
+		aside := outer.Aside()
+		if aside == nil {
+			p.still = true
+			return p
+		}
+		p.w = aside
+	}
 	go p.run()
 	return p
 }
@@ -74,6 +81,9 @@ func (p *pump) drain(pieces ...[]byte) {
 	p.closed = true
 	p.mu.Unlock()
 	p.wake.Signal()
+	if p.still {
+		p.run()
+	}
 	<-p.done
 	if p.panicked != nil {
 		panic(p.panicked)

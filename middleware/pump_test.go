@@ -61,6 +61,48 @@ func TestASlowClientHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// stays is a writer for the handler's own goroutine alone.
+type stays struct{ client }
+
+func (stays) Aside() http.ResponseWriter { return nil }
+
+// TestAWriterMayBeForTheHandlersGoroutineAlone: it is written to between the handler's own calls, or after them.
+func TestAWriterMayBeForTheHandlersGoroutineAlone(t *testing.T) {
+	for name, end := range map[string]http.HandlerFunc{
+		"kept":    func(http.ResponseWriter, *http.Request) {},
+		"flushed": func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).Flush() },
+		"gone on": func(w http.ResponseWriter, r *http.Request) { _ = http.NewResponseController(w).Flush(); pieces(w, r) },
+	} {
+		rt, busy := newRoute(t, nil), 0
+		first := httptest.NewRecorder()
+		w := stays{client{first, func(p []byte) (int, error) { busy++; return first.Write(p) }}} // -race finds another goroutine
+		serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) {
+			for body := long; body != ""; body = body[1<<10:] {
+				_, _ = w.Write([]byte(body[:1<<10]))
+				if busy++; busy != len(long)/1024-len(body)/1024+1 {
+					t.Errorf("%s: it is written to meanwhile", name)
+				}
+			}
+			end(w, r)
+		})
+		want := long
+		if name == "gone on" {
+			want += long
+		}
+		if first.Body.String() != want {
+			t.Errorf("%s: the client has %d bytes of %d", name, first.Body.Len(), len(want))
+		}
+		if name != "kept" {
+			continue
+		}
+		next := httptest.NewRecorder()
+		serve(rt, next, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) { t.Error("the handler runs again") })
+		if next.Body.String() != long {
+			t.Errorf("the next client has %d bytes", next.Body.Len())
+		}
+	}
+}
+
 // TestAClientThatIsGoneCostsNoAnswer: the handler meets no error, and what it made is kept whole.
 func TestAClientThatIsGoneCostsNoAnswer(t *testing.T) {
 	for _, after := range []int{0, 1, 3000, 40000} {
