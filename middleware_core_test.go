@@ -37,7 +37,7 @@ func TestHitSaysSo(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{TTL: time.Minute, Class: s.class}, s.mirror)
 		first := s.miss("/x")
-		if got := first.header.Get("Cache-Status"); got != "larder; fwd=miss; stored" {
+		if got := first.header.Get("Cache-Status"); got != "larder; fwd=miss; stored; detail=cold" {
 			t.Errorf("Cache-Status of a miss is %q", got)
 		}
 		wantHeader(t, first, "Age")

@@ -36,7 +36,7 @@ func TestStandardFields(t *testing.T) {
 			GET | Range: bytes=0-1 => hit 206 | Content-Type: !html`},
 		{of: "RFC 9111 §4.2.3: an Age, and this cache's own fields, are not kept", script: `
 			origin 200 | Cache-Control: max-age=10 | Age: 5 | Cache-Status: Origin; hit
-			GET => run #1 | Cache-Status: Origin; hit, larder; fwd=uri-miss; stored
+			GET => run #1 | Cache-Status: Origin; hit, larder; fwd=uri-miss; stored; detail=cold
 			GET => hit #1 | Age: 5 | Cache-Status: ~larder; hit; ttl=5`},
 		{of: "RFC 9110 §15.4.5: a 304 tells what a 200 would", script: `
 			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Content-Location: /x | Vary: X-A | Expires: {+10s} | Date: {-0s} | Content-Type: text/x | Content-Language: en
@@ -140,7 +140,7 @@ func TestStandardCacheStatus(t *testing.T) {
 	obey(t, []rule{
 		{of: "RFC 9211 §2.1, §2.4: hit and ttl", script: `
 			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=10 | ETag: "a"
-			GET => run #1 | Cache-Status: larder; fwd=uri-miss; stored
+			GET => run #1 | Cache-Status: larder; fwd=uri-miss; stored; detail=cold
 			+3s
 			GET => hit #1 | Cache-Status: ~larder; hit; ttl=7; detail=
 			+8s
@@ -153,7 +153,7 @@ func TestStandardCacheStatus(t *testing.T) {
 			GET => run #1 | Cache-Status: larder; fwd=stale; fwd-status=304; stored; ttl=10
 			+10s
 			origin 200 | Cache-Control: max-age=10
-			GET => run #3 | Cache-Status: larder; fwd=stale; stored`},
+			GET => run #3 | Cache-Status: larder; fwd=stale; stored; detail=expired`},
 		{of: "RFC 9211 §2.2: the request would not have it", script: `
 			origin 200 | Cache-Control: max-age=10
 			GET => run #1
@@ -169,7 +169,7 @@ func TestStandardCacheStatus(t *testing.T) {
 			origin 200 | Cache-Control: max-age=10 | Cache-Status: Far; hit
 			GET | Cache-Control: no-store => run | Cache-Status: Far; hit, larder; fwd=request; detail=request-no-store
 			HEAD => run | Cache-Status: Far; hit, larder; fwd=miss; detail=head
-			GET => run | Cache-Status: Far; hit, larder; fwd=uri-miss; stored`},
+			GET => run | Cache-Status: Far; hit, larder; fwd=uri-miss; stored; detail=cold`},
 	})
 }
 
@@ -208,7 +208,7 @@ func TestStandardCacheStatusOfCollapsedRequests(t *testing.T) {
 		for _, got := range s.together(5, func(int) reply { return s.get("/x") }) {
 			told[got.header.Get("Cache-Status")]++
 		}
-		if told["larder; fwd=uri-miss; stored"] != 1 || told["larder; fwd=uri-miss; collapsed"] != 4 {
+		if told["larder; fwd=uri-miss; stored; detail=cold"] != 1 || told["larder; fwd=uri-miss; collapsed"] != 4 {
 			t.Errorf("Cache-Status tells %v", told)
 		}
 	})

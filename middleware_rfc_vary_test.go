@@ -118,8 +118,8 @@ func TestStandardVary(t *testing.T) {
 			GET | X-A: c | X-B: b => run #3
 			GET | X-A: a | X-B: c => run #4`},
 		{of: "RFC 9211 §2.2: why", script: vary + `X-A
-			GET | X-A: a => run #1 | Cache-Status: larder; fwd=uri-miss; stored
-			GET | X-A: b => run #2 | Cache-Status: larder; fwd=vary-miss; stored`},
+			GET | X-A: a => run #1 | Cache-Status: larder; fwd=uri-miss; stored; detail=cold
+			GET | X-A: b => run #2 | Cache-Status: larder; fwd=vary-miss; stored; detail=variant`},
 		{of: "one user's variants are his", only: perUser, script: vary + `X-A
 			GET | X-A: a => run #1
 			GET | X-A: a | as bob => run #2
