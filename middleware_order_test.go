@@ -18,11 +18,17 @@ import (
 
 type wrapper = func(http.Handler) http.Handler
 
-// inside puts middleware between the cache and the handler.
+// inside puts middleware between the cache and the handler, whose error is lost if that outlives the middleware.
 func inside(mw wrapper, h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) (err error) {
-		mw(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { err = h(w, r) })).ServeHTTP(w, r)
-		return err
+	return func(w http.ResponseWriter, r *http.Request) error {
+		failed := make(chan error, 1)
+		mw(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { failed <- h(w, r) })).ServeHTTP(w, r)
+		select {
+		case err := <-failed:
+			return err
+		default:
+			return nil
+		}
 	}
 }
 
