@@ -247,19 +247,25 @@ func (c *Cache) storeOf(p Policy, open func(*store.Entry) (*store.Entry, error))
 	return farOnly{far}
 }
 
-// within cuts the times of an entry down to the policy's. Of standard answers each has its own, which the policy's bound only
-// where the answer came: its age then is not kept.
+// within cuts the times of an entry down to the policy's, or does nothing if the policy bounds none. The stale windows of standard
+// answers are their own, and what leads to them has no time of theirs.
 func within(p Policy) func(*store.Entry) (*store.Entry, error) {
-	if p.RFC9111 {
+	if p.RFC9111 && p.TTL == 0 {
 		return nil
 	}
-	ttl, statuses := p.ttl(), maps.Clone(p.StatusTTL)
+	ttl, statuses, standard := p.ttl(), maps.Clone(p.StatusTTL), p.RFC9111
 	return func(e *store.Entry) (*store.Entry, error) {
 		most := ttl
 		if other, ok := statuses[e.Status]; ok {
 			most = other
 		}
-		return e.Within(middleware.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError()), nil
+		switch {
+		case !standard:
+			return e.Within(middleware.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError()), nil
+		case e.Status == 0:
+			return e, nil
+		}
+		return e.Within(most, e.WhileRevalidate, e.IfError), nil
 	}
 }
 

@@ -18,7 +18,11 @@ func (s *site) misses(cause cache.Reason, fwd, target string, options ...option)
 	s.t.Helper()
 	got := s.miss(target, options...)
 	events := s.owned()
-	if ev := events[len(events)-1]; ev.Outcome != cache.Miss || ev.Reason != "" || ev.Cause != cause {
+	var reason cache.Reason // it is kept, unless Redis is away
+	if cause == middleware.AwayCause {
+		reason = cache.StoreReason
+	}
+	if ev := events[len(events)-1]; ev.Outcome != cache.Miss || ev.Reason != reason || ev.Cause != cause {
 		s.t.Errorf("GET %s: %s, reason %q, cause %q; want a miss of cause %q", target, ev.Outcome, ev.Reason, ev.Cause, cause)
 	}
 	_, detail, _ := strings.Cut(got.header.Get("Cache-Status"), "detail=")

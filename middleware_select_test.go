@@ -14,13 +14,13 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// tenant is what outer middleware has found out: here the site's authentication, from a cookie that handlers of shared
-// classes do not see.
+// tenant is what the site's authentication has found out about who asks, and has put into the context.
 func tenant(r *http.Request) string {
-	user, _ := keying.UserOf(r.Context())
-	name, _, _ := strings.Cut(user, "/")
+	name, _ := r.Context().Value(tenantKey{}).(string)
 	return name
 }
+
+type tenantKey struct{}
 
 // preview is asked for by a header that handlers of shared classes do not see.
 func preview(r *http.Request) bool { return r.Header.Get("X-Preview") != "" }

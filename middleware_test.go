@@ -178,7 +178,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := r.Cookie("who"); err == nil {
-			r = r.WithContext(cache.WithUser(r.Context(), c.Value))
+			name, _, _ := strings.Cut(c.Value, "/")
+			r = r.WithContext(context.WithValue(cache.WithUser(r.Context(), c.Value), tenantKey{}, name))
 		}
 		next.ServeHTTP(w, r)
 	})

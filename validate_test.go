@@ -297,8 +297,10 @@ func TestALongNearTTLIsAWarning(t *testing.T) {
 			t.Errorf("NearTTL %v: events %v, want %d", near, seen, want)
 		}
 		for _, ev := range seen {
-			if ev != (cache.Event{Class: cache.HotShared, Route: "/p", Outcome: cache.Warning, Reason: cache.NearTTLReason}) {
-				t.Errorf("event %+v", ev)
+			text := fmt.Sprint(ev.Err)
+			ev.Err = nil
+			if ev != (cache.Event{Class: cache.HotShared, Route: "/p", Outcome: cache.Warning, Reason: cache.NearTTLReason}) || !strings.Contains(text, `route "/p": its near TTL is`) || !strings.Contains(text, "shorten") {
+				t.Errorf("event %+v: %s", ev, text)
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now ti
 	if said > 0 {
 		ttl = min(ttl, said)
 	}
-	e.Stored, e.Fresh = now.Add(-rec.age), rec.age+ttl
+	e.Stored, e.Aged, e.Fresh = now.Add(-rec.age), rec.age, rec.age+ttl
 	if rec.lifetime >= 0 {
 		e.Fresh = min(e.Fresh, rec.lifetime)
 	}
@@ -47,7 +47,7 @@ func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now ti
 func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration) {
 	v := rec.law.verdict
 	age := min(v.Age, year)
-	e.Stored, e.Fresh = rec.law.came.Add(-age), min(v.Fresh, year)
+	e.Stored, e.Aged, e.Fresh = rec.law.came.Add(-age), age, min(v.Fresh, year)
 	if v.Age > year {
 		e.Fresh = 0
 	}

@@ -175,7 +175,7 @@ func outdate(run *store.Run, old *store.Entry) bool {
 		return false
 	}
 	e.Key, e.Status, e.Header, e.Added, e.Body, e.Labels = old.Key, old.Status, old.Header, old.Added, old.Body, old.Labels
-	e.Stored, e.Fresh = old.Stored, old.Age(now)
+	e.Stored, e.Aged, e.Fresh = old.Stored, old.Aged, old.Age(now)
 	e.WhileRevalidate, e.IfError, e.IfValidated = old.WhileRevalidate, old.IfError, old.IfValidated
 	if e.Keep(now) <= 0 {
 		run.Replaced = []keying.Key{old.Key}

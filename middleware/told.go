@@ -60,6 +60,9 @@ func (rec *recorder) tellStatus(h http.Header) {
 		return
 	}
 	reason := rec.reason
+	if reason == StoreReason && cause == AwayCause { // which says it all
+		reason = ""
+	}
 	if rec.part {
 		reason = partReason(rec.r)
 	}

@@ -18,7 +18,7 @@ func page(size int) *store.Entry {
 	e := &store.Entry{
 		Key: storetest.Key("page"), At: store.Position{Epoch: 1<<63 + 7, Time: uint64(at.UnixMilli()), Seq: 3},
 		Status: http.StatusOK, Stored: time.UnixMilli(at.UnixMilli()), Fresh: time.Minute, WhileRevalidate: 10 * time.Second, IfError: time.Hour,
-		Cost: 3 * time.Millisecond, Labels: []keying.Label{{1}, {2}, {3}, {4}}, Body: bytes.Repeat([]byte("x"), size),
+		Cost: 3 * time.Millisecond, Aged: time.Second, Labels: []keying.Label{{1}, {2}, {3}, {4}}, Body: bytes.Repeat([]byte("x"), size),
 	}
 	var header []store.Field
 	for _, f := range [][2]string{

@@ -37,6 +37,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	e.IfError = time.Duration(r.upTo(math.MaxInt64))
 	e.IfValidated = time.Duration(r.upTo(math.MaxInt64))
 	e.Cost = time.Duration(r.upTo(math.MaxInt64))
+	e.Aged = time.Duration(r.upTo(math.MaxInt64))
 	e.Header, e.Added = r.header()
 	e.Labels = r.labels()
 	e.Body = r.bytes(MaxEncoded)

@@ -7,10 +7,10 @@ import (
 )
 
 // format is the version of the encoding. A reader that meets another treats the entry as absent.
-const format = 2
+const format = 3
 
 // fields is how many elements the outer array has before the seal.
-const fields = 16
+const fields = 17
 
 // The most bytes that the parts of an entry take beside their text: all that is in every entry, but the seal; a field's
 // list and its name's length; a line's length; a label. What is asked for without need costs like what is needed.
@@ -18,7 +18,7 @@ const (
 	roomNumber = 1 + 8
 	roomList   = 1 + 2
 	roomText   = 1 + 2
-	roomFixed  = roomList + 1 + 2 + len(keying.Key{}) + 10*roomNumber + 3*roomList + 1 + 4
+	roomFixed  = roomList + 1 + 2 + len(keying.Key{}) + 11*roomNumber + 3*roomList + 1 + 4
 	roomField  = roomList + roomText
 	roomLine   = roomText - 1 // the tally has one
 	roomLabel  = 2 + len(keying.Label{})
@@ -49,6 +49,7 @@ func appendEntry(b []byte, e *Entry) []byte {
 	b = appendUint(b, uint64(e.IfError))
 	b = appendUint(b, uint64(e.IfValidated))
 	b = appendUint(b, uint64(e.Cost))
+	b = appendUint(b, uint64(e.Aged))
 	b = appendHeader(b, &e.Header)
 	b = appendFields(b, e.Added)
 	b = appendLabels(b, e.Labels)

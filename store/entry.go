@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ type Entry struct {
 	Added  []Field // is added to what the response header has; a field without values is removed
 
 	Cost            time.Duration // how long its load took
+	Aged            time.Duration // how old the answer was when it came: Stored is that much earlier
 	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
 	Key             keying.Key    // the key it was made for; checked on every read
 	At              Position      // the purge log's head before the handler ran
@@ -105,16 +107,17 @@ func (e *Entry) near(until time.Time) *Entry {
 func (e *Entry) copy() *Entry {
 	c := &Entry{
 		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored, Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate,
-		IfError: e.IfError, IfValidated: e.IfValidated, Cost: e.Cost, Header: e.Header, Added: e.Added, Labels: e.Labels,
+		IfError: e.IfError, IfValidated: e.IfValidated, Aged: e.Aged, Cost: e.Cost, Header: e.Header, Added: e.Added, Labels: e.Labels,
 		Body: e.Body, born: e.born, until: e.until,
 	}
 	c.memo.Store(e.memo.Load())
 	return c
 }
 
-// Within returns the entry with no more freshness, and no longer stale windows, than these: itself, or a copy. All count from
-// when it was stored.
+// Within returns the entry with no more freshness, counted from when it came, and no longer stale windows than these: itself, or
+// a copy.
 func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
+	fresh += min(e.Aged, math.MaxInt64-fresh)
 	if e.Fresh <= fresh && e.WhileRevalidate <= whileRevalidate && e.IfError <= ifError {
 		return e
 	}

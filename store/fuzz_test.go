@@ -61,7 +61,7 @@ func FuzzEncode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, n uint64, stored, d int64, name, value, name2, lines string, labels uint16, body []byte) {
 		e := &store.Entry{
 			Key: storetest.Key(name), At: store.Position{Epoch: n, Time: n >> 17, Seq: n >> 40}, Status: status, Stored: time.UnixMilli(stored),
-			Fresh: time.Duration(d), IfError: time.Duration(d >> 20), Cost: time.Duration(d >> 9),
+			Fresh: time.Duration(d), IfError: time.Duration(d >> 20), Cost: time.Duration(d >> 9), Aged: time.Duration(d >> 7),
 			Header: store.MakeHeader(store.Field{Name: name, Values: []string{value}}, store.Field{Name: name2, Values: strings.Split(lines, "\n")}),
 			Added:  []store.Field{{Name: name2}, {Name: name, Values: []string{value, lines}}},
 			Labels: make([]keying.Label, labels), Body: body,

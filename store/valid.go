@@ -34,7 +34,7 @@ func (e *Entry) check() (h tally, err error) {
 		return h, fmt.Errorf("status %d is not one of an answer that could be kept", e.Status)
 	case e.Status == noContent && len(e.Body) > 0:
 		return h, fmt.Errorf("a body of an answer with status %d", e.Status)
-	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Cost < 0 || e.Stored.UnixMilli() < 0:
+	case e.Fresh < 0 || e.WhileRevalidate < 0 || e.IfError < 0 || e.IfValidated < 0 || e.Cost < 0 || e.Aged < 0 || e.Stored.UnixMilli() < 0:
 		return h, errors.New("negative time")
 	case e.Keep(e.Stored) < 0:
 		return h, errors.New("times overflow")

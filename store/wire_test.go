@@ -19,10 +19,10 @@ import (
 func libraryEntry(e *store.Entry) []byte {
 	var buf bytes.Buffer
 	enc := msgpack.NewEncoder(&buf)
-	must(enc.EncodeArrayLen(17), enc.EncodeUint(2), enc.EncodeBytes(e.Key[:]))
+	must(enc.EncodeArrayLen(18), enc.EncodeUint(3), enc.EncodeBytes(e.Key[:]))
 	for _, n := range []uint64{
 		e.At.Epoch, e.At.Time, e.At.Seq, uint64(e.Status), uint64(e.Stored.UnixMilli()), uint64(e.Fresh),
-		uint64(e.WhileRevalidate), uint64(e.IfError), uint64(e.IfValidated), uint64(e.Cost),
+		uint64(e.WhileRevalidate), uint64(e.IfError), uint64(e.IfValidated), uint64(e.Cost), uint64(e.Aged),
 	} {
 		must(enc.EncodeUint(n))
 	}
@@ -112,7 +112,7 @@ func TestTheLibraryReadsEntries(t *testing.T) {
 				t.Fatal(err)
 			}
 			var list []any
-			if err := msgpack.Unmarshal(b, &list); err != nil || len(list) != 17 || !bytes.Equal(list[15].([]byte), e.Body) {
+			if err := msgpack.Unmarshal(b, &list); err != nil || len(list) != 18 || !bytes.Equal(list[16].([]byte), e.Body) {
 				t.Errorf("%s, %s: the library reads %d elements, %v", kind, name, len(list), err)
 			}
 		}

@@ -85,7 +85,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
-		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated && a.Cost == b.Cost &&
+		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated && a.Cost == b.Cost && a.Aged == b.Aged &&
 		slices.EqualFunc(a.Header.Fields(), b.Header.Fields(), sameField) && slices.EqualFunc(a.Added, b.Added, sameField) &&
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }
