@@ -195,3 +195,27 @@ func TestAnUnsatisfiableRangeOnTheWire(t *testing.T) {
 		}
 	}, cache.SharedGlobal, cache.FleetShared)
 }
+
+// The conditions of a range are those of the request, in as many lines as it has them (RFC 9110 §5.3, §13.1.1, §13.1.4).
+func TestARangeMeetsItsConditions(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /x", cache.Policy{}, answering(200, "0123456789", `Etag: "a"`, "Last-Modified: Sat, 01 Jan 2000 00:00:00 GMT"))
+		s.get("/x")
+		for _, tt := range []struct {
+			status int
+			fields []option
+		}{
+			{206, []option{header("If-Match", `"a"`)}},
+			{206, []option{header("If-Match", `"b", "a"`)}},
+			{206, []option{header("If-Match", `"b"`), header("If-Match", `"a"`)}},
+			{412, []option{header("If-Match", `"b"`)}},
+			{412, []option{header("If-Match", `"b"`), header("If-Match", `W/"a"`)}},
+			{206, []option{header("If-Unmodified-Since", "Sat, 01 Jan 2000 00:00:00 GMT")}},
+			{412, []option{header("If-Unmodified-Since", "Fri, 31 Dec 1999 00:00:00 GMT")}},
+		} {
+			if got := s.get("/x", append(tt.fields, header("Range", "bytes=0-1"))...); got.status != tt.status {
+				t.Errorf("answered %d %q, want %d", got.status, got.body, tt.status)
+			}
+		}
+	})
+}

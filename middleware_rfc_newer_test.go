@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -142,4 +143,61 @@ func TestOnRedisNoAnswerOfAnEarlierRun(t *testing.T) {
 			all.Wait()
 		})
 	}
+}
+
+// An answer to HEAD, or to a range, is made beside those for the whole. One that was slow must not bring back what a purge, or a
+// newer whole, has taken the place of meanwhile.
+func TestStandardSlowPartsBringNothingBack(t *testing.T) {
+	const long = "Cache-Control: public, max-age=1000"
+	fresh := header("Cache-Control", "no-cache")
+	for name, part := range map[string]struct {
+		ask    func(s *site) reply
+		answer handler
+	}{
+		"HEAD of the same length": {func(s *site) reply { return s.do("HEAD", "/x", fresh) }, answering(200, "", long, "Content-Length: 1")},
+		"HEAD of another length":  {func(s *site) reply { return s.do("HEAD", "/x", fresh) }, answering(200, "", long, "Content-Length: 2")},
+		"HEAD that is not kept":   {func(s *site) reply { return s.do("HEAD", "/x", fresh) }, answering(200, "", "Cache-Control: no-store")},
+		"a range of what is confirmed": {func(s *site) reply { return s.get("/x", fresh, header("Range", "bytes=0-0")) },
+			answering(304, "", long, `Etag: "1"`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, s *site) {
+				isPart := func(r *http.Request) bool { return r.Method == http.MethodHead || s.runs.Load() == 2 }
+				s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, r *http.Request) error {
+					if isPart(r) {
+						time.Sleep(2 * time.Second)
+						return part.answer(w, r)
+					}
+					n := fmt.Sprint(s.runs.Load())
+					return answering(200, n, long, `Etag: "`+n+`"`)(w, r)
+				})
+				wantBody(t, s.get("/x"), "1")
+				done := make(chan reply)
+				go func() { done <- part.ask(s) }()
+				time.Sleep(time.Second)
+				wantBody(t, s.get("/x", fresh), "3")
+				<-done
+				if got := s.hit("/x"); got.body != "3" || got.header.Get("Age") != "1" {
+					t.Errorf("got %q of age %s; want what was made last", got.body, got.header.Get("Age"))
+				}
+			})
+		})
+	}
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, r *http.Request) error {
+			if r.Method == http.MethodHead {
+				time.Sleep(2 * time.Second)
+				return answering(200, "", long, "Content-Length: 1")(w, r)
+			}
+			return answering(200, fmt.Sprint(s.runs.Load()), long)(w, r)
+		})
+		wantBody(t, s.get("/x"), "1")
+		s.together(2, func(i int) reply { // the second one has found what is kept before the purge, and asks after it
+			if i == 0 {
+				time.AfterFunc(time.Second, func() { s.purge(cache.URL("/x")) })
+			}
+			return s.do("HEAD", "/x", fresh)
+		})
+		wantBody(t, s.miss("/x"), fmt.Sprint(s.runs.Load()))
+	})
 }

@@ -359,6 +359,13 @@ func TestStandardHead(t *testing.T) {
 			origin 200 | Cache-Control: max-age=10 | ETag: "b"
 			HEAD | Cache-Control: no-cache => run
 			GET => run #3 | saw If-None-Match: "a"`},
+		{of: "RFC 9111 §3.2, §4.3.5: it varies by more", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Vary: X-A | body 0123456789
+			GET | X-A: a | X-B: a => run #1
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Vary: X-B | body 0123456789
+			HEAD | Cache-Control: no-cache | X-A: a | X-B: a => run
+			GET | X-A: a | X-B: a => hit #1
+			GET | X-A: a | X-B: b => run`},
 		{of: "RFC 9111 §4.3.5: also a part", script: `
 			origin 206 | Cache-Control: max-age=10 | ETag: "a" | Content-Range: bytes 0-4/10 | X-A: 1 | body 01234
 			GET | Range: bytes=0-4 => run 206 #1

@@ -228,6 +228,12 @@ var serverFailures = map[string]handler{
 		fmt.Fprint(w, "failed")
 		return nil
 	},
+	"status, broken off": func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("X-Failed", "yes")
+		w.WriteHeader(http.StatusBadGateway)
+		fmt.Fprint(w, "fai")
+		panic(http.ErrAbortHandler) // as ReverseProxy does where the upstream goes away
+	},
 	"panic": func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("X-Failed", "yes")
 		panic("failed")

@@ -59,6 +59,7 @@ func TestLabelsOfOneThing(t *testing.T) {
 		{"http's port", []keying.Label{u("http://shop.example/p"), u("http://shop.example:80/p")}},
 		{"another port", []keying.Label{u("http://shop.example:8080/p"), u("http://Shop.example.:08080/p")}},
 		{"the root of names", []keying.Label{u("http://shop.example/p"), u("http://shop.example./p"), u("http://shop.example.:80/p")}},
+		{"letters of other languages", []keying.Label{u("http://xn--bcher-kva.example/p"), u("http://bücher.example/p"), u("http://BÜCHER.example.:80/p"), u("http://b%C3%BCcher.example/p"), u("http://Xn--Bcher-Kva。example/p")}},
 		{"who asks", []keying.Label{u("http://shop.example/p"), u("http://me:secret@shop.example/p")}},
 		{"an address", []keying.Label{u("http://[2001:db8::a]/p"), u("http://[2001:DB8:0:0::A]:80/p"), u("http://[2001:db8::a%25eth0]/p")}},
 		{"an address with a port", []keying.Label{u("http://[::1]:8080/p"), u("http://[0:0::1]:8080/p")}},
@@ -100,7 +101,7 @@ func TestLabelsOfDifferentThings(t *testing.T) {
 		add(secret+"value with another number", l.Value("1", ":ab"))
 		for _, text := range []string{"/p", "/P", "/p/", "//p", "/p//", "/%25%37%30", "/a/b", "/a%2Fb", "/a%5Cb", "/...", "/.p", "/p%3Fa", "/p?a", "/p?a=", "/p?a%3D",
 			"/p?a=1&a=2", "/p?a=2&a=1", "/p?a=1%26a=2", "/p?a=+", "/p?a=%2B", "/p?a=%20",
-			"http://h/p", "https://h/p", "https://h:80/p", "http://h:443/p", "http://h:8080/p", "http://h2/p", "//h/p", "http://[::1]/p", "http://[::2]/p"} {
+			"http://h/p", "https://h/p", "https://h:80/p", "http://h:443/p", "http://h:8080/p", "http://h2/p", "//h/p", "http://xn--a/p", "http://ü/p", "http://ä/p", "http://-ü/p", "http://[::1]/p", "http://[::2]/p"} {
 			u, _ := url.Parse(text)
 			add(secret+text, l.URL(u))
 		}

@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
+
+	"golang.org/x/net/idna"
 )
 
 // One URL has many spellings. Keys take each for itself, for an app can tell them apart. What is to be forgotten must be
@@ -22,12 +25,18 @@ func Path(u *url.URL) string {
 }
 
 // Origin returns the scheme and host of an origin in the spelling that labels have: in lower case, without the scheme's own
-// port (RFC 3986 §6.2.3), the dot of the root of names, and the zone of an address, which is for its host alone.
+// port (RFC 3986 §6.2.3), the dot of the root of names, and the zone of an address, which is for its host alone. Names of
+// other letters than ASCII's are as clients send them (RFC 5891 §4.4): "xn--bcher-kva.example".
 func Origin(scheme, host string) (string, string) {
 	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
 	name, port := host, ""
 	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
 		name, port = host[:colon], strings.TrimLeft(host[colon+1:], "0")
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		if ascii, err := idna.Lookup.ToASCII(name); err == nil {
+			name = ascii
+		}
 	}
 	name = strings.TrimSuffix(name, ".")
 	if inner, ok := strings.CutPrefix(name, "["); ok {

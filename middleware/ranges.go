@@ -38,7 +38,10 @@ func askParts(r *http.Request, e *store.Entry) (ask *http.Request, ok bool) {
 		specs = []string{strconv.FormatInt(size, 10) + "-"}
 	}
 	ask = &http.Request{Method: r.Method, Header: http.Header{"Range": {"bytes=" + strings.Join(specs, ",")}}}
-	copyFields(ask.Header, r.Header, "If-Match", "If-Unmodified-Since") // the client's other conditions have been judged
+	copyFields(ask.Header, r.Header, "If-Unmodified-Since") // the client's other conditions have been judged
+	if lines := r.Header["If-Match"]; lines != nil {        // of which ServeContent reads one line
+		ask.Header["If-Match"] = []string{strings.Join(lines, ", ")}
+	}
 	return ask, true
 }
 

@@ -76,7 +76,7 @@ const (
 	// The answer was to be kept, and is not.
 	StoreReason     Reason = "store"            // a store failed or took too long
 	RefusedReason   Reason = "entry-refused"    // a store does not take the entry, for its size
-	OvertakenReason Reason = "purged-meanwhile" // it was purged while it was made
+	OvertakenReason Reason = "purged-meanwhile" // it was purged while it was made, or a newer one has taken its place
 
 	// What was registered may surprise: of warnings alone.
 	NestedReason Reason = "nested" // another cache is around this one

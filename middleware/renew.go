@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -32,15 +33,18 @@ func (rt *Route) renew(l *leading) store.Outcome {
 	if rec.reason = rt.settle(l); rec.reason == "" {
 		rec.reason = storable
 	}
-	switch {
-	case rec.reason != "": // good for this client, and no other
-		rec.run.Index, rec.run.Replaced = nil, nil
-		e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
-		if disowns(storable) || rec.reason == HandlerReason {
-			rec.run.Replaced = []keying.Key{old.Key}
-		}
-	case old.Key != e.Key && old.Key != l.p.resource: // it varies by more than it did; under the resource's key is its index
-		rec.run.Replaced = append(rec.run.Replaced, old.Key)
+	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see store.Call.Apart
+		rec.reason = OvertakenReason
+	}
+	if rec.reason == "" {
+		rec.supersede(old, l.p.resource)
+		return store.Renew
+	}
+	// It is good for this client, and no other.
+	rec.run.Index, rec.run.Replaced = nil, nil
+	e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
+	if disowns(storable) || rec.reason == HandlerReason {
+		rec.run.Replaced = []keying.Key{old.Key}
 	}
 	return store.Renew
 }
@@ -102,7 +106,7 @@ func (rt *Route) headed(l *leading) store.Outcome {
 func (rt *Route) update(l *leading) bool {
 	rec, old, e := l.rec, l.tells(), l.rec.run.Entry
 	switch {
-	case !rec.about(old):
+	case old == nil:
 		return false
 	case !rec.agrees(old):
 		rec.run.Refuse() // those who wait want the new one
@@ -115,15 +119,29 @@ func (rt *Route) update(l *leading) bool {
 	if rec.reason = rt.storableRenewed(rec); rec.reason == "" {
 		rec.reason = rt.settle(l)
 	}
-	return rec.reason == ""
+	if rec.reason != "" {
+		return false
+	}
+	rec.supersede(old, l.p.resource)
+	return true
 }
 
-// tells is the stored answer that one to HEAD tells of: what it was to be validated against, or what did for others.
-func (l *leading) tells() *store.Entry {
-	if old := l.rec.run.Old; old != nil {
-		return old
+// supersede has the stored answer forgotten that the run's entry is made of, where the two have keys of their own, because
+// it varies by more than it did. Under the resource's key is its index by then.
+func (rec *recorder) supersede(old *store.Entry, resource keying.Key) {
+	if old.Key != rec.run.Entry.Key && old.Key != resource {
+		rec.run.Replaced = append(rec.run.Replaced, old.Key)
 	}
-	return l.p.whole
+}
+
+// tells is the stored answer that one to HEAD tells of: what it was to be validated against, or what did for others. It tells
+// of none where the store has another by now, or none since a purge: the handler may have seen what was before.
+func (l *leading) tells() *store.Entry {
+	old := cmp.Or(l.rec.run.Old, l.p.whole)
+	if !l.rec.about(old) || !l.call.Still(old) {
+		return nil
+	}
+	return old
 }
 
 // about reports whether an answer to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
@@ -148,8 +166,11 @@ func (rec *recorder) agrees(old *store.Entry) bool {
 // refused makes of an answer to HEAD that may not be kept what it means to the stored one. It reports whether there is
 // anything to be kept.
 func (rt *Route) refused(l *leading) bool {
-	rec, old := l.rec, l.tells()
-	return rt.Standard && disowns(rec.reason) && rec.about(old) && outdate(rec.run, old)
+	if !rt.Standard || !disowns(l.rec.reason) {
+		return false
+	}
+	old := l.tells()
+	return old != nil && outdate(l.rec.run, old)
 }
 
 // wholeStatus is the status of what the entry is, or is a part of.

@@ -35,13 +35,18 @@ func (rec *recorder) void() {
 }
 
 // standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
-// the server (http.ErrAbortHandler) goes on.
+// the server (http.ErrAbortHandler) goes on, unless it breaks off an answer in whose place the client gets the stale one in any
+// case: ReverseProxy does so where an upstream hangs in the body of a 503.
 func (rec *recorder) standIn(l *leading, panicked any) store.Outcome {
 	switch panicked {
 	case nil: // runtime.Goexit: the goroutine is ending
 		rec.void()
 		return store.Fail
 	case http.ErrAbortHandler:
+		if rec.failed {
+			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status})
+			return store.Old
+		}
 		rec.void()
 		panic(panicked)
 	}

@@ -166,6 +166,13 @@ func (c *Call) Look(key keying.Key, judge Judge) (*Entry, Use) {
 	return s.e, s.use
 }
 
+// Still reports whether the store has the entry, and it is good for anything: no other has taken its place, and no purge has
+// come.
+func (c *Call) Still(e *Entry) bool {
+	s := c.look(e.Key, nil)
+	return s.use != NoUse && s.has(e)
+}
+
 // look returns what the store has and what it is good for. Its error has been reported.
 func (c *Call) look(key keying.Key, judge Judge) sight {
 	var e *Entry

@@ -49,6 +49,38 @@ func TestAHungOriginIsGivenUp(t *testing.T) {
 	})
 }
 
+// An error of the origin's that hangs, or breaks off, is stood in for as one that comes whole.
+func TestAnErrorThatHangsIsStoodInFor(t *testing.T) {
+	for name, end := range map[string]func(r *http.Request){
+		"hangs":      func(r *http.Request) { <-r.Context().Done() },
+		"breaks off": func(*http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		failing := false
+		handler := func(w http.ResponseWriter, r *http.Request) {
+			if failing {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				w.(http.Flusher).Flush()
+				end(r)
+			}
+			w.Header().Set("Cache-Control", "max-age=2, stale-if-error=600")
+			io.WriteString(w, "kept")
+		}
+		behind(t, handler, func(t *testing.T, s *site) {
+			s.get("/x")
+			failing = true
+			time.Sleep(3 * time.Second)
+			response, err := s.via.RoundTrip(s.request(t.Context(), "GET", "/x"))
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			defer response.Body.Close()
+			if body, err := io.ReadAll(response.Body); response.StatusCode != 200 || string(body) != "kept" || err != nil {
+				t.Errorf("%s: %s %q %v, want what was kept", name, response.Status, body, err)
+			}
+		})
+	}
+}
+
 // A client that takes its time, and a body that comes slowly but goes on, are no hung origin.
 func TestWhatGoesOnIsNotGivenUp(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {
