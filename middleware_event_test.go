@@ -211,3 +211,23 @@ func spelled(events []cache.Event) (text string) {
 	}
 	return text
 }
+
+// What a client has not got the event does not say either: here a failure that its handler aborts, in spite of a stale answer.
+func TestAnAbortedFailureIsNo304(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /x", cache.Policy{TTL: time.Second, StaleIfError: time.Hour}, func(w http.ResponseWriter, r *http.Request) error {
+			if s.runs.Load() == 1 {
+				return text("answer")(w, r)
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+			panic(http.ErrAbortHandler)
+		})
+		s.miss("/x")
+		time.Sleep(2 * time.Second)
+		s.enter("GET", "/x")
+		events := s.owned()
+		if ev := events[len(events)-1]; ev.Outcome != cache.Miss || ev.Reason != "panic" || ev.Status != http.StatusInternalServerError {
+			t.Errorf("the event is %v", ev)
+		}
+	})
+}

@@ -115,7 +115,8 @@ var held = map[string]struct {
 		_, err := io.WriteString(w, "<html>")
 		return err
 	}},
-	"another status": {serve: answering(http.StatusTeapot, "answer")},
+	"a transfer coding": {serve: plainly("Transfer-Encoding", "chunked")},
+	"another status":    {serve: answering(http.StatusTeapot, "answer")},
 	"a redirect": {serve: func(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/y", http.StatusFound)
 		return nil
@@ -181,6 +182,26 @@ func TestAHeadThatWaitsChangesNothingForItsClient(t *testing.T) {
 					t.Errorf("%s, recovered: %t: the client has %v; without a cache %v", name, recovers, clip(fmt.Sprint(got)), clip(fmt.Sprint(want)))
 				}
 			}
+		}
+	}, cache.SharedGlobal, cache.PerUser)
+}
+
+// The server finds nothing wrong with what a head that waited is given.
+func TestAServerAcceptsAHeadThatWaited(t *testing.T) {
+	runLive(t, func(t *testing.T, s *site) {
+		s.handle("GET /x", cache.Policy{}, plainly("Transfer-Encoding", "chunked"))
+		var said strings.Builder
+		server := httptest.NewUnstartedServer(s)
+		server.Config.ErrorLog = log.New(&said, "", 0)
+		server.Start()
+		for range 2 {
+			if got := received(t, server.URL+"/x"); got.body != "answer" {
+				t.Errorf("the client has %v", got)
+			}
+		}
+		server.Close()
+		if said.Len() > 0 {
+			t.Errorf("the server says %q", said.String())
 		}
 	}, cache.SharedGlobal, cache.PerUser)
 }

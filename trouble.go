@@ -16,7 +16,7 @@ import (
 // quiet is how long after an event the next one of its kind is told at the earliest.
 const quiet = time.Second
 
-// maxTroubles bounds the kinds that are told apart. Those beyond are told as one for each reason, without class and route.
+// maxTroubles bounds the kinds that are told apart. Those beyond are told as one for each outcome and reason, without class and route.
 const maxTroubles = 1024
 
 // trouble is what faults of one kind have in common.
@@ -49,20 +49,26 @@ type troubles struct {
 	closed bool
 }
 
-// of returns the course of the event's kind. The lock is held.
-func (ts *troubles) of(ev Event) *course {
-	t := trouble{ev.Class, ev.Route, ev.Outcome, ev.Reason}
-	c := ts.all[t]
+// find returns the course of the event's kind, or nil if it has none. Where the kinds are told as one the event loses its
+// class and route. The lock is held.
+func (ts *troubles) find(ev *Event) *course {
+	c := ts.all[trouble{ev.Class, ev.Route, ev.Outcome, ev.Reason}]
 	if c == nil && len(ts.all) >= maxTroubles {
-		t.class, t.route = 0, ""
-		c = ts.all[t]
+		ev.Class, ev.Route = 0, ""
+		c = ts.all[trouble{outcome: ev.Outcome, reason: ev.Reason}]
 	}
+	return c
+}
+
+// of is find, for what has no course yet, too. The lock is held.
+func (ts *troubles) of(ev *Event) *course {
+	c := ts.find(ev)
 	if c == nil {
 		if ts.all == nil {
 			ts.all = map[trouble]*course{}
 		}
 		c = new(course)
-		ts.all[t] = c
+		ts.all[trouble{ev.Class, ev.Route, ev.Outcome, ev.Reason}] = c
 	}
 	return c
 }
@@ -75,7 +81,7 @@ func (ts *troubles) begin(ev Event, what store.Operation) { ts.note(ev, what, tr
 
 func (ts *troubles) note(ev Event, what store.Operation, lasts bool) {
 	ts.mu.Lock()
-	c := ts.of(ev)
+	c := ts.of(&ev)
 	if lasts && !slices.Contains(c.on, what) {
 		c.on = append(c.on, what)
 		ts.on.Add(1)
@@ -95,8 +101,10 @@ func (ts *troubles) over(ev Event, what store.Operation) bool {
 		return false
 	}
 	ts.mu.Lock()
-	c := ts.of(ev)
-	at := slices.Index(c.on, what)
+	c, at := ts.find(&ev), -1
+	if c != nil {
+		at = slices.Index(c.on, what)
+	}
 	if at < 0 {
 		ts.mu.Unlock()
 		return false

@@ -360,3 +360,36 @@ func TestLogTo(t *testing.T) {
 		}
 	}
 }
+
+// Routes that nothing is wrong with take no room from those that something is wrong with. Where there is none left an event
+// names no route, for it stands for several.
+func TestTheRoomForFaultsIsForFaults(t *testing.T) {
+	const routes = 1030
+	for _, faulty := range []int{1, routes} {
+		synctest.Test(t, func(t *testing.T) {
+			d, far := new(diary), newFar()
+			var all []string
+			for i := range routes {
+				all = append(all, fmt.Sprintf("/%d", i))
+			}
+			c, get := d.shop(t, far, cache.FleetShared, all...)
+			for i, route := range all {
+				far.down.Store(i < faulty)
+				get(route)
+			}
+			far.down.Store(true)
+			get(all[routes-1])
+			if err := c.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			named := func(route string) bool {
+				return slices.ContainsFunc(d.events, func(ev cache.Event) bool {
+					return ev.Outcome == cache.Fault && ev.Reason == cache.StoreReason && ev.Route == route && (route == "") == (ev.Class == 0)
+				})
+			}
+			if few := faulty == 1; named(all[routes-1]) != few || named("") == few {
+				t.Errorf("%d routes have faults; the last one's has an event of its own: %t; some have one together: %t", faulty, named(all[routes-1]), named(""))
+			}
+		})
+	}
+}

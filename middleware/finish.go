@@ -80,7 +80,7 @@ func (rt *Route) looped(l *leading) {
 // told is the event of an answer of the handler's.
 func (l *leading) told(err error) Event {
 	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Cause: l.cause, Status: l.rec.status, Err: err}
-	if l.rec.mute { // the client has it
+	if l.rec.mute && !l.rec.held { // the client has it
 		ev.Status = http.StatusNotModified
 	}
 	if l.p.reason != "" { // nothing of it is kept in any case

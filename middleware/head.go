@@ -107,6 +107,9 @@ func (rec *recorder) adopt(h http.Header) {
 		return
 	}
 	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
+		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
+			continue
+		}
 		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
 			h[name] = lines
 		}

@@ -9,10 +9,10 @@ func sniff(h http.Header, body []byte) {
 	}
 }
 
-// typed reports whether the header tells the type of its body, or leaves nothing to be guessed.
+// typed reports whether the header tells the type of its body, or leaves nothing to be guessed, as net/http has it.
 func typed(h http.Header) bool {
 	_, told := h["Content-Type"]
-	return told || len(h["Content-Encoding"]) > 0
+	return told || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
 }
 
 func bodyAllowed(status int) bool {
