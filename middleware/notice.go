@@ -98,9 +98,9 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outc
 		by, of = "Accept", "Content-Type"
 	case outcome != store.Keep || old == nil:
 		return
-	case differs(fieldOf(old, "Content-Type"), h["Content-Type"]):
+	case prefers(l.r.Header["Accept"], h["Content-Type"], fieldOf(old, "Content-Type")):
 		by, of = "Accept", "Content-Type"
-	case differs(fieldOf(old, "Content-Language"), h["Content-Language"]):
+	case prefers(l.r.Header["Accept-Language"], h["Content-Language"], fieldOf(old, "Content-Language")):
 		by, of = "Accept-Language", "Content-Language"
 	default:
 		return
@@ -112,14 +112,17 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outc
 		"add vary=%[2]s to the policy", of, by))
 }
 
-// differs reports whether both have the field, with another value: its parameters do not matter.
-func differs(a, b []string) bool {
-	if len(a) == 0 || len(b) == 0 {
+// prefers reports whether both answers have the field, and the client likes this one's value, without its parameters, better than
+// the earlier one's. Where it does not, it is the content that has changed: a picture, or the language that a user has set.
+func prefers(accept, is, was []string) bool {
+	if len(is) == 0 || len(was) == 0 {
 		return false
 	}
-	was, _, _ := strings.Cut(a[0], ";")
-	is, _, _ := strings.Cut(b[0], ";")
-	return !strings.EqualFold(strings.TrimSpace(was), strings.TrimSpace(is))
+	value := func(field string) string {
+		value, _, _ := strings.Cut(field, ";")
+		return strings.TrimSpace(value)
+	}
+	return rfc9111.Prefers(accept, value(is[0]), value(was[0]))
 }
 
 // statusOf is the status of the handler's answer, also where that is an error which the framework will answer.
