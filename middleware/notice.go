@@ -26,6 +26,10 @@ func (rt *Route) notice(l *leading, outcome store.Outcome) {
 	if rec.said.AskedWho() {
 		rt.warn(l.p.pattern, UserInSharedReason, "", AskedWho)
 	}
+	if outcome != store.Keep { // as of one that is kept, so that a purge may name them
+		added, _, _ := rec.said.Said()
+		rt.Common.Names.AddTags(added...)
+	}
 	h := rec.own
 	if h == nil { // others have it by now
 		return
