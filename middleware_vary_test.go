@@ -103,10 +103,17 @@ func TestPerUserRoutesThatNegotiateAreWarnedOf(t *testing.T) {
 		_, err := io.WriteString(w, "x")
 		return err
 	}
+	changing := func(name, first, then string) handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set(name, map[bool]string{true: then, false: first}[r.Header.Get("X-Again") != ""])
+			_, err := io.WriteString(w, "x")
+			return err
+		}
+	}
 	again := func(s *site, name, one, two string) {
 		s.get("/x", header(name, one))
 		time.Sleep(61 * time.Second)
-		s.get("/x", header(name, two))
+		s.get("/x", header(name, two), header("X-Again", "1"))
 	}
 	for name, tt := range map[string]struct {
 		serve  handler
@@ -119,7 +126,16 @@ func TestPerUserRoutesThatNegotiateAreWarnedOf(t *testing.T) {
 		"another language": {byLanguage, func(s *site) { again(s, "Accept-Language", "de", "en") }, cache.Policy{}, "vary=Accept-Language "},
 		"another type":     {byType, func(s *site) { again(s, "Accept", "text/html", "application/json") }, cache.Policy{}, "vary=Accept "},
 		"the same type":    {byType, func(s *site) { again(s, "Accept", "text/html", "text/html") }, cache.Policy{}, ""},
-		"it selects":       {byType, func(s *site) { again(s, "Accept", "text/html", "application/json") }, cache.Policy{Vary: []string{"Accept"}}, ""},
+		"a type that is as welcome": {changing("Content-Type", "image/png", "image/jpeg"), func(s *site) {
+			again(s, "Accept", "image/avif,image/webp,image/*,*/*;q=0.8", "image/avif,image/webp,image/*,*/*;q=0.8")
+		},
+			cache.Policy{}, ""},
+		"a type for anybody": {byType, func(s *site) { again(s, "Accept", "text/html", "*/*") }, cache.Policy{}, ""},
+		"a language that the user has set": {changing("Content-Language", "de", "en"), func(s *site) { again(s, "Accept-Language", "de-DE,de;q=0.9", "de-DE,de;q=0.9") },
+			cache.Policy{}, ""},
+		"a language of a browser": {changing("Content-Language", "en", "de"), func(s *site) { again(s, "Accept-Language", "en-GB,en;q=0.9", "de-DE,de;q=0.9,en;q=0.8") },
+			cache.Policy{}, "vary=Accept-Language "},
+		"it selects": {byType, func(s *site) { again(s, "Accept", "text/html", "application/json") }, cache.Policy{Vary: []string{"Accept"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, s *site) {

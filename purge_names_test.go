@@ -192,6 +192,21 @@ func TestAPurgeOfATagThatNothingHasIsADoubt(t *testing.T) {
 	c.want(t)
 }
 
+// A tag that was added to an answer that is not kept is no misspelt one.
+func TestTagsOfAnswersThatAreNotKeptAreNoDoubt(t *testing.T) {
+	c := newWarned(t, cache.Options{})
+	refused := c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"product:{id}"}})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cache.AddTags(r.Context(), "note:7")
+		http.SetCookie(w, &http.Cookie{Name: "seen", Value: "1"})
+		answer(w, r)
+	}))
+	refused.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if err := c.Purge(t.Context(), cache.Tag("note:7")); err != nil {
+		t.Error(err)
+	}
+	c.want(t)
+}
+
 // Of what a purge names, a warning tells no more than the outline.
 func TestWarningsOfPurgesTellNoID(t *testing.T) {
 	c := newWarned(t, cache.Options{})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
@@ -24,6 +25,10 @@ func (rt *Route) notice(l *leading, outcome store.Outcome) {
 	rec := l.rec
 	if rec.said.AskedWho() {
 		rt.warn(l.p.pattern, UserInSharedReason, "", AskedWho)
+	}
+	if outcome != store.Keep { // as of one that is kept, so that a purge may name them
+		added, _, _ := rec.said.Said()
+		rt.Common.Names.AddTags(added...)
 	}
 	h := rec.own
 	if h == nil { // others have it by now
@@ -97,9 +102,9 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outc
 		by, of = "Accept", "Content-Type"
 	case outcome != store.Keep || old == nil:
 		return
-	case differs(fieldOf(old, "Content-Type"), h["Content-Type"]):
+	case prefers(l.r.Header["Accept"], h["Content-Type"], fieldOf(old, "Content-Type")):
 		by, of = "Accept", "Content-Type"
-	case differs(fieldOf(old, "Content-Language"), h["Content-Language"]):
+	case prefers(l.r.Header["Accept-Language"], h["Content-Language"], fieldOf(old, "Content-Language")):
 		by, of = "Accept-Language", "Content-Language"
 	default:
 		return
@@ -111,14 +116,17 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outc
 		"add vary=%[2]s to the policy", of, by))
 }
 
-// differs reports whether both have the field, with another value: its parameters do not matter.
-func differs(a, b []string) bool {
-	if len(a) == 0 || len(b) == 0 {
+// prefers reports whether both answers have the field, and the client likes this one's value, without its parameters, better than
+// the earlier one's. Where it does not, it is the content that has changed: a picture, or the language that a user has set.
+func prefers(accept, is, was []string) bool {
+	if len(is) == 0 || len(was) == 0 {
 		return false
 	}
-	was, _, _ := strings.Cut(a[0], ";")
-	is, _, _ := strings.Cut(b[0], ";")
-	return !strings.EqualFold(strings.TrimSpace(was), strings.TrimSpace(is))
+	value := func(field string) string {
+		value, _, _ := strings.Cut(field, ";")
+		return strings.TrimSpace(value)
+	}
+	return rfc9111.Prefers(accept, value(is[0]), value(was[0]))
 }
 
 // statusOf is the status of the handler's answer, also where that is an error which the framework will answer.
@@ -160,53 +168,124 @@ func hasName(vary []string, name string) bool {
 	return slices.Contains(names, name)
 }
 
-// seen is what handlers have answered so far, by pattern. The zero value is ready to use; it is safe for concurrent use.
+// seen is what handlers have answered so far. The zero value is ready to use; it is safe for concurrent use.
 type seen struct {
-	mu       sync.Mutex
-	patterns map[string]answers
+	mu      sync.Mutex
+	places  map[string]answers      // by pattern, or by path
+	refused map[keying.Key]struct{} // what was refused to who asked for it
 }
 
 type answers struct{ kept, refused bool }
 
 // both notes an answer, and reports whether there are both sorts by now.
-func (s *seen) both(pattern string, kept, refused bool) bool {
+func (s *seen) both(place string, kept, refused bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.patterns[pattern]
-	if s.patterns == nil {
-		s.patterns = map[string]answers{}
+	if s.places == nil {
+		s.places = map[string]answers{}
 	}
-	if !ok && len(s.patterns) >= maxWarnings { // paths may be made up: any one makes room
-		for other := range s.patterns {
-			delete(s.patterns, other)
-			break
-		}
-	}
+	forget(s.places, place)
+	known := s.places[place]
 	known.kept, known.refused = known.kept || kept, known.refused || refused
-	s.patterns[pattern] = known
+	s.places[place] = known
 	return known.kept && known.refused
 }
 
+// refuse notes that what the key selects was refused.
+func (s *seen) refuse(key keying.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused == nil {
+		s.refused = map[keying.Key]struct{}{}
+	}
+	forget(s.refused, key)
+	s.refused[key] = struct{}{}
+}
+
+// wasRefused reports whether what the key selects was refused before.
+func (s *seen) wasRefused(key keying.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, refused := s.refused[key]
+	return refused
+}
+
+// forget keeps a map within bounds when the key is added: clients may make keys up. Any other one makes room.
+func forget[K comparable, V any](m map[K]V, key K) {
+	if _, known := m[key]; known || len(m) < maxWarnings {
+		return
+	}
+	for other := range m {
+		delete(m, other)
+		return
+	}
+}
+
 // noticeCheck warns of a handler that asks who may see its answers, which nobody does on a hit: some are kept, for everyone,
-// and others refuse. What one user is refused, on a per-user route, says nothing of another's. Without a pattern there are
-// many resources, and each path counts for itself.
+// and others refuse. What one user is refused, on a per-user route, says nothing of another's.
 func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
 	refused := refuses(l, h)
 	if rt.Scheme.Private || !kept && !refused {
 		return
 	}
-	if refused && statusOf(l) != http.StatusForbidden && !rt.Standard && rt.Scheme.Unselected(l.r.Header["Cookie"]) {
-		rt.warn(l.p.pattern, CheckInsideReason, "cookies", "its handler asks to log in, and sees no cookies but those of cookies=: a check inside the cache that "+
-			"goes by a session lets nobody in; put the check around the cache, or use per-user")
+	if refused && statusOf(l) != http.StatusForbidden && rt.hidesWho(l.r.Header) {
+		rt.warn(l.p.pattern, CheckInsideReason, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
+			"Authorization, an API key) is hidden from it: a check inside the cache that goes by that lets nobody in; put the check around the cache, or use per-user")
+	}
+	if rt.checks(l, h, refused) {
+		rt.warn(l.p.pattern, CheckInsideReason, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
+			"a check inside the cache is not asked on hits, so that one visit opens the page for all; put the check around the cache, or use per-user")
+	}
+}
+
+// checks notes an answer, one that refuses or one that is kept, and reports whether there were both of them. Who is sent to log in
+// is asked who he is, wherever on the route that happens. But pages are also forbidden to all, by their path or for a wrong
+// signature in the URL, and the policy may select by what the check goes by, a role for example: then both must have been
+// answered to one key. Without a pattern there are many resources, and each path counts for itself.
+func (rt *Route) checks(l *leading, h http.Header, refused bool) bool {
+	switch {
+	case refused && (statusOf(l) == http.StatusForbidden || rt.selectsWho()):
+		rt.seen.refuse(l.p.key)
+		return l.rec.run.Old != nil // it was kept before
+	case !refused && rt.Standard && variesByWho(h["Vary"]): // a check's answer that says so is given to nobody else
+		return false
 	}
 	place := l.p.pattern
 	if place == "" || openPattern(place) {
 		place = l.url.Path
 	}
-	if rt.seen.both(place, kept && !refused, refused) {
-		rt.warn(l.p.pattern, CheckInsideReason, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
-			"a check inside the cache is not asked on hits, so that one visit opens the page for all; put the check around the cache, or use per-user")
+	return rt.seen.both(place, !refused, refused) || !refused && rt.seen.wasRefused(l.p.key)
+}
+
+// credentials are the fields in which clients say who they are, beside cookies.
+var credentials = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
+
+// hidesWho reports whether the request says who is asking where the handler does not get to see it.
+func (rt *Route) hidesWho(h http.Header) bool {
+	if rt.Standard || rt.selectsWho() { // a check may go by what it sees
+		return false
 	}
+	return rt.Scheme.Unselected(h["Cookie"]) || slices.ContainsFunc(credentials, func(name string) bool { return h[name] != nil && rt.Scheme.Hides(name) })
+}
+
+// selectsWho reports whether the policy selects answers by what tells one client from another.
+func (rt *Route) selectsWho() bool {
+	return len(rt.Scheme.Cookies) > 0 || rt.Scheme.By != "" || slices.ContainsFunc(rt.Scheme.Headers, tellsWho)
+}
+
+// variesByWho is selectsWho of an answer.
+func variesByWho(vary []string) bool {
+	names, _ := rfc9111.VaryNames(vary)
+	return slices.ContainsFunc(names, tellsWho)
+}
+
+// tellsWho reports whether the request header says anything of a client beside what it accepts, and which site it is on.
+func tellsWho(name string) bool {
+	switch name {
+	case "Origin", "X-Forwarded-Proto", "X-Forwarded-Host":
+		return false
+	}
+	return !strings.HasPrefix(name, "Accept")
 }
 
 // refuses reports whether the answer says that one may not see the page, or has to log in first.
@@ -214,7 +293,7 @@ func refuses(l *leading, h http.Header) bool {
 	switch statusOf(l) {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return true
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect: // a permanent one leads everybody there
 		return toLogin(&l.url, first(h["Location"]))
 	}
 	return false

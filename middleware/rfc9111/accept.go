@@ -144,3 +144,35 @@ func AcceptsCoding(lines []string) bool {
 	}
 	return false
 }
+
+// Prefers reports whether the lines of an Accept or Accept-Language field welcome one value more than another (RFC 9110 §12.5.1,
+// §12.5.4): a media type without parameters, or a language. The most specific member counts; what no member covers is not
+// welcome. Members that cannot be read are skipped.
+func Prefers(lines []string, one, other string) bool {
+	return welcome(lines, strings.ToLower(one)) > welcome(lines, strings.ToLower(other))
+}
+
+func welcome(lines []string, value string) (quality int) {
+	longest := -1
+	for _, line := range lines {
+		for _, member := range members(line) {
+			c, ok := weighed(member, func(parts []string) (string, bool) { return strings.ToLower(parts[0]), true })
+			if ok && len(c.text) > longest && covers(c.text, value) {
+				longest, quality = len(c.text), c.quality
+			}
+		}
+	}
+	return quality
+}
+
+// covers reports whether a range has the value. Of languages that are parts of each other, either has the other one.
+func covers(span, value string) bool {
+	switch span {
+	case "":
+		return false
+	case "*", "*/*", value:
+		return true
+	}
+	whole, any := strings.CutSuffix(span, "/*")
+	return any && strings.HasPrefix(value, whole+"/") || strings.HasPrefix(value, span+"-") || strings.HasPrefix(span, value+"-")
+}
