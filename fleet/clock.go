@@ -44,7 +44,7 @@ func (s *stage) untold(nodes []*node, lasts, bound time.Duration) *verdicts {
 		}
 	}()
 	v := new(verdicts)
-	v.closedLoop(s, 6, 1<<40, lasts, bound, new(told), func() (*node, key) { return nodes[rand.IntN(len(nodes))], some() })
+	v.closedLoop(s, 6, 1<<30, lasts, bound, new(told), func() (*node, key) { return nodes[rand.IntN(len(nodes))], some() })
 	<-wrote
 	return v
 }

@@ -111,7 +111,7 @@ func (f *failover) agree(lasts time.Duration, change func() error) *agreement {
 		_ = f.pause(lasts * 3 / 4)
 		done.Store(true)
 	}()
-	a.play(f.stage, f.nodes, 1<<40, func() bool { return !done.Load() })
+	a.play(f.stage, f.nodes, 1<<30, func() bool { return !done.Load() })
 	a.rounds.Add(-int64(f.next))
 	f.next += int(a.rounds.Load())
 	if last := a.refused.Load(); last != nil {

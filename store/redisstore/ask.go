@@ -60,7 +60,7 @@ func (l *link) explained(err error) error {
 	if errors.Is(err, redis.Nil) {
 		err = unlikeReply(err)
 	}
-	return l.sentinel.explainReply(err)
+	return withoutArguments(l.sentinel.explainReply(err))
 }
 
 // exec sends the pipeline and returns its commands, each with what came of it. Some failures go-redis tells of the pipeline

@@ -100,7 +100,7 @@ func (s *Store) send(ctx context.Context, q *node, b *batch) {
 	err := s.askOnce(ctx, s.reading(q), func() (err error) {
 		b.values = make([]*redis.StringCmd, len(b.keys))
 		b.head, err = s.pull(ctx, q, b.keys, b.values)
-		if hungUp(err) && s.reads.closed() && q.well() && s.cuts.mayLook() {
+		if hungUp(err) && s.mayLookAt(q) {
 			b.head, err = s.pullApart(ctx, q, b.keys, b.values)
 		}
 		return err

@@ -366,7 +366,7 @@ func TestAnEntryThatRedisHangsUpOnSpoilsNoOther(t *testing.T) {
 		})
 		for _, key := range keys {
 			all.Go(func() {
-				if _, ok, err := s.Get(t.Context(), key); !ok && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) { // a busy machine
+				if _, ok, err := s.Get(t.Context(), key); !ok && !busy(err) {
 					t.Errorf("Get = %v, %v; want a hit", ok, err)
 				}
 			})
@@ -375,5 +375,65 @@ func TestAnEntryThatRedisHangsUpOnSpoilsNoOther(t *testing.T) {
 	}
 	if _, _, err := s.Get(t.Context(), large.Key); err == nil || !strings.Contains(err.Error(), "client-output-buffer-limit") {
 		t.Errorf("Get of the large entry = %v; want the setting at fault", err)
+	}
+}
+
+// It is not asked for again for a while, though whoever has missed it keeps it once more.
+func TestAnEntryThatRedisHangsUpOnIsNotAskedForAgain(t *testing.T) {
+	server := start(t, "save \"\"\nclient-output-buffer-limit normal 1mb 0 0")
+	s := opened(t, "redis://"+server.addr+"?read_timeout=250ms&dial_timeout=250ms")
+	keep(t, s, "small")
+	large := stamped(s, "large")
+	large.Body = bytes.Repeat([]byte("x"), 3<<20)
+	set := func() bool { return s.Set(t.Context(), large.Key, large, time.Minute) == nil }
+	get := func() string { _, _, err := s.Get(t.Context(), large.Key); return fmt.Sprint(err) }
+	eventually(t, "it is kept", set)
+	eventually(t, "Redis hangs up on it", func() bool { return strings.Contains(get(), "client-output-buffer-limit") })
+	before := reads(t, server)
+	for range 5 {
+		eventually(t, "it is kept again", set)
+		if err := get(); !strings.Contains(err, "client-output-buffer-limit") {
+			t.Errorf("Get = %v; want the setting at fault", err)
+		}
+	}
+	if n := reads(t, server) - before; n > 0 {
+		t.Errorf("it was asked for %d times again", n)
+	}
+	large.Body = nil
+	eventually(t, "something smaller is kept", set)
+	if _, ok, err := s.Get(t.Context(), large.Key); !ok || err != nil {
+		t.Errorf("Get = %v, %v; want what is kept now", ok, err)
+	}
+}
+
+// reads is how many GETRANGE commands the server has had.
+func reads(t *testing.T, server *peer) (n int) {
+	t.Helper()
+	_, text, _ := strings.Cut(server.Info(t.Context(), "commandstats").Val(), "cmdstat_getrange:calls=")
+	_, _ = fmt.Sscan(strings.SplitN(text, ",", 2)[0], &n)
+	return n
+}
+
+// busy reports whether the error is that of a machine with too much to do.
+func busy(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// Nor does a lease on it cost the writes of others anything.
+func TestALeaseOnAnEntryThatRedisHangsUpOnSpoilsNoWrite(t *testing.T) {
+	server := start(t, "save \"\"\nclient-output-buffer-limit normal 1mb 0 0")
+	s := opened(t, "redis://"+server.addr+"?read_timeout=250ms&dial_timeout=250ms")
+	small := keep(t, s, "small")
+	large := stamped(s, "large")
+	large.Body = bytes.Repeat([]byte("x"), 3<<20)
+	eventually(t, "it is kept", func() bool { return s.Set(t.Context(), large.Key, large, time.Minute) == nil })
+	for i := range 10 {
+		_, _, err := s.Lease(t.Context(), large.Key, store.Token{byte(i)}, time.Second)
+		if err == nil || !busy(err) && !strings.Contains(err.Error(), "client-output-buffer-limit") {
+			t.Errorf("Lease = %v; want the setting at fault", err)
+		}
+	}
+	if err := s.Set(t.Context(), small, stamped(s, "small"), time.Minute); err != nil {
+		t.Errorf("Set of another = %v", err)
 	}
 }

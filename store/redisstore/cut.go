@@ -53,7 +53,14 @@ func (c *cuts) add(key keying.Key) {
 	c.some.Store(true)
 }
 
-// forget is called when something else is kept under the keys, or nothing.
+// replaced is called when something else is kept under the key. What is as large would be cut off again.
+func (c *cuts) replaced(key keying.Key, size int) {
+	if size <= batchBytes {
+		c.forget(key)
+	}
+}
+
+// forget is called when what is kept under the keys is no more.
 func (c *cuts) forget(keys ...keying.Key) {
 	if !c.some.Load() {
 		return
@@ -66,11 +73,24 @@ func (c *cuts) forget(keys ...keying.Key) {
 	c.some.Store(len(c.until) > 0)
 }
 
+// mayLookAt reports whether a Redis that has hung up is to be asked which entry it was because of.
+func (s *Store) mayLookAt(n *node) bool { return s.reads.closed() && n.well() && s.cuts.mayLook() }
+
+// cutBy looks whether it is because of the key's entry that Redis has hung up.
+func (s *Store) cutBy(ctx context.Context, n *node, key keying.Key) bool {
+	if !s.mayLookAt(n) {
+		return false
+	}
+	value := make([]*redis.StringCmd, 1)
+	_, err := s.pullApart(ctx, n, []keying.Key{key}, value)
+	return err == nil && errors.Is(value[0].Err(), errCut)
+}
+
 // pullApart is pull where Redis has hung up, because of one entry, perhaps, whose reply is larger than it allows. That one's
 // fault is not that of the others, nor Redis' own: what is large is read alone.
 func (s *Store) pullApart(ctx context.Context, q *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
 	defer func() {
-		if err != nil {
+		if err != nil && ctx.Err() == nil { // too little time says nothing
 			s.cuts.vain.Store(time.Now().UnixNano())
 		}
 	}()

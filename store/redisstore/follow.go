@@ -80,7 +80,7 @@ func (s *Store) await(ctx context.Context, line redis.Cmdable) (news bool, err e
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("redisstore: waiting for the purge log: %w", err)
+		return false, fmt.Errorf("redisstore: waiting for the purge log: %w", withoutArguments(err))
 	}
 	return true, nil
 }

@@ -26,13 +26,16 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	if s.unleased.Load() {
 		return nil, store.Lease{}, nil
 	}
+	if s.cuts.has(key) {
+		return nil, store.Lease{}, prefixed(errCut)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var holder, value *redis.StringCmd
 	var left *redis.DurationCmd
 	var head *redis.XMessageSliceCmd
 	n := s.nodes.of(ctx, s.link, key)
-	err := s.ask(ctx, n, s.writingTo(n), func() error {
+	take := func() error {
 		pipe := s.client.Pipeline()
 		took := pipe.SetNX(ctx, s.leaseName(key), append(token[:], newBeat()...), atLeast(hold))
 		holder, left = pipe.Get(ctx, s.leaseName(key)), pipe.PTTL(ctx, s.leaseName(key))
@@ -40,9 +43,28 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		head = pipe.XRevRangeN(ctx, s.log.name, "+", "-", 1)
 		s.log.touch(ctx, pipe)
 		exec(ctx, pipe)
-		return n.failure(head, cmp.Or(outage(took, value), heldBy(holder)))
+		err := heldBy(holder)
+		if denied(err) { // which says nothing of writes
+			err = nil
+		}
+		return n.failure(head, cmp.Or(outage(took, value), err))
+	}
+	cut := false
+	err := s.askOnce(ctx, s.writingTo(n), func() error {
+		err := s.insist(ctx, n, take)
+		cut = hungUp(err) && s.cutBy(ctx, n, key)
+		if cut { // nor does this
+			return nil
+		}
+		return err
 	})
-	if err == nil {
+	switch {
+	case err != nil:
+	case cut:
+		err = errCut
+	case denied(holder.Err()):
+		err = s.unlease(holder.Err())
+	default:
 		err = s.follow(ctx, head)
 	}
 	if err != nil {

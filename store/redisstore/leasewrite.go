@@ -48,7 +48,7 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	}
 	bound, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	defer s.cuts.forget(key)
+	defer s.cuts.replaced(key, len(b))
 	var given *redis.Cmd
 	n := s.nodes.of(bound, s.link, key)
 	err = s.ask(bound, n, s.writingTo(n), func() error {
@@ -86,13 +86,19 @@ func (s *Store) script(ctx context.Context, script *redis.Script, key keying.Key
 		return at.own(reply)
 	})
 	if err = cmp.Or(err, reply); err != nil {
-		s.suspect(err)
 		if denied(err) {
-			s.unleased.Store(true) // until the probe has looked
+			err = s.unlease(err)
 		}
-		return 0, fmt.Errorf("redisstore: lease: %w", err)
+		return 0, fmt.Errorf("redisstore: lease: %w", withoutArguments(err))
 	}
 	return n, nil
+}
+
+// unlease lets leases rest until the probe has looked, since a command that they need is refused.
+func (s *Store) unlease(err error) error {
+	s.suspect(err)
+	s.unleased.Store(true)
+	return withoutArguments(err)
 }
 
 // run runs the script, which Redis knows as a rule.

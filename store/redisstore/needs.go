@@ -62,7 +62,7 @@ var needs = []need{
 
 // connecting are the commands of connections that an access list can refuse: for a database other than 0, for a client_name,
 // and for a cluster.
-var connecting = []string{"select", "client|setname", "cluster|slots", "command"}
+var connecting = []string{"select", "client|setname", "cluster|slots", "command", "asking"}
 
 // leasing are the parts without which there are no leases.
 var leasing = []part{ofEntries, ofLeases}

@@ -83,6 +83,9 @@ func (s *Store) runProbe() {
 	if len(missing) > 0 {
 		next = p.last.Add(probeAgain).UnixNano()
 	}
+	if strings.Contains(p.told, "pexpire") {
+		s.log.touched.Store(0) // it was to no effect
+	}
 	s.unleased.Store(slices.ContainsFunc(missing, refusal.unleases))
 	s.tellMissing(missing)
 }

@@ -314,3 +314,77 @@ func TestTheUserOfTheDocsCanDoAll(t *testing.T) {
 		return s
 	})
 }
+
+// A command that leases alone need costs writes nothing while it is refused.
+func TestARefusedCommandOfLeasesSpoilsNoWrite(t *testing.T) {
+	for _, refused := range []string{"-get", "-pttl", "-evalsha", "-eval"} {
+		t.Run(refused, func(t *testing.T) {
+			server := storetest.NewServer(t)
+			admin := dial(t, server.Addr())
+			user(t, admin)
+			s := openAs(t, server.Addr())
+			defer s.Close()
+			n := listen(s)
+			key := keep(t, s, "k")
+			s.ProbeNow()
+			user(t, admin, refused)
+			for i := range 12 {
+				key, token := storetest.Key(fmt.Sprint(i)), store.Token{byte(i)}
+				if _, l, _ := s.Lease(t.Context(), key, token, time.Second); l.State == store.Taken {
+					_ = s.Keep(t.Context(), key, token, stamped(s, fmt.Sprint(i)), time.Minute)
+				}
+			}
+			if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); errors.Is(err, redisstore.ErrOpen) {
+				t.Errorf("Set = %v", err)
+			}
+			s.ProbeNow()
+			n.want(t, s, "refuses to this user "+strings.ToUpper(refused[1:])+";")
+		})
+	}
+}
+
+// The purge log gets its time to live as soon as that is allowed, though nothing is purged.
+func TestTheLogsLifeComesBackWhenItIsAllowed(t *testing.T) {
+	server := storetest.NewServer(t)
+	admin := dial(t, server.Addr())
+	user(t, admin, "-pexpire")
+	s := openAs(t, server.Addr())
+	defer s.Close()
+	n := listen(s)
+	keep(t, s, "k")
+	n.want(t, s, "PEXPIRE")
+	user(t, admin)
+	s.ProbeNow()
+	eventually(t, "the log has a time to live", func() bool {
+		_, _, _ = s.Get(t.Context(), storetest.Key("k"))
+		return admin.TTL(t.Context(), logName).Val() > 0
+	})
+}
+
+// The user of the docs finds what a cluster is moving to another node.
+func TestTheUserOfTheDocsFollowsSlotsThatMove(t *testing.T) {
+	nodes := cluster(t)
+	for _, n := range nodes {
+		user(t, n.Client)
+	}
+	s := opened(t, fmt.Sprintf("redis+cluster://larder:secret@%s?addr=%s&read_timeout=250ms&dial_timeout=250ms", nodes[0].addr, nodes[1].addr))
+	key := keep(t, s, "k")
+	name := "larder:1:" + key.String()
+	ctx := t.Context()
+	slot := nodes[0].ClusterKeySlot(ctx, name).Val()
+	from, to := nodes[slot/8192], nodes[1-slot/8192]
+	id := func(p *peer) any { return p.Do(ctx, "CLUSTER", "MYID").Val() }
+	for _, err := range []error{
+		to.Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", id(from)).Err(),
+		from.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", id(to)).Err(),
+		from.Do(ctx, "MIGRATE", "127.0.0.1", to.port, name, 0, 1000).Err(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "what has moved is found", func() bool {
+		_, ok, err := s.Get(ctx, key)
+		return ok && err == nil
+	})
+}

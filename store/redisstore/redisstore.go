@@ -103,7 +103,7 @@ type link struct {
 func New(client redis.UniversalClient, o Options) (*Store, error) {
 	budget, err := check(client)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; call %s on them before the client is made, or set\n%w", tuner(client), err)
+		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; %s\n%w", tuner(client), err)
 	}
 	return o.on(client, budget)
 }

@@ -64,6 +64,27 @@ func (s *sentinel) explainReply(err error) error {
 	return fmt.Errorf("%w (from Redis, for which the URL's parameters username and password are: user:password@ is for Sentinel)", err)
 }
 
+// curt is an error without the arguments of a command: Redis repeats those of one that it does not know, and AUTH's are
+// secrets.
+type curt struct{ error }
+
+func (e curt) Unwrap() error { return e.error }
+
+func (e curt) Error() string {
+	text, _, _ := strings.Cut(e.error.Error(), repeats)
+	return text
+}
+
+// repeats is what the arguments stand after.
+const repeats = ", with args beginning with:"
+
+func withoutArguments(err error) error {
+	if err != nil && strings.Contains(err.Error(), repeats) {
+		return curt{err}
+	}
+	return err
+}
+
 func unauthenticated(err error) bool {
 	text := err.Error()
 	for _, sign := range []string{"NOAUTH", "WRONGPASS", "invalid password", "without any password configured"} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,4 +207,35 @@ func TestWhosePasswordIsWrongIsSaid(t *testing.T) {
 	}
 	s := opened(t, "redis+sentinel://:outer@"+sentinel.addr+"/0?master_name=main&read_timeout=250ms&dial_timeout=250ms&password=inner")
 	keep(t, s, "k")
+}
+
+// Redis repeats the arguments of a command that it does not know, and AUTH's are secrets.
+func TestNoErrorHoldsAPassword(t *testing.T) {
+	for _, config := range []string{"rename-command AUTH \"\"\nrename-command HELLO \"\"", "rename-command AUTH \"\""} {
+		addr := start(t, "save \"\"\n"+config).addr
+		for _, url := range []string{"redis://larder:s3cret@" + addr, "redis://:s3cret@" + addr} {
+			s := opened(t, url+"?read_timeout=250ms")
+			var told sync.Map
+			s.OnFault(func(err error) { told.Store(err.Error(), true) })
+			s.OnRest(func(_ store.Operation, err error) { told.Store(fmt.Sprint(err), true) })
+			ctx, cancel := context.WithCancel(t.Context())
+			var following sync.WaitGroup
+			following.Go(func() { s.Follow(ctx, func(err error) { told.Store(fmt.Sprint(err), true) }) })
+			for range 2 {
+				for op, ask := range asked {
+					if err := ask(ctx, s); err != nil {
+						told.Store(op+": "+err.Error(), true)
+					}
+				}
+			}
+			cancel()
+			following.Wait()
+			told.Range(func(text, _ any) bool {
+				if strings.Contains(text.(string), "s3cret") {
+					t.Errorf("told of %v", text)
+				}
+				return true
+			})
+		}
+	}
 }

@@ -23,7 +23,7 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	n := s.nodes.of(ctx, s.link, key)
-	defer s.cuts.forget(key)
+	defer s.cuts.replaced(key, len(b))
 	return prefixed(s.ask(ctx, n, s.writingTo(n), func() error {
 		return n.own(stored(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond))))
 	}))

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"cmp"
 	"crypto/tls"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -124,10 +125,17 @@ func quietly(config *maintnotifications.Config) *maintnotifications.Config {
 	return cmp.Or(config, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled})
 }
 
-// tuner is the function that sets the options of such a client.
+// tuner says how the options of such a client are set.
 func tuner(client redis.UniversalClient) string {
-	if _, ok := client.(*redis.ClusterClient); ok {
-		return "redisstore.TuneCluster"
+	const call = "call %s on them before the client is made, or set"
+	switch c := client.(type) {
+	case *redis.Client:
+		if c != nil && c.Options().Addr == "FailoverClient" { // as go-redis names it
+			return fmt.Sprintf(call, "redisstore.TuneFailover")
+		}
+		return fmt.Sprintf(call, "redisstore.Tune")
+	case *redis.ClusterClient:
+		return fmt.Sprintf(call, "redisstore.TuneCluster, or behind Sentinel TuneFailover,")
 	}
-	return "redisstore.Tune"
+	return "before the client is made, set"
 }

@@ -1,8 +1,10 @@
 package redisstore_test
 
 import (
+	"context"
 	"crypto/tls"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,5 +96,22 @@ func TestTuneKeepsWhatSuits(t *testing.T) {
 	redisstore.Tune(o)
 	if o.ReadTimeout != 100*time.Millisecond || o.DialTimeout != 200*time.Millisecond || o.ConnMaxIdleTime != 10*time.Second || o.PoolSize != 7 || o.Protocol != 3 {
 		t.Errorf("tuned to %+v", o)
+	}
+}
+
+// The error of a client that does not suit names the function for its own options.
+func TestTheRemedyFitsTheClient(t *testing.T) {
+	for want, client := range map[string]redis.UniversalClient{
+		"call redisstore.Tune on":         redis.NewClient(&redis.Options{}),
+		"call redisstore.TuneCluster,":    redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}}),
+		"call redisstore.TuneFailover on": redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{"127.0.0.1:1"}}),
+		"; before the client is made, set": redis.NewRing(&redis.RingOptions{
+			Addrs: map[string]string{"a": "127.0.0.1:1"}, HeartbeatFn: func(context.Context, *redis.Client) bool { return true },
+		}),
+	} {
+		if _, err := redisstore.New(client, redisstore.Options{Prefix: "larder"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New = %v; want %q", err, want)
+		}
+		_ = client.Close()
 	}
 }
