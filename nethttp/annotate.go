@@ -26,10 +26,11 @@ import (
 // lists all such lines; there is no handler then. The mux and the table are not changed.
 //
 // A pattern of the table stands for the route of the mux with the same host and path; "GET /x" also finds a route that was
-// registered as "/x" for all methods; all of these belong to it then: with RFC9111 a success of an unsafe one invalidates. What a route's handler is wrapped in runs on misses only: a check there is skipped on
-// hits, of which an event warns. Middleware that must run on hits too (authentication, CORS, compression) is put
-// around the returned handler. What the mux itself redirects, to a path that ends in a slash or has no dots, never comes to the
-// cache.
+// registered as "/x" for all methods. All of these belong to it then: with RFC9111 a success of an unsafe one invalidates.
+//
+// What a route's handler is wrapped in runs on misses only: a check there is skipped on hits, of which an event warns. Middleware
+// that must run on hits too (authentication, CORS, compression) is put around the returned handler. What the mux itself redirects,
+// to a path that ends in a slash or has no dots, never comes to the cache.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
 	a := &annotated{mux: mux, routes: map[string]annotation{}}
 	var faults []error
