@@ -228,7 +228,8 @@ func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what
 }
 
 // storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore. What was kept in
-// Redis under a policy of longer times is good for this one's. What memory has, has come through here.
+// Redis under a policy of longer times is good for this one's. What memory has, has come through here, or by Preload, which knows
+// no routes.
 func (c *Cache) storeOf(p Policy, open func(*store.Entry) (*store.Entry, error)) store.Store {
 	near, far := openStore(c.nearStore(), open), openStore(openStore(c.far, within(p)), open)
 	switch p.Class {

@@ -31,8 +31,9 @@ type Policy struct {
 	// every 10 ms only, or as late as goroutines get a processor.
 	//
 	// A TTL that was lowered, and so a StatusTTL or a stale window, holds for what is kept in Redis already, from when a process
-	// with the new policy reads it; a raised one for what is kept from then on. With RFC9111 an answer keeps the times that it
-	// was stored with: purge the route where they must end.
+	// with the new policy reads it; a raised one for what is kept from then on. What Preload brings keeps its times for a NearTTL.
+	// With RFC9111 the TTL holds, and the stale windows are the ones that an answer was stored with: purge the route where they
+	// must end.
 	TTL time.Duration
 	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. Never longer than TTL.
 	NearTTL time.Duration

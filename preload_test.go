@@ -163,6 +163,21 @@ func TestPreloadedCopiesEndInTime(t *testing.T) {
 	}
 }
 
+// Preload knows no routes: what was kept under a longer TTL is brought with that, and ends with the copy.
+func TestPreloadedCopiesKeepALongerTTLForANearTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := newRanked(t)
+		a, b := newCache(t, cache.Options{Far: far}), newCache(t, cache.Options{Far: far})
+		heat(pages(a, cache.Policy{TTL: time.Hour}), "/x")
+		time.Sleep(time.Minute)
+		get := pages(b, cache.Policy{TTL: time.Minute})
+		wantPreloaded(t, b, 0, 1)
+		wantTier(t, get("/x"), "hit")
+		time.Sleep(cache.DefaultNearTTL + time.Nanosecond)
+		wantTier(t, get("/x"), "fwd=miss")
+	})
+}
+
 func TestNothingToPreload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newRanked(t)

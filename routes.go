@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // Routes is a table of policies by route pattern, in the form of net/http's patterns: "GET /products/{id}". A route that
@@ -15,12 +17,13 @@ type Routes map[string]Policy
 // ParseRoutes reads a table: one route a line, its pattern and then its policy as [ParsePolicy] reads it. Empty lines and
 // what follows a "#" at the beginning of a word are ignored, and so is a byte order mark in front. An error lists every
 // faulty line, with line, column, fault and remedy, and there is no table then. Faulty is also what no app could register: a
-// method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have.
+// method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have, two policies
+// of a route, as in lines for GET and HEAD.
 //
 //	GET /countries       shared-global ttl=10m vary=Accept-Language
 //	GET /products/{id}   hot-shared ttl=60s tags=product:{id}
 func ParseRoutes(r io.Reader) (Routes, error) {
-	routes, lines := Routes{}, map[string]int{}
+	routes, lines := Routes{}, map[string]int{} // by host and path: of a route's methods GET has the policy, HEAD with it
 	var faults []error
 	scanner := bufio.NewScanner(r)
 	n := 1
@@ -30,7 +33,9 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 			line = strings.TrimPrefix(line, byteOrderMark)
 		}
 		pattern, policy, err := parseRoute(line)
-		switch before := lines[pattern]; {
+		_, host, path := keying.SplitPattern(pattern)
+		route := host + path
+		switch before := lines[route]; {
 		case err != nil:
 			faults = append(faults, fmt.Errorf("cache: routes: line %d, %w", n, err))
 			if n == 1 && isUTF16(line) {
@@ -40,7 +45,7 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 		case before > 0:
 			faults = append(faults, fmt.Errorf("cache: routes: line %d, column 1: route %q has a policy already, in line %d; keep one", n, pattern, before))
 		default:
-			routes[pattern], lines[pattern] = policy, n
+			routes[pattern], lines[route] = policy, n
 		}
 	}
 	if err := scanner.Err(); err != nil {

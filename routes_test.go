@@ -58,6 +58,9 @@ GET /f shared-global tags="x
 "GET /g shared-global
 GET /h shared-global query=a except=b
 GET
+HEAD /a shared-global
+/a shared-global
+shop.example/a shared-global
 `))
 	if routes != nil {
 		t.Errorf("a faulty table has routes: %v", routes)
@@ -78,6 +81,8 @@ GET
 		{12, 1, "a quote is not closed", "quote as in Go"},
 		{13, 30, "query and except exclude each other", "keep one"},
 		{14, 1, `"GET" is not a route pattern`, "write for example GET /products/{id}"},
+		{15, 1, `route "HEAD /a" has a policy already, in line 2`, "keep one"},
+		{16, 1, `route "/a" has a policy already, in line 2`, "keep one"},
 	}
 	lines := strings.Split(fmt.Sprint(err), "\n")
 	if len(lines) != len(want) {

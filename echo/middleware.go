@@ -12,6 +12,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -136,6 +137,7 @@ type behind struct {
 
 	response *echo.Response // of outer middleware
 	request  *http.Request
+	query    url.Values    // of outer middleware, while the handler has a narrower one in its place
 	asked    *http.Request // as the cache got it
 	own      echo.Context  // the handler's, if it is not that of outer middleware
 	running  bool
@@ -227,13 +229,22 @@ func (b *behind) see(r *http.Request) {
 	if before == r {
 		return
 	}
-	b.ec.SetRequest(r)
 	if b.own != nil || before.URL.RawQuery == r.URL.RawQuery {
+		b.ec.SetRequest(r)
 		return
 	}
-	query := b.ec.QueryParams()
+	query, values := b.ec.QueryParams(), r.URL.Query()
+	switch b.request {
+	case before:
+		b.query = maps.Clone(query) // outer middleware may have changed it
+	case r:
+		if b.query != nil {
+			values = b.query
+		}
+	}
+	b.ec.SetRequest(r)
 	clear(query)
-	maps.Copy(query, r.URL.Query())
+	maps.Copy(query, values)
 }
 
 // withStatus tells the status that echo's error handler answers the error with.

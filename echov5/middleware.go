@@ -12,6 +12,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v5"
@@ -143,6 +144,7 @@ type behind struct {
 
 	outer   http.ResponseWriter // as outer middleware has put it into the context
 	request *http.Request       // of outer middleware
+	query   url.Values          // of outer middleware, while the handler has a narrower one in its place
 	asked   *http.Request       // as the cache got it
 	running bool
 }
@@ -211,13 +213,22 @@ func (b *behind) see(r *http.Request) {
 	if before == r {
 		return
 	}
-	b.ec.SetRequest(r)
 	if before.URL.RawQuery == r.URL.RawQuery {
+		b.ec.SetRequest(r)
 		return
 	}
-	query := b.ec.QueryParams()
+	query, values := b.ec.QueryParams(), r.URL.Query()
+	switch b.request {
+	case before:
+		b.query = maps.Clone(query) // outer middleware may have changed it
+	case r:
+		if b.query != nil {
+			values = b.query
+		}
+	}
+	b.ec.SetRequest(r)
 	clear(query)
-	maps.Copy(query, r.URL.Query())
+	maps.Copy(query, values)
 }
 
 // withStatus tells the status that echo's error handler answers the error with.

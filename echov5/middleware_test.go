@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -232,5 +233,37 @@ func TestErrorAnswersOfPerUserRoutesArePrivate(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What outer middleware has made of echo's query it finds there afterwards, and what is registered with Before does, too. The
+// handler sees what the key covers.
+func TestTheQueryIsOuterMiddlewaresAgain(t *testing.T) {
+	for _, w := range wirings {
+		t.Run(w.name, func(t *testing.T) {
+			e := echo.New()
+			var seen []string
+			e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+				return func(ec *echo.Context) error {
+					ec.QueryParams().Set("made", "here")
+					ec.Response().(*echo.Response).Before(func() { seen = append(seen, ec.QueryParams().Encode()) })
+					err := next(ec)
+					seen = append(seen, ec.QueryParams().Encode())
+					return err
+				}
+			})
+			w.wire(t, e, newCache(t, nil), cache.Policy{Class: cache.SharedGlobal, Query: keying.Only("page")}, func(ec *echo.Context) error {
+				return ec.String(200, ec.QueryParams().Encode())
+			})
+			for range 2 {
+				seen = nil
+				if got := get(e, "/p/7?page=2&evil=yes").Body.String(); got != "page=2" {
+					t.Errorf("the handler has the query %s", got)
+				}
+				if want := "evil=yes&made=here&page=2"; !slices.Equal(seen, []string{want, want}) {
+					t.Errorf("outside it is %q; want %s", seen, want)
+				}
+			}
+		})
 	}
 }

@@ -26,10 +26,11 @@ import (
 // lists all such lines; there is no handler then. The mux and the table are not changed.
 //
 // A pattern of the table stands for the route of the mux with the same host and path; "GET /x" also finds a route that was
-// registered as "/x" for all methods. What a route's handler is wrapped in runs on misses only: a check there is skipped on
-// hits, of which an event warns. Middleware that must run on hits too (authentication, CORS, compression) is put
-// around the returned handler. What the mux itself redirects, to a path that ends in a slash or has no dots, never comes to the
-// cache.
+// registered as "/x" for all methods. All of these belong to it then: with RFC9111 a success of an unsafe one invalidates.
+//
+// What a route's handler is wrapped in runs on misses only: a check there is skipped on hits, of which an event warns. Middleware
+// that must run on hits too (authentication, CORS, compression) is put around the returned handler. What the mux itself redirects,
+// to a path that ends in a slash or has no dots, never comes to the cache.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
 	a := &annotated{mux: mux, routes: map[string]annotation{}}
 	var faults []error
@@ -59,7 +60,8 @@ type annotation struct {
 	route *middleware.Route
 	by    *middleware.Standing // of the mux, among others with a route of the pattern
 	param middleware.Param
-	moved http.Handler // the route's own handler, if that is a redirect
+	moved http.Handler   // the route's own handler, if that is a redirect
+	alone *http.ServeMux // has the path values for functions of the policy; nil: nobody asks
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
@@ -74,19 +76,27 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	if a.routes[registered].route != nil {
 		return fmt.Errorf("nethttp: route %q: another line of the table stands for the same route %q; keep one", pattern, registered)
 	}
-	at := annotation{route: route, param: paramOf(registered)}
+	alone := only(registered)
+	at := annotation{route: route, param: paramOf(alone)}
 	if redirects(own) {
 		at.moved = own
+	}
+	if asks := route.Scheme.Private || route.Skip != nil || route.VaryBy != nil; asks && strings.Contains(registered, "{") {
+		at.alone = alone
 	}
 	a.routes[registered] = at
 	return nil
 }
 
-// paramOf reads the path parameters of a route of the mux, which has not been asked yet when they are needed, and behind
-// which another one may leave its own: so a mux with this route alone is asked.
-func paramOf(pattern string) middleware.Param {
+// only is a mux with the route alone. It gives a request the path values of the route, where the app's own mux has not been
+// asked yet, and behind which another one may leave its own.
+func only(pattern string) *http.ServeMux {
 	alone := http.NewServeMux()
 	alone.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
+	return alone
+}
+
+func paramOf(alone *http.ServeMux) middleware.Param {
 	return func(r *http.Request, name string) string {
 		matched := *r
 		alone.ServeHTTP(nowhere{}, &matched)
@@ -167,6 +177,9 @@ func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if at.route == nil || redirects(h) && h != at.moved { // where to is the mux's word, with the query as it came
 		a.mux.ServeHTTP(w, r)
 		return
+	}
+	if at.alone != nil {
+		at.alone.ServeHTTP(nowhere{}, r)
 	}
 	r.Pattern = pattern // outer middleware reads it there, as from a mux, also where the mux is not asked
 	passage, done := at.route.BeginFor(w, r, pattern, at.by)

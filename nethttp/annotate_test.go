@@ -12,6 +12,7 @@ import (
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/nethttp"
+	"github.com/larder-go/cache/store/memstore"
 )
 
 var global = cache.Policy{Class: cache.SharedGlobal}
@@ -250,6 +251,41 @@ func TestRedirectsOfTheMuxKeepTheQuery(t *testing.T) {
 		}
 		if got := get(h, "GET", "/old?token=abc"); got.Header().Get("Cache-Status") == "" {
 			t.Errorf("%s: a redirect that the app has registered is not the route's: %v", name, got.Header())
+		}
+	}
+}
+
+// Functions of the policy find the path values, as they do where the cache is put around one handler.
+func TestFunctionsFindThePathValues(t *testing.T) {
+	by := func(r *http.Request) string { return r.PathValue("shop") }
+	for name, p := range map[string]cache.Policy{
+		"Skip": {Class: cache.SharedGlobal, Skip: func(r *http.Request) bool { return by(r) == "draft" }},
+		"VaryBy": {Class: cache.SharedGlobal, VaryBy: func(r *http.Request) string {
+			if by(r) == "draft" {
+				panic("found")
+			}
+			return by(r)
+		}},
+		"User": {Class: cache.PerUser, User: func(r *http.Request) (string, bool) { return "alice", by(r) != "draft" }},
+	} {
+		for _, pattern := range []string{"GET /p/{shop}", "/p/{shop...}", "example.com/p/{shop}"} {
+			far, err := cache.New(cache.Options{Far: memstore.New(memstore.Options{}), Observe: func(cache.Event) {}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = far.Close(context.Background()) })
+			mux := http.NewServeMux()
+			mux.Handle(pattern, numbered())
+			h, err := nethttp.Annotate(far, mux, cache.Routes{pattern: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for target, cached := range map[string]bool{"/p/7": true, "/p/draft": false} {
+				first, again := get(h, "GET", target).Body.String(), get(h, "GET", target).Body.String()
+				if (first == again) != cached {
+					t.Errorf("%s, %s: %s is answered %q and then %q; cached: want %t", name, pattern, target, first, again, cached)
+				}
+			}
 		}
 	}
 }
