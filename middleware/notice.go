@@ -131,8 +131,10 @@ func prefers(accept, is, was []string) bool {
 
 // statusOf is the status of the handler's answer, also where that is an error which the framework will answer.
 func statusOf(l *leading) int {
-	var status StatusError
-	if !l.rec.wrote && errors.As(l.err, &status) {
+	if l.err == nil || l.rec.wrote {
+		return l.rec.status
+	}
+	if status := new(StatusError); errors.As(l.err, status) {
 		return status.Status
 	}
 	return l.rec.status
@@ -184,10 +186,11 @@ func (s *seen) both(place string, kept, refused bool) bool {
 	if s.places == nil {
 		s.places = map[string]answers{}
 	}
-	forget(s.places, place)
 	known := s.places[place]
-	known.kept, known.refused = known.kept || kept, known.refused || refused
-	s.places[place] = known
+	if now := (answers{known.kept || kept, known.refused || refused}); now != known {
+		forget(s.places, place)
+		s.places[place], known = now, now
+	}
 	return known.kept && known.refused
 }
 

@@ -17,27 +17,35 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 	if rt.Standard || rt.Scheme.Varies() {
 		rt.Common.variants.uses.add(&e.Key)
 	}
-	h, status := w.Header(), e.Status
+	status := e.Status
 	if rt.Observe != nil { // also if a writer outside panics
 		defer func() {
 			rt.Observe(Event{Route: rt.wholes.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 		}()
+		rt.play(w, r, e, age, left, from, &status)
+		return
 	}
-	unmodified := (status == http.StatusOK || status == http.StatusPartialContent) && notModified(r, h, e)
+	rt.play(w, r, e, age, left, from, &status) // here a defer would cost for nothing
+}
+
+// play writes the answer, and sets the status before it does if that is another one than the entry's.
+func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source, status *int) {
+	h := w.Header()
+	unmodified := (e.Status == http.StatusOK || e.Status == http.StatusPartialContent) && notModified(r, h, e)
 	rt.putHeader(h, e, unmodified, age, left, from)
 	switch {
 	case unmodified:
-		status = http.StatusNotModified
-		w.WriteHeader(status)
-	case status == http.StatusPartialContent:
+		*status = http.StatusNotModified
+		w.WriteHeader(http.StatusNotModified)
+	case e.Status == http.StatusPartialContent:
 		replayPart(w, r, e)
 	case r.Method == http.MethodHead:
 		if fieldOf(e, "Content-Type") == nil {
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
-		w.WriteHeader(status)
-	case status == http.StatusOK && r.Header["Range"] != nil && len(e.Body) > 0:
-		status = rt.replayRanges(w, r, e)
+		w.WriteHeader(e.Status)
+	case e.Status == http.StatusOK && r.Header["Range"] != nil && len(e.Body) > 0:
+		*status = rt.replayRanges(w, r, e)
 	default:
 		replayWhole(w, e)
 	}
