@@ -94,12 +94,12 @@ func (c *client) do(method, url, body string, headers []string) (a answer) {
 	return a
 }
 
-// want checks that the answer came as said ("miss", "miss unkept", "miss long" whose head leaves it open, "hit near", "hit far", "bypass",
+// want checks that the answer came as said ("miss", "miss unkept", "miss long" and "variant long" whose head leaves it open, "hit near", "hit far", "bypass",
 // "none") and shows the texts.
 func (a answer) want(t *testing.T, how string, shows ...string) {
 	t.Helper()
-	marks := map[string]string{"miss": "; fwd=miss; stored;", "miss unkept": "; fwd=miss;", "miss long": "; fwd=miss;", "hit near": "detail=near", "hit far": "detail=far", "bypass": "fwd=bypass"}
-	if mark := marks[how]; how == "none" && a.cache != "" || !strings.Contains(a.cache+";", mark) || strings.HasPrefix(how, "miss ") && strings.Contains(a.cache, "stored") {
+	marks := map[string]string{"miss": "; fwd=miss; stored;", "miss unkept": "; fwd=miss;", "miss long": "; fwd=miss;", "variant long": "; fwd=vary-miss;", "hit near": "detail=near", "hit far": "detail=far", "bypass": "fwd=bypass"}
+	if mark := marks[how]; how == "none" && a.cache != "" || !strings.Contains(a.cache+";", mark) || strings.Contains(how, " ") && !strings.HasPrefix(how, "hit ") && strings.Contains(a.cache, "stored") {
 		t.Errorf("Cache-Status is %q, want %s", a.cache, how)
 	}
 	for _, text := range shows {
