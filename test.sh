@@ -42,7 +42,7 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null; t
 fi
 
 set -x
-go test $race -count=1 -timeout 10m "$@" ./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/...
+go test $race -count=1 -timeout 15m "$@" ./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/...
 # What holds of every router, of those too that this module does not depend on. Races are looked for in their own tests.
 go test -count=1 -timeout 10m "$@" -overlay .ci/edges.json .
 # Allocations cannot be counted under the race detector.
