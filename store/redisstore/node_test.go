@@ -124,7 +124,9 @@ func TestNodeThatHangsUpIsNotDialledForLong(t *testing.T) {
 	if _, _, err := d.Get(t.Context(), d.beyond[1]); err == nil {
 		t.Error("a node that hangs up answers")
 	}
-	if n := dials.Load(); n > 16 { // go-redis tries four times where it is sent elsewhere
+	// go-redis tries four times where it is sent elsewhere; the read is followed by a look whether the entry is why it was hung
+	// up on, and the probe of the commands comes by, too.
+	if n := dials.Load(); n > 16+16+4 {
 		t.Errorf("one read dialled %d times", n)
 	}
 }
