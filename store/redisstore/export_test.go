@@ -16,6 +16,9 @@ func (s *Store) ProbeNow() {
 	s.probe.due.Store(0)
 }
 
+// Probing reports whether the commands are being probed, where some were missing before.
+func (s *Store) Probing() bool { return s.probe.due.Load() == never }
+
 // MeetNode has a node of a cluster asked, and returns how many are known.
 func (s *Store) MeetNode(addr string) (n int) {
 	s.nodes.at(addr, s.link)

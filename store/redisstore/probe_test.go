@@ -233,6 +233,7 @@ func TestLeasesComeBackWhenTheyAreAllowed(t *testing.T) {
 		s.ProbeNow()
 		_, _, _ = s.Get(t.Context(), storetest.Key("k"))
 	}
+	eventually(t, "the probe has ended, or it would see half of the change", func() bool { return !s.Probing() })
 	user(t, admin)
 	s.ProbeNow()
 	eventually(t, "leases are taken again", func() bool { return lease() == store.Taken })
