@@ -236,6 +236,7 @@ func TestLeasesComeBackWhenTheyAreAllowed(t *testing.T) {
 	eventually(t, "the probe has ended, or it would see half of the change", func() bool { return !s.Probing() })
 	user(t, admin)
 	s.ProbeNow()
+	_, _, _ = s.Get(t.Context(), storetest.Key("k")) // as before each lease
 	eventually(t, "leases are taken again", func() bool { return lease() == store.Taken })
 	<-n.recovered
 	select {
