@@ -10,7 +10,7 @@ import (
 
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 

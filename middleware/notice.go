@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 

@@ -3,7 +3,7 @@ package middleware
 import (
 	"net/http"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)

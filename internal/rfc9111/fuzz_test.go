@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // FuzzDate: what is a date here is the same date to net/http, but for the case of GMT, and what one writes is read again, in

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // A judgement is one row: of an answer that came at now, "@-60" in its fields being the date 60 s before.

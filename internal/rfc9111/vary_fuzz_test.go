@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // FuzzVaryNames: names are field names, canonical and in order; the order of members and their case do not matter.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 var numberForm = regexp.MustCompile(`[0-9]+`)

@@ -3,7 +3,7 @@ package rfc9111_test
 import (
 	"testing"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 func TestTagsMatch(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 func TestTargeted(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 func TestContentRange(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // FuzzParts: see checkSlice and checkJoin; and any part with any body yields what is right in itself.

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // What is one list is on one line (RFC 9110 §5.3); what is none stays as it is.

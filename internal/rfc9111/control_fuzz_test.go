@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // FuzzControl: nothing panics, two lines say what they say as one (RFC 9110 §5.3), and what is made private is private,
