@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -61,8 +62,8 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 }
 
 // through is how the route's answers are read and kept.
-func (c *Cache) through(p Policy, pattern string) *store.Through {
-	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns()).Trace(&c.traces)
+func (c *Cache) through(p Policy, pattern string) *readthrough.Through {
+	t := readthrough.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns()).Trace(&c.traces)
 	if p.RFC9111 { // any status, and indexes; each answer is judged
 		return t
 	}
@@ -237,7 +238,7 @@ func (c *Cache) storeOf(p Policy, open func(*store.Entry) (*store.Entry, error))
 		return near
 	case HotShared:
 		c.shorten(p.nearTTL())
-		return &store.Layered{
+		return &readthrough.Layered{
 			Near: near, Far: far, NearTTL: p.nearTTL(), Outage: max(0, p.StaleIfError, p.StaleWhileRevalidate),
 			Ledger: c.log.Ledger(), Ranking: c.ranking,
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
@@ -166,8 +167,8 @@ func (c *Cache) teller(class Class) func(middleware.Event) {
 
 // reporter returns what the class's use of a store reports to, on behalf of the name where a report has no route. What a
 // store does not take, or what of it cannot be trusted, happens; what it does not do goes on until it does.
-func (c *Cache) reporter(class Class, name string) func(store.Report) {
-	return func(r store.Report) {
+func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
+	return func(r readthrough.Report) {
 		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: StoreReason, Err: r.Err}
 		switch {
 		case r.Err == nil:

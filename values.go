@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/valuecodec"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
@@ -28,7 +29,7 @@ type Values[T any] struct {
 	realm   string
 	clone   func(T) T         // nil: it cannot be cloned
 	codec   *valuecodec.Codec // nil: values stay in the process, as they are
-	through *store.Through
+	through *readthrough.Through
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event) // nil: nobody listens
 	tell    func(middleware.Event)
@@ -65,7 +66,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 		observe: c.observer(p.Class), tell: c.teller(p.Class),
 		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
-	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns()).Trace(&c.traces)
+	v.through = readthrough.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns()).Trace(&c.traces)
 	return v
 }
 
@@ -119,12 +120,12 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	}
 	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, user)
-	var f store.Found
+	var f readthrough.Found
 	_ = v.through.Find(text, now, &f) // the text has no query that could be refused
 	text.Free()
 	if e := f.Entry; e != nil {
 		if value, ok := v.open(e); ok {
-			if f.Use == store.Fresh && !e.NearingAt(f.Left) {
+			if f.Use == readthrough.Fresh && !e.NearingAt(f.Left) {
 				v.report(Hit, "", nil)
 			} else {
 				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: e.Key}).found(e, f.Use)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -35,11 +36,11 @@ func (c *call[T]) get() (T, error) {
 	r := c.v.through.Get(c.ctx, c.key, c.run)
 	c.tellMade(r.Fate)
 	switch r.Source {
-	case store.HungUp:
+	case readthrough.HungUp:
 		c.tell(Miss, middleware.CanceledReason, nil)
 		return c.value, c.ctx.Err()
-	case store.Looped:
-		err := fmt.Errorf("%w: %s", ErrLoop, store.Cycle(c.ctx, c.key))
+	case readthrough.Looped:
+		err := fmt.Errorf("%w: %s", ErrLoop, readthrough.Cycle(c.ctx, c.key))
 		c.tell(Miss, middleware.LoopReason, err)
 		return c.value, err
 	}
@@ -51,7 +52,7 @@ func (c *call[T]) get() (T, error) {
 		c.tell(Miss, CorruptReason, nil)
 		return c.v.load(c.ctx, c.id)
 	}
-	if r.Source == store.Shared {
+	if r.Source == readthrough.Shared {
 		c.tell(Shared, "", nil)
 	} else {
 		c.found(r.Entry, r.Use)
@@ -60,9 +61,9 @@ func (c *call[T]) get() (T, error) {
 }
 
 // found reports a hit, and refreshes a value that is stale, or nearly so, in the background.
-func (c *call[T]) found(e *store.Entry, use store.Use) {
-	again := use == store.WhileRefreshed
-	if use == store.Fresh {
+func (c *call[T]) found(e *store.Entry, use readthrough.Use) {
+	again := use == readthrough.WhileRefreshed
+	if use == readthrough.Fresh {
 		c.v.report(Hit, "", nil)
 		again = c.v.through.Early(e, time.Now())
 	} else {
@@ -94,8 +95,8 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.tellMade(c.v.through.Refresh(c.ctx, c.key, c.run))
 }
 
-// run is the load of store.Through.
-func (c *call[T]) run(run *store.Run) store.Outcome {
+// run is the load of readthrough.Through.
+func (c *call[T]) run(run *readthrough.Run) readthrough.Outcome {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
 	c.cause = run.Cause
@@ -114,23 +115,23 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 	switch {
 	case c.err != nil && run.Old != nil:
 		c.hides(c.err)
-		return store.Old
+		return readthrough.Old
 	case ctx.Err() != nil:
 		c.made, c.reason, c.fault = true, middleware.CanceledReason, c.err
-		return store.Fail
+		return readthrough.Fail
 	case c.err != nil:
 		c.made, c.reason, c.fault = true, middleware.ErrorReason, c.err
-		return store.Refuse
+		return readthrough.Refuse
 	}
 	c.made = true
 	if c.reason, c.fault = c.fill(run.Entry, said); c.reason != "" {
-		return store.Refuse
+		return readthrough.Refuse
 	}
-	return store.Keep
+	return readthrough.Keep
 }
 
 // tellMade reports what the load has made, once it is known what became of it.
-func (c *call[T]) tellMade(fate store.Fate) {
+func (c *call[T]) tellMade(fate readthrough.Fate) {
 	if c.made {
 		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
 	}

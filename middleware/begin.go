@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 )
 
@@ -49,7 +50,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		}
 	}
 	now := rt.Common.Now()
-	var f store.Found
+	var f readthrough.Found
 	if !rt.recall(&p, r, chosen, now, &f) {
 		p.reason = KeyReason
 		return p, false
@@ -59,8 +60,8 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		return p, false
 	}
 	e, use := f.Entry, f.Use
-	nearing := use == store.Fresh && e.NearingAt(f.Left)
-	if use == store.Fresh && !nearing {
+	nearing := use == readthrough.Fresh && e.NearingAt(f.Left)
+	if use == readthrough.Fresh && !nearing {
 		rt.replay(w, r, e, e.Fresh-f.Left, f.Left, &source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
 	}
@@ -74,7 +75,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		rt.replayNow(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
 		rt.early(&p, r, e, now)
 		return p, true
-	case use == store.WhileRefreshed:
+	case use == readthrough.WhileRefreshed:
 		p.outer = w.Header().Clone()
 		rt.replayNow(w, r, e, now, &source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
@@ -85,7 +86,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 
 // recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
 // the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
-func (rt *Route) recall(p *Passage, r *http.Request, chosen string, now time.Time, f *store.Found) bool {
+func (rt *Route) recall(p *Passage, r *http.Request, chosen string, now time.Time, f *readthrough.Found) bool {
 	text, err := rt.Scheme.Text(r, p.keyed, p.user, chosen)
 	if err != nil {
 		return false

@@ -3,6 +3,7 @@ package middleware
 import (
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 )
 
@@ -18,7 +19,7 @@ const (
 )
 
 // cause is why the run's handler had to answer.
-func (rt *Route) cause(l *leading, run *store.Run) Reason {
+func (rt *Route) cause(l *leading, run *readthrough.Run) Reason {
 	cause := Reason(run.Cause)
 	if (cause == "" || cause == ColdCause) && run.Old == nil && rt.varies(l) {
 		return VariantCause

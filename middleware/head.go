@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -103,7 +103,7 @@ func (rec *recorder) dress(body []byte) (status int) {
 
 // adopt gives the client of an answer that is kept what hits will have: what the entry tells of the body.
 func (rec *recorder) adopt(h http.Header) {
-	if rec.fate != store.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
+	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
 		return
 	}
 	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"sync"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
@@ -38,7 +39,7 @@ type leading struct {
 	matched bool                     // a router has told a narrower one since
 	routed  func(name string) string // and path parameters; nil: it has told none in a way of its own
 
-	call store.Call
+	call readthrough.Call
 }
 
 // handling is what a run of a handler takes that the handler may keep, whatever it was told. So it is garbage afterwards,
@@ -92,12 +93,12 @@ func (l *leading) end() {
 }
 
 // Load runs the handler for the store.
-func (l *leading) Load(run *store.Run) store.Outcome {
+func (l *leading) Load(run *readthrough.Run) readthrough.Outcome {
 	if l.refresh {
-		run.Use = min(run.Use, store.OnValidation) // it stays where it is; nobody is to be served with it
+		run.Use = min(run.Use, readthrough.OnValidation) // it stays where it is; nobody is to be served with it
 	}
 	outcome := l.rt.lead(l, run, new(handling))
-	if outcome == store.Old {
+	if outcome == readthrough.Old {
 		l.rec.restore()
 	}
 	return outcome
@@ -122,7 +123,7 @@ func (rt *Route) refresh(l *leading) {
 
 // lead runs the handler and judges its answer. A panic of the handler's passes through, unless a stale answer can stand
 // in for it.
-func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store.Outcome) {
+func (rt *Route) lead(l *leading, run *readthrough.Run, room *handling) (outcome readthrough.Outcome) {
 	rt.warnNested(l)
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
@@ -170,7 +171,7 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	return outcome
 }
 
-func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
+func (rt *Route) judge(l *leading, canceled bool) readthrough.Outcome {
 	rec := l.rec
 	switch {
 	case !rec.failed && rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
@@ -178,21 +179,21 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
 		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
-		return store.Old
+		return readthrough.Old
 	case !rec.keeping:
 		if rt.refused(l) {
-			return store.Keep
+			return readthrough.Keep
 		}
-		return store.Refuse
+		return readthrough.Refuse
 	case rec.said.hasFailed():
 		rec.keeping, rec.reason = false, LateReason
-		return store.Refuse
+		return readthrough.Refuse
 	case canceled:
 		rec.keeping, rec.reason = false, CanceledReason
-		return store.Fail
+		return readthrough.Fail
 	case l.err != nil:
 		rec.keeping, rec.reason = false, ErrorReason
-		return store.Refuse
+		return readthrough.Refuse
 	case l.r.Method == http.MethodHead && rt.Standard:
 		return rt.headed(l)
 	case rec.part:
@@ -200,7 +201,7 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 	}
 	if reason := rt.complete(l); reason != "" {
 		rec.keeping, rec.reason = false, reason
-		return store.Refuse
+		return readthrough.Refuse
 	}
-	return store.Keep
+	return readthrough.Keep
 }

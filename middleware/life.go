@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 

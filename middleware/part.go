@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -49,12 +50,12 @@ func (rt *Route) selects(p *Passage, r *http.Request, e *store.Entry) bool {
 }
 
 // pass makes the run's entry of an answer that is not whole, for those who wait for it.
-func (rt *Route) pass(l *leading) store.Outcome {
+func (rt *Route) pass(l *leading) readthrough.Outcome {
 	rec, e := l.rec, l.rec.run.Entry
 	l.p.reason, rec.part = cmp.Or(l.p.reason, partReason(l.r)), true
 	if rec.reason = rt.passable(l); rec.reason != "" {
 		rec.keeping = false
-		return store.Refuse
+		return readthrough.Refuse
 	}
 	key := l.p.key
 	if rt.Standard {
@@ -64,13 +65,13 @@ func (rt *Route) pass(l *leading) store.Outcome {
 	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
 	if e.Validate() != nil {
 		rec.keeping, rec.reason = false, HeaderReason
-		return store.Refuse
+		return readthrough.Refuse
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
 		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
 		e.Header = makeHeader(rec.header)
 	}
-	return store.Share
+	return readthrough.Share
 }
 
 // passable says why the answer must not be passed on, or "".

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -20,7 +21,7 @@ type Route struct {
 	Common   *Common
 	Scheme   *keying.Scheme
 	Labeler  keying.Labeler
-	Through  *store.Through
+	Through  *readthrough.Through
 	User     keying.User                                // who is asking; required where Scheme.Private
 	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do
 	VaryBy   func(*http.Request) (text string, ok bool) // what selects, beside the scheme; nil: nothing; not ok: around the cache

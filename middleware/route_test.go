@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -19,7 +20,7 @@ func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route
 	rt := &middleware.Route{
 		Common:  middleware.NewCommon("larder", false),
 		Scheme:  &keying.Scheme{Realm: "shared"},
-		Through: store.NewThrough(memory, store.NewLog(), 0, nil),
+		Through: readthrough.NewThrough(memory, store.NewLog(), 0, nil),
 		TTL:     time.Minute,
 		MaxBody: 1 << 20,
 	}

@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
@@ -16,12 +17,12 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	}
 	l := rt.leads(&p, w, r, next, param)
 	defer l.close()
-	judge := func(e *store.Entry, use store.Use, made store.Made) store.Use {
+	judge := func(e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
 		return rt.fitness(&l.p, r, ask, e, use, made)
 	}
 	e, use := rt.find(&l.call, &l.p, r, judge)
-	if use >= store.WhileRefreshed {
-		return rt.conclude(l, store.Result{Entry: e, Use: use, Source: store.Stored})
+	if use >= readthrough.WhileRefreshed {
+		return rt.conclude(l, readthrough.Result{Entry: e, Use: use, Source: readthrough.Stored})
 	}
 	if ask.OnlyIfCached {
 		return rt.unsatisfied(l)
@@ -59,7 +60,7 @@ func (rt *Route) unsatisfied(l *leading) error {
 }
 
 // forwardedFor is why a stored answer does not do, in RFC 9211's words (§2.2).
-func forwardedFor(l *leading, e *store.Entry, use store.Use) string {
+func forwardedFor(l *leading, e *store.Entry, use readthrough.Use) string {
 	p := &l.p
 	switch {
 	case e == nil && l.call.Cause(p.key) == store.CauseAway: // what it has is not known

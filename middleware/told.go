@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/keying"
 )
 
 // What the recorder adds to a handler's answer, or takes from it.
@@ -51,7 +51,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 	case cause == VariantCause:
 		how = "vary-miss"
 	}
-	stored, lines := rec.fate == store.Kept && rec.r.Method != http.MethodHead, c.missed
+	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
 	if stored {
 		lines = c.kept
 	}
@@ -70,22 +70,22 @@ func (rec *recorder) tellStatus(h http.Header) {
 }
 
 // became notes what has become of the entry that was made of the answer.
-func (rec *recorder) became(fate store.Fate) {
+func (rec *recorder) became(fate readthrough.Fate) {
 	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
 		rec.reason = FateReason(fate)
 	}
 }
 
 // FateReason says why something is not kept that was for keeping, or "" if it is.
-func FateReason(fate store.Fate) Reason {
+func FateReason(fate readthrough.Fate) Reason {
 	switch fate {
-	case store.NotTaken:
+	case readthrough.NotTaken:
 		return RefusedReason
-	case store.NotStored:
+	case readthrough.NotStored:
 		return StoreReason
-	case store.Overtaken:
+	case readthrough.Overtaken:
 		return OvertakenReason
-	case store.NotKept:
+	case readthrough.NotKept:
 		return AgeReason
 	}
 	return ""

@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -17,11 +18,11 @@ import (
 // rush is loads of as many keys, at once.
 type rush struct{ now, most, done atomic.Int64 }
 
-func (r *rush) ask(t *testing.T, th *store.Through, n int, load store.Load) *sync.WaitGroup {
+func (r *rush) ask(t *testing.T, th *readthrough.Through, n int, load readthrough.Load) *sync.WaitGroup {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			wantLoaded(t, th.Get(t.Context(), storetest.Key(fmt.Sprint(i)), func(run *store.Run) store.Outcome {
+			wantLoaded(t, th.Get(t.Context(), storetest.Key(fmt.Sprint(i)), func(run *readthrough.Run) readthrough.Outcome {
 				for now := r.now.Add(1); now > r.most.Load(); {
 					r.most.Store(now)
 				}
@@ -34,7 +35,7 @@ func (r *rush) ask(t *testing.T, th *store.Through, n int, load store.Load) *syn
 	return &all
 }
 
-func inMemory(t *testing.T, test func(t *testing.T, th *store.Through)) {
+func inMemory(t *testing.T, test func(t *testing.T, th *readthrough.Through)) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
@@ -43,7 +44,7 @@ func inMemory(t *testing.T, test func(t *testing.T, th *store.Through)) {
 }
 
 func TestLoadsAtOnceAreBounded(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *store.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Through) {
 		var r rush
 		began := time.Now()
 		r.ask(t, th.Limit(10), 300, after(100*time.Millisecond, kept("body"))).Wait()
@@ -54,7 +55,7 @@ func TestLoadsAtOnceAreBounded(t *testing.T) {
 }
 
 func TestLoadsAreBoundedByDefault(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *store.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Through) {
 		var r rush
 		r.ask(t, th, 1000, after(100*time.Millisecond, kept("body"))).Wait()
 		if r.most.Load() != 256 || r.done.Load() != 1000 {
@@ -69,7 +70,7 @@ func TestLoadsDoNotWaitForEver(t *testing.T) {
 		{time.Hour, time.Second},
 		{900 * time.Millisecond, 5 * time.Second},
 	} {
-		inMemory(t, func(t *testing.T, th *store.Through) {
+		inMemory(t, func(t *testing.T, th *readthrough.Through) {
 			var r rush
 			all := r.ask(t, th.Limit(1), 100, after(c.takes, kept("body")))
 			time.Sleep(c.within + 2*time.Millisecond)
@@ -83,13 +84,13 @@ func TestLoadsDoNotWaitForEver(t *testing.T) {
 
 // An answer that is not kept may stream for long: it counts no more.
 func TestRefusedLoadMakesRoom(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *store.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Through) {
 		var streams, r rush
-		all := streams.ask(t, th.Limit(2), 100, func(run *store.Run) store.Outcome {
+		all := streams.ask(t, th.Limit(2), 100, func(run *readthrough.Run) readthrough.Outcome {
 			run.Refuse()
 			run.Refuse()
 			time.Sleep(time.Hour)
-			return store.Refuse
+			return readthrough.Refuse
 		})
 		synctest.Wait()
 		if n := streams.now.Load(); n != 100 {
@@ -104,12 +105,12 @@ func TestRefusedLoadMakesRoom(t *testing.T) {
 }
 
 func TestPanickingLoadMakesRoom(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *store.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Through) {
 		th.Limit(1)
 		for range 3 {
 			func() {
 				defer func() { _ = recover() }()
-				th.Get(t.Context(), storetest.Key("k"), func(*store.Run) store.Outcome { panic("no") })
+				th.Get(t.Context(), storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome { panic("no") })
 			}()
 		}
 		began := time.Now()
@@ -121,17 +122,17 @@ func TestPanickingLoadMakesRoom(t *testing.T) {
 }
 
 func TestWhoHangsUpInTheQueueRunsNothing(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *store.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Through) {
 		var r rush
 		all := r.ask(t, th.Limit(1), 1, after(900*time.Millisecond, kept("body")))
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		all.Go(func() {
-			never := func(*store.Run) store.Outcome {
+			never := func(*readthrough.Run) readthrough.Outcome {
 				t.Error("a load ran for nobody")
-				return store.Fail
+				return readthrough.Fail
 			}
-			if got := th.Get(ctx, storetest.Key("k"), never); got.Source != store.HungUp {
+			if got := th.Get(ctx, storetest.Key("k"), never); got.Source != readthrough.HungUp {
 				t.Errorf("Get = %+v; want nothing", got)
 			}
 		})

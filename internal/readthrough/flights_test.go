@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -25,7 +26,7 @@ func TestFlightsOfOneListKeepApart(t *testing.T) {
 			for i := range keys {
 				keys[i][0], ends[i] = byte(i+1), make(chan struct{})
 				all.Go(func() {
-					wantLoaded(t, th.Get(t.Context(), keys[i], func(run *store.Run) store.Outcome {
+					wantLoaded(t, th.Get(t.Context(), keys[i], func(run *readthrough.Run) readthrough.Outcome {
 						<-ends[i]
 						return kept(fmt.Sprint(i))(run)
 					}))
@@ -34,12 +35,12 @@ func TestFlightsOfOneListKeepApart(t *testing.T) {
 			}
 			for _, i := range order {
 				for range 2 {
-					all.Go(func() { wantEntry(t, th.Get(t.Context(), keys[i], kept("another")), fmt.Sprint(i), store.Shared) })
+					all.Go(func() { wantEntry(t, th.Get(t.Context(), keys[i], kept("another")), fmt.Sprint(i), readthrough.Shared) })
 				}
 				synctest.Wait()
 				close(ends[i])
 				synctest.Wait()
-				wantEntry(t, th.Get(t.Context(), keys[i], kept("another")), fmt.Sprint(i), store.Stored)
+				wantEntry(t, th.Get(t.Context(), keys[i], kept("another")), fmt.Sprint(i), readthrough.Stored)
 			}
 			all.Wait()
 			time.Sleep(time.Minute) // past all that was kept: nobody is waited for any more

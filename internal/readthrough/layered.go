@@ -1,4 +1,4 @@
-package store
+package readthrough
 
 import (
 	"context"
@@ -6,35 +6,36 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Layered is a Store of two tiers: a short-lived copy near, in the process' memory, in front of the truth far away. The
 // zero value is not usable: Near and Far are required. It is safe for concurrent use and must not be changed after its
 // first use.
 type Layered struct {
-	Near, Far Store
+	Near, Far store.Store
 	NearTTL   time.Duration // how long a near copy is good at most; it never outlives the far copy's freshness
 	Outage    time.Duration // how much longer one may stand in while Far cannot be asked; 0: not at all
-	Ledger    *Ledger       // when set, near copies that were purged are passed over
+	Ledger    *store.Ledger // when set, near copies that were purged are passed over
 	Ranking   *Ranking      // when set, it is told which keys are read from Far to be kept near
 }
 
 // Get returns the near copy while it is good and was not purged, and otherwise the far one, of which it leaves a copy
 // near. While Far cannot be asked, a near copy stands in within Outage, along with Far's error.
-func (l *Layered) Get(ctx context.Context, key keying.Key) (*Entry, bool, error) {
+func (l *Layered) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	e, _, err := l.get(ctx, key)
 	return e, e != nil, err
 }
 
 // get is Get; it also tells whether Far was asked.
-func (l *Layered) get(ctx context.Context, key keying.Key) (e *Entry, asked bool, err error) {
+func (l *Layered) get(ctx context.Context, key keying.Key) (e *store.Entry, asked bool, err error) {
 	e, ok, _ := l.Near.Get(ctx, key)
 	ok = ok && l.good(e)
-	if ok && !e.past(time.Now()) {
+	if ok && !e.Past(time.Now()) {
 		return e, false, nil
 	}
 	found, there, err := l.getFar(ctx, key)
-	if ok && err != nil && !errors.Is(err, ErrCorrupt) && l.good(e) {
+	if ok && err != nil && !errors.Is(err, store.ErrCorrupt) && l.good(e) {
 		return e, true, err
 	}
 	if !there {
@@ -43,7 +44,7 @@ func (l *Layered) get(ctx context.Context, key keying.Key) (e *Entry, asked bool
 	return found, true, err
 }
 
-func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, error) {
+func (l *Layered) getFar(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	e, ok, err := l.Far.Get(ctx, key)
 	if ok && err == nil {
 		l.setNear(ctx, key, e)
@@ -53,12 +54,14 @@ func (l *Layered) getFar(ctx context.Context, key keying.Key) (*Entry, bool, err
 }
 
 // Memory is Near's, if that is Local, or nil. What it holds may have been purged.
-func (l *Layered) Memory() Local { return memoryOf(l.Near) }
+func (l *Layered) Memory() store.Local { return memoryOf(l.Near) }
 
-func (l *Layered) good(e *Entry) bool { return l.Ledger == nil || l.Ledger.State(e) == Live }
+func (l *Layered) good(e *store.Entry) bool {
+	return l.Ledger == nil || l.Ledger.State(e) == store.Live
+}
 
 // Set keeps the entry far, and a copy near even if far fails.
-func (l *Layered) Set(ctx context.Context, key keying.Key, e *Entry, keep time.Duration) error {
+func (l *Layered) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
 	err := l.Far.Set(ctx, key, e, keep)
 	l.setNear(ctx, key, e)
 	return err
@@ -67,12 +70,12 @@ func (l *Layered) Set(ctx context.Context, key keying.Key, e *Entry, keep time.D
 // Tick is what the clock of those who read may be behind, where they are many. For that no copy near is served for longer.
 const Tick = 10 * time.Millisecond
 
-func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
+func (l *Layered) setNear(ctx context.Context, key keying.Key, e *store.Entry) {
 	now := time.Now()
 	if good := min(l.NearTTL, e.Left(now)); good > 0 {
 		good -= min(Tick, good/10)
 		if l.Outage > 0 {
-			e = e.near(now.Add(good))
+			e = e.NearUntil(now.Add(good))
 		}
 		_ = l.Near.Set(ctx, key, e, min(good+l.Outage, e.Keep(now))) // refused: the far copy serves
 	} else {
@@ -81,13 +84,13 @@ func (l *Layered) setNear(ctx context.Context, key keying.Key, e *Entry) {
 }
 
 // leases reports whether Far is a Leaser. If not, there are no leases.
-func (l *Layered) leases() bool { _, ok := l.Far.(Leaser); return ok }
+func (l *Layered) leases() bool { _, ok := l.Far.(store.Leaser); return ok }
 
 // Lease is Far's, if Far is a Leaser. What is found there leaves a copy near.
-func (l *Layered) Lease(ctx context.Context, key keying.Key, token Token, hold time.Duration) (*Entry, Lease, error) {
-	leaser, ok := l.Far.(Leaser)
+func (l *Layered) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
+	leaser, ok := l.Far.(store.Leaser)
 	if !ok {
-		return nil, Lease{}, nil
+		return nil, store.Lease{}, nil
 	}
 	e, lease, err := leaser.Lease(ctx, key, token, hold)
 	if e != nil && err == nil {
@@ -97,16 +100,16 @@ func (l *Layered) Lease(ctx context.Context, key keying.Key, token Token, hold t
 }
 
 // Extend is Far's.
-func (l *Layered) Extend(ctx context.Context, key keying.Key, token Token, hold time.Duration) (bool, error) {
-	if leaser, ok := l.Far.(Leaser); ok {
+func (l *Layered) Extend(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (bool, error) {
+	if leaser, ok := l.Far.(store.Leaser); ok {
 		return leaser.Extend(ctx, key, token, hold)
 	}
 	return false, nil
 }
 
 // Keep is Far's; it leaves a copy near, as Set does.
-func (l *Layered) Keep(ctx context.Context, key keying.Key, token Token, e *Entry, keep time.Duration) error {
-	leaser, ok := l.Far.(Leaser)
+func (l *Layered) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+	leaser, ok := l.Far.(store.Leaser)
 	if !ok {
 		return l.Set(ctx, key, e, keep)
 	}
@@ -116,8 +119,8 @@ func (l *Layered) Keep(ctx context.Context, key keying.Key, token Token, e *Entr
 }
 
 // Release is Far's.
-func (l *Layered) Release(ctx context.Context, key keying.Key, token Token, refused time.Duration) error {
-	if leaser, ok := l.Far.(Leaser); ok {
+func (l *Layered) Release(ctx context.Context, key keying.Key, token store.Token, refused time.Duration) error {
+	if leaser, ok := l.Far.(store.Leaser); ok {
 		return leaser.Release(ctx, key, token, refused)
 	}
 	return nil

@@ -1,10 +1,11 @@
-package store
+package readthrough
 
 import (
 	"sync"
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Bounds of coalescing.
@@ -69,7 +70,7 @@ func (fs *flights) giveUp(f *flight) {
 // land hands the entry, which was made or found, to the waiters, now and until the flight leaves. The leader calls it before
 // the entry is stored, which may take a while; who joins in between gets the entry at once. A flight that has left has let
 // its waiters go. Of no flight (nil) nothing is told.
-func (fs *flights) land(f *flight, e *Entry, found bool) {
+func (fs *flights) land(f *flight, e *store.Entry, found bool) {
 	if f == nil || e == nil {
 		return
 	}

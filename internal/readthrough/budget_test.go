@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/storetest"
@@ -26,7 +27,7 @@ func (s asked) Get(ctx context.Context, _ keying.Key) (*store.Entry, bool, error
 }
 
 // look reads through a far store, for a request of the context.
-func look(ctx context.Context, th *store.Through) {
+func look(ctx context.Context, th *readthrough.Through) {
 	call := th.Call(ctx, "")
 	call.Look(storetest.Key("k"), nil)
 }
@@ -37,7 +38,7 @@ type valueKey struct{}
 func TestOperationsEndWithinTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var faults []error
-		th := store.NewThrough(asked{ask: func(ctx context.Context) error {
+		th := readthrough.NewThrough(asked{ask: func(ctx context.Context) error {
 			deadline, ok := ctx.Deadline()
 			if left := time.Until(deadline); !ok || left < budget*7/8 || left > budget {
 				t.Errorf("an operation has %v; want most of %v", left, budget)
@@ -52,7 +53,7 @@ func TestOperationsEndWithinTheBudget(t *testing.T) {
 				t.Errorf("it ended %v late with %v; want its deadline", time.Since(deadline), ctx.Err())
 			}
 			return context.Cause(inner)
-		}}, store.NewLog(), budget, func(r store.Report) {
+		}}, store.NewLog(), budget, func(r readthrough.Report) {
 			if r.Err != nil {
 				faults = append(faults, r.Err)
 			}
@@ -71,7 +72,7 @@ func TestEveryCallHasItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		ends := map[time.Time]bool{}
-		th := store.NewThrough(asked{ask: func(ctx context.Context) error {
+		th := readthrough.NewThrough(asked{ask: func(ctx context.Context) error {
 			mu.Lock()
 			defer mu.Unlock()
 			deadline, _ := ctx.Deadline()
@@ -99,7 +100,7 @@ func TestEveryCallHasItsTime(t *testing.T) {
 func TestOperationsOfOneCallShareItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lefts []time.Duration
-		th := store.NewThrough(asked{ask: func(ctx context.Context) error {
+		th := readthrough.NewThrough(asked{ask: func(ctx context.Context) error {
 			deadline, _ := ctx.Deadline()
 			lefts = append(lefts, time.Until(deadline))
 			time.Sleep(50 * time.Millisecond)

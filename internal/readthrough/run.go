@@ -1,9 +1,10 @@
-package store
+package readthrough
 
 import (
 	"sync/atomic"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Outcome is what a load says of its answer.
@@ -29,12 +30,12 @@ func (f Load) Load(run *Run) Outcome { return f(run) }
 
 // A Run is one run of a load.
 type Run struct {
-	Entry *Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep or Renew
-	Index *Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
-	Old   *Entry // an entry that cannot be served as it is, or nil
-	Use   Use    // what Old is good for: if OnError or more, it may be served instead if making the answer fails
-	Cause Cause  // why the store had nothing to serve
-	Blind bool   // the store could not be asked: it will hardly take the answer either
+	Entry *store.Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep or Renew
+	Index *store.Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
+	Old   *store.Entry // an entry that cannot be served as it is, or nil
+	Use   Use          // what Old is good for: if OnError or more, it may be served instead if making the answer fails
+	Cause store.Cause  // why the store had nothing to serve
+	Blind bool         // the store could not be asked: it will hardly take the answer either
 
 	Replaced []keying.Key // forgotten once Entry is kept, if the load sets it: what makes room for it, or is in its place now
 
@@ -46,8 +47,8 @@ type Run struct {
 }
 
 // Beside returns an entry for another key, with the place in the purge log that the run's has.
-func (r *Run) Beside(key keying.Key) *Entry {
-	return &Entry{Key: key, At: r.Entry.At, born: r.Entry.born}
+func (r *Run) Beside(key keying.Key) *store.Entry {
+	return r.Entry.Beside(key)
 }
 
 // Refuse tells the waiters at once, while the load is still under way, that the answer will not be shared. What is left of
@@ -78,11 +79,11 @@ func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
 
 // labelled is an entry with room for its labels: its route, its URL with and without origin, where that lies, and a user's.
 type labelled struct {
-	Entry
+	store.Entry
 	room [5]keying.Label
 }
 
-func newEntry(key keying.Key) *Entry {
+func newEntry(key keying.Key) *store.Entry {
 	e := new(labelled)
 	e.Key, e.Labels = key, e.room[:0]
 	return &e.Entry

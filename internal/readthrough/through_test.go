@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -16,8 +17,8 @@ import (
 )
 
 // through returns a Through over the store that must meet no fault.
-func through(t *testing.T, s store.Store, log store.Log) *store.Through {
-	return store.NewThrough(s, log, 50*time.Millisecond, func(r store.Report) {
+func through(t *testing.T, s store.Store, log store.Log) *readthrough.Through {
+	return readthrough.NewThrough(s, log, 50*time.Millisecond, func(r readthrough.Report) {
 		if r.Err != nil {
 			t.Errorf("fault: %v", r.Err)
 		}
@@ -25,22 +26,22 @@ func through(t *testing.T, s store.Store, log store.Log) *store.Through {
 }
 
 // kept is a load that keeps an entry of the body, fresh for ten seconds and then good in place of an error.
-func kept(body string) store.Load {
-	return func(run *store.Run) store.Outcome {
+func kept(body string) readthrough.Load {
+	return func(run *readthrough.Run) readthrough.Outcome {
 		run.Entry.Body, run.Entry.Stored = []byte(body), time.Now()
 		run.Entry.Fresh, run.Entry.IfError = 10*time.Second, time.Minute
-		return store.Keep
+		return readthrough.Keep
 	}
 }
 
-func wantLoaded(t *testing.T, r store.Result) {
+func wantLoaded(t *testing.T, r readthrough.Result) {
 	t.Helper()
-	if r.Entry != nil || r.Source != store.Loaded {
+	if r.Entry != nil || r.Source != readthrough.Loaded {
 		t.Errorf("Get = %+v; want its own load", r)
 	}
 }
 
-func wantEntry(t *testing.T, r store.Result, body string, source store.Source) {
+func wantEntry(t *testing.T, r readthrough.Result, body string, source readthrough.Source) {
 	t.Helper()
 	if r.Entry == nil || string(r.Entry.Body) != body || r.Source != source {
 		t.Errorf("Get = %+v; want %q from source %d", r, body, source)
@@ -56,23 +57,23 @@ func TestOldEntryMayStandInForARefusedOne(t *testing.T) {
 		th.Get(t.Context(), key, kept("old"))
 		time.Sleep(11 * time.Second)
 		var waiters sync.WaitGroup
-		leader := th.Get(t.Context(), key, func(run *store.Run) store.Outcome {
+		leader := th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
 			waiters.Go(func() { wantLoaded(t, th.Get(t.Context(), key, kept("new"))) })
 			synctest.Wait()
 			run.Refuse()
 			waiters.Wait()
-			return store.Old
+			return readthrough.Old
 		})
-		wantEntry(t, leader, "old", store.Stored)
+		wantEntry(t, leader, "old", readthrough.Stored)
 	})
 }
 
 // lead begins a load of the key that ends, keeping the body, when finish is called.
-func lead(t *testing.T, th *store.Through, key keying.Key, body string) (finish func()) {
+func lead(t *testing.T, th *readthrough.Through, key keying.Key, body string) (finish func()) {
 	release := make(chan struct{})
 	var leader sync.WaitGroup
 	leader.Go(func() {
-		wantLoaded(t, th.Get(t.Context(), key, func(run *store.Run) store.Outcome {
+		wantLoaded(t, th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
 			<-release
 			return kept(body)(run)
 		}))
@@ -95,10 +96,10 @@ func TestWaitersThatGaveUpMakeRoom(t *testing.T) {
 		late, cancel := context.WithDeadline(t.Context(), time.Now())
 		defer cancel()
 		for range bound {
-			th.Get(late, key, func(*store.Run) store.Outcome { return store.Fail })
+			th.Get(late, key, func(*readthrough.Run) readthrough.Outcome { return readthrough.Fail })
 		}
 		var waiter sync.WaitGroup
-		waiter.Go(func() { wantEntry(t, th.Get(t.Context(), key, kept("second")), "first", store.Shared) })
+		waiter.Go(func() { wantEntry(t, th.Get(t.Context(), key, kept("second")), "first", readthrough.Shared) })
 		synctest.Wait()
 		finish()
 		waiter.Wait()
@@ -116,11 +117,11 @@ func TestWaitersThatHangUpRunNothing(t *testing.T) {
 		var waiters sync.WaitGroup
 		for range 100 {
 			waiters.Go(func() {
-				r := th.Get(ctx, key, func(*store.Run) store.Outcome {
+				r := th.Get(ctx, key, func(*readthrough.Run) readthrough.Outcome {
 					t.Error("a load ran")
-					return store.Fail
+					return readthrough.Fail
 				})
-				if r.Entry != nil || r.Source != store.HungUp {
+				if r.Entry != nil || r.Source != readthrough.HungUp {
 					t.Errorf("Get = %+v; want nothing", r)
 				}
 			})
@@ -155,31 +156,33 @@ func (f failing) Set(context.Context, keying.Key, *store.Entry, time.Duration) e
 
 // A call says what became of what its load made, also of a refresh.
 func TestTheFateOfAnEntryIsTold(t *testing.T) {
-	index := func(run *store.Run) store.Outcome {
+	index := func(run *readthrough.Run) readthrough.Outcome {
 		run.Index = run.Beside(storetest.Key("index"))
 		run.Index.Stored, run.Index.Fresh = time.Now(), time.Minute
 		return kept("a")(run)
 	}
 	for name, at := range map[string]struct {
 		err  error // of writes
-		load func(log store.Log) store.Load
-		want store.Fate
+		load func(log store.Log) readthrough.Load
+		want readthrough.Fate
 	}{
-		"kept":      {nil, func(store.Log) store.Load { return kept("a") }, store.Kept},
-		"failed":    {errors.New("away"), func(store.Log) store.Load { return kept("a") }, store.NotStored},
-		"refused":   {fmt.Errorf("full: %w", store.ErrRefused), func(store.Log) store.Load { return kept("a") }, store.NotTaken},
-		"no index":  {errors.New("away"), func(store.Log) store.Load { return index }, store.NotStored},
-		"of no use": {nil, func(store.Log) store.Load { return func(*store.Run) store.Outcome { return store.Refuse } }, store.NotKept},
-		"for no time": {nil, func(store.Log) store.Load {
-			return func(run *store.Run) store.Outcome { run.Entry.Stored = time.Now(); return store.Keep }
-		}, store.NotKept},
-		"purged": {nil, func(log store.Log) store.Load {
-			return func(run *store.Run) store.Outcome {
+		"kept":     {nil, func(store.Log) readthrough.Load { return kept("a") }, readthrough.Kept},
+		"failed":   {errors.New("away"), func(store.Log) readthrough.Load { return kept("a") }, readthrough.NotStored},
+		"refused":  {fmt.Errorf("full: %w", store.ErrRefused), func(store.Log) readthrough.Load { return kept("a") }, readthrough.NotTaken},
+		"no index": {errors.New("away"), func(store.Log) readthrough.Load { return index }, readthrough.NotStored},
+		"of no use": {nil, func(store.Log) readthrough.Load {
+			return func(*readthrough.Run) readthrough.Outcome { return readthrough.Refuse }
+		}, readthrough.NotKept},
+		"for no time": {nil, func(store.Log) readthrough.Load {
+			return func(run *readthrough.Run) readthrough.Outcome { run.Entry.Stored = time.Now(); return readthrough.Keep }
+		}, readthrough.NotKept},
+		"purged": {nil, func(log store.Log) readthrough.Load {
+			return func(run *readthrough.Run) readthrough.Outcome {
 				run.Entry.Labels = append(run.Entry.Labels, keying.Label{1})
 				_ = log.Append(context.Background(), store.Record{Labels: []keying.Label{{1}}})
 				return kept("a")(run)
 			}
-		}, store.Overtaken},
+		}, readthrough.Overtaken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -189,7 +192,7 @@ func TestTheFateOfAnEntryIsTold(t *testing.T) {
 				if at.err != nil {
 					s = failing{memory, at.err}
 				}
-				th := store.NewThrough(s, log, 50*time.Millisecond, nil)
+				th := readthrough.NewThrough(s, log, 50*time.Millisecond, nil)
 				if r := th.Get(t.Context(), storetest.Key("get"), at.load(log)); r.Fate != at.want {
 					t.Errorf("Get: %d; want %d", r.Fate, at.want)
 				}

@@ -1,10 +1,11 @@
-package store
+package readthrough
 
 import (
 	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // A flight is one load that other requests for its key wait for.
@@ -25,10 +26,10 @@ type flight struct {
 	done     chan struct{} // closed when released; made by the first who waits
 
 	// Written before done is closed, read after.
-	entry *Entry // what was loaded or found; nil: nothing that may be shared
-	found bool   // it was in the store before: it may be stale, or older than a waiter would have it
-	retry bool   // the load ended without saying anything about its answer: another may try
-	idle  bool   // the load did not even begin: its caller hung up before
+	entry *store.Entry // what was loaded or found; nil: nothing that may be shared
+	found bool         // it was in the store before: it may be stale, or older than a waiter would have it
+	retry bool         // the load ended without saying anything about its answer: another may try
+	idle  bool         // the load did not even begin: its caller hung up before
 }
 
 // begin notes and returns when the load of the flight begins, if there is one.

@@ -1,4 +1,4 @@
-package store
+package readthrough
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // A Call is one request's use of a store: all that it does there shares one time budget, and it loads at most once. It has
@@ -94,7 +95,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 				if ok {
 					return Result{Entry: f.entry, Use: use, Source: Shared}
 				}
-				if judge != nil && t.log.Ledger().State(f.entry) == Live && !c.wantsNewer(f, judge) {
+				if judge != nil && t.log.Ledger().State(f.entry) == store.Live && !c.wantsNewer(f, judge) {
 					break // another's answer, as good as it gets: this request wants one of its own
 				}
 			}
@@ -128,7 +129,7 @@ func (c *Call) waits(f *flight, chain *Link) (landed bool) {
 func (t *Through) share(f *flight, judge Judge, made Made) (Use, bool) {
 	use := judge.use(f.entry, t.Use(f.entry, time.Now()), made)
 	if judge == nil {
-		return use, use >= WhileRefreshed || t.log.Ledger().State(f.entry) == Live
+		return use, use >= WhileRefreshed || t.log.Ledger().State(f.entry) == store.Live
 	}
 	return use, use >= WhileRefreshed || f.found && use >= OnError
 }
@@ -161,22 +162,22 @@ func (c *Call) wantsNewer(f *flight, judge Judge) bool {
 }
 
 // Look returns what the store has under the key and what it is good for, without a load; nil and NoUse if nothing.
-func (c *Call) Look(key keying.Key, judge Judge) (*Entry, Use) {
+func (c *Call) Look(key keying.Key, judge Judge) (*store.Entry, Use) {
 	s := c.look(key, judge)
 	return s.e, s.use
 }
 
 // Still reports whether the store has the entry, and it is good for anything: no other has taken its place, and no purge has
 // come.
-func (c *Call) Still(e *Entry) bool {
+func (c *Call) Still(e *store.Entry) bool {
 	s := c.look(e.Key, nil)
 	return s.use != NoUse && s.has(e)
 }
 
 // look returns what the store has and what it is good for. Its error has been reported.
 func (c *Call) look(key keying.Key, judge Judge) sight {
-	var e *Entry
-	what := Reads
+	var e *store.Entry
+	what := store.Reads
 	err := c.do(func(ctx context.Context) (err error) {
 		if l, ok := c.t.store.(*Layered); ok {
 			var asked bool
@@ -192,7 +193,7 @@ func (c *Call) look(key keying.Key, judge Judge) sight {
 }
 
 // went reports how an operation went. One without a kind has asked nobody outside the process.
-func (c *Call) went(what Operation, err error) {
+func (c *Call) went(what store.Operation, err error) {
 	if err != nil || c.t.remote && what != "" {
 		c.t.report(Report{c.route, what, err})
 	}
@@ -204,12 +205,12 @@ func (c *Call) lookFar(key keying.Key) sight {
 	if !ok {
 		return c.look(key, nil)
 	}
-	var e *Entry
+	var e *store.Entry
 	err := c.do(func(ctx context.Context) (err error) {
 		e, _, err = l.getFar(ctx, key)
 		return err
 	})
-	return c.sight(key, e, Reads, err, Before, nil)
+	return c.sight(key, e, store.Reads, err, Before, nil)
 }
 
 // keep stores what a run has made, and gives back its lease where that is the same store's matter. An entry to which
@@ -234,15 +235,15 @@ func (c *Call) keep(run *Run, now time.Time) Fate {
 
 // forget deletes. What cannot be deleted now ends with its time to live.
 func (c *Call) forget(keys []keying.Key) {
-	c.went(Writes, c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, keys...) }))
+	c.went(store.Writes, c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, keys...) }))
 }
 
-func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {
+func (c *Call) set(e *store.Entry, lease *tenure, now time.Time) Fate {
 	keep := e.Keep(now)
 	switch {
 	case keep <= 0: // an answer may be good for no time
 		return NotKept
-	case c.t.log.Ledger().State(e) == Gone:
+	case c.t.log.Ledger().State(e) == store.Gone:
 		return Overtaken
 	}
 	err := c.do(func(ctx context.Context) error {
@@ -251,9 +252,9 @@ func (c *Call) set(e *Entry, lease *tenure, now time.Time) Fate {
 		}
 		return c.t.store.Set(ctx, e.Key, e, keep)
 	})
-	c.went(Writes, err)
+	c.went(store.Writes, err)
 	switch {
-	case errors.Is(err, ErrRefused):
+	case errors.Is(err, store.ErrRefused):
 		return NotTaken
 	case err != nil:
 		return NotStored

@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -46,7 +47,9 @@ func inFleet(t *testing.T, test func(t *testing.T, f *fleet)) {
 }
 
 // process returns a Through as another process has it.
-func (f *fleet) process() *store.Through { return store.NewThrough(f, f.log, 50*time.Millisecond, nil) }
+func (f *fleet) process() *readthrough.Through {
+	return readthrough.NewThrough(f, f.log, 50*time.Millisecond, nil)
+}
 
 func (f *fleet) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
 	got := store.Lease{State: store.Held}
@@ -122,19 +125,19 @@ func (f *fleet) held() map[keying.Key]lease {
 // crowd is a number of calls for one key, by several processes.
 type crowd struct {
 	loads   atomic.Int64
-	results sync.Map // store.Result → struct{}
+	results sync.Map // readthrough.Result → struct{}
 	calls   sync.WaitGroup
 	mu      sync.Mutex
 	longest time.Duration
 }
 
 // ask makes n calls by each process.
-func (c *crowd) ask(t *testing.T, n int, load store.Load, processes ...*store.Through) {
+func (c *crowd) ask(t *testing.T, n int, load readthrough.Load, processes ...*readthrough.Through) {
 	began := time.Now()
 	for _, p := range processes {
 		for range n {
 			c.calls.Go(func() {
-				r := p.Get(t.Context(), storetest.Key("k"), func(run *store.Run) store.Outcome {
+				r := p.Get(t.Context(), storetest.Key("k"), func(run *readthrough.Run) readthrough.Outcome {
 					c.loads.Add(1)
 					return load(run)
 				})
@@ -160,8 +163,8 @@ func (c *crowd) want(t *testing.T, loads int64, within time.Duration) {
 }
 
 // after delays a load.
-func after(d time.Duration, load store.Load) store.Load {
-	return func(run *store.Run) store.Outcome {
+func after(d time.Duration, load readthrough.Load) readthrough.Load {
+	return func(run *readthrough.Run) readthrough.Outcome {
 		time.Sleep(d)
 		return load(run)
 	}

@@ -1,22 +1,6 @@
-package store
+package readthrough
 
-import "context"
-
-// A Catcher is a Log to which other processes append.
-type Catcher interface {
-	// CatchUp brings the ledger up to the log's head: once it has returned nil, the ledger knows every purge that was
-	// acknowledged before the call. It is called before an answer is shared with a request that came while it was made.
-	CatchUp(ctx context.Context) error
-}
-
-// A Follower is a Log to which other processes append, and that can tell its ledger at once.
-type Follower interface {
-	Log
-	// Follow keeps the ledger at the log's head until ctx ends, and returns soon after that with nothing left behind. It
-	// costs nobody else anything while the log cannot be reached: then it calls changed with the error, once, and with
-	// nil when it follows again. To follow twice at once only costs more.
-	Follow(ctx context.Context, changed func(err error))
-}
+import "github.com/larder-go/cache/store"
 
 // A round is one CatchUp, for all who came before it began.
 type round struct {
@@ -53,6 +37,6 @@ func (c *Call) catchUp(r *round) bool {
 	err := c.do(c.t.catcher.CatchUp)
 	r.ok = err == nil
 	close(r.done) // before anybody is told: who would ask for anything waits for nobody
-	c.went(Reads, err)
+	c.went(store.Reads, err)
 	return r.ok
 }

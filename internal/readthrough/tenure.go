@@ -1,4 +1,4 @@
-package store
+package readthrough
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Bounds of leases.
@@ -20,7 +21,7 @@ type tenure struct {
 	t     *Through
 	route string
 	key   keying.Key
-	token Token
+	token store.Token
 	until time.Time
 
 	mu    sync.Mutex
@@ -29,7 +30,7 @@ type tenure struct {
 }
 
 // hold begins the tenure of a lease that was taken just now.
-func (t *Through) hold(route string, key keying.Key, token Token) *tenure {
+func (t *Through) hold(route string, key keying.Key, token store.Token) *tenure {
 	h := &tenure{t: t, route: route, key: key, token: token, until: time.Now().Add(maxWait)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -46,7 +47,7 @@ func (h *tenure) extend() {
 		mine, err = h.t.leaser.Extend(ctx, h.key, h.token, leaseFor)
 		return err
 	})
-	h.t.report(Report{h.route, Leases, err})
+	h.t.report(Report{h.route, store.Leases, err})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.ended && (mine || err != nil) && time.Now().Before(h.until) {
@@ -79,7 +80,7 @@ func (h *tenure) end(refused bool) {
 }
 
 // release tries again once: those who wait would wait until the lease ends.
-func (t *Through) release(route string, key keying.Key, token Token, refused bool) {
+func (t *Through) release(route string, key keying.Key, token store.Token, refused bool) {
 	var mark time.Duration
 	if refused {
 		mark = refusedFor
@@ -92,7 +93,7 @@ func (t *Through) release(route string, key keying.Key, token Token, refused boo
 			return
 		}
 		if try > 0 {
-			t.report(Report{route, Leases, err})
+			t.report(Report{route, store.Leases, err})
 		}
 	}
 }

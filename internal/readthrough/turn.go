@@ -1,4 +1,4 @@
-package store
+package readthrough
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Waiting for another process' load. Whoever waits asks more and more rarely, and not in step with others.
@@ -52,18 +53,18 @@ func (c *Call) await(key keying.Key, old sight, judge Judge) sight {
 		s, lease := c.lease(key, token, old, judge)
 		switch {
 		case c.good(s):
-			if lease.State == Taken {
+			if lease.State == store.Taken {
 				go t.release(c.route, key, token, false)
 			}
 			s.turn = found
 			return s
-		case lease.State == Taken:
+		case lease.State == store.Taken:
 			s.tenure = t.hold(c.route, key, token)
 			return s
-		case lease.State == Refused:
+		case lease.State == store.Refused:
 			s.turn = refused
 			return s
-		case lease.State == Unleased, t.dead.has(key, lease.Beat, time.Now()):
+		case lease.State == store.Unleased, t.dead.has(key, lease.Beat, time.Now()):
 			old.err = s.err
 			return old
 		case pulse.dead(lease.Beat, time.Now()):
@@ -146,22 +147,22 @@ func (c *Call) rest(d time.Duration, until time.Time) turn {
 }
 
 // lease tries to take the lease, and looks. What was not there at the old sight was made just now, by another process.
-func (c *Call) lease(key keying.Key, token Token, old sight, judge Judge) (sight, Lease) {
+func (c *Call) lease(key keying.Key, token store.Token, old sight, judge Judge) (sight, store.Lease) {
 	if !c.inTime() {
-		return c.sight(key, nil, Leases, errBudget, Before, judge), Lease{}
+		return c.sight(key, nil, store.Leases, errBudget, Before, judge), store.Lease{}
 	}
-	var e *Entry
-	var lease Lease
+	var e *store.Entry
+	var lease store.Lease
 	err := c.do(func(ctx context.Context) (err error) {
 		e, lease, err = c.t.leaser.Lease(ctx, key, token, leaseFor)
 		return err
 	})
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		lease = Lease{}
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		lease = store.Lease{}
 	}
 	made := Before
 	if e != nil && !old.has(e) {
 		made = c.madeAt(e.Stored)
 	}
-	return c.sight(key, e, Leases, err, made, judge), lease
+	return c.sight(key, e, store.Leases, err, made, judge), lease
 }

@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -33,7 +34,7 @@ func TestOneLoadPerFleet(t *testing.T) {
 		c.ask(t, 100, after(7*time.Second, kept("body")), f.process(), f.process(), f.process())
 		c.want(t, 1, 7*time.Second+100*time.Millisecond)
 		c.results.Range(func(r, _ any) bool {
-			if e := r.(store.Result).Entry; e != nil && string(e.Body) != "body" {
+			if e := r.(readthrough.Result).Entry; e != nil && string(e.Body) != "body" {
 				t.Errorf("a call got %q", e.Body)
 			}
 			return true
@@ -51,8 +52,8 @@ func TestOneLoadPerFleetBehindMemory(t *testing.T) {
 		for range 3 {
 			memory := memstore.New(memstore.Options{})
 			defer memory.Close()
-			near := &store.Layered{Near: memory, Far: f, NearTTL: 5 * time.Second, Ledger: f.log.Ledger()}
-			p := store.NewThrough(near, f.log, 50*time.Millisecond, nil)
+			near := &readthrough.Layered{Near: memory, Far: f, NearTTL: 5 * time.Second, Ledger: f.log.Ledger()}
+			p := readthrough.NewThrough(near, f.log, 50*time.Millisecond, nil)
 			c.ask(t, 10, after(time.Second, kept("body")), p)
 			defer func() {
 				if e, _ := p.Peek(storetest.Key("k"), time.Now()); e == nil {
@@ -82,7 +83,7 @@ func TestFailedLoadPassesTheLeaseOn(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			defer func() { _ = recover() }()
-			f.process().Get(t.Context(), storetest.Key("k"), after(time.Second, func(*store.Run) store.Outcome { panic("no") }))
+			f.process().Get(t.Context(), storetest.Key("k"), after(time.Second, func(*readthrough.Run) readthrough.Outcome { panic("no") }))
 		})
 		synctest.Wait()
 		var c crowd
@@ -96,13 +97,13 @@ func TestFailedLoadPassesTheLeaseOn(t *testing.T) {
 func TestUnstorableAnswerLetsTheFleetGo(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var streaming, c crowd
-		streaming.ask(t, 1, after(time.Second, func(run *store.Run) store.Outcome {
+		streaming.ask(t, 1, after(time.Second, func(run *readthrough.Run) readthrough.Outcome {
 			run.Refuse()
 			time.Sleep(time.Minute)
-			return store.Refuse
+			return readthrough.Refuse
 		}), f.process())
 		synctest.Wait()
-		c.ask(t, 50, after(time.Second, func(*store.Run) store.Outcome { return store.Refuse }), f.process(), f.process())
+		c.ask(t, 50, after(time.Second, func(*readthrough.Run) readthrough.Outcome { return readthrough.Refuse }), f.process(), f.process())
 		c.want(t, 100, 2*time.Second+100*time.Millisecond)
 		streaming.want(t, 1, time.Hour)
 	})
@@ -112,9 +113,9 @@ func TestUnstorableAnswerLetsTheFleetGo(t *testing.T) {
 func TestAnswerForNoTimeLetsTheFleetGo(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var c crowd
-		c.ask(t, 1, after(time.Second, func(run *store.Run) store.Outcome {
+		c.ask(t, 1, after(time.Second, func(run *readthrough.Run) readthrough.Outcome {
 			run.Entry.Stored = time.Now()
-			return store.Keep
+			return readthrough.Keep
 		}), f.process(), f.process(), f.process(), f.process())
 		c.want(t, 4, 2*time.Second+200*time.Millisecond)
 	})
@@ -126,7 +127,7 @@ func TestStaleAnswersDoNotTakeTurns(t *testing.T) {
 		f.process().Get(t.Context(), storetest.Key("k"), kept("old"))
 		time.Sleep(11 * time.Second)
 		var c crowd
-		failing := after(time.Second, func(*store.Run) store.Outcome { return store.Old })
+		failing := after(time.Second, func(*readthrough.Run) readthrough.Outcome { return readthrough.Old })
 		c.ask(t, 20, failing, f.process(), f.process(), f.process(), f.process())
 		c.want(t, 4, 2*time.Second+200*time.Millisecond)
 	})
@@ -153,9 +154,9 @@ func TestHungLoadIsNotWaitedFor(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go f.process().Get(ctx, storetest.Key("k"), func(*store.Run) store.Outcome {
+		go f.process().Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome {
 			<-ctx.Done()
-			return store.Fail
+			return readthrough.Fail
 		})
 		synctest.Wait()
 		var c crowd
@@ -196,9 +197,9 @@ func TestWaitersBearWithALeaderWhoWaits(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go f.process().Get(ctx, storetest.Key("k"), func(*store.Run) store.Outcome {
+		go f.process().Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome {
 			<-ctx.Done()
-			return store.Fail
+			return readthrough.Fail
 		})
 		synctest.Wait()
 		var c crowd
@@ -219,11 +220,11 @@ func TestHungUpLeaderHandsOver(t *testing.T) {
 		for range 5 {
 			ctx, cancel := context.WithCancel(t.Context())
 			leaders.Go(func() {
-				r := p.Get(ctx, storetest.Key("k"), func(*store.Run) store.Outcome {
+				r := p.Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome {
 					t.Error("a load ran for nobody")
-					return store.Fail
+					return readthrough.Fail
 				})
-				if r.Source == store.HungUp {
+				if r.Source == readthrough.HungUp {
 					gone.Add(1)
 				}
 			})

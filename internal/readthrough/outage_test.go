@@ -1,4 +1,4 @@
-package store_test
+package readthrough_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -55,8 +56,8 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 				defer there.Close()
 				log, far := store.NewLog(), &moody{Store: there}
 				faults, loads := 0, 0
-				layered := &store.Layered{Near: near, Far: far, NearTTL: 5 * time.Second, Outage: tt.outage, Ledger: log.Ledger()}
-				th := store.NewThrough(layered, log, time.Second, func(r store.Report) {
+				layered := &readthrough.Layered{Near: near, Far: far, NearTTL: 5 * time.Second, Outage: tt.outage, Ledger: log.Ledger()}
+				th := readthrough.NewThrough(layered, log, time.Second, func(r readthrough.Report) {
 					if r.Err != nil {
 						faults++
 					}
@@ -66,10 +67,10 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 					if e, _ := th.Peek(key, time.Now()); e != nil {
 						return
 					}
-					th.Get(t.Context(), key, func(run *store.Run) store.Outcome {
+					th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
 						loads++
 						run.Entry.Stored, run.Entry.Fresh, run.Entry.Labels = time.Now(), time.Minute, []keying.Label{label}
-						return store.Keep
+						return readthrough.Keep
 					})
 				}
 				get()

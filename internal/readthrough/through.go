@@ -1,4 +1,4 @@
-package store
+package readthrough
 
 import (
 	"context"
@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // Through reads through a store: it looks, loads what is missing once per key, and keeps it. It is safe for concurrent
 // use.
 type Through struct {
-	store    Store
-	local    Local          // the store's memory, or nil
-	recaller Recaller       // the same, if it is one, or nil
+	store    store.Store
+	local    store.Local    // the store's memory, or nil
+	recaller store.Recaller // the same, if it is one, or nil
 	layered  bool           // memory holds copies: where they were purged the store itself must be asked
 	remote   bool           // the store does I/O, which a request's budget bounds
 	statuses func(int) bool // which may be kept besides 200; nil: any, and none
-	log      Log
-	ledger   *Ledger // the log's
+	log      store.Log
+	ledger   *store.Ledger // the log's
 	budget   time.Duration
 	ends     endings // of operations
 	patience endings // of those who wait for a flight
@@ -27,31 +28,31 @@ type Through struct {
 	runs     runs
 	tries    tries
 	dead     dead
-	leaser   Leaser // the store, if it is one, or nil
-	tracer   Tracer // the memory, if nothing is behind it and it is one, or nil
+	leaser   store.Leaser // the store, if it is one, or nil
+	tracer   store.Tracer // the memory, if nothing is behind it and it is one, or nil
 	traces   *Traces
 
-	catcher Catcher               // the log, if others append to it, or nil
+	catcher store.Catcher         // the log, if others append to it, or nil
 	round   atomic.Pointer[round] // the last one
 }
 
 // NewThrough returns a Through over the store. The budget bounds the time that one call waits for the store, all its
 // operations together; a store that has missed it is a miss. Faults of the store go to report, which may be nil; they never
 // fail a call. So do the successes of a store outside the process: report must be quick, and safe for concurrent use.
-func NewThrough(s Store, log Log, budget time.Duration, report func(Report)) *Through {
+func NewThrough(s store.Store, log store.Log, budget time.Duration, report func(Report)) *Through {
 	if report == nil {
 		report = func(Report) {}
 	}
 	t := &Through{store: s, log: log, ledger: log.Ledger(), budget: budget, report: report, local: memoryOf(s)}
-	t.recaller, _ = t.local.(Recaller)
+	t.recaller, _ = t.local.(store.Recaller)
 	_, t.layered = s.(*Layered)
 	t.remote = t.local == nil || t.layered
 	if !t.remote {
-		t.tracer, _ = t.local.(Tracer)
+		t.tracer, _ = t.local.(store.Tracer)
 	}
 	if t.remote {
-		t.catcher, _ = log.(Catcher)
-		t.leaser, _ = s.(Leaser)
+		t.catcher, _ = log.(store.Catcher)
+		t.leaser, _ = s.(store.Leaser)
 	}
 	if l, ok := s.(*Layered); ok && !l.leases() {
 		t.leaser = nil
@@ -68,8 +69,8 @@ func (t *Through) Only(status func(int) bool) *Through {
 
 // foreign reports whether the entry is none that could have been kept here: of another status, or, where nothing but memory
 // keeps anything, one that was read from a store outside the process.
-func (t *Through) foreign(e *Entry) bool {
-	return e.Status != http200 && t.statuses != nil && !t.statuses(e.Status) || e.born == 0 && !t.remote
+func (t *Through) foreign(e *store.Entry) bool {
+	return e.Status != http200 && t.statuses != nil && !t.statuses(e.Status) || !e.MadeHere() && !t.remote
 }
 
 const http200 = 200 // without all of net/http
@@ -86,18 +87,18 @@ const (
 )
 
 // Use judges an entry by its age and by the purge log.
-func (t *Through) Use(e *Entry, now time.Time) Use { return t.use(e, e.Left(now)) }
+func (t *Through) Use(e *store.Entry, now time.Time) Use { return t.use(e, e.Left(now)) }
 
 // use judges an entry of which so much freshness is left.
-func (t *Through) use(e *Entry, left time.Duration) Use {
+func (t *Through) use(e *store.Entry, left time.Duration) Use {
 	if t.foreign(e) {
 		return NoUse
 	}
 	state := t.ledger.State(e)
 	switch {
-	case state == Gone:
+	case state == store.Gone:
 		return NoUse
-	case state == Live && left > 0:
+	case state == store.Live && left > 0:
 		return Fresh
 	case e.WhileRevalidate > 0 && left+e.WhileRevalidate > 0: // without a window a soft purge is one like any other
 		return WhileRefreshed
@@ -110,11 +111,11 @@ func (t *Through) use(e *Entry, left time.Duration) Use {
 }
 
 // Expired reports whether a soft purge stands after the entry.
-func (t *Through) Expired(e *Entry) bool { return t.log.Ledger().State(e) == Expired }
+func (t *Through) Expired(e *store.Entry) bool { return t.log.Ledger().State(e) == store.Expired }
 
 // Peek looks in memory, without I/O, locks shared by all or allocation. What it returns may be served; stale entries
 // are to be refreshed.
-func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
+func (t *Through) Peek(key keying.Key, now time.Time) (e *store.Entry, use Use) {
 	if t.local == nil {
 		return nil, NoUse
 	}
@@ -129,9 +130,9 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *Entry, use Use) {
 }
 
 // servable says what an entry of the memory is good for, if it may be served.
-func (t *Through) servable(e *Entry, now time.Time, left time.Duration) Use {
+func (t *Through) servable(e *store.Entry, now time.Time, left time.Duration) Use {
 	use := t.use(e, left)
-	if use < WhileRefreshed || e.past(now) || t.layered && t.ledger.State(e) != Live {
+	if use < WhileRefreshed || e.Past(now) || t.layered && t.ledger.State(e) != store.Live {
 		return NoUse
 	}
 	return use
@@ -148,9 +149,9 @@ const (
 
 // A Judge says what an entry that the store calls good for some use is good for in one request. The Stored of entries that
 // it judges is when their load began, or earlier.
-type Judge func(e *Entry, use Use, made Made) Use
+type Judge func(e *store.Entry, use Use, made Made) Use
 
-func (j Judge) use(e *Entry, use Use, made Made) Use {
+func (j Judge) use(e *store.Entry, use Use, made Made) Use {
 	if j == nil || e == nil {
 		return use
 	}
@@ -172,7 +173,7 @@ const (
 // Result is what Get brings: an entry to serve, or nil where the call's own load ran, the caller hung up or the load
 // asks for itself. Only a Stored one may be stale.
 type Result struct {
-	Entry  *Entry
+	Entry  *store.Entry
 	Use    Use
 	Source Source
 	Fate   Fate // of the entry that the call's own load has made
