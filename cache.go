@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
@@ -91,7 +92,7 @@ type Cache struct {
 	risesTold  atomic.Int64         // when, in Unix nanoseconds
 	ranking    *readthrough.Ranking // nil: Far ranks nothing
 	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
-	labeler    keying.Labeler
+	labeler    keys.Labeler
 	common     *middleware.Common
 	user       keying.User
 	skips      map[string]func(*http.Request) bool
@@ -127,7 +128,7 @@ func New(o Options) (*Cache, error) {
 		observe:    o.Observe,
 		listen:     o.Observe,
 		secret:     append([]byte(nil), o.Secret...),
-		labeler:    keying.NewLabeler(o.Secret),
+		labeler:    keys.NewLabeler(o.Secret),
 		trustProxy: o.TrustProxy,
 		farBudget:  cmp.Or(o.FarBudget, DefaultFarBudget),
 		number:     numbers.Add(1),

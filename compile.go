@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
@@ -79,8 +80,8 @@ func nameOf(p Policy, pattern string) string {
 	return fmt.Sprintf("route %q", pattern)
 }
 
-func (c *Cache) scheme(p Policy) *keying.Scheme {
-	scheme := &keying.Scheme{
+func (c *Cache) scheme(p Policy) *keys.Scheme {
+	scheme := &keys.Scheme{
 		Realm:      c.realm(p),
 		Headers:    canonicalNames(p.Vary),
 		Cookies:    sortedSet(p.Cookies),
@@ -110,7 +111,7 @@ func (c *Cache) realm(p Policy) string {
 
 // noVarySearch is the field that tells clients the policy's rules for the query, or nil.
 func noVarySearch(q keying.Query) []string {
-	if value := q.NoVarySearch(); value != "" {
+	if value := keys.NoVarySearch(q); value != "" {
 		return []string{value}
 	}
 	return nil

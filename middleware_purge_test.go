@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -254,7 +255,7 @@ func TestSteeringOutsideARunDoesNothing(t *testing.T) {
 	cache.AddTags(t.Context(), "a")
 	cache.SetTTL(t.Context(), time.Second)
 	cache.NoStore(t.Context())
-	if id, ok := keying.UserOf(cache.WithUser(t.Context(), "")); ok {
+	if id, ok := user.Of(cache.WithUser(t.Context(), "")); ok {
 		t.Errorf("the empty user is %q", id)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -73,7 +74,7 @@ func (c *call[T]) found(e *store.Entry, use readthrough.Use) {
 		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
 		ctx := context.Background()
 		if c.user != "" {
-			ctx = keying.WithUser(ctx, c.user)
+			ctx = user.With(ctx, c.user)
 		}
 		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
 		c.v.cache.common.Background(&c.v.share, c.key, again.refresh)

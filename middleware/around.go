@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -29,7 +30,7 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
 	if changes {
-		rec.level = keying.Literal(p.pattern)
+		rec.level = keys.Literal(p.pattern)
 	}
 	err := next(rec.writer(), r)
 	rec.changes = rec.changes && err == nil // else the caller answers, with an error

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -36,7 +37,7 @@ type Common struct {
 	variants  variants
 	handlers  handlers
 	normals   normals
-	selection keying.Normal // that of normals
+	selection keys.Normal // that of normals
 
 	mu         sync.Mutex
 	refreshing map[keying.Key]struct{}

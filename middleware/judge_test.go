@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
@@ -259,7 +259,7 @@ func TestBypassReasons(t *testing.T) {
 		{middleware.OverrideReason, set("X-HTTP-Method", "")},
 		{middleware.OverrideReason, set("X-Method-Override", "GET")},
 		{middleware.KeyReason, func(r *http.Request) { r.URL.RawQuery = "a=1;b=2" }},
-		{middleware.KeyReason, func(r *http.Request) { r.Host = strings.Repeat("x", keying.MaxInput) }},
+		{middleware.KeyReason, func(r *http.Request) { r.Host = strings.Repeat("x", keys.MaxInput) }},
 	}
 	for i, tt := range tests {
 		var seen []middleware.Event

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/rfc9111"
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/store"
 )
 
@@ -140,7 +140,7 @@ func (rt *Route) personal(r *http.Request, v *rfc9111.Verdict) Reason {
 
 // knows reports whether it is known who asks: to the context, or to the app's own identity.
 func (rt *Route) knows(r *http.Request) bool {
-	if _, known := keying.UserOf(r.Context()); known || rt.User == nil {
+	if _, known := user.Of(r.Context()); known || rt.User == nil {
 		return known
 	}
 	user, known := rt.asks(r, cmp.Or(rt.Pattern, r.Pattern))

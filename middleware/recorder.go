@@ -49,7 +49,7 @@ type recorder struct {
 	part     bool    // the answer is not whole, and is copied for those alone who wait for it
 	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
 	changes  bool    // the method is unsafe: a success invalidates
-	level    uint8   // … and so much of the path says where: see keying.Area
+	level    uint8   // … and so much of the path says where: see keys.Area
 	asked    renewal // what the handler was asked for instead of a whole answer
 
 	law       *law             // standard routes: what the law says of the answer

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -94,7 +95,7 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 }
 
 // asSent hides nothing but what a cache answers itself.
-var asSent = &keying.Scheme{Private: true}
+var asSent = &keys.Scheme{Private: true}
 
 // enter sends a refresh through the server's handler.
 func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Request, m *mark, pattern string) {

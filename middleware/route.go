@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -19,8 +20,8 @@ import (
 type Route struct {
 	Pattern  string // what stands for the router's pattern; "": what the adapter tells with each request
 	Common   *Common
-	Scheme   *keying.Scheme
-	Labeler  keying.Labeler
+	Scheme   *keys.Scheme
+	Labeler  keys.Labeler
 	Through  *readthrough.Through
 	User     keying.User                                // who is asking; required where Scheme.Private
 	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -19,7 +19,7 @@ func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route
 	t.Cleanup(func() { _ = memory.Close() })
 	rt := &middleware.Route{
 		Common:  middleware.NewCommon("larder", false),
-		Scheme:  &keying.Scheme{Realm: "shared"},
+		Scheme:  &keys.Scheme{Realm: "shared"},
 		Through: readthrough.NewThrough(memory, store.NewLog(), 0, nil),
 		TTL:     time.Minute,
 		MaxBody: 1 << 20,

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/user"
 )
 
 // Steering is what a handler says of its answer while it runs. It is safe for concurrent use.
@@ -37,9 +37,9 @@ func (c *steered) Value(key any) any {
 		return &c.said
 	case readthrough.LinkKey:
 		return &c.link
-	case keying.UserKey:
+	case user.Key:
 		if c.said.hides() {
-			return keying.Hidden{}
+			return user.Hidden{}
 		}
 	}
 	return c.Context.Value(key)

@@ -7,7 +7,7 @@ import (
 )
 
 // A Record is one purge: everything made before it that carries one of its labels is gone, or merely stale. A label of a
-// place (see [keying.Area]) says where the URLs lie whose labels stand before it; such purges share the room of their area.
+// place (see internal/keys) says where the URLs lie whose labels stand before it; such purges share the room of their area.
 type Record struct {
 	At     Position // set by the log
 	Labels []keying.Label

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -31,7 +32,7 @@ func (m *moody) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 
 // While the far store cannot be asked a near copy stands in, for as long as the policy has declared, unless it was purged.
 func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
-	label := keying.NewLabeler(nil).Tag("x")
+	label := keys.NewLabeler(nil).Tag("x")
 	tests := []struct {
 		name    string
 		outage  time.Duration

@@ -3,6 +3,7 @@ package readthrough
 import (
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -30,8 +31,8 @@ type Found struct {
 // Find looks in memory for what the text selects: by the text, or by its key where memory does not know the text yet. It
 // does no I/O, takes no lock shared by all and allocates nothing once the text is known. What it finds may be served;
 // stale entries are to be refreshed. It goes to f, which is zero before: to copy it would cost a hit a twentieth of its
-// time. The error is that of [keying.Text.Key].
-func (t *Through) Find(text *keying.Text, now time.Time, f *Found) (err error) {
+// time. The error is that of [keys.Text.Key].
+func (t *Through) Find(text *keys.Text, now time.Time, f *Found) (err error) {
 	if t.recaller != nil {
 		if e, ok := t.recaller.Recall(text.Hash(), text.Bytes(), now); ok {
 			f.Left = e.Left(now)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -63,7 +64,7 @@ func (d *debt) add(r store.Record) {
 	d.all = d.all || r.All
 	from := 0
 	for i, place := range r.Labels {
-		if _, ok := place.Meant(); !ok || r.Wide {
+		if _, ok := keys.Meant(place); !ok || r.Wide {
 			continue
 		}
 		for _, url := range r.Labels[from:i] {
@@ -140,9 +141,9 @@ func (o *owed) widen() {
 		if sort.Wide || len(d.urls) == 0 {
 			continue
 		}
-		areas := map[keying.Area]keying.Label{}
+		areas := map[keys.Area]keying.Label{}
 		for _, place := range d.urls {
-			area, _ := place.Meant()
+			area, _ := keys.Meant(place)
 			areas[area] = place
 		}
 		clear(d.urls)

@@ -13,6 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -96,10 +97,10 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 // stays, in this process and in others.
 func TestManyPurgesThatAreOwedTakeNothingElse(t *testing.T) {
 	const many = 100_000
-	l := keying.NewLabeler(nil)
+	l := keys.NewLabeler(nil)
 	url := func(path string) []keying.Label { // as requests name it
 		_, label := l.URLs(&url.URL{Path: path}, "http", "example.com")
-		return []keying.Label{label, l.Place(path).Within(1)}
+		return []keying.Label{label, keys.Within(l.Place(path), 1)}
 	}
 	for name, record := range map[string]func(i int) store.Record{
 		"one URL": func(int) store.Record { return store.Record{Labels: url("/items/0")} },

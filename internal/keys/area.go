@@ -1,9 +1,11 @@
-package keying
+package keys
 
 import (
 	"cmp"
 	"encoding/binary"
 	"strings"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // Areas is how many areas a path lies in, each within the one before.
@@ -22,11 +24,11 @@ type Area struct {
 const (
 	areaByte  = 9
 	areaMark  = 0x40
-	areasFrom = len(Label{}) - 2*Areas
+	areasFrom = len(keying.Label{}) - 2*Areas
 )
 
 // Place labels where a path lies: in its areas of one, two and three segments. The path is one of [Path].
-func (l Labeler) Place(path string) (label Label) {
+func (l Labeler) Place(path string) (label keying.Label) {
 	label[areaByte] = areaMark
 	path = cmp.Or(path, "/")
 	for level, end := 0, 0; level < Areas; level++ {
@@ -66,40 +68,27 @@ func (l Labeler) area(prefix string) uint16 {
 }
 
 // Within returns the label of a place with the level of the area that is meant.
-func (l Label) Within(level uint8) Label {
+func Within(l keying.Label, level uint8) keying.Label {
 	l[areaByte] = areaMark | min(level, Areas)
 	return l
 }
 
 // Meant returns the area that a label of a place means; of one that means none, and of any other label, it is false.
-func (l Label) Meant() (Area, bool) {
+func Meant(l keying.Label) (Area, bool) {
 	level := l[areaByte] &^ areaMark
-	return l.Area(level), l.IsPlace() && 0 < level && level <= Areas
+	return AreaOf(l, level), IsPlace(l) && 0 < level && level <= Areas
 }
 
 // IsPlace reports whether the label is one of a place.
-func (l Label) IsPlace() bool {
+func IsPlace(l keying.Label) bool {
 	return [areaByte]byte(l[:areaByte]) == [areaByte]byte{} && l[areaByte]&areaMark != 0
 }
 
-// Area returns the area of the level: of a label of a place its own, at level 0 any label's by chance.
-func (l Label) Area(level uint8) Area {
+// AreaOf returns the area of the level: of a label of a place its own, at level 0 any label's by chance.
+func AreaOf(l keying.Label, level uint8) Area {
 	at := 0
 	if level > 0 {
 		at = areasFrom + 2*int(level-1)
 	}
 	return Area{level, binary.BigEndian.Uint16(l[min(at, len(l)-2):])}
-}
-
-// Literal returns how many segments of a route pattern's path stand before its first parameter, at least one: the level of
-// an area that all its URLs lie in, if it has a literal one.
-func Literal(pattern string) (level uint8) {
-	_, _, path := SplitPattern(NormalizePattern(pattern))
-	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		if level == Areas || segment == "" || strings.HasPrefix(segment, "{") {
-			break
-		}
-		level++
-	}
-	return max(level, 1)
 }

@@ -1,4 +1,4 @@
-package keying
+package keys
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"strings"
 	"sync"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // Limits on what may enter a key. Beyond them a request has no key and goes to its handler.
@@ -25,16 +27,16 @@ var errTarget = errors.New("keying: the request's target is no path")
 // A Scheme says what selects an answer. It is read-only after the first use and safe for concurrent use; [Scheme.Compile]
 // must have been called.
 type Scheme struct {
-	Realm      string   // what must never mix: the class
-	Headers    []string // canonical names of the headers that select
-	Cookies    []string // names of the cookies that select
-	Query      Query    // zero: the raw query
-	Pass       []string // canonical names of headers that are visible although they select nothing
-	TrustProxy bool     // X-Forwarded-Proto and -Host select, and are visible
-	Private    bool     // the answer is for one user, whose handler sees the whole request
-	Open       bool     // the handler sees the whole request, and says itself what its answer varies by
-	By         string   // what the function is called whose text selects, too; "": there is none
-	Secret     []byte   // not empty: keys are HMACs
+	Realm      string       // what must never mix: the class
+	Headers    []string     // canonical names of the headers that select
+	Cookies    []string     // names of the cookies that select
+	Query      keying.Query // zero: the raw query
+	Pass       []string     // canonical names of headers that are visible although they select nothing
+	TrustProxy bool         // X-Forwarded-Proto and -Host select, and are visible
+	Private    bool         // the answer is for one user, whose handler sees the whole request
+	Open       bool         // the handler sees the whole request, and says itself what its answer varies by
+	By         string       // what the function is called whose text selects, too; "": there is none
+	Secret     []byte       // not empty: keys are HMACs
 
 	macs   *sync.Pool
 	prefix []byte // of every text: what is the same in all of them
@@ -55,10 +57,10 @@ func (s *Scheme) Compile() *Scheme {
 // or reordered that an app could tell apart. What selects is named too, so that a policy that was changed does not find
 // what was kept under the old one. An error means that the request cannot be keyed and must not be cached. The request is
 // not changed.
-func (s *Scheme) Key(r *http.Request, pattern, user, by string) (Key, error) {
+func (s *Scheme) Key(r *http.Request, pattern, user, by string) (keying.Key, error) {
 	t, err := s.Text(r, pattern, user, by)
 	if err != nil {
-		return Key{}, err
+		return keying.Key{}, err
 	}
 	defer t.Free()
 	return t.Key()

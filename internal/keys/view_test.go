@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -35,7 +36,7 @@ func TestASharedViewHasNothingElse(t *testing.T) {
 	r.Header["X-Empty"] = []string{}
 	r.Trailer = http.Header{"Evil": nil} // HTTP/2 fills it from a GET's header
 	r.Body, r.MultipartForm, r.Response = io.NopCloser(strings.NewReader("evil")), &multipart.Form{}, &http.Response{}
-	s := compiled(keying.Scheme{Headers: []string{"Accept-Language", "X-Absent", "X-Empty"}, Cookies: []string{"lang", "theme"}, Pass: []string{"User-Agent"}})
+	s := compiled(keys.Scheme{Headers: []string{"Accept-Language", "X-Absent", "X-Empty"}, Cookies: []string{"lang", "theme"}, Pass: []string{"User-Agent"}})
 	before := snapshot(r)
 	v := s.View(r)
 	sameRequest(t, before, r)
@@ -73,7 +74,7 @@ func TestAViewIsItsOwn(t *testing.T) {
 	for _, private := range []bool{false, true} {
 		r := busy(t, "/p/7?a=1")
 		before := snapshot(r)
-		v := compiled(keying.Scheme{Headers: []string{"Accept-Language"}, Private: private}).View(r)
+		v := compiled(keys.Scheme{Headers: []string{"Accept-Language"}, Private: private}).View(r)
 		v.URL.Path, v.URL.RawQuery, v.RequestURI, v.Host = "/x", "x", "x", "x"
 		v.Header["Accept-Language"][0] = "x"
 		v.Header.Set("X-New", "x")
@@ -108,7 +109,7 @@ func TestDroppedParametersAreInvisible(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := snapshot(r)
-			v := compiled(keying.Scheme{Query: tt.query, Private: private}).View(r)
+			v := compiled(keys.Scheme{Query: tt.query, Private: private}).View(r)
 			sameRequest(t, before, r)
 			wantURI := strings.TrimSuffix("/p?"+tt.want, "?")
 			if v.URL.RawQuery != tt.want || v.RequestURI != wantURI || v.URL.String() != wantURI {
@@ -124,7 +125,7 @@ func TestDroppedParametersAreInvisible(t *testing.T) {
 // TestTheRawQueryIsSeenAsItStands covers the forms that differ by a byte.
 func TestTheRawQueryIsSeenAsItStands(t *testing.T) {
 	for _, target := range []string{"/p", "/p?", "/p?b=1&a=2&&", "/p?%61=1", "/a%2Fb?x"} {
-		v := compiled(keying.Scheme{}).View(request(t, target))
+		v := compiled(keys.Scheme{}).View(request(t, target))
 		if v.RequestURI != target || v.URL.String() != target {
 			t.Errorf("%s is seen as %q, %q", target, v.RequestURI, v.URL)
 		}
@@ -132,7 +133,7 @@ func TestTheRawQueryIsSeenAsItStands(t *testing.T) {
 }
 
 func TestOpaqueTargetsAreInvisible(t *testing.T) {
-	s := compiled(keying.Scheme{})
+	s := compiled(keys.Scheme{})
 	for _, target := range []string{"evil:payload", "http:evil", "http:/p", "http:///p"} {
 		r, err := readRequest(target, "Host: shop.example")
 		if err != nil {
@@ -150,7 +151,7 @@ func TestOpaqueTargetsAreInvisible(t *testing.T) {
 
 // TestTheStrippedPrefixStays in the request line, as it does without a cache.
 func TestTheStrippedPrefixStays(t *testing.T) {
-	v := compiled(keying.Scheme{Query: keying.Only("b")}).View(stripped(request(t, "/api/p%2Fq?a=1&b=2"), "/api"))
+	v := compiled(keys.Scheme{Query: keying.Only("b")}).View(stripped(request(t, "/api/p%2Fq?a=1&b=2"), "/api"))
 	if v.RequestURI != "/api/p%2Fq?b=2" || v.URL.EscapedPath() != "/p%2Fq" {
 		t.Errorf("RequestURI %q, path %q", v.RequestURI, v.URL.EscapedPath())
 	}
@@ -159,7 +160,7 @@ func TestTheStrippedPrefixStays(t *testing.T) {
 // TestProxyHeaders are visible just where they select.
 func TestProxyHeaders(t *testing.T) {
 	for _, trust := range []bool{false, true} {
-		v := compiled(keying.Scheme{TrustProxy: trust}).View(busy(t, "/"))
+		v := compiled(keys.Scheme{TrustProxy: trust}).View(busy(t, "/"))
 		if _, seen := v.Header["X-Forwarded-Host"]; seen != trust {
 			t.Errorf("TrustProxy %v: X-Forwarded-Host seen: %v", trust, seen)
 		}
@@ -171,7 +172,7 @@ func TestProxyHeaders(t *testing.T) {
 
 func TestCompileLeavesTheCallersHeaders(t *testing.T) {
 	headers := append(make([]string, 0, 4), "Accept")
-	compiled(keying.Scheme{Headers: headers, TrustProxy: true})
+	compiled(keys.Scheme{Headers: headers, TrustProxy: true})
 	if got := headers[:2][1]; got != "" {
 		t.Errorf("Compile wrote %q into the caller's slice", got)
 	}
@@ -185,7 +186,7 @@ func TestAPrivateViewIsWhole(t *testing.T) {
 	r.Header.Set("If-Unmodified-Since", "x")
 	r.Header.Set("If-Range", "x")
 	before := snapshot(r)
-	v := compiled(keying.Scheme{Private: true}).View(r)
+	v := compiled(keys.Scheme{Private: true}).View(r)
 	sameRequest(t, before, r)
 	want := r.Header.Clone()
 	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", "Connection"} {
@@ -200,7 +201,7 @@ func TestAPrivateViewIsWhole(t *testing.T) {
 }
 
 func TestKeyed(t *testing.T) {
-	s := compiled(keying.Scheme{Headers: []string{"Accept"}, Pass: []string{"User-Agent"}, TrustProxy: true})
+	s := compiled(keys.Scheme{Headers: []string{"Accept"}, Pass: []string{"User-Agent"}, TrustProxy: true})
 	for name, want := range map[string]bool{"Accept": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "User-Agent": false, "Traceparent": false} {
 		if s.Keyed(name) != want {
 			t.Errorf("Keyed(%s) = %v", name, !want)

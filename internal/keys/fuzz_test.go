@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"cmp"
@@ -10,18 +10,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
 // fuzzSchemes share a realm: nothing but what they select keeps their answers apart.
-func fuzzSchemes() []*keying.Scheme {
-	return []*keying.Scheme{
-		compiled(keying.Scheme{}),
-		compiled(keying.Scheme{Headers: []string{"Accept", "X-T"}, Pass: []string{"User-Agent"}}),
-		compiled(keying.Scheme{Headers: []string{"X-T"}, Cookies: []string{"a", "b"}}),
-		compiled(keying.Scheme{Cookies: []string{"b"}, Query: keying.Only("a", "p*")}),
-		compiled(keying.Scheme{Query: keying.Except("a", "utm_*"), TrustProxy: true}),
-		compiled(keying.Scheme{Query: keying.Only(), Headers: []string{"Accept"}}),
+func fuzzSchemes() []*keys.Scheme {
+	return []*keys.Scheme{
+		compiled(keys.Scheme{}),
+		compiled(keys.Scheme{Headers: []string{"Accept", "X-T"}, Pass: []string{"User-Agent"}}),
+		compiled(keys.Scheme{Headers: []string{"X-T"}, Cookies: []string{"a", "b"}}),
+		compiled(keys.Scheme{Cookies: []string{"b"}, Query: keying.Only("a", "p*")}),
+		compiled(keys.Scheme{Query: keying.Except("a", "utm_*"), TrustProxy: true}),
+		compiled(keys.Scheme{Query: keying.Only(), Headers: []string{"Accept"}}),
 	}
 }
 
@@ -83,7 +84,7 @@ func FuzzKey(f *testing.F) {
 }
 
 // fuzzView checks what holds for one request, and returns its key and what a handler sees of it.
-func fuzzView(t *testing.T, s *keying.Scheme, r *http.Request) (key keying.Key, seen map[string]any, ok bool) {
+func fuzzView(t *testing.T, s *keys.Scheme, r *http.Request) (key keying.Key, seen map[string]any, ok bool) {
 	if r == nil {
 		return key, nil, false
 	}
@@ -125,7 +126,7 @@ func FuzzQuery(f *testing.F) {
 }
 
 func fuzzQuery(t *testing.T, q keying.Query, raw string, keeps func(string) bool) {
-	s := compiled(keying.Scheme{Query: q})
+	s := compiled(keys.Scheme{Query: q})
 	r := &http.Request{Method: "GET", Host: "h", URL: &url.URL{Path: "/", RawQuery: raw}, Header: http.Header{}}
 	if _, err := s.Key(r, "", "", ""); err != nil {
 		return
@@ -184,10 +185,10 @@ func FuzzSpellings(f *testing.F) {
 			return
 		}
 		u.RawQuery = query
-		var l keying.Labeler
-		label, normal := l.URL(u), keying.Path(u)
+		var l keys.Labeler
+		label, normal := l.URL(u), keys.Path(u)
 		again, err := url.ParseRequestURI(normal)
-		if err != nil || keying.Path(again) != normal || again.EscapedPath() != normal {
+		if err != nil || keys.Path(again) != normal || again.EscapedPath() != normal {
 			t.Fatalf("%q is spelt %q, which is read as %v, %v", path, normal, again, err)
 		}
 		again.RawQuery = query
@@ -195,7 +196,7 @@ func FuzzSpellings(f *testing.F) {
 		more := url.URL{Path: u.Path, RawPath: escapeAll(written), RawQuery: query}
 		dots := url.URL{Path: "/./x/.." + u.Path, RawPath: "/%2e/x/.%2E" + escapeAll(written), RawQuery: query}
 		for _, same := range []*url.URL{again, &more, &dots} {
-			if l.URL(same) != label || l.Place(keying.Path(same)) != l.Place(normal) {
+			if l.URL(same) != label || l.Place(keys.Path(same)) != l.Place(normal) {
 				t.Errorf("%v and %v have labels of their own", u, same)
 			}
 		}

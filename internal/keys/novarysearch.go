@@ -1,10 +1,12 @@
-package keying
+package keys
 
 import (
 	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // NoVarySearch returns the value of a No-Vary-Search header (draft-ietf-httpbis-no-vary-search) that tells other caches
@@ -15,17 +17,18 @@ import (
 //
 // Drafts differ in whether except stands beside params or alone. It is sent beside params, because browsers ignore it
 // alone; a cache that knows it alone only, and ignores this, tells apart more.
-func (q Query) NoVarySearch() string {
+func NoVarySearch(q keying.Query) string {
 	const order = "key-order"
-	names, complete := q.plainNames()
+	names, complete := plainNames(q)
+	all, only := q.Names()
 	switch {
 	case q.Raw():
 		return ""
-	case q.mode == onlyNames && len(q.names) == 0:
+	case only && len(all) == 0:
 		return "params" // without parameters there is no order
-	case q.mode == onlyNames && complete:
+	case only && complete:
 		return order + ", params, except=" + innerList(names)
-	case q.mode == exceptNames && len(names) > 0:
+	case !only && len(names) > 0:
 		return order + ", params=" + innerList(names)
 	}
 	return order
@@ -33,13 +36,14 @@ func (q Query) NoVarySearch() string {
 
 // plainNames returns the names that No-Vary-Search can express, in order, and whether that is all of them. A name that is
 // not UTF-8, or has U+FFFD in it, is not: decoding makes one of both.
-func (q Query) plainNames() (names []string, complete bool) {
-	for _, name := range q.names {
+func plainNames(q keying.Query) (names []string, complete bool) {
+	all, _ := q.Names()
+	for _, name := range all {
 		if !strings.HasSuffix(name, "*") && utf8.ValidString(name) && !strings.ContainsRune(name, utf8.RuneError) {
 			names = append(names, name)
 		}
 	}
-	complete = len(names) == len(q.names)
+	complete = len(names) == len(all)
 	slices.Sort(names)
 	return slices.Compact(names), complete
 }

@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"bytes"
@@ -6,14 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
 // A text stands for its key: two requests have equal texts exactly if they have equal keys, and equal hashes then.
 func TestTextsAreEqualWhereKeysAre(t *testing.T) {
 	secret := []byte(strings.Repeat("s", 32))
-	schemes := []*keying.Scheme{}
-	for _, s := range []keying.Scheme{
+	schemes := []*keys.Scheme{}
+	for _, s := range []keys.Scheme{
 		{Realm: "shared-global"}, {Realm: "hot-shared"}, {Realm: "shared-global", Secret: secret},
 		{Realm: "shared-global", Headers: []string{"X-T"}}, {Realm: "shared-global", Cookies: []string{"X-T"}},
 		{Realm: "shared-global", Query: keying.Only("a", "b")}, {Realm: "shared-global", Query: keying.Except("b")},

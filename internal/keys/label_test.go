@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"encoding/hex"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -38,7 +39,7 @@ func TestNormalizePattern(t *testing.T) {
 
 // TestLabelsOfOneThing are equal, however it is written.
 func TestLabelsOfOneThing(t *testing.T) {
-	var l keying.Labeler
+	var l keys.Labeler
 	u := func(text string) keying.Label {
 		u, err := url.Parse(text)
 		if err != nil {
@@ -91,7 +92,7 @@ func TestLabelsOfDifferentThings(t *testing.T) {
 		}
 		whose[label] = name
 	}
-	for secret, l := range map[string]keying.Labeler{"": {}, "secret ": keying.NewLabeler([]byte(strings.Repeat("s", 32)))} {
+	for secret, l := range map[string]keys.Labeler{"": {}, "secret ": keys.NewLabeler([]byte(strings.Repeat("s", 32)))} {
 		add(secret+"tag", l.Tag("/p"))
 		add(secret+"user", l.User("/p"))
 		add(secret+"route", l.Route("/p"))
@@ -106,15 +107,15 @@ func TestLabelsOfDifferentThings(t *testing.T) {
 			add(secret+text, l.URL(u))
 		}
 	}
-	if (keying.Labeler{}).Tag("a") != keying.NewLabeler(nil).Tag("a") {
+	if (keys.Labeler{}).Tag("a") != keys.NewLabeler(nil).Tag("a") {
 		t.Error("the zero Labeler is not the one without a secret")
 	}
 }
 
 // TestLabelsStay what they are: entries and purges in Redis carry those of other processes, of other builds perhaps.
 func TestLabelsStay(t *testing.T) {
-	plain, secret := keying.Labeler{}, keying.NewLabeler([]byte(strings.Repeat("s", 32)))
-	u := func(l keying.Labeler, text string) keying.Label {
+	plain, secret := keys.Labeler{}, keys.NewLabeler([]byte(strings.Repeat("s", 32)))
+	u := func(l keys.Labeler, text string) keying.Label {
 		u, err := url.Parse(text)
 		if err != nil {
 			t.Fatal(err)
@@ -141,7 +142,7 @@ func TestLabelsStay(t *testing.T) {
 
 // TestURLsHaveTheLabelsOfEach.
 func TestURLsHaveTheLabelsOfEach(t *testing.T) {
-	var l keying.Labeler
+	var l keys.Labeler
 	for _, target := range []string{"", "/", "/p", "/p?b=2&a=1", "/p?a=1&&b", "/a%2fb?x=%20"} {
 		path, err := url.Parse(target)
 		if err != nil {

@@ -1,4 +1,4 @@
-package keying
+package keys
 
 import (
 	"crypto/tls"
@@ -51,7 +51,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil
 	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil // of the copy: the server ends its own
 	if !s.Query.Raw() {
-		if query, err := s.Query.effective(u.RawQuery); err == nil {
+		if query, err := effective(s.Query, u.RawQuery); err == nil {
 			u.RawQuery, u.ForceQuery = query, false
 			v.RequestURI = requestURI(r, u)
 		}

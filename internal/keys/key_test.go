@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"errors"
@@ -6,46 +6,47 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
 // TestDistinctRequestsHaveDistinctKeys plays what an app can tell apart: of n requests every one has a key of its own,
 // and the key it has when it is asked again.
 func TestDistinctRequestsHaveDistinctKeys(t *testing.T) {
-	varies := keying.Scheme{Headers: []string{"Accept-Language", "X-T"}}
+	varies := keys.Scheme{Headers: []string{"Accept-Language", "X-T"}}
 	tests := []struct {
 		name     string
-		scheme   keying.Scheme
+		scheme   keys.Scheme
 		requests func(t *testing.T) []*http.Request
 	}{
-		{"query", keying.Scheme{}, targets("/", "/?", "/?id=1", "/?id=2", "/?ID=1", "/?id=1&", "/?id", "/?id=", "/?%69d=1")},
-		{"order of values", keying.Scheme{}, targets("/?a=1&a=2", "/?a=2&a=1", "/?a=1%262", "/?a=1,2", "/?a=1&b=2", "/?b=2&a=1")},
-		{"order of values, chosen parameters", keying.Scheme{Query: keying.Only("a")},
+		{"query", keys.Scheme{}, targets("/", "/?", "/?id=1", "/?id=2", "/?ID=1", "/?id=1&", "/?id", "/?id=", "/?%69d=1")},
+		{"order of values", keys.Scheme{}, targets("/?a=1&a=2", "/?a=2&a=1", "/?a=1%262", "/?a=1,2", "/?a=1&b=2", "/?b=2&a=1")},
+		{"order of values, chosen parameters", keys.Scheme{Query: keying.Only("a")},
 			targets("/?a=1&a=2", "/?a=2&a=1", "/?a=1%262", "/?a", "/?a=", "/?", "/?%61=1")},
-		{"escaped path", keying.Scheme{}, targets("/u/a%2Fb", "/u/a%2fb", "/u/a/b", "/u/%61/b", "/u/a%252Fb", "/u/a%5Cb", "/u/a%3Bb", "/u/a;b", "/u/a%3Fb", "/u/a%00b")},
-		{"dots and slashes", keying.Scheme{}, targets("/a/", "/a", "/a//", "/a/./", "/a/../a", "/a/%2e%2e/a", "//a")},
-		{"path case", keying.Scheme{}, targets("/Case", "/case")},
-		{"path and query meet", keying.Scheme{}, targets("/a%3Fb=1", "/a?b=1", "/a?b=1%3F", "/a??b=1")},
+		{"escaped path", keys.Scheme{}, targets("/u/a%2Fb", "/u/a%2fb", "/u/a/b", "/u/%61/b", "/u/a%252Fb", "/u/a%5Cb", "/u/a%3Bb", "/u/a;b", "/u/a%3Fb", "/u/a%00b")},
+		{"dots and slashes", keys.Scheme{}, targets("/a/", "/a", "/a//", "/a/./", "/a/../a", "/a/%2e%2e/a", "//a")},
+		{"path case", keys.Scheme{}, targets("/Case", "/case")},
+		{"path and query meet", keys.Scheme{}, targets("/a%3Fb=1", "/a?b=1", "/a?b=1%3F", "/a??b=1")},
 		{"header lines", varies, lines([]string{"X-T: a", "X-T: b"}, []string{"X-T: b", "X-T: a"}, []string{"X-T: a"}, []string{"X-T: a, b"},
 			[]string{"X-T:"}, []string{"X-T:", "X-T:"}, nil, []string{"X-T: ab"})},
 		{"header values do not move", varies, lines([]string{"X-T: en"}, []string{"Accept-Language: en"}, []string{"X-T: en", "Accept-Language: en"})},
 		{"header case", varies, lines([]string{"X-T: en"}, []string{"X-T: EN"})},
-		{"cookies", keying.Scheme{Cookies: []string{"lang", "theme"}}, lines(nil, []string{"Cookie: theme=dark"}, []string{"Cookie: theme=light"},
+		{"cookies", keys.Scheme{Cookies: []string{"lang", "theme"}}, lines(nil, []string{"Cookie: theme=dark"}, []string{"Cookie: theme=light"},
 			[]string{"Cookie: theme"}, []string{"Cookie: theme="}, []string{`Cookie: theme="dark"`}, []string{"Cookie: lang=dark"},
 			[]string{"Cookie: theme=a; theme=b"}, []string{"Cookie: theme=b; theme=a"}, []string{"Cookie: theme=a; theme=b; lang=a"})},
-		{"host", keying.Scheme{}, lines([]string{"Host: a"}, []string{"Host: b"}, []string{"Host: A"}, []string{"Host: a:80"})},
-		{"scheme", keying.Scheme{}, func(t *testing.T) []*http.Request {
+		{"host", keys.Scheme{}, lines([]string{"Host: a"}, []string{"Host: b"}, []string{"Host: A"}, []string{"Host: a:80"})},
+		{"scheme", keys.Scheme{}, func(t *testing.T) []*http.Request {
 			return []*http.Request{request(t, "/"), over(request(t, "/"))}
 		}},
-		{"what a proxy says, trusted", keying.Scheme{TrustProxy: true}, lines(nil, []string{"X-Forwarded-Proto: https"}, []string{"X-Forwarded-Proto: http"},
+		{"what a proxy says, trusted", keys.Scheme{TrustProxy: true}, lines(nil, []string{"X-Forwarded-Proto: https"}, []string{"X-Forwarded-Proto: http"},
 			[]string{"X-Forwarded-Host: evil"}, []string{"X-Forwarded-Host: https"})},
-		{"prefix stripped", keying.Scheme{}, func(t *testing.T) []*http.Request {
+		{"prefix stripped", keys.Scheme{}, func(t *testing.T) []*http.Request {
 			return []*http.Request{request(t, "/x"), stripped(request(t, "/a/x"), "/a"), stripped(request(t, "/b/x"), "/b"), request(t, "/a/x")}
 		}},
-		{"prefix and path have a boundary", keying.Scheme{}, func(t *testing.T) []*http.Request {
+		{"prefix and path have a boundary", keys.Scheme{}, func(t *testing.T) []*http.Request {
 			return []*http.Request{stripped(request(t, "/a/bc"), "/a"), stripped(request(t, "/ab/c"), "/ab"), stripped(request(t, "/a/b/c"), "/a/b")}
 		}},
-		{"raw path", keying.Scheme{}, func(t *testing.T) []*http.Request {
+		{"raw path", keys.Scheme{}, func(t *testing.T) []*http.Request {
 			plain, rewritten := request(t, "/x"), request(t, "/x")
 			rewritten.URL.RawPath = "/y%2Fz" // a rewriter that forgot it: no encoding of the path, but there to be seen
 			return []*http.Request{plain, rewritten}
@@ -94,25 +95,25 @@ func lines(lines ...[]string) func(*testing.T) []*http.Request {
 // TestWhatIsHiddenSelectsNothing plays requests that differ only in what handlers of shared answers cannot see, or see
 // by agreement.
 func TestWhatIsHiddenSelectsNothing(t *testing.T) {
-	only := keying.Scheme{Query: keying.Only("page", "f_*"), Cookies: []string{"theme"}, Headers: []string{"Accept"}, Pass: []string{"User-Agent"}}
+	only := keys.Scheme{Query: keying.Only("page", "f_*"), Cookies: []string{"theme"}, Headers: []string{"Accept"}, Pass: []string{"User-Agent"}}
 	head := func(t *testing.T) *http.Request { r := request(t, "/"); r.Method = "HEAD"; return r }
 	tests := []struct {
 		name     string
-		scheme   keying.Scheme
+		scheme   keys.Scheme
 		requests func(t *testing.T) []*http.Request
 	}{
-		{"unkeyed headers", keying.Scheme{}, lines(nil, []string{"X-Forwarded-Host: evil"}, []string{"X-Original-Url: /evil", "X-Rewrite-Url: /evil", "X-Host: evil"},
+		{"unkeyed headers", keys.Scheme{}, lines(nil, []string{"X-Forwarded-Host: evil"}, []string{"X-Original-Url: /evil", "X-Rewrite-Url: /evil", "X-Host: evil"},
 			[]string{"Accept: a"}, []string{"Cookie: sid=alice"}, []string{"Traceparent: 00-1"}, []string{"Range: bytes=0-1", "If-None-Match: \"x\""}, []string{"Connection: close"})},
 		{"dropped parameters", only, targets("/?page=1&f_a=2", "/?f_a=2&page=1", "/?utm_source=x&page=1&f_a=2", "/?page=1&&f_a=2&", "/?page=1&f_a=2&PAGE=9")},
-		{"excepted parameters", keying.Scheme{Query: keying.Except("utm_*", "gclid")}, targets("/?b=1&a=2", "/?a=2&b=1&utm_source=x", "/?gclid=1&a=2&b=1&%75tm_medium=y")},
-		{"no parameter at all", keying.Scheme{Query: keying.Only()}, targets("/", "/?", "/?a=1", "/?b")},
+		{"excepted parameters", keys.Scheme{Query: keying.Except("utm_*", "gclid")}, targets("/?b=1&a=2", "/?a=2&b=1&utm_source=x", "/?gclid=1&a=2&b=1&%75tm_medium=y")},
+		{"no parameter at all", keys.Scheme{Query: keying.Only()}, targets("/", "/?", "/?a=1", "/?b")},
 		{"other cookies", only, lines([]string{"Cookie: theme=a"}, []string{"Cookie: sid=1; theme=a"}, []string{"Cookie: sid=1", "Cookie:  theme=a ;x=y"})},
-		{"cookies of different names in another order", keying.Scheme{Cookies: []string{"a", "b"}},
+		{"cookies of different names in another order", keys.Scheme{Cookies: []string{"a", "b"}},
 			lines([]string{"Cookie: a=1; b=2"}, []string{"Cookie: b=2; a=1"}, []string{"Cookie: b=2", "Cookie: a=1"})},
 		{"pass", only, lines([]string{"User-Agent: a"}, []string{"User-Agent: b"}, nil)},
-		{"absolute form", keying.Scheme{}, targets("/x?y", "http://shop.example/x?y", "https://user:pw@shop.example/x?y")},
-		{"head", keying.Scheme{}, func(t *testing.T) []*http.Request { return []*http.Request{request(t, "/"), head(t)} }},
-		{"what a proxy says, not trusted", keying.Scheme{}, lines(nil, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: evil"}, []string{"Forwarded: proto=https"})},
+		{"absolute form", keys.Scheme{}, targets("/x?y", "http://shop.example/x?y", "https://user:pw@shop.example/x?y")},
+		{"head", keys.Scheme{}, func(t *testing.T) []*http.Request { return []*http.Request{request(t, "/"), head(t)} }},
+		{"what a proxy says, not trusted", keys.Scheme{}, lines(nil, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: evil"}, []string{"Forwarded: proto=https"})},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -135,35 +136,35 @@ func TestEveryPartOfASchemeSelects(t *testing.T) {
 	r.Header["X-Forwarded-Proto"] = []string{"1"}
 	type variant struct {
 		name          string
-		scheme        keying.Scheme
+		scheme        keys.Scheme
 		pattern, user string
 		by            string
 	}
 	secret := func(b string) []byte { return []byte(strings.Repeat(b, 32)) }
 	variants := []variant{
-		{"plain", keying.Scheme{}, "GET /x", "", ""},
-		{"another class", keying.Scheme{Realm: "per-user"}, "GET /x", "", ""},
-		{"another pattern", keying.Scheme{}, "GET /{x}", "", ""},
-		{"no pattern", keying.Scheme{}, "", "", ""},
-		{"alice", keying.Scheme{}, "GET /x", "alice", ""},
-		{"Alice", keying.Scheme{}, "GET /x", "Alice", ""},
-		{"pattern and user meet", keying.Scheme{}, "GET /", "xalice", ""},
-		{"by X-A", keying.Scheme{Headers: []string{"X-A"}}, "GET /x", "", ""},
-		{"by X-B", keying.Scheme{Headers: []string{"X-B"}}, "GET /x", "", ""},
-		{"by X-A and X-B", keying.Scheme{Headers: []string{"X-A", "X-B"}}, "GET /x", "", ""},
-		{"by an absent header", keying.Scheme{Headers: []string{"X-C"}}, "GET /x", "", ""},
-		{"by cookie a", keying.Scheme{Cookies: []string{"a"}}, "GET /x", "", ""},
-		{"by cookie b", keying.Scheme{Cookies: []string{"b"}}, "GET /x", "", ""},
-		{"by proxy", keying.Scheme{TrustProxy: true}, "GET /x", "", ""},
-		{"secret", keying.Scheme{Secret: secret("s")}, "GET /x", "", ""},
-		{"another secret", keying.Scheme{Secret: secret("t")}, "GET /x", "", ""},
-		{"by a function", keying.Scheme{By: "tenant"}, "GET /x", "", ""},
-		{"by a function that says something", keying.Scheme{By: "tenant"}, "GET /x", "", "a"},
-		{"by a function that says more", keying.Scheme{By: "tenant"}, "GET /x", "", "ab"},
-		{"by another function", keying.Scheme{By: "role"}, "GET /x", "", "a"},
-		{"alice by a function", keying.Scheme{By: "tenant"}, "GET /x", "alice", ""},
-		{"a function that says alice", keying.Scheme{By: "tenant"}, "GET /x", "", "alice"},
-		{"by a function and a header", keying.Scheme{By: "tenant", Headers: []string{"X-A"}}, "GET /x", "", "a"},
+		{"plain", keys.Scheme{}, "GET /x", "", ""},
+		{"another class", keys.Scheme{Realm: "per-user"}, "GET /x", "", ""},
+		{"another pattern", keys.Scheme{}, "GET /{x}", "", ""},
+		{"no pattern", keys.Scheme{}, "", "", ""},
+		{"alice", keys.Scheme{}, "GET /x", "alice", ""},
+		{"Alice", keys.Scheme{}, "GET /x", "Alice", ""},
+		{"pattern and user meet", keys.Scheme{}, "GET /", "xalice", ""},
+		{"by X-A", keys.Scheme{Headers: []string{"X-A"}}, "GET /x", "", ""},
+		{"by X-B", keys.Scheme{Headers: []string{"X-B"}}, "GET /x", "", ""},
+		{"by X-A and X-B", keys.Scheme{Headers: []string{"X-A", "X-B"}}, "GET /x", "", ""},
+		{"by an absent header", keys.Scheme{Headers: []string{"X-C"}}, "GET /x", "", ""},
+		{"by cookie a", keys.Scheme{Cookies: []string{"a"}}, "GET /x", "", ""},
+		{"by cookie b", keys.Scheme{Cookies: []string{"b"}}, "GET /x", "", ""},
+		{"by proxy", keys.Scheme{TrustProxy: true}, "GET /x", "", ""},
+		{"secret", keys.Scheme{Secret: secret("s")}, "GET /x", "", ""},
+		{"another secret", keys.Scheme{Secret: secret("t")}, "GET /x", "", ""},
+		{"by a function", keys.Scheme{By: "tenant"}, "GET /x", "", ""},
+		{"by a function that says something", keys.Scheme{By: "tenant"}, "GET /x", "", "a"},
+		{"by a function that says more", keys.Scheme{By: "tenant"}, "GET /x", "", "ab"},
+		{"by another function", keys.Scheme{By: "role"}, "GET /x", "", "a"},
+		{"alice by a function", keys.Scheme{By: "tenant"}, "GET /x", "alice", ""},
+		{"a function that says alice", keys.Scheme{By: "tenant"}, "GET /x", "", "alice"},
+		{"by a function and a header", keys.Scheme{By: "tenant", Headers: []string{"X-A"}}, "GET /x", "", "a"},
 	}
 	whose := map[keying.Key]string{}
 	for _, v := range variants {
@@ -181,7 +182,7 @@ func TestEveryPartOfASchemeSelects(t *testing.T) {
 // TestTheSecretIsCopied: whoever wipes it later changes no key.
 func TestTheSecretIsCopied(t *testing.T) {
 	secret := []byte(strings.Repeat("s", 32))
-	s, namer, labeler := compiled(keying.Scheme{Secret: secret}), keying.NewNamer(secret), keying.NewLabeler(secret)
+	s, namer, labeler := compiled(keys.Scheme{Secret: secret}), keys.NewNamer(secret), keys.NewLabeler(secret)
 	ask := func() [3]string {
 		label := labeler.Tag("a")
 		return [3]string{mustKey(t, s, request(t, "/"), "").String(), namer.Key("r", "n", "i", "u").String(), string(label[:])}
@@ -196,7 +197,7 @@ func TestTheSecretIsCopied(t *testing.T) {
 // TestAnAmbiguousQueryHasNoKey: what parsers read differently is never kept.
 func TestAnAmbiguousQueryHasNoKey(t *testing.T) {
 	for _, query := range []string{"a=1;x=evil", ";", "a=%", "a=%4", "a=%zz", "a=%00", "a%00=1", "%", "a=%4g", "a=\x00", "a=\n", "a=\x7f", "a=%0"} {
-		for name, scheme := range map[string]keying.Scheme{"raw": {}, "only": {Query: keying.Only("b")}, "except": {Query: keying.Except("b")}} {
+		for name, scheme := range map[string]keys.Scheme{"raw": {}, "only": {Query: keying.Only("b")}, "except": {Query: keying.Except("b")}} {
 			r := request(t, "/x")
 			r.URL.RawQuery = query
 			if key, err := compiled(scheme).Key(r, "", "", ""); err == nil || key != (keying.Key{}) {
@@ -210,11 +211,11 @@ func TestAtMostMaxParams(t *testing.T) {
 	for _, tt := range []struct {
 		params int
 		ok     bool
-	}{{keying.MaxParams - 1, true}, {keying.MaxParams, true}, {keying.MaxParams + 1, false}} {
+	}{{keys.MaxParams - 1, true}, {keys.MaxParams, true}, {keys.MaxParams + 1, false}} {
 		query := strings.TrimSuffix(strings.Repeat("a=1&", tt.params), "&")
 		for _, q := range []keying.Query{{}, keying.Only(), keying.Except("a")} {
-			_, err := compiled(keying.Scheme{Query: q}).Key(request(t, "/?"+query), "", "", "")
-			if tt.ok != (err == nil) || !tt.ok && !errors.Is(err, keying.ErrTooLarge) {
+			_, err := compiled(keys.Scheme{Query: q}).Key(request(t, "/?"+query), "", "", "")
+			if tt.ok != (err == nil) || !tt.ok && !errors.Is(err, keys.ErrTooLarge) {
 				t.Errorf("%d parameters: %v", tt.params, err)
 			}
 		}
@@ -224,7 +225,7 @@ func TestAtMostMaxParams(t *testing.T) {
 // TestAtMostMaxInput finds for every field how long it may be: a byte more has no key, and the bound is the documented
 // one, less the length prefixes and the other fields.
 func TestAtMostMaxInput(t *testing.T) {
-	s := compiled(keying.Scheme{Headers: []string{"X-T"}, Cookies: []string{"theme"}})
+	s := compiled(keys.Scheme{Headers: []string{"X-T"}, Cookies: []string{"theme"}})
 	fields := map[string]func(r *http.Request, text string) (user string){
 		"path":   func(r *http.Request, text string) string { r.URL.Path, r.RequestURI = "/"+text, "/"; return "" },
 		"target": func(r *http.Request, text string) string { r.RequestURI = "/" + text; return "" },
@@ -237,7 +238,7 @@ func TestAtMostMaxInput(t *testing.T) {
 	for name, set := range fields {
 		t.Run(name, func(t *testing.T) {
 			most := 0
-			for n := keying.MaxInput - 256; n <= keying.MaxInput+1; n++ {
+			for n := keys.MaxInput - 256; n <= keys.MaxInput+1; n++ {
 				r := request(t, "/")
 				user := set(r, strings.Repeat("x", n))
 				_, err := s.Key(r, "GET /", user, "")
@@ -246,12 +247,12 @@ func TestAtMostMaxInput(t *testing.T) {
 					t.Fatalf("%d bytes have a key although %d have none", n, most+1)
 				case err == nil:
 					most = n
-				case !errors.Is(err, keying.ErrTooLarge):
+				case !errors.Is(err, keys.ErrTooLarge):
 					t.Fatalf("%d bytes: %v", n, err)
 				}
 			}
-			if most == 0 || most >= keying.MaxInput {
-				t.Errorf("at most %d bytes have a key, want a little less than %d", most, keying.MaxInput)
+			if most == 0 || most >= keys.MaxInput {
+				t.Errorf("at most %d bytes have a key, want a little less than %d", most, keys.MaxInput)
 			}
 		})
 	}
@@ -260,9 +261,9 @@ func TestAtMostMaxInput(t *testing.T) {
 // TestManyLinesCount: lines without a byte in them count too.
 func TestManyLinesCount(t *testing.T) {
 	r := request(t, "/")
-	r.Header["X-T"] = make([]string, keying.MaxInput)
-	if _, err := compiled(keying.Scheme{Headers: []string{"X-T"}}).Key(r, "", "", ""); !errors.Is(err, keying.ErrTooLarge) {
-		t.Errorf("%d empty lines: %v, want ErrTooLarge", keying.MaxInput, err)
+	r.Header["X-T"] = make([]string, keys.MaxInput)
+	if _, err := compiled(keys.Scheme{Headers: []string{"X-T"}}).Key(r, "", "", ""); !errors.Is(err, keys.ErrTooLarge) {
+		t.Errorf("%d empty lines: %v, want ErrTooLarge", keys.MaxInput, err)
 	}
 }
 
@@ -271,7 +272,7 @@ func TestKeyAllocatesNothing(t *testing.T) {
 		t.Skip("pools forget under the race detector")
 	}
 	r := request(t, "/products/7?page=2&sort=name", "Accept-Language: en", "Cookie: sid=1; theme=dark")
-	for name, scheme := range map[string]keying.Scheme{
+	for name, scheme := range map[string]keys.Scheme{
 		"raw query": {Headers: []string{"Accept-Language"}},
 		"cookie":    {Cookies: []string{"theme"}},
 		"secret":    {Headers: []string{"Accept-Language"}, Secret: []byte(strings.Repeat("s", 32))},
@@ -284,19 +285,19 @@ func TestKeyAllocatesNothing(t *testing.T) {
 }
 
 func TestNamerKeysDiffer(t *testing.T) {
-	plain, secret := keying.NewNamer(nil), keying.NewNamer([]byte(strings.Repeat("s", 32)))
-	keys := map[keying.Key]bool{}
+	plain, secret := keys.NewNamer(nil), keys.NewNamer([]byte(strings.Repeat("s", 32)))
+	all := map[keying.Key]bool{}
 	n := 0
-	for _, namer := range []keying.Namer{plain, secret} {
+	for _, namer := range []keys.Namer{plain, secret} {
 		for _, f := range [][4]string{{"r", "n", "i", "u"}, {"rn", "", "i", "u"}, {"r", "ni", "", "u"}, {"r", "n", "iu", ""}, {"r", "n", "", "iu"}, {"", "", "", ""}} {
-			keys[namer.Key(f[0], f[1], f[2], f[3])] = true
+			all[namer.Key(f[0], f[1], f[2], f[3])] = true
 			n++
 		}
 	}
-	if len(keys) != n {
-		t.Errorf("%d keys for %d values", len(keys), n)
+	if len(all) != n {
+		t.Errorf("%d keys for %d values", len(all), n)
 	}
-	if plain.Key("r", "n", "i", "u") != (keying.Namer{}).Key("r", "n", "i", "u") {
+	if plain.Key("r", "n", "i", "u") != (keys.Namer{}).Key("r", "n", "i", "u") {
 		t.Error("the zero Namer is not the one without a secret")
 	}
 }
@@ -313,11 +314,11 @@ func TestKeyStringIsBase64URL(t *testing.T) {
 
 // TestAFunctionsTextIsBounded: what is longer has no key.
 func TestAFunctionsTextIsBounded(t *testing.T) {
-	s, r := compiled(keying.Scheme{By: "tenant"}), request(t, "/")
-	if _, err := s.Key(r, "", "", strings.Repeat("x", keying.MaxBy)); err != nil {
+	s, r := compiled(keys.Scheme{By: "tenant"}), request(t, "/")
+	if _, err := s.Key(r, "", "", strings.Repeat("x", keys.MaxBy)); err != nil {
 		t.Errorf("the longest text: %v", err)
 	}
-	if _, err := s.Key(r, "", "", strings.Repeat("x", keying.MaxBy+1)); !errors.Is(err, keying.ErrTooLarge) {
+	if _, err := s.Key(r, "", "", strings.Repeat("x", keys.MaxBy+1)); !errors.Is(err, keys.ErrTooLarge) {
 		t.Errorf("a longer text: %v; want ErrTooLarge", err)
 	}
 	if !s.Varies() {

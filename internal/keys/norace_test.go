@@ -1,5 +1,5 @@
 //go:build !race
 
-package keying_test
+package keys_test
 
 const raceEnabled = false

@@ -1,4 +1,4 @@
-package keying
+package keys
 
 import (
 	"cmp"

@@ -1,6 +1,10 @@
-package keying
+package keys
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/larder-go/cache/keying"
+)
 
 // A Normal gives a request header's lines the form in which equal selections are equal texts; present is false for a
 // header that is not there.
@@ -8,7 +12,7 @@ type Normal func(name string, lines []string) (text string, present bool)
 
 // Select returns the key of the variant that the request selects under a resource's key, by the headers of these
 // canonical names (RFC 9111 §4.1). The request is not changed.
-func (s *Scheme) Select(resource Key, names []string, r *http.Request, normal Normal) Key {
+func (s *Scheme) Select(resource keying.Key, names []string, r *http.Request, normal Normal) keying.Key {
 	d := newDigester("variant")
 	d.buf = append(d.buf, resource[:]...)
 	d.count(len(names))

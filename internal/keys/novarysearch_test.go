@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -38,7 +39,7 @@ func TestNoVarySearch(t *testing.T) {
 		{keying.Only("a", "\ufffd"), `key-order`},
 	}
 	for _, tt := range tests {
-		if got := tt.query.NoVarySearch(); got != tt.want {
+		if got := keys.NoVarySearch(tt.query); got != tt.want {
 			names, only := tt.query.Names()
 			t.Errorf("%q (only: %t): %s; want %s", names, only, got, tt.want)
 		}
@@ -48,13 +49,13 @@ func TestNoVarySearch(t *testing.T) {
 // TestNoVarySearchIsWhatBrowsersRead: they ignore except without params beside it, and so all that the header says.
 func TestNoVarySearchIsWhatBrowsersRead(t *testing.T) {
 	for _, q := range []keying.Query{keying.Only(), keying.Only("a"), keying.Only("a", "b"), keying.Only("")} {
-		members, err := httpsfv.UnmarshalDictionary([]string{q.NoVarySearch()})
+		members, err := httpsfv.UnmarshalDictionary([]string{keys.NoVarySearch(q)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		params, ok := members.Get("params")
 		if item, all := params.(httpsfv.Item); !ok || !all || item.Value != true {
-			t.Errorf("%s: params is %v; want true", q.NoVarySearch(), params)
+			t.Errorf("%s: params is %v; want true", keys.NoVarySearch(q), params)
 		}
 	}
 }
@@ -180,7 +181,7 @@ func FuzzNoVarySearch(f *testing.F) {
 		case 2:
 			q = keying.Only()
 		}
-		v := parseVariance(t, q.NoVarySearch())
+		v := parseVariance(t, keys.NoVarySearch(q))
 		fuzzEqual(t, q, v, raw1, raw2)
 		mixed := strings.Split(raw1+"&"+raw2, "&") // equal more often than what is made up
 		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
@@ -193,11 +194,11 @@ func fuzzEqual(t *testing.T, q keying.Query, v variance, raw1, raw2 string) {
 	if !slices.Equal(v.significant(raw1), v.significant(raw2)) {
 		return
 	}
-	s := compiled(keying.Scheme{Query: q})
+	s := compiled(keys.Scheme{Query: q})
 	key1, _, ok1 := fuzzForm(s, respelled(raw1))
 	key2, _, ok2 := fuzzForm(s, respelled(raw2))
 	if ok1 && ok2 && key1 != key2 {
-		t.Errorf("%q and %q are equal by %q, and have two keys", raw1, raw2, q.NoVarySearch())
+		t.Errorf("%q and %q are equal by %q, and have two keys", raw1, raw2, keys.NoVarySearch(q))
 	}
 	_, seen1, ok1 := fuzzForm(s, raw1)
 	_, seen2, ok2 := fuzzForm(s, raw2)
@@ -207,12 +208,12 @@ func fuzzEqual(t *testing.T, q keying.Query, v variance, raw1, raw2 string) {
 	form1, err1 := url.ParseQuery(seen1)
 	form2, err2 := url.ParseQuery(seen2)
 	if err1 != nil || err2 != nil || !reflect.DeepEqual(replaced(form1), replaced(form2)) {
-		t.Errorf("%q and %q are equal by %q, and a handler sees %v and %v (%v, %v)", raw1, raw2, q.NoVarySearch(), form1, form2, err1, err2)
+		t.Errorf("%q and %q are equal by %q, and a handler sees %v and %v (%v, %v)", raw1, raw2, keys.NoVarySearch(q), form1, form2, err1, err2)
 	}
 }
 
 // fuzzForm returns the key of a request with the query, and the query that its handler sees.
-func fuzzForm(s *keying.Scheme, raw string) (key keying.Key, seen string, ok bool) {
+func fuzzForm(s *keys.Scheme, raw string) (key keying.Key, seen string, ok bool) {
 	r := &http.Request{Method: "GET", Host: "h", URL: &url.URL{Path: "/", RawQuery: raw}, Header: http.Header{}}
 	key, err := s.Key(r, "", "", "")
 	if err != nil {

@@ -1,10 +1,12 @@
-package keying
+package keys
 
 import (
 	"hash/maphash"
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/larder-go/cache/keying"
 )
 
 // A Text is what selects an answer, spelt out: the length-prefixed fields whose digest is the [Key]. Equal texts of one
@@ -53,7 +55,7 @@ func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) 
 	if raw {
 		t.query = u.RawQuery
 	} else if err := checkQuery(u.RawQuery); err == nil {
-		t.order = appendCanonical(t.order[:0], u.RawQuery, s.Query.keeps)
+		t.order = appendCanonical(t.order[:0], u.RawQuery, s.Query.Selects)
 	} else {
 		t.Free()
 		return nil, err
@@ -156,9 +158,9 @@ func tagOf(macs *sync.Pool) string {
 }
 
 // Key returns the digest of the text. An error means that the request cannot be keyed.
-func (t *Text) Key() (Key, error) {
+func (t *Text) Key() (keying.Key, error) {
 	if err := checkQuery(t.query); err != nil {
-		return Key{}, err
+		return keying.Key{}, err
 	}
 	return t.sum256(t.macs), nil
 }

@@ -1,4 +1,4 @@
-package keying_test
+package keys_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -54,14 +55,14 @@ func (nobody) Write(p []byte) (int, error) { return len(p), nil }
 func (nobody) WriteHeader(int)             {}
 
 // compiled returns a compiled copy of the scheme.
-func compiled(s keying.Scheme) *keying.Scheme {
+func compiled(s keys.Scheme) *keys.Scheme {
 	if s.Realm == "" {
 		s.Realm = "shared-global"
 	}
 	return s.Compile()
 }
 
-func mustKey(t testing.TB, s *keying.Scheme, r *http.Request, user string) keying.Key {
+func mustKey(t testing.TB, s *keys.Scheme, r *http.Request, user string) keying.Key {
 	t.Helper()
 	key, err := s.Key(r, "GET /{rest...}", user, "")
 	if err != nil {
@@ -73,7 +74,7 @@ func mustKey(t testing.TB, s *keying.Scheme, r *http.Request, user string) keyin
 // sight is everything that a handler can see of a request: all exported fields, whatever net/http adds to them, but for
 // the method, which no key has because HEAD is answered from GET, and the body, which no cached request has. Headers
 // that select nothing by agreement are left out.
-func sight(s *keying.Scheme, r *http.Request) map[string]any {
+func sight(s *keys.Scheme, r *http.Request) map[string]any {
 	seen := map[string]any{}
 	v := reflect.ValueOf(r).Elem()
 	for i := range v.NumField() {
@@ -98,7 +99,7 @@ func sight(s *keying.Scheme, r *http.Request) map[string]any {
 // tracing reports whether handlers see the header whatever the scheme.
 func tracing(name string) bool {
 	r := &http.Request{URL: &url.URL{}, Header: http.Header{name: {"x"}}}
-	return (&keying.Scheme{}).View(r).Header[name] != nil
+	return (&keys.Scheme{}).View(r).Header[name] != nil
 }
 
 // snapshot is a deep copy of what Key and View must not change.
