@@ -152,6 +152,6 @@ func (c *Cache) tellRises() {
 	if rises == c.rises.Load() || now-told < int64(riseEvery) || !c.risesTold.CompareAndSwap(told, now) {
 		return
 	}
-	c.tell(Event{Outcome: Warning, Reason: WidenedReason, Count: int(rises - c.rises.Swap(rises)),
+	c.tell(Event{Outcome: Warning, Reason: ReasonWidened, Count: int(rises - c.rises.Swap(rises)),
 		Err: errors.New("cache: there are more purges than are remembered one by one: the oldest of an area count as one of all that lies there, which is asked for anew; purge by a tag that many answers have in common")})
 }

@@ -174,7 +174,7 @@ func TestPurgeTellsWhenRedisWasNotTold(t *testing.T) {
 		if err := s.cache.Purge(t.Context(), cache.URL("/x")); err == nil {
 			t.Error("Purge without Redis returns no error")
 		}
-		if n := s.count(cache.Purged, cache.PurgeReason); n != 1 {
+		if n := s.count(cache.Purged, cache.ReasonPurge); n != 1 {
 			t.Errorf("%d events of a failed purge; want 1", n)
 		}
 		s.far.down.Store(false)

@@ -116,7 +116,7 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	var who string
 	if v.policy.Class == PerUser {
 		if who, _ = user.Of(ctx); who == "" {
-			v.report(Bypass, middleware.IdentityReason, nil)
+			v.report(Bypass, middleware.ReasonIdentity, nil)
 			return v.load(ctx, id)
 		}
 	}

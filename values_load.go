@@ -38,11 +38,11 @@ func (c *call[T]) get() (T, error) {
 	c.tellMade(r.Fate)
 	switch r.Source {
 	case readthrough.HungUp:
-		c.tell(Miss, middleware.CanceledReason, nil)
+		c.tell(Miss, middleware.ReasonCanceled, nil)
 		return c.value, c.ctx.Err()
 	case readthrough.Looped:
 		err := fmt.Errorf("%w: %s", ErrLoop, readthrough.Cycle(c.ctx, c.key))
-		c.tell(Miss, middleware.LoopReason, err)
+		c.tell(Miss, middleware.ReasonLoop, err)
 		return c.value, err
 	}
 	if r.Entry == nil {
@@ -50,7 +50,7 @@ func (c *call[T]) get() (T, error) {
 	}
 	value, ok := c.v.open(r.Entry)
 	if !ok { // the store has put something else in its place
-		c.tell(Miss, CorruptReason, nil)
+		c.tell(Miss, ReasonCorrupt, nil)
 		return c.v.load(c.ctx, c.id)
 	}
 	if r.Source == readthrough.Shared {
@@ -88,7 +88,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.ctx = ctx
 	defer func() {
 		if p := recover(); p != nil {
-			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.PanicReason,
+			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.ReasonPanic,
 				Err: fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p)})
 		}
 	}()
@@ -105,23 +105,23 @@ func (c *call[T]) run(run *readthrough.Run) readthrough.Outcome {
 	returned := false
 	defer func() {
 		if !returned && !c.refreshes { // which has an event that tells of the panic
-			c.tell(Miss, middleware.PanicReason, nil)
+			c.tell(Miss, middleware.ReasonPanic, nil)
 		}
 	}()
 	c.value, c.err = c.v.load(ctx, c.id)
 	returned = true
 	if said.AskedWho() {
-		c.v.cache.doubt(middleware.UserInSharedReason, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
+		c.v.cache.doubt(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
 	}
 	switch {
 	case c.err != nil && run.Old != nil:
 		c.hides(c.err)
 		return readthrough.Old
 	case ctx.Err() != nil:
-		c.made, c.reason, c.fault = true, middleware.CanceledReason, c.err
+		c.made, c.reason, c.fault = true, middleware.ReasonCanceled, c.err
 		return readthrough.Fail
 	case c.err != nil:
-		c.made, c.reason, c.fault = true, middleware.ErrorReason, c.err
+		c.made, c.reason, c.fault = true, middleware.ReasonError, c.err
 		return readthrough.Refuse
 	}
 	c.made = true
@@ -156,18 +156,18 @@ func (c *call[T]) hides(err error) {
 	if c.refreshes {
 		outcome = Refresh
 	}
-	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ErrorReason, Err: err})
+	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ReasonError, Err: err})
 }
 
 // fill makes the entry, or says why the value cannot be kept.
 func (c *call[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error) {
 	tags, ttl, noStore := said.Said()
 	if noStore {
-		return middleware.HandlerReason, nil
+		return middleware.ReasonHandler, nil
 	}
 	p := c.v.policy
 	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
-		return middleware.LabelsReason, nil
+		return middleware.ReasonLabels, nil
 	}
 	e.Stored, e.Fresh = time.Now(), middleware.Spread(p.ttl(), c.key)
 	if ttl > 0 {

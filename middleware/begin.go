@@ -27,13 +27,13 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		return p, false
 	}
 	if by != nil && by.refused {
-		p.reason = HandlersReason
+		p.reason = ReasonHandlers
 		return p, false
 	}
 	if rt.Scheme.Private {
 		user, ok := rt.asker(r, pattern)
 		if !ok || user == "" {
-			p.reason = IdentityReason
+			p.reason = ReasonIdentity
 			return p, false
 		}
 		p.user = user
@@ -45,18 +45,18 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 	if rt.VaryBy != nil {
 		var ok bool
 		if chosen, ok = rt.VaryBy(r); !ok {
-			p.reason = VaryByReason
+			p.reason = ReasonVaryBy
 			return p, false
 		}
 	}
 	now := rt.Common.Now()
 	var f readthrough.Found
 	if !rt.recall(&p, r, chosen, now, &f) {
-		p.reason = KeyReason
+		p.reason = ReasonKey
 		return p, false
 	}
 	if by != nil && by.claims && !rt.claims(&p, by, f.Entry) {
-		p.reason = HandlersReason
+		p.reason = ReasonHandlers
 		return p, false
 	}
 	e, use := f.Entry, f.Use

@@ -52,7 +52,7 @@ func (rt *Route) conclude(l *leading, found readthrough.Result) (err error) {
 	case found.Source == readthrough.HungUp:
 		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		l.w.WriteHeader(http.StatusServiceUnavailable)
-		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: CanceledReason, Status: http.StatusServiceUnavailable})
+		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonCanceled, Status: http.StatusServiceUnavailable})
 	case found.Source == readthrough.Looped:
 		rt.looped(l)
 	case found.Entry == nil:
@@ -74,7 +74,7 @@ func (rt *Route) looped(l *leading) {
 	h["Cache-Control"] = []string{"no-store"}
 	l.w.WriteHeader(http.StatusLoopDetected)
 	err := fmt.Errorf("the handler asks for its own answer: %s", readthrough.Cycle(l.r.Context(), l.p.key))
-	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: LoopReason, Status: http.StatusLoopDetected, Err: err})
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
 }
 
 // told is the event of an answer of the handler's.

@@ -63,7 +63,7 @@ func (rec *recorder) head(status int) {
 	rec.wrote, rec.status = true, status
 	if rec.fallback() && status >= 500 {
 		rec.failed, rec.held, rec.mute = true, true, true
-		rec.drop(StatusReason)
+		rec.drop(ReasonStatus)
 		return
 	}
 	if rec.renews(status) {
@@ -145,7 +145,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 	if reason != "" {
 		rec.abandon(reason)
 	} else if rec.declared > rec.rt.MaxBody && rec.r.Method != http.MethodHead {
-		rec.abandon(SizeReason)
+		rec.abandon(ReasonSize)
 	}
 }
 

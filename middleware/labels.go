@@ -24,7 +24,7 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	}
 	texts, ok := l.tags(e, added)
 	if !ok {
-		return TagReason
+		return ReasonTag
 	}
 	rt.Common.Names.keep(l.scheme, texts[:len(texts)-len(rt.Tags)])
 	for _, text := range texts {
@@ -32,7 +32,7 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	}
 	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
-		return LabelsReason
+		return ReasonLabels
 	}
 	return ""
 }

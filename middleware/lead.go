@@ -74,7 +74,7 @@ func (l *leading) close() {
 		l.end()
 		return
 	}
-	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: PanicReason}
+	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonPanic}
 	if l.rec != nil { // it may be over the client's writer: then the answer is kept
 		ev = l.told(l.err)
 	}
@@ -177,7 +177,7 @@ func (rt *Route) judge(l *leading, canceled bool) readthrough.Outcome {
 	case !rec.failed && rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
 		return rt.renew(l)
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
-		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
+		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
 		return readthrough.Old
 	case !rec.keeping:
@@ -186,13 +186,13 @@ func (rt *Route) judge(l *leading, canceled bool) readthrough.Outcome {
 		}
 		return readthrough.Refuse
 	case rec.said.hasFailed():
-		rec.keeping, rec.reason = false, LateReason
+		rec.keeping, rec.reason = false, ReasonLate
 		return readthrough.Refuse
 	case canceled:
-		rec.keeping, rec.reason = false, CanceledReason
+		rec.keeping, rec.reason = false, ReasonCanceled
 		return readthrough.Fail
 	case l.err != nil:
-		rec.keeping, rec.reason = false, ErrorReason
+		rec.keeping, rec.reason = false, ReasonError
 		return readthrough.Refuse
 	case l.r.Method == http.MethodHead && rt.Standard:
 		return rt.headed(l)

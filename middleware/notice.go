@@ -24,7 +24,7 @@ const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its a
 func (rt *Route) notice(l *leading, outcome readthrough.Outcome) {
 	rec := l.rec
 	if rec.said.AskedWho() {
-		rt.warn(l.p.pattern, UserInSharedReason, "", AskedWho)
+		rt.warn(l.p.pattern, ReasonUserInShared, "", AskedWho)
 	}
 	if outcome != readthrough.Keep { // as of one that is kept, so that a purge may name them
 		added, _, _ := rec.said.Said()
@@ -36,7 +36,7 @@ func (rt *Route) notice(l *leading, outcome readthrough.Outcome) {
 	}
 	rt.noticeCheck(l, h, outcome == readthrough.Keep && rec.reason == "" && l.p.reason == "")
 	switch rec.reason {
-	case "", VaryReason, CookieReason, OriginReason, EncodingReason: // the first that was found: there may be others
+	case "", ReasonVary, ReasonCookie, ReasonOrigin, ReasonEncoding: // the first that was found: there may be others
 		if vary := h["Vary"]; vary != nil {
 			rt.noticeVary(l, vary)
 		}
@@ -66,7 +66,7 @@ func (rt *Route) noticeVary(l *leading, lines []string) {
 				continue
 			}
 		}
-		rt.warn(l.p.pattern, HiddenReason, name, rt.hiddenText(name, outside))
+		rt.warn(l.p.pattern, ReasonHidden, name, rt.hiddenText(name, outside))
 	}
 }
 
@@ -96,7 +96,7 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthroug
 	rec, by, of := l.rec, "", ""
 	old := rec.run.Old
 	switch {
-	case rec.reason == EncodingReason:
+	case rec.reason == ReasonEncoding:
 		by, of = "Accept-Encoding", "Content-Encoding"
 	case rec.status == http.StatusNotAcceptable || statusOf(l) == http.StatusNotAcceptable:
 		by, of = "Accept", "Content-Type"
@@ -112,7 +112,7 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthroug
 	if l.r.Header[by] == nil || rt.Scheme.Keyed(by) {
 		return
 	}
-	rt.warn(l.p.pattern, NegotiatedReason, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
+	rt.warn(l.p.pattern, ReasonNegotiated, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
 		"add vary=%[2]s to the policy", of, by))
 }
 
@@ -157,7 +157,7 @@ func (rt *Route) noticeOuter(l *leading) {
 	default:
 		return
 	}
-	rt.warn(l.p.pattern, OuterCookieReason, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
+	rt.warn(l.p.pattern, ReasonOuterCookie, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
 		"CSRF protection do: what the handler takes from the context, everyone gets; use per-user, or NoStore, where it takes the session or a token, "+
 		"and put that middleware around other routes where it does not")
 }
@@ -232,11 +232,11 @@ func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
 		return
 	}
 	if refused && statusOf(l) != http.StatusForbidden && rt.hidesWho(l.r.Header) {
-		rt.warn(l.p.pattern, CheckInsideReason, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
+		rt.warn(l.p.pattern, ReasonCheckInside, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
 			"Authorization, an API key) is hidden from it: a check inside the cache that goes by that lets nobody in; put the check around the cache, or use per-user")
 	}
 	if rt.checks(l, h, refused) {
-		rt.warn(l.p.pattern, CheckInsideReason, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
+		rt.warn(l.p.pattern, ReasonCheckInside, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
 			"a check inside the cache is not asked on hits, so that one visit opens the page for all; put the check around the cache, or use per-user")
 	}
 }

@@ -22,9 +22,9 @@ func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Head
 
 func partReason(r *http.Request) Reason {
 	if r.Method == http.MethodHead {
-		return HeadReason
+		return ReasonHead
 	}
-	return RangeReason
+	return ReasonRange
 }
 
 // partKey is what those share under who want the same of the answer that the key stands for. The handler of a HEAD does not
@@ -64,7 +64,7 @@ func (rt *Route) pass(l *leading) readthrough.Outcome {
 	e.Key, e.Status, e.Added, e.Body = partKey(key, l.r), rec.status, rec.added, rec.compact()
 	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
 	if e.Validate() != nil {
-		rec.keeping, rec.reason = false, HeaderReason
+		rec.keeping, rec.reason = false, ReasonHeader
 		return readthrough.Refuse
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
@@ -83,9 +83,9 @@ func (rt *Route) passable(l *leading) Reason {
 	tags, _, noStore := rec.said.Said()
 	switch {
 	case noStore:
-		return HandlerReason
+		return ReasonHandler
 	case rt.Standard && rec.law.verdict.Fresh <= rec.law.verdict.Age:
-		return AgeReason
+		return ReasonAge
 	}
 	e := rec.run.Entry
 	// What an attempt to update a stored answer has left there is not this one's.

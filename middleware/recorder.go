@@ -96,7 +96,7 @@ func (rec *recorder) WriteHeader(status int) {
 	}
 	if rec.wrote || status < 200 {
 		if status == http.StatusSwitchingProtocols {
-			rec.abandon(UpgradeReason)
+			rec.abandon(ReasonUpgrade)
 			rec.wrote, rec.status = true, status
 		}
 		if !rec.wrote || status == http.StatusSwitchingProtocols {

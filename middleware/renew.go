@@ -35,7 +35,7 @@ func (rt *Route) renew(l *leading) readthrough.Outcome {
 		rec.reason = storable
 	}
 	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see readthrough.Call.Apart
-		rec.reason = OvertakenReason
+		rec.reason = ReasonOvertaken
 	}
 	if rec.reason == "" {
 		rec.supersede(old, l.p.resource)
@@ -44,7 +44,7 @@ func (rt *Route) renew(l *leading) readthrough.Outcome {
 	// It is good for this client, and no other.
 	rec.run.Index, rec.run.Replaced = nil, nil
 	e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
-	if disowns(storable) || rec.reason == HandlerReason {
+	if disowns(storable) || rec.reason == ReasonHandler {
 		rec.run.Replaced = []keying.Key{old.Key}
 	}
 	return readthrough.Renew
@@ -55,7 +55,7 @@ func (rt *Route) renew(l *leading) readthrough.Outcome {
 // authorization says nothing of others.
 func disowns(reason Reason) bool {
 	switch reason {
-	case NoStoreReason, PrivateReason, ControlReason, VaryReason:
+	case ReasonNoStore, ReasonPrivate, ReasonControl, ReasonVary:
 		return true
 	}
 	return false

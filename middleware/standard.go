@@ -29,7 +29,7 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	}
 	l.p.fwd = forwardedFor(l, e, use)
 	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
-		l.p.reason, l.p.fwd = HeadReason, ""
+		l.p.reason, l.p.fwd = ReasonHead, ""
 	}
 	if l.part = isPart(r); l.part {
 		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, judge))
@@ -42,9 +42,9 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 	switch {
 	case ask.NoStore:
-		return RequestReason
+		return ReasonRequest
 	case r.Header["If-Match"] != nil, r.Header["If-Unmodified-Since"] != nil:
-		return ConditionReason
+		return ReasonCondition
 	}
 	return ""
 }
@@ -53,9 +53,9 @@ func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 func (rt *Route) unsatisfied(l *leading) error {
 	h := l.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
-	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(OnlyIfCachedReason)})
+	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(ReasonOnlyIfCached)})
 	l.w.WriteHeader(http.StatusGatewayTimeout)
-	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Cause: Reason(l.call.Cause(l.p.key)), Status: http.StatusGatewayTimeout})
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonOnlyIfCached, Cause: Reason(l.call.Cause(l.p.key)), Status: http.StatusGatewayTimeout})
 	return nil
 }
 

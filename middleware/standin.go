@@ -20,7 +20,7 @@ func (rec *recorder) fallback() bool {
 // writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.
 func (rec *recorder) void() {
 	body := rec.body
-	rec.drop(PanicReason)
+	rec.drop(ReasonPanic)
 	rec.run.Fail()
 	if pump := rec.pump; pump != nil {
 		rec.pump = nil
@@ -44,15 +44,15 @@ func (rec *recorder) standIn(l *leading, panicked any) readthrough.Outcome {
 		return readthrough.Fail
 	case http.ErrAbortHandler:
 		if rec.failed {
-			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status})
+			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
 			return readthrough.Old
 		}
 		rec.void()
 		panic(panicked)
 	}
-	rec.drop(PanicReason) // there is no pump: the client has nothing yet
+	rec.drop(ReasonPanic) // there is no pump: the client has nothing yet
 	rec.mute = true
-	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: PanicReason,
+	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
 	return readthrough.Old
 }

@@ -24,7 +24,7 @@ func (rec *recorder) privatize(h http.Header) {
 	rec.untarget(h)
 	switch {
 	case !rec.rt.Scheme.Private:
-	case rec.reason == IdentityReason:
+	case rec.reason == ReasonIdentity:
 		h["Cache-Control"] = []string{"private, no-store"}
 	default:
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
@@ -48,7 +48,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 		how = rec.fwd
 	case rec.run.Old != nil:
 		how = "stale"
-	case cause == VariantCause:
+	case cause == CauseVariant:
 		how = "vary-miss"
 	}
 	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
@@ -60,7 +60,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 		return
 	}
 	reason := rec.reason
-	if reason == StoreReason && cause == AwayCause { // which says it all
+	if reason == ReasonStore && cause == CauseAway { // which says it all
 		reason = ""
 	}
 	if rec.part {
@@ -80,13 +80,13 @@ func (rec *recorder) became(fate readthrough.Fate) {
 func FateReason(fate readthrough.Fate) Reason {
 	switch fate {
 	case readthrough.NotTaken:
-		return RefusedReason
+		return ReasonRefused
 	case readthrough.NotStored:
-		return StoreReason
+		return ReasonStore
 	case readthrough.Overtaken:
-		return OvertakenReason
+		return ReasonOvertaken
 	case readthrough.NotKept:
-		return AgeReason
+		return ReasonAge
 	}
 	return ""
 }
