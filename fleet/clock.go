@@ -21,7 +21,7 @@ func clock(s *stage) ([]figure, error) {
 	}
 	var nodes []*node
 	for _, skew := range []string{"1h", "-1h", "0"} {
-		n, err := s.app(redis.url(), "-ttl", ttl.String(), "-near", "1s", "-skew", skew)
+		n, err := s.app(redis.URL(), "-ttl", ttl.String(), "-near", "1s", "-skew", skew)
 		if err != nil {
 			return nil, err
 		}

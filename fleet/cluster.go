@@ -83,7 +83,7 @@ func (c *cluster) move(slot int, from, to member) error {
 		if len(keys) == 0 {
 			break
 		}
-		migrate := []any{"MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS"}
+		migrate := []any{"MIGRATE", "127.0.0.1", to.Port(), "", 0, 5000, "KEYS"}
 		for _, k := range keys {
 			migrate = append(migrate, k)
 		}
@@ -127,7 +127,7 @@ func (c *cluster) killPrimary(slot int) error {
 	if err != nil {
 		return err
 	}
-	has.kill()
+	has.Kill()
 	begun := time.Now()
 	err = c.until("a replica takes over", 20*time.Second, func() bool {
 		now, _, err := c.primary(slot)
@@ -152,7 +152,7 @@ func (s *stage) cluster() (*cluster, error) {
 			return nil, err
 		}
 		c.servers = append(c.servers, r)
-		args = append(args, r.addr())
+		args = append(args, r.Addr())
 	}
 	ctx, cancel := context.WithTimeout(s, 30*time.Second)
 	defer cancel()
@@ -179,9 +179,9 @@ func (c *cluster) complete() bool {
 }
 
 func (c *cluster) url() string {
-	url := "redis+cluster://" + c.servers[0].addr()
+	url := "redis+cluster://" + c.servers[0].Addr()
 	for i, r := range c.servers[1:] {
-		url += map[bool]string{true: "?", false: "&"}[i == 0] + "addr=" + r.addr()
+		url += map[bool]string{true: "?", false: "&"}[i == 0] + "addr=" + r.Addr()
 	}
 	return url
 }
@@ -203,7 +203,7 @@ func (m member) has(slot int) bool {
 func (c *cluster) members() ([]member, error) {
 	for _, r := range c.servers {
 		select {
-		case <-r.gone:
+		case <-r.Gone():
 			continue
 		default:
 		}
@@ -226,7 +226,7 @@ func (c *cluster) parse(text string) ([]member, error) {
 			return nil, fmt.Errorf("CLUSTER NODES says %q", line)
 		}
 		addr, _, _ := strings.Cut(f[1], "@")
-		i := slices.IndexFunc(c.servers, func(r *server) bool { return r.addr() == addr })
+		i := slices.IndexFunc(c.servers, func(r *server) bool { return r.Addr() == addr })
 		if i < 0 || strings.Contains(f[2], "fail") {
 			continue
 		}

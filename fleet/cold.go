@@ -25,7 +25,7 @@ func cold(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := s.apps(4, redis.url())
+	nodes, err := s.apps(4, redis.URL())
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func cold(s *stage) ([]figure, error) {
 	for _, n := range nodes {
 		c, _ := n.counts()
 		s.logf("cold: %v, last %s", c.Events, c.Last)
-		n.kill()
+		n.Kill()
 	}
 	// On a busy machine a process may not reach Redis in time. Then it runs the handler without a lease, and once more for those
 	// who come late, as it could keep nothing.
@@ -56,14 +56,14 @@ func cold(s *stage) ([]figure, error) {
 func (s *stage) deaths(redis *server) (figure, error) {
 	var all rushes
 	for i := range or(s, 10, 3) {
-		nodes, err := s.apps(4, redis.url())
+		nodes, err := s.apps(4, redis.URL())
 		if err != nil {
 			return figure{}, err
 		}
 		s.rush(nodes, nth(plain, 0), clients, nil)
 		all.add(s.rush(nodes, nth(fleet, 1000+i), clients, s.killRunner))
 		for _, n := range nodes {
-			n.kill()
+			n.Kill()
 		}
 	}
 	return row(
@@ -137,7 +137,7 @@ func (s *stage) killRunner(nodes []*node, k key) {
 	_ = s.pause(handlerTakes / 2)
 	for _, n := range nodes {
 		if n.id == by.Load() {
-			n.kill()
+			n.Kill()
 		}
 	}
 }
@@ -148,7 +148,7 @@ func herd(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.app(redis.url())
+	n, err := s.app(redis.URL())
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // sentinels has the master die behind three Sentinels.
@@ -17,13 +20,13 @@ func sentinels(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	for range 2 {
-		if _, err := s.redis("--replicaof", "127.0.0.1 "+strconv.Itoa(master.port)); err != nil {
+		if _, err := s.redis("--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port())); err != nil {
 			return nil, err
 		}
 	}
 	url := "redis+sentinel://"
 	for i := range 3 {
-		addr, err := s.sentinel(master.port)
+		addr, err := s.sentinel(master.Port())
 		if err != nil {
 			return nil, err
 		}
@@ -41,14 +44,14 @@ func sentinels(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	before := f.agree(or(s, 10*time.Second, time.Second), nothing)
-	across := f.agree(or(s, 20*time.Second, 7*time.Second), func() error { master.kill(); return nil })
+	across := f.agree(or(s, 20*time.Second, 7*time.Second), func() error { master.Kill(); return nil })
 	after := f.agree(or(s, 10*time.Second, time.Second), nothing)
 	return []figure{f.figure("agreement behind Sentinel, the master killed", before, across, after)}, f.err
 }
 
 // sentinel starts a Sentinel that watches the master and returns its address.
 func (s *stage) sentinel(master int) (string, error) {
-	port, err := freePort()
+	port, err := proc.FreePort()
 	if err != nil {
 		return "", err
 	}
@@ -67,11 +70,12 @@ sentinel failover-timeout main 5000
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return "", err
 	}
-	r := &server{stage: s, port: port}
-	if r.process, err = s.crew.start(exec.Command("redis-server", file, "--sentinel")); err != nil {
+	p, err := s.processes.Start(exec.Command("redis-server", file, "--sentinel"))
+	if err != nil {
 		return "", err
 	}
-	return r.addr(), s.until("Sentinel answers", 10*time.Second, r.answers)
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return addr, p.Answers(s, addr)
 }
 
 // failoverTTL bounds how long an old answer may live when a failover loses a purge that Redis had acknowledged: replication

@@ -68,7 +68,7 @@ func (l *liar) listen(s *stage) (figure, error) {
 	}
 	probes := float64(bursts(l.proxy.since(settled))) / (lasts * 4 / 5).Seconds()
 	c, err := n.counts()
-	n.kill()
+	n.Kill()
 	s.logf("lies: %v, last %s", c.Events, c.Last)
 	return l.figure(&v, c, probes), err
 }
@@ -157,7 +157,7 @@ func (s *stage) honest(args ...string) (*server, *liar, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.proxy(r.addr())
+	p, err := s.proxy(r.Addr())
 	if err != nil {
 		return nil, nil, err
 	}

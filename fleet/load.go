@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +9,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // asked is one request and what became of it.
@@ -121,38 +121,25 @@ func latencies(all []asked, match func(*asked) bool) []time.Duration {
 
 // A node is an app process, seen from the harness.
 type node struct {
-	*process
+	*proc.Process
 	id   uint64
-	base string
+	base string // URL
 }
 
 // app starts an app process on the Redis of the URL, with more flags, if any.
 func (s *stage) app(redisURL string, flags ...string) (*node, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	n := &node{id: uint64(s.files.Add(1))}
-	cmd := exec.Command(self, append([]string{"app", "-id", fmt.Sprint(n.id), "-board", filepath.Join(s.dir, "board"),
+	cmd, err := proc.Self(append([]string{"app", "-id", fmt.Sprint(n.id), "-board", filepath.Join(s.dir, "board"),
 		"-redis", redisURL}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	p, addr, err := s.processes.StartAnnounced(cmd)
 	if err != nil {
 		return nil, err
 	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	s.atEnd(func() { _ = in.Close() })
-	if n.process, err = s.crew.start(cmd); err != nil {
-		return nil, err
-	}
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("an app process did not start: %w", err)
-	}
-	n.base = "http://" + strings.TrimSpace(addr)
+	n.Process, n.base = p, "http://"+addr
 	return n, nil
 }
 

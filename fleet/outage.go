@@ -20,11 +20,11 @@ func outage(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.proxy(redis.addr())
+	p, err := s.proxy(redis.Addr())
 	if err != nil {
 		return nil, err
 	}
-	direct, err := s.apps(2, redis.url(), "-near", "1s")
+	direct, err := s.apps(2, redis.URL(), "-near", "1s")
 	if err != nil {
 		return nil, err
 	}

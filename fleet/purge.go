@@ -15,7 +15,7 @@ func purges(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := s.apps(4, redis.url(), "-ttl", "20s")
+	nodes, err := s.apps(4, redis.URL(), "-ttl", "20s")
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +153,11 @@ func near(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.proxy(redis.addr())
+	p, err := s.proxy(redis.Addr())
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := s.apps(3, redis.url(), "-near", nearTTL.String())
+	nodes, err := s.apps(3, redis.URL(), "-near", nearTTL.String())
 	if err != nil {
 		return nil, err
 	}

@@ -11,19 +11,21 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // A stage is where one scenario plays: its processes, its files, its board. All of it goes when the scenario ends.
 type stage struct {
 	context.Context
-	crew
-	long    bool
-	verbose bool
-	dir     string
-	board   *board
-	past    history
-	ends    []func()
-	files   atomic.Int64
+	processes proc.Group
+	long      bool
+	verbose   bool
+	dir       string
+	board     *board
+	past      history
+	ends      []func()
+	files     atomic.Int64
 }
 
 func newStage(ctx context.Context, long, verbose bool) (*stage, error) {
@@ -43,7 +45,7 @@ func (s *stage) close() {
 	for _, end := range s.ends {
 		end()
 	}
-	s.crew.end()
+	s.processes.End()
 	s.board.close()
 	_ = os.RemoveAll(s.dir)
 }
@@ -81,15 +83,7 @@ func (s *stage) pause(d time.Duration) error {
 
 // until waits for the condition.
 func (s *stage) until(what string, most time.Duration, met func() bool) error {
-	for deadline := time.Now().Add(most); !met(); {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: not within %v", what, most)
-		}
-		if err := s.pause(5 * time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil
+	return proc.Until(s, what, most, met)
 }
 
 // A board is memory that all processes of a scenario share, through a file. The handlers' data are on it: the version of

@@ -29,7 +29,7 @@ func hits(v *visit) (sample, error) {
 	var out string
 	spent, err := v.spend(func() error {
 		return v.profiled(func() (err error) {
-			out, err = v.crew.run(v, cmd, v.setup.load)
+			out, err = v.others.Run(v, cmd)
 			return err
 		})
 	})

@@ -11,8 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func diesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
-
 // cores returns the cores that this process may use.
 func cores() []core {
 	var set unix.CPUSet
@@ -28,15 +26,14 @@ func cores() []core {
 	return all
 }
 
-// enter moves the calling thread to the core. It returns the way back.
-func (c core) enter() func() {
-	var was, set unix.CPUSet
-	if c == anyCore || unix.SchedGetaffinity(0, &was) != nil {
-		return func() {}
+// enter moves the calling thread to the core, and so what is started from it.
+func (c core) enter() {
+	if c == anyCore {
+		return
 	}
+	var set unix.CPUSet
 	set.Set(int(c))
 	_ = unix.SchedSetaffinity(0, &set)
-	return func() { _ = unix.SchedSetaffinity(0, &was) }
 }
 
 // resetPeak begins the peak of this process' memory anew, at what it has now.
