@@ -146,14 +146,17 @@ func (p *Process) Err() error {
 }
 
 // Pid returns the process' id.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
+func (p *Process) Pid() int { return p.OS().Pid }
+
+// OS returns the process for what it has no method for here. The caller must not wait for it.
+func (p *Process) OS() *os.Process { return p.cmd.Process }
 
 // Signal sends a signal: syscall.SIGSTOP freezes the process, with its connections open, until syscall.SIGCONT.
-func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+func (p *Process) Signal(s os.Signal) error { return p.OS().Signal(s) }
 
 // Kill ends the process at once, as a crash would, and waits until it is gone. To kill it again does nothing.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill()
+	_ = p.OS().Kill()
 	<-p.gone
 }
 
