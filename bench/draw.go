@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -80,4 +83,92 @@ func grid() *plotter.Grid {
 	g.Vertical.Width = 0
 	g.Horizontal.Color = color.Gray{0xe4}
 	return g
+}
+
+// A bar is one horizontal bar with its value written behind it.
+type bar struct {
+	name  string
+	value float64
+	text  string
+	color color.Color
+}
+
+// bars are drawn from below, at 0, 1, 2 … They begin at the axis' left end, so that it may be logarithmic.
+type bars []bar
+
+const barHeight = vg.Length(12)
+
+func (bs bars) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	for i, b := range bs {
+		left, right, middle := x(p.X.Min), x(b.value), y(float64(i))
+		c.FillPolygon(b.color, []vg.Point{
+			{X: left, Y: middle - barHeight/2}, {X: right, Y: middle - barHeight/2},
+			{X: right, Y: middle + barHeight/2}, {X: left, Y: middle + barHeight/2},
+		})
+		style := p.X.Tick.Label
+		style.XAlign, style.YAlign = draw.XLeft, draw.YCenter
+		c.FillText(style, vg.Point{X: right + vg.Points(4), Y: middle}, b.text)
+	}
+}
+
+// DataRange leaves room for what is written behind the longest bar.
+func (bs bars) DataRange() (xmin, xmax, ymin, ymax float64) {
+	xmin = math.Inf(1)
+	for _, b := range bs {
+		xmin, xmax = min(xmin, b.value), max(xmax, b.value)
+	}
+	return xmin / 2, xmax * 3, -0.7, float64(len(bs)) - 0.3
+}
+
+// names are the ticks of the bars.
+func (bs bars) names() plot.ConstantTicks {
+	var ticks plot.ConstantTicks
+	for i, b := range bs {
+		ticks = append(ticks, plot.Tick{Value: float64(i), Label: b.name})
+	}
+	return ticks
+}
+
+// decades are the ticks of a logarithmic axis, labelled at powers of ten.
+type decades struct{ label func(float64) string }
+
+func (d decades) Ticks(low, high float64) (ticks []plot.Tick) {
+	for decade := math.Pow(10, math.Floor(math.Log10(low))); decade <= high; decade *= 10 {
+		for digit := 1.0; digit < 10; digit++ {
+			t := plot.Tick{Value: digit * decade}
+			if digit == 1 {
+				t.Label = d.label(decade)
+			}
+			if t.Value >= low && t.Value <= high {
+				ticks = append(ticks, t)
+			}
+		}
+	}
+	return ticks
+}
+
+// even are ticks at equal distances, five or so.
+type even struct{}
+
+func (even) Ticks(low, high float64) (ticks []plot.Tick) {
+	step := math.Pow(10, math.Floor(math.Log10((high-low)/2)))
+	if (high-low)/step < 4 {
+		step /= 2
+	} else if (high-low)/step > 7 {
+		step *= 2
+	}
+	for i := math.Ceil(low / step); i*step <= high; i++ {
+		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'g', 4, 64)})
+	}
+	return ticks
+}
+
+// thousands writes a number with commas.
+func thousands(v float64) string {
+	digits := fmt.Sprintf("%.0f", v)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }

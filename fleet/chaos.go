@@ -17,7 +17,7 @@ func chaos(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	for range 3 {
-		p, err := s.proxy(c.redis.addr())
+		p, err := s.proxy(c.redis.Addr())
 		if err != nil {
 			return nil, err
 		}

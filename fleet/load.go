@@ -2,13 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // asked is one request and what became of it.
@@ -110,4 +117,79 @@ func latencies(all []asked, match func(*asked) bool) []time.Duration {
 		}
 	}
 	return took
+}
+
+// A node is an app process, seen from the harness.
+type node struct {
+	*proc.Process
+	id   uint64
+	base string // URL
+}
+
+// app starts an app process on the Redis of the URL, with more flags, if any.
+func (s *stage) app(redisURL string, flags ...string) (*node, error) {
+	n := &node{id: uint64(s.files.Add(1))}
+	cmd, err := proc.Self(append([]string{"app", "-id", fmt.Sprint(n.id), "-board", filepath.Join(s.dir, "board"),
+		"-redis", redisURL}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = os.Stderr
+	p, addr, err := s.processes.StartAnnounced(cmd)
+	if err != nil {
+		return nil, err
+	}
+	n.Process, n.base = p, "http://"+addr
+	return n, nil
+}
+
+// apps starts several.
+func (s *stage) apps(count int, redisURL string, flags ...string) ([]*node, error) {
+	nodes := make([]*node, count)
+	for i := range nodes {
+		var err error
+		if nodes[i], err = s.app(redisURL, flags...); err != nil {
+			return nil, err
+		}
+	}
+	return nodes, nil
+}
+
+// control is for what the harness asks of the app processes beside the load.
+var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+
+// purge purges the resources on the node. An error says that Redis was not told.
+func (n *node) purge(keys ...key) error {
+	tags := url.Values{}
+	for _, k := range keys {
+		tags.Add("tag", k.tag())
+	}
+	resp, err := control.Post(n.base+"/-/purge?"+tags.Encode(), "", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("purge: %s", strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+// counts returns what the node counted since the last reset.
+func (n *node) counts() (counts, error) {
+	var c counts
+	resp, err := control.Get(n.base + "/-/tally")
+	if err != nil {
+		return c, err
+	}
+	defer resp.Body.Close()
+	return c, json.NewDecoder(resp.Body).Decode(&c)
+}
+
+func (n *node) reset() error {
+	resp, err := control.Post(n.base+"/-/reset", "", nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }

@@ -61,7 +61,7 @@ func TestProcessesShareAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodes, err := s.apps(2, redis.url())
+	nodes, err := s.apps(2, redis.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

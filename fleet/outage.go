@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -19,11 +20,11 @@ func outage(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.proxy(redis.addr())
+	p, err := s.proxy(redis.Addr())
 	if err != nil {
 		return nil, err
 	}
-	direct, err := s.apps(2, redis.url(), "-near", "1s")
+	direct, err := s.apps(2, redis.URL(), "-near", "1s")
 	if err != nil {
 		return nil, err
 	}
@@ -143,4 +144,114 @@ func everyKey(i int) key {
 	default:
 		return key{kind: plain, route: i % 20, id: n}
 	}
+}
+
+// tooBusy is how late a hundredth of answers may come that need no Redis, before latencies say more about the machine than
+// about the cache.
+const tooBusy = 10 * time.Millisecond
+
+// figure compares requests to what was asked in the same seconds of the same handlers without a cache, so that the machine's
+// own noise is in both.
+func (o *outageRun) figure() figure {
+	unanswered, errors5xx, wrong := o.bad()
+	early := o.added(func(a *asked) bool { return o.during(a) && !o.rested(a) })
+	late := o.added(func(a *asked) bool { return o.during(a) && o.rested(a) })
+	was := percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == global && a.at.Before(o.began) }), 0.99)
+	is := percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == global && o.during(a) }), 0.99)
+	same := is <= was+max(was/10, time.Millisecond)
+	answered := unanswered+errors5xx+wrong == 0
+	noise := ""
+	if answered && max(was, o.bare()-outageHandler) > tooBusy {
+		noise = "the machine was busy with something else"
+	}
+	return figure{
+		noise: noise,
+		speed: answered,
+		what:  fmt.Sprintf("2,000 req/s open loop, Redis %s for %v", o.name, o.ended.Sub(o.began).Round(100*time.Millisecond)),
+		must:  "100 % answered, 0 5xx, p99 added ≤ 50 ms before the breaker opens, ≤ 1 ms after; shared-global p99 unchanged",
+		got: fmt.Sprintf("%d of %d unanswered, %d 5xx, %d wrong; added %v before, %v after, to %s; shared-global %s → %s",
+			unanswered, len(o.all), errors5xx, wrong, early, late, ms(o.bare()), ms(was), ms(is)),
+		holds: answered && early.d <= 50*time.Millisecond && late.d <= time.Millisecond && same,
+	}
+}
+
+// bad are requests without an answer, with a failure's, and with what is not theirs.
+func (o *outageRun) bad() (unanswered, errors5xx, wrong int) {
+	for i := range o.all {
+		switch a := &o.all[i]; {
+		case a.err != nil:
+			unanswered++
+		case a.status >= http.StatusInternalServerError:
+			errors5xx++
+		case !a.fine():
+			wrong++
+		}
+	}
+	return unanswered, errors5xx, wrong
+}
+
+func (o *outageRun) during(a *asked) bool { return a.at.After(o.began) && a.at.Before(o.ended) }
+
+// secondBreaker is how long after the one breaker the other may open: writes are tried when reads fail no more, and have a
+// breaker and a budget of their own.
+const secondBreaker = 200 * time.Millisecond
+
+// rested says whether the request came when its process gave Redis a rest already.
+func (o *outageRun) rested(a *asked) bool {
+	opened := o.opened[a.node]
+	return !opened.IsZero() && a.at.After(opened.Add(secondBreaker))
+}
+
+// added is how much later the slowest hundredth of answers comes than without a cache.
+type added struct {
+	d time.Duration
+	n int
+}
+
+func (a added) String() string {
+	if a.n == 0 {
+		return "(no requests)"
+	}
+	return fmt.Sprintf("%s (n=%d)", ms(a.d), a.n)
+}
+
+func (o *outageRun) added(match func(*asked) bool) added {
+	far := latencies(o.all, func(a *asked) bool { return a.key.kind.far() && match(a) })
+	if len(far) == 0 {
+		return added{}
+	}
+	return added{max(0, percentile(far, 0.99)-o.bare()), len(far)}
+}
+
+// bare is the same for the handlers without a cache, during the fault.
+func (o *outageRun) bare() time.Duration {
+	return percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == plain && o.during(a) }), 0.99)
+}
+
+// recovery returns after which time the hit ratio of what lives in Redis was good again, over half a second.
+func (o *outageRun) recovery() (string, bool) {
+	const window = 500 * time.Millisecond
+	before := o.hitRatio(o.all[0].at, o.began)
+	for since := time.Duration(0); since <= 5*time.Second-window; since += window / 5 {
+		from := o.ended.Add(since)
+		if now := o.hitRatio(from, from.Add(window)); now >= 0.95*before {
+			return fmt.Sprintf("%.1f s (%.0f %% of %.0f %%)", (since + window).Seconds(), 100*now, 100*before), true
+		}
+	}
+	end := o.all[len(o.all)-1].at
+	now := o.hitRatio(end.Add(-window), end)
+	return fmt.Sprintf("not yet (%.0f %% of %.0f %%)", 100*now, 100*before), false
+}
+
+func (o *outageRun) hitRatio(from, to time.Time) float64 {
+	var hits, all int
+	for i := range o.all {
+		if a := &o.all[i]; a.key.kind.far() && a.at.After(from) && a.at.Before(to) {
+			all++
+			if a.hit {
+				hits++
+			}
+		}
+	}
+	return float64(hits) / float64(max(all, 1))
 }

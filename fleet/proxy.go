@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"errors"
+	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,4 +106,213 @@ func (p *proxy) note() {
 		p.asked = slices.Delete(p.asked, 0, 1<<15)
 	}
 	p.asked = append(p.asked, time.Now())
+}
+
+func (p *proxy) accept() {
+	for {
+		down, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		go p.serve(down)
+	}
+}
+
+// serve passes on one connection. The target is dialled when something is to be sent to it.
+func (p *proxy) serve(down net.Conn) {
+	p.keep(down)
+	defer p.forget(down)
+	first := bufio.NewReader(down)
+	if _, err := first.Peek(1); err != nil || !p.passes(down) {
+		return
+	}
+	up, err := net.DialTimeout("tcp", p.target, time.Second)
+	if err != nil {
+		p.note()
+		return
+	}
+	p.keep(up)
+	defer p.forget(up)
+	go func() {
+		p.replies(up, down)
+		_ = down.Close()
+		_ = up.Close()
+	}()
+	p.commands(first, down, up)
+}
+
+// passes says whether the mode lets anything pass; if not it comes back when the connection has ended.
+func (p *proxy) passes(c net.Conn) bool {
+	if mode(p.mode.Load()) != hole {
+		return true
+	}
+	p.note()
+	_, _ = io.Copy(io.Discard, c)
+	return false
+}
+
+func (p *proxy) keep(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[c] = struct{}{}
+}
+
+func (p *proxy) forget(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+	_ = c.Close()
+}
+
+// commands passes on what the app sends, as it comes.
+func (p *proxy) commands(from *bufio.Reader, down, up net.Conn) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if !p.passes(down) {
+				return
+			}
+			p.note()
+			if mode(p.mode.Load()) == flip && rand.IntN(4) == 0 {
+				flipBit(buf[:n])
+			}
+			if _, err := up.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// replies passes on what Redis sends, reply by reply.
+func (p *proxy) replies(up, down net.Conn) {
+	if p.blind {
+		_, _ = io.Copy(down, up)
+		return
+	}
+	from := bufio.NewReaderSize(up, 64<<10)
+	for {
+		reply, err := readReply(from)
+		if err != nil {
+			return
+		}
+		var next []byte
+		m := mode(p.mode.Load())
+		if m == reorder && from.Buffered() > 0 {
+			if next, err = readReply(from); err != nil {
+				return
+			}
+		}
+		if !p.spoil(m, reply, next, down) {
+			return
+		}
+	}
+}
+
+// spoil sends a reply, and the one after it if there is one, as the mode says. It returns false when the connection is to
+// end.
+func (p *proxy) spoil(m mode, reply, next []byte, down net.Conn) bool {
+	switch m {
+	case hole:
+		return p.passes(down)
+	case slow:
+		time.Sleep(time.Duration(p.late.Load()))
+	case half, cut:
+		if rand.IntN(4) == 0 {
+			_, _ = down.Write(reply[:len(reply)/2])
+			if m == half {
+				_, _ = io.Copy(io.Discard, down) // until the app gives up
+			}
+			return false
+		}
+	case reorder:
+		reply = append(next[:len(next):len(next)], reply...)
+	case swap:
+		reply = p.exchange(reply)
+	case flip:
+		if rand.IntN(4) == 0 {
+			flipBit(reply)
+		}
+	}
+	_, err := down.Write(reply)
+	return err == nil
+}
+
+func flipBit(b []byte) { b[rand.IntN(len(b))] ^= 1 << rand.IntN(8) }
+
+// An offer is a reply that waits for another connection's to take its place.
+type offer struct {
+	reply []byte
+	other chan<- []byte
+}
+
+// exchange returns another connection's reply, if one comes at the same time, and gives it ours.
+func (p *proxy) exchange(reply []byte) []byte {
+	other := make(chan []byte, 1)
+	select {
+	case o := <-p.offers:
+		o.other <- reply
+		return o.reply
+	case p.offers <- offer{reply, other}:
+		return <-other
+	case <-time.After(5 * time.Millisecond):
+		return reply
+	}
+}
+
+var errReply = errors.New("not a reply of Redis")
+
+// readReply reads one reply of Redis, of RESP2 or RESP3, as it stands on the wire.
+func readReply(from *bufio.Reader) ([]byte, error) {
+	return appendReply(nil, from)
+}
+
+func appendReply(b []byte, from *bufio.Reader) ([]byte, error) {
+	line, err := from.ReadBytes('\n')
+	if err != nil {
+		return b, err
+	}
+	if len(line) < 3 {
+		return b, errReply
+	}
+	b = append(b, line...)
+	count, many := 0, 1
+	switch line[0] {
+	case '+', '-', ':', '_', '#', ',', '(': // one line
+		return b, nil
+	case '$', '!', '=', '*', '~', '>', '%', '|':
+		if count, err = strconv.Atoi(string(line[1 : len(line)-2])); err != nil {
+			return b, errReply
+		}
+	default:
+		return b, errReply
+	}
+	switch line[0] {
+	case '$', '!', '=':
+		return appendBulk(b, from, count)
+	case '%':
+		many = 2
+	case '|': // attributes stand before the reply that they are of
+		count, many = 2*count+1, 1
+	}
+	for range count * many {
+		if b, err = appendReply(b, from); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// appendBulk reads so many bytes and a line end; fewer than none are no reply.
+func appendBulk(b []byte, from *bufio.Reader, count int) ([]byte, error) {
+	if count < 0 {
+		return b, nil
+	}
+	at := len(b)
+	b = append(b, make([]byte, count+2)...)
+	_, err := io.ReadFull(from, b[at:])
+	return b, err
 }

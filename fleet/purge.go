@@ -1,6 +1,13 @@
 package main
 
-import "time"
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // purges lets one process purge and three read, with slow handlers in between.
 func purges(s *stage) ([]figure, error) {
@@ -8,7 +15,7 @@ func purges(s *stage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := s.apps(4, redis.url(), "-ttl", "20s")
+	nodes, err := s.apps(4, redis.URL(), "-ttl", "20s")
 	if err != nil {
 		return nil, err
 	}
@@ -18,4 +25,242 @@ func purges(s *stage) ([]figure, error) {
 		"purge on one process, read on 3 others, with racing slow handlers", "Redis classes: 0 stale reads after the purge returned",
 		a.String(), a.outrun.Load() == 0 && a.failed.Load() == 0 && a.told.Load() > a.rounds.Load()*9/10,
 	)}, s.Err()
+}
+
+// An agreement is rounds of a write and a purge on one process and reads on the others.
+type agreement struct {
+	kinds   []kind
+	workers int
+	slow    time.Duration // handlers take up to this
+
+	rounds  atomic.Int64
+	told    atomic.Int64 // purges that returned nil
+	reads   atomic.Int64
+	failed  atomic.Int64            // reads that were not fine
+	outrun  atomic.Int64            // old answers after the purge returned nil
+	oldest  atomic.Int64            // the longest that a version had been out of date when it was read, in nanoseconds
+	refused atomic.Pointer[refusal] // the last purge that Redis was not told of
+}
+
+type refusal struct {
+	at  time.Time
+	err error
+}
+
+// play plays rounds until it has so many or more says no. The first node purges, the others read.
+func (a *agreement) play(s *stage, nodes []*node, rounds int, more func() bool) {
+	s.board.takes(a.slow)
+	first := int(a.rounds.Load())
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range a.workers {
+		wg.Go(func() {
+			for s.Err() == nil && more() {
+				i := int(next.Add(1)) - 1
+				if i >= rounds {
+					return
+				}
+				a.round(s, nodes, first+i)
+				a.rounds.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// round has slow handlers under way, with old data, while the write and the purge happen; what they answer late must not
+// take the place of what is new.
+func (a *agreement) round(s *stage, nodes []*node, i int) {
+	var keys []key
+	for _, k := range a.kinds {
+		keys = append(keys, nth(k, i%(routes*ids)))
+	}
+	var racers sync.WaitGroup
+	for _, k := range keys {
+		for _, n := range nodes {
+			racers.Go(func() { s.ask(n, k, time.Now()) })
+		}
+	}
+	_ = s.pause(rand.N(a.slow + 1))
+	var versions []uint64
+	for _, k := range keys {
+		versions = append(versions, s.write(k))
+	}
+	err := nodes[0].purge(keys...)
+	if err == nil {
+		a.told.Add(1)
+	} else {
+		a.refused.Store(&refusal{time.Now(), err})
+	}
+	a.read(s, nodes[1:], keys, versions, err == nil)
+	racers.Wait()
+	a.read(s, nodes[1:], keys, versions, err == nil)
+}
+
+// read reads the keys on all nodes at once.
+func (a *agreement) read(s *stage, nodes []*node, keys []key, versions []uint64, told bool) {
+	var wg sync.WaitGroup
+	for i, k := range keys {
+		for _, n := range nodes {
+			wg.Go(func() {
+				begun := time.Now()
+				got := s.ask(n, k, begun)
+				a.reads.Add(1)
+				switch {
+				case !got.fine():
+					a.failed.Add(1)
+					s.logf("agree: %s: status %d, %v", k.path(), got.status, got.err)
+				case got.answer.version < versions[i]:
+					raise(&a.oldest, s.stale(k, got.answer.version, begun))
+					if told {
+						a.outrun.Add(1)
+						s.logf("agree: %s: version %d after %d was written", k.path(), got.answer.version, versions[i])
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// raise makes the value at least d.
+func raise(v *atomic.Int64, d time.Duration) {
+	for {
+		old := v.Load()
+		if old >= int64(d) || v.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
+}
+
+func (a *agreement) String() string {
+	text := fmt.Sprintf("%d stale of %d reads in %d rounds", a.outrun.Load(), a.reads.Load(), a.rounds.Load())
+	if refused := a.rounds.Load() - a.told.Load(); refused > 0 {
+		text += fmt.Sprintf(", %d purges not told to Redis", refused)
+	}
+	if n := a.failed.Load(); n > 0 {
+		text += fmt.Sprintf(", %d reads failed", n)
+	}
+	return text
+}
+
+const nearTTL = time.Second
+
+// near measures how long copies in the memory of other processes outlive a purge. Nothing but hot-shared routes is asked
+// for: a read that goes to Redis would bring the news along.
+func near(s *stage) ([]figure, error) {
+	redis, err := s.redis()
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.proxy(redis.Addr())
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := s.apps(3, redis.URL(), "-near", nearTTL.String())
+	if err != nil {
+		return nil, err
+	}
+	cutOff, err := s.app(p.url(), "-near", nearTTL.String())
+	if err != nil {
+		return nil, err
+	}
+	nodes = append(nodes, cutOff)
+	rounds, deadline := or(s, 10_000, 1_000), time.Now().Add(or(s, 20*time.Minute, 12*time.Second))
+	var lags []time.Duration
+	for i := 0; i < rounds && time.Now().Before(deadline); i++ {
+		some, err := s.converge(nodes, []key{nth(hot, i)})
+		if err != nil {
+			return nil, err
+		}
+		lags = append(lags, some...)
+	}
+	p99 := percentile(lags, 0.99)
+	figures := []figure{row(
+		"the same for copies in memory (hot-shared)", "p99 convergence < 50 ms",
+		fmt.Sprintf("p50 %s, p99 %s over %d reads", ms(percentile(lags, 0.5)), ms(p99), len(lags)), p99 < 50*time.Millisecond,
+	).timed(true)}
+	lags, err = s.cutOff(nodes[0], cutOff, p)
+	return append(figures, row(
+		"the same on a process that is cut off from Redis, near TTL 1 s", "≤ near TTL",
+		fmt.Sprintf("at most %s over %d copies", ms(worst(lags)), len(lags)), len(lags) > 0 && worst(lags) <= nearTTL,
+	).timed(len(lags) > 0)), err
+}
+
+// converge has all nodes hold copies of the keys, writes, purges on the first node, and returns for how long after that the
+// others gave old answers. It asks them every millisecond.
+func (s *stage) converge(nodes []*node, keys []key) ([]time.Duration, error) {
+	for _, k := range keys {
+		for _, n := range nodes {
+			if a := s.ask(n, k, time.Now()); !a.fine() {
+				return nil, fmt.Errorf("%s: status %d, %w", k.path(), a.status, a.err)
+			}
+		}
+	}
+	return s.outlive(nodes, keys, nodes[0].purge)
+}
+
+func (s *stage) outlive(nodes []*node, keys []key, purge func(...key) error) ([]time.Duration, error) {
+	versions := make([]uint64, len(keys))
+	for i, k := range keys {
+		versions[i] = s.write(k)
+	}
+	if err := purge(keys...); err != nil {
+		return nil, err
+	}
+	purged := time.Now()
+	lags := make([]time.Duration, len(keys)*(len(nodes)-1))
+	var wg sync.WaitGroup
+	for i, k := range keys {
+		for j, n := range nodes[1:] {
+			wg.Go(func() { lags[i*(len(nodes)-1)+j] = s.lag(n, k, versions[i], purged) })
+		}
+	}
+	wg.Wait()
+	return lags, s.Err()
+}
+
+// lag asks until the answer is new and returns when the last old one was asked for.
+func (s *stage) lag(n *node, k key, version uint64, purged time.Time) (lag time.Duration) {
+	for s.Err() == nil {
+		at := time.Now()
+		if a := s.ask(n, k, at); a.fine() && a.answer.version >= version {
+			return lag
+		}
+		lag = at.Sub(purged)
+		_ = s.pause(time.Millisecond)
+	}
+	return lag
+}
+
+// cutOff does the same on a process that the purge cannot reach.
+func (s *stage) cutOff(other, cutOff *node, p *proxy) ([]time.Duration, error) {
+	var all []time.Duration
+	for round := range or(s, 20, 2) {
+		var keys []key
+		for i := range 20 {
+			keys = append(keys, nth(hot, 20_000+round*20+i))
+		}
+		for _, k := range keys {
+			s.ask(cutOff, k, time.Now())
+		}
+		p.set(hole)
+		lags, err := s.outlive([]*node{other, cutOff}, keys, other.purge)
+		p.set(pass)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, lags...)
+		if err := s.pause(2 * time.Second); err != nil { // until it trusts Redis again
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func worst(all []time.Duration) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	return slices.Max(all)
 }

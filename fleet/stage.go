@@ -6,21 +6,26 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+	"unsafe"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // A stage is where one scenario plays: its processes, its files, its board. All of it goes when the scenario ends.
 type stage struct {
 	context.Context
-	crew
-	long    bool
-	verbose bool
-	dir     string
-	board   *board
-	past    history
-	ends    []func()
-	files   atomic.Int64
+	processes proc.Group
+	long      bool
+	verbose   bool
+	dir       string
+	board     *board
+	past      history
+	ends      []func()
+	files     atomic.Int64
 }
 
 func newStage(ctx context.Context, long, verbose bool) (*stage, error) {
@@ -40,7 +45,7 @@ func (s *stage) close() {
 	for _, end := range s.ends {
 		end()
 	}
-	s.crew.end()
+	s.processes.End()
 	s.board.close()
 	_ = os.RemoveAll(s.dir)
 }
@@ -78,13 +83,74 @@ func (s *stage) pause(d time.Duration) error {
 
 // until waits for the condition.
 func (s *stage) until(what string, most time.Duration, met func() bool) error {
-	for deadline := time.Now().Add(most); !met(); {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: not within %v", what, most)
-		}
-		if err := s.pause(5 * time.Millisecond); err != nil {
-			return err
-		}
+	return proc.Until(s, what, most, met)
+}
+
+// A board is memory that all processes of a scenario share, through a file. The handlers' data are on it: the version of
+// every resource, which the harness raises and the handlers read. So the harness knows which answer is stale, and a
+// handler's run costs nothing but its delay.
+type board struct {
+	delay atomic.Int64  // how long handlers take
+	runs  atomic.Uint64 // of all handlers: every run has its number
+
+	version [slots]atomic.Uint64
+	ran     [slots]atomic.Uint64 // runs for a resource
+	by      [slots]atomic.Uint64 // the process that ran last for it
+}
+
+func (b *board) sleep() { time.Sleep(time.Duration(b.delay.Load())) }
+
+func (b *board) takes(d time.Duration) { b.delay.Store(int64(d)) }
+
+// openBoard maps the file, which it makes if need be.
+func openBoard(name string) (*board, error) {
+	const size = int(unsafe.Sizeof(board{}))
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer f.Close()
+	if err := f.Truncate(int64(size)); err != nil {
+		return nil, err
+	}
+	memory, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("mapping %s: %w", name, err)
+	}
+	return (*board)(unsafe.Pointer(&memory[0])), nil
+}
+
+func (b *board) close() {
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(b)), unsafe.Sizeof(*b))
+	_ = syscall.Munmap(memory)
+}
+
+// history knows since when a resource has had each of its versions.
+type history struct {
+	mu    sync.Mutex
+	since map[int][]time.Time // by slot; the nth is when version n+1 came
+}
+
+// write raises the resource's version and returns it.
+func (s *stage) write(k key) uint64 {
+	h, slot := &s.past, k.slot()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	version := s.board.version[slot].Add(1)
+	if h.since == nil {
+		h.since = map[int][]time.Time{}
+	}
+	h.since[slot] = append(h.since[slot], time.Now()) // after the write: who has read the old version did so before this
+	return version
+}
+
+// stale returns for how long the version had been out of date at a time; 0: it was not.
+func (s *stage) stale(k key, version uint64, at time.Time) time.Duration {
+	h := &s.past
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if since := h.since[k.slot()]; version < uint64(len(since)) {
+		return max(0, at.Sub(since[version]))
+	}
+	return 0
 }

@@ -1,82 +1,273 @@
 package main
 
-// A contest is measured in one way, and its contestants do the same thing in ways of their own.
-type contest struct {
-	name        string
-	clients     int  // connections at once
-	pages       int  // that are asked for; 0: one
-	pause       int  // milliseconds at most that a client waits before it asks again; 0: none, the server is saturated
-	timed       bool // within the server, too
-	redis       bool // every visit has a redis-server of its own
-	verify      func(*visit) error
-	measure     func(*visit) (sample, error)
-	contestants []contestant
-}
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
 
-// A contestant is a way to answer.
-type contestant struct {
-	name   string
-	build  func(*app) (server, error)
-	keeps  bool   // the handler does not run for a hit
-	reads  bool   // an answer to a request alone takes a read of Redis
-	beside string // the contestant whose memory its own is compared with
-}
+	echohttpcache "github.com/SporkHubr/echo-http-cache"
+	"github.com/SporkHubr/echo-http-cache/adapter/memory"
+	gincache "github.com/chenyahui/gin-cache"
+	"github.com/chenyahui/gin-cache/persist"
+	"github.com/gin-gonic/gin"
+	rediscache "github.com/go-redis/cache/v9"
+	redisv8 "github.com/go-redis/redis/v8"
+	"github.com/gofiber/fiber/v3"
+	fibercache "github.com/gofiber/fiber/v3/middleware/cache"
+	"github.com/labstack/echo/v4"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
 
-// A peer is a row: more of them need no more than their module and a function that sets them up.
-var contests = []contest{
-	{name: "Loopback", clients: 64, verify: verifyHit, measure: hits, contestants: []contestant{
-		{name: "bare", build: web(bare)},
-		{name: "larder", build: web(larderMemory), keeps: true},
-		{name: "bare-echo", build: web(bareEcho)},
-		{name: "larder-echo", build: web(larderEcho), keeps: true},
-		{name: "gin-cache", build: web(ginCache), keeps: true},
-		{name: "echo-http-cache", build: web(echoHTTPCache), keeps: true},
-		{name: "fiber-cache", build: fiberCache, keeps: true}, // fasthttp, not net/http
-	}},
-	{name: "Redis/clients=64", clients: 64, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
-	{name: "Redis/clients=64/pages=256", clients: 64, pages: mostPages, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
-	// Under a load that both can carry the wait is the server's, and not that for a turn.
-	{name: "Redis/clients=64/paced", clients: 64, pages: mostPages, pause: 4, timed: true, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
-		{name: "bare", build: web(bare)},
-		{name: "larder", build: web(larderFleet), keeps: true, reads: true},
-		{name: "larder-near", build: web(larderHot), keeps: true},
-	}},
-	{name: "Redis/clients=1", clients: 1, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
-		{name: "plain-get", build: web(plainGet), reads: true},
-		{name: "larder", build: web(larderFleet), keeps: true, reads: true},
-	}},
-	{name: "Stream", clients: 1, verify: verifyStream, measure: streams, contestants: []contestant{
-		{name: "bare", build: web(streamed(false))},
-		{name: "larder", build: web(larderStreamed(false)), beside: "bare"},
-		{name: "bare-declared", build: web(streamed(true))},
-		{name: "larder-declared", build: web(larderStreamed(true)), beside: "bare-declared"},
-	}},
-}
+	"github.com/larder-go/cache"
+	echocache "github.com/larder-go/cache/echo"
+	"github.com/larder-go/cache/store/redisstore"
+)
 
-// onRedis is measured with one page, which all clients ask for at the same time, and with more pages than clients: who shares
-// a read among those who ask for the same has nothing to share there.
-var onRedis = []contestant{
-	{name: "plain-get", build: web(plainGet), reads: true},
-	{name: "auto-pipeline", build: web(autoPipeline), reads: true},
-	{name: "auto-pipeline-unordered", build: web(autoPipelineUnordered), reads: true},
-	{name: "rueidis", build: web(rueidisGet), reads: true},
-	{name: "larder", build: web(larderFleet), keeps: true, reads: true},
-	{name: "larder-near", build: web(larderHot), keeps: true},
-	{name: "gin-cache", build: web(ginCacheRedis), keeps: true, reads: true},
-	{name: "go-redis-cache", build: web(goRedisCacheGet), keeps: true, reads: true},
-	{name: "go-redis-cache-once", build: web(goRedisCacheOnce), keeps: true, reads: true}, // one read for who asks at once
-}
+// What is measured of this library has its defaults, except that nothing expires during a run.
 
-const mostPages = 256
+func larderMemory(a *app) (http.Handler, error) { return a.larder(cache.SharedGlobal, a) }
 
-// find returns the contestant of the name that lines have, such as Loopback/larder, and its contest.
-func find(name string) (c contest, one contestant, ok bool) {
-	for _, c := range contests {
-		for _, one := range c.contestants {
-			if c.name+"/"+one.name == name {
-				return c, one, true
-			}
+func larderFleet(a *app) (http.Handler, error) { return a.larder(cache.FleetShared, a) }
+
+func larderHot(a *app) (http.Handler, error) { return a.larder(cache.HotShared, a) }
+
+func larderStreamed(declared bool) func(*app) (http.Handler, error) {
+	return func(a *app) (http.Handler, error) {
+		h, err := streamed(declared)(a)
+		if err != nil {
+			return nil, err
 		}
+		return a.larder(cache.SharedGlobal, h)
 	}
-	return contest{}, contestant{}, false
+}
+
+// larder puts the cache in front of the handler.
+func (a *app) larder(class cache.Class, next http.Handler) (http.Handler, error) {
+	p := cache.Policy{Class: class, TTL: lifetime}
+	if class == cache.HotShared {
+		p.NearTTL = lifetime
+	}
+	var o cache.Options
+	if a.redis != "" {
+		far, err := redisstore.Open(a.redis, redisstore.Options{Prefix: "larder"})
+		if err != nil {
+			return nil, err
+		}
+		o.Far = far
+	}
+	c, err := cache.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return c.Middleware(p)(next), nil
+}
+
+func larderEcho(a *app) (http.Handler, error) {
+	c, err := cache.New(cache.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return a.echo(echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal, TTL: lifetime})), nil
+}
+
+// echo is an app of one route.
+func (a *app) echo(m ...echo.MiddlewareFunc) *echo.Echo {
+	e := echo.New()
+	e.GET(path, func(ec echo.Context) error {
+		a.ServeHTTP(ec.Response(), ec.Request())
+		return nil
+	}, m...)
+	return e
+}
+
+// The limits do without a cache what a cache would do at best: write the answer, or get its body from Redis and write it.
+
+func bare(a *app) (http.Handler, error) { return a, nil }
+
+func bareEcho(a *app) (http.Handler, error) { return a.echo(), nil }
+
+// getter writes the answer with a body that get has from Redis, where its key is the query.
+func (a *app) getter(get func(context.Context, string) ([]byte, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.runs.Add(1)
+		body, err := get(r.Context(), r.URL.RawQuery)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		write(w, body)
+	})
+}
+
+// client is go-redis with its defaults, and as many connections as there are clients at most: with its default of ten for
+// each core they would wait for one another. What it reads is there.
+func (a *app) client() (*redis.Client, error) {
+	o, err := redis.ParseURL(a.redis)
+	if err != nil {
+		return nil, err
+	}
+	o.PoolSize = poolSize
+	c := redis.NewClient(o)
+	_, err = c.Pipelined(context.Background(), func(p redis.Pipeliner) error {
+		for page := range mostPages {
+			p.Set(context.Background(), query(page), body, 0)
+		}
+		return nil
+	})
+	return c, err
+}
+
+const poolSize = 128
+
+func plainGet(a *app) (http.Handler, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	return a.getter(func(ctx context.Context, key string) ([]byte, error) { return c.Get(ctx, key).Bytes() }), nil
+}
+
+func autoPipeline(a *app) (http.Handler, error) { return a.pipelined(nil) }
+
+// autoPipelineUnordered has several batches under way at once, which go-redis offers to those who need no order.
+func autoPipelineUnordered(a *app) (http.Handler, error) {
+	o := redis.DefaultBlockingAutoPipelineOptions()
+	o.Unordered, o.MaxConcurrentBatches = true, 4
+	return a.pipelined(o)
+}
+
+// pipelined takes go-redis' own choice of options for nil.
+func (a *app) pipelined(o *redis.AutoPipelineOptions) (http.Handler, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.AutoPipelineWithOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	return a.getter(func(ctx context.Context, key string) ([]byte, error) { return p.Get(ctx, key).Bytes() }), nil
+}
+
+// rueidisGet is without rueidis' cache in the client: Do, which pipelines what is asked at the same time.
+func rueidisGet(a *app) (http.Handler, error) {
+	if _, err := a.client(); err != nil {
+		return nil, err
+	}
+	o, err := rueidis.ParseURL(a.redis)
+	if err != nil {
+		return nil, err
+	}
+	c, err := rueidis.NewClient(o)
+	if err != nil {
+		return nil, err
+	}
+	return a.getter(func(ctx context.Context, key string) ([]byte, error) {
+		return c.Do(ctx, c.B().Get().Key(key).Build()).AsBytes()
+	}), nil
+}
+
+// Peers are set up as their own documentation does, with a lifetime that outlasts the run and a key of the whole URL.
+
+func ginCache(a *app) (http.Handler, error) { return a.gin(persist.NewMemoryStore(lifetime)), nil }
+
+func ginCacheRedis(a *app) (http.Handler, error) {
+	o, err := redisv8.ParseURL(a.redis)
+	if err != nil {
+		return nil, err
+	}
+	o.PoolSize = poolSize
+	return a.gin(persist.NewRedisStore(redisv8.NewClient(o))), nil
+}
+
+func (a *app) gin(s persist.CacheStore) http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	g := gin.New()
+	g.GET(path, gincache.CacheByRequestURI(s, lifetime), gin.WrapH(a))
+	return g
+}
+
+// echoHTTPCache has an adapter for Redis, too, which does not compile with the msgpack that we need ourselves.
+func echoHTTPCache(a *app) (http.Handler, error) {
+	kept, err := memory.NewAdapter(memory.AdapterWithAlgorithm(memory.LRU), memory.AdapterWithCapacity(5000))
+	if err != nil {
+		return nil, err
+	}
+	c, err := echohttpcache.NewClient(echohttpcache.ClientWithAdapter(kept), echohttpcache.ClientWithTTL(lifetime))
+	if err != nil {
+		return nil, err
+	}
+	return a.echo(c.Middleware()), nil
+}
+
+// go-redis/cache is not for HTTP: the handler keeps head and body with it, as its users do.
+
+// goRedisCacheGet reads, and where there is nothing makes and keeps.
+func goRedisCacheGet(a *app) (http.Handler, error) {
+	return a.goRedisCache(func(c *rediscache.Cache, i *rediscache.Item) error {
+		err := c.Get(i.Ctx, i.Key, i.Value)
+		if errors.Is(err, rediscache.ErrCacheMiss) {
+			a.make(i.Value.(*kept))
+			return c.Set(i)
+		}
+		return err
+	})
+}
+
+// goRedisCacheOnce leaves that to Once, by which all who ask at the same time share one read.
+func goRedisCacheOnce(a *app) (http.Handler, error) {
+	return a.goRedisCache(func(c *rediscache.Cache, i *rediscache.Item) error {
+		i.Do = func(*rediscache.Item) (any, error) {
+			var k kept
+			a.make(&k)
+			return &k, nil
+		}
+		return c.Once(i)
+	})
+}
+
+func (a *app) goRedisCache(get func(*rediscache.Cache, *rediscache.Item) error) (http.Handler, error) {
+	client, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	c := rediscache.New(&rediscache.Options{Redis: client})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var got kept
+		item := &rediscache.Item{Ctx: r.Context(), Key: r.URL.RequestURI(), Value: &got, TTL: lifetime}
+		if err := get(c, item); err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		maps.Copy(w.Header(), got.Header)
+		_, _ = w.Write(got.Body)
+	}), nil
+}
+
+type kept struct {
+	Header http.Header
+	Body   []byte
+}
+
+func (a *app) make(k *kept) {
+	a.runs.Add(1)
+	k.Header, k.Body = http.Header{}, body
+	head(k.Header)
+}
+
+// fiberCache has a server of its own, fasthttp: it shows what net/http costs, too.
+func fiberCache(a *app) (server, error) {
+	f := fiber.New()
+	f.Get(path, fibercache.New(fibercache.Config{
+		Expiration: lifetime, StoreResponseHeaders: true,
+		KeyGenerator: func(c fiber.Ctx) string { return string(c.Request().RequestURI()) },
+	}), func(c fiber.Ctx) error {
+		a.runs.Add(1)
+		for _, s := range says {
+			c.Set(s[0], s[1])
+		}
+		return c.Send(body)
+	})
+	return fasthttp{f}, nil
 }

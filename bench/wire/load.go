@@ -1,60 +1,233 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
 	"fmt"
-	"log"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// warmUp is how long the server has the load's connections before it is measured.
-const warmUp = 300 * time.Millisecond
-
-// hits measures the rate and the latency of answers, and what one takes. The server's time for each shows what rate and
-// latency hide where it is the load that is slow, or the machine has other things to do.
-func hits(v *visit) (sample, error) {
-	if _, err := drive(v.addr, v.contest.clients, v.contest.count(), warmUp); err != nil {
-		return sample{}, fmt.Errorf("warming up: %w", err)
+// loadCommand is wrk, or ourselves in its place, asking for as long as the plan says from one thread. done removes what the
+// command has needed.
+func (v *visit) loadCommand() (cmd *exec.Cmd, done func(), err error) {
+	clients, lasts, pages := fmt.Sprint(v.contest.clients), fmt.Sprint(v.plan.seconds), v.contest.count()
+	done = func() {}
+	if v.setup.wrk == "" {
+		cmd, err = self("load", "-clients", clients, "-pages", fmt.Sprint(pages), "-seconds", lasts, v.addr)
+		return cmd, done, err
 	}
-	cmd, done, err := v.loadCommand()
-	if err != nil {
-		return sample{}, err
+	args := []string{"-t1", "-c" + clients, "-d" + lasts + "s", "--latency"}
+	for _, a := range asks {
+		args = append(args, "-H", a[0]+": "+a[1])
 	}
-	defer done()
-	if err := v.reset(); err != nil {
-		return sample{}, err
+	if pages > 1 {
+		name, err := writeScript(pages, v.contest.pause)
+		if err != nil {
+			return nil, nil, err
+		}
+		args, done = append(args, "-s", name), func() { _ = os.Remove(name) }
 	}
-	var out string
-	spent, err := v.spend(func() error {
-		return v.profiled(func() (err error) {
-			out, err = v.crew.run(v, cmd, v.setup.load)
-			return err
-		})
-	})
-	if err != nil {
-		return sample{}, err
-	}
-	t, err := parseWrk(out)
-	if err != nil {
-		return sample{}, err
-	}
-	if err := v.allowed(spent.runs, t.requests); err != nil {
-		return sample{}, err
-	}
-	figures := []figure{{t.rate, "req/s"}, {micros(t.p50), "p50-µs"}, {micros(t.p99), "p99-µs"}}
-	return sample{t.requests, append(figures, spent.each(v, t.requests)...)}, nil
+	return exec.Command(v.setup.wrk, append(args, v.url(0))...), done, nil
 }
 
-// allowed says whether the load has met hits alone, or as good as. Where the machine stalls, a cache that waits for Redis so
-// long and no longer has its handler run.
-func (v *visit) allowed(runs, requests int64) error {
-	switch {
-	case !v.one.keeps || runs == 0:
-		return nil
-	case runs*100 > requests:
-		return fmt.Errorf("the handler ran %d times for %d requests that should be hits", runs, requests)
+// script has wrk ask for one target after the other. What it sends is made before it begins.
+const script = `local requests, last = {}, 0
+init = function()
+	for i, target in ipairs({%s}) do
+		requests[i] = wrk.format("GET", target)
+	end
+end
+request = function()
+	last = last %% #requests + 1
+	return requests[last]
+end
+`
+
+// pacing has wrk wait a while, at random, before each request.
+const pacing = `delay = function() return math.random(0, %d) end
+`
+
+// writeScript writes the script to a file, whose name it returns.
+func writeScript(pages, pause int) (string, error) {
+	f, err := os.CreateTemp("", "wire*.lua")
+	if err != nil {
+		return "", err
 	}
-	log.Printf("%s: the handler ran %d times for %d requests", v.name(), runs, requests)
+	var targets strings.Builder
+	for page := range pages {
+		fmt.Fprintf(&targets, "%q,", path+"?"+query(page))
+	}
+	_, err = fmt.Fprintf(f, script, targets.String())
+	if pause > 0 && err == nil {
+		_, err = fmt.Fprintf(f, pacing, pause)
+	}
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// tally is what wrk has counted.
+type tally struct {
+	requests int64
+	rate     float64 // requests a second
+	p50, p99 time.Duration
+}
+
+// parseWrk reads what wrk --latency prints. Errors that wrk has met are errors here: a server that refuses is fast.
+func parseWrk(out string) (tally, error) {
+	var t tally
+	var err error
+	for line := range strings.Lines(out) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 2 && f[0] == "50%":
+			t.p50, err = wrkTime(f[1])
+		case len(f) == 2 && f[0] == "99%":
+			t.p99, err = wrkTime(f[1])
+		case len(f) == 2 && f[0] == "Requests/sec:":
+			t.rate, err = strconv.ParseFloat(f[1], 64)
+		case len(f) > 3 && f[1] == "requests" && f[2] == "in":
+			t.requests, err = strconv.ParseInt(f[0], 10, 64)
+		case strings.Contains(line, "Socket errors:"), strings.Contains(line, "Non-2xx"):
+			err = fmt.Errorf("%s", strings.TrimSpace(line))
+		}
+		if err != nil {
+			return tally{}, fmt.Errorf("wrk: %w", err)
+		}
+	}
+	if t.requests < 1 || t.p50 <= 0 || t.p99 < t.p50 || !(t.rate > 0) || math.IsInf(t.rate, 0) {
+		return tally{}, fmt.Errorf("wrk: %d requests, %v a second, p50 %v, p99 %v in %q", t.requests, t.rate, t.p50, t.p99, out)
+	}
+	return t, nil
+}
+
+// wrkTime reads a time such as 2.80ms. wrk's units are Go's, and no time of it is negative.
+func wrkTime(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("a latency of %s", s)
+	}
+	return d, err
+}
+
+// load is the program as "load ADDRESS": it does what wrk does where there is none, and prints it as wrk does.
+func load(args []string) error {
+	flags := flag.NewFlagSet("load", flag.ExitOnError)
+	clients := flags.Int("clients", 64, "connections")
+	pages := flags.Int("pages", 1, "pages that are asked for, one after the other")
+	seconds := flags.Int("seconds", 2, "length of the load")
+	_ = flags.Parse(args)
+	begun := time.Now()
+	took, err := drive(flags.Arg(0), *clients, *pages, time.Duration(*seconds)*time.Second)
+	if err != nil {
+		return err
+	}
+	lasted := time.Since(begun)
+	slices.Sort(took)
+	at := func(share float64) time.Duration { return took[int(share*float64(len(took)-1))] }
+	fmt.Printf("    50%% %v\n    99%% %v\n  %d requests in %v\n", at(0.50), at(0.99), len(took), lasted)
+	fmt.Printf("Requests/sec: %.2f\n", float64(len(took))/lasted.Seconds())
 	return nil
 }
 
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+// drive has each connection ask again as soon as it is answered, for so long. It returns what each answer took.
+func drive(addr string, clients, pages int, lasts time.Duration) ([]time.Duration, error) {
+	type result struct {
+		took []time.Duration
+		err  error
+	}
+	results := make(chan result)
+	end := time.Now().Add(lasts)
+	for i := range clients {
+		// Each client begins elsewhere, so that they ask for different pages at the same time.
+		asking := requests(addr, pages, i*pages/clients)
+		go func() {
+			took, err := askUntil(addr, asking, end)
+			results <- result{took, err}
+		}()
+	}
+	var all []time.Duration
+	var failed error
+	for range clients {
+		r := <-results
+		all = append(all, r.took...)
+		failed = errors.Join(failed, r.err)
+	}
+	return all, failed
+}
+
+// requests are those for all pages, from one on.
+func requests(addr string, pages, first int) [][]byte {
+	rest := " HTTP/1.1\r\nHost: " + addr + "\r\n"
+	for _, a := range asks {
+		rest += a[0] + ": " + a[1] + "\r\n"
+	}
+	var all [][]byte
+	for i := range pages {
+		all = append(all, []byte("GET "+path+"?"+query((first+i)%pages)+rest+"\r\n"))
+	}
+	return all
+}
+
+// askUntil asks on one connection, and at least once.
+func askUntil(addr string, asking [][]byte, end time.Time) ([]time.Duration, error) {
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(end.Add(5 * time.Second))
+	answers := bufio.NewReader(conn)
+	var took []time.Duration
+	for now := time.Now(); len(took) == 0 || now.Before(end); {
+		if _, err := conn.Write(asking[len(took)%len(asking)]); err != nil {
+			return nil, err
+		}
+		if err := skipAnswer(answers); err != nil {
+			return nil, err
+		}
+		answered := time.Now()
+		took = append(took, answered.Sub(now))
+		now = answered
+	}
+	return took, nil
+}
+
+// skipAnswer reads an answer of status 200 with a Content-Length: no contestant's hit has another.
+func skipAnswer(r *bufio.Reader) error {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("answered %q", line)
+	}
+	length := -1
+	for {
+		if line, err = r.ReadSlice('\n'); err != nil {
+			return err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return err
+			}
+		}
+	}
+	if length < 0 {
+		return errors.New("an answer without Content-Length")
+	}
+	_, err = r.Discard(length)
+	return err
+}

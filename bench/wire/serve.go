@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -9,6 +10,9 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"slices"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -112,4 +116,103 @@ func (a *app) reset() {
 		a.watch.reset()
 	}
 	resetPeak()
+}
+
+// Loads ask for pages of one list, each as often as the others. They differ in nothing but their URL.
+const path = "/products"
+
+// query returns a page's, which is also the limits' key in Redis.
+func query(page int) string { return "page=" + strconv.Itoa(page) + "&sort=price" }
+
+// asks is what a browser sends, besides Host.
+var asks = [][2]string{
+	{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+	{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+	{"Accept-Language", "en-GB,en;q=0.7,de;q=0.3"},
+	{"Accept-Encoding", "gzip, deflate, br, zstd"},
+	{"Referer", "http://127.0.0.1/products?page=1&sort=price"},
+	{"Cookie", "theme=dark; consent=1"},
+	{"Upgrade-Insecure-Requests", "1"},
+	{"Sec-Fetch-Dest", "document"},
+	{"Sec-Fetch-Mode", "navigate"},
+	{"Sec-Fetch-Site", "same-origin"},
+}
+
+// says is the head of the answer, besides what servers add: the fields of the answer in process.
+var says = [][2]string{
+	{"Content-Type", "application/json"},
+	{"Content-Length", strconv.Itoa(len(body))},
+	{"Cache-Control", "public, max-age=3600"},
+	{"Etag", `"6fbd1a8c"`},
+	{"Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"},
+}
+
+// lifetime outlasts every run.
+const lifetime = time.Hour
+
+// body is 1 KiB.
+var body = bytes.Repeat([]byte(`{"id": 42, "name": "Lamp"},    `+"\n"), 32)
+
+// write writes the answer as a handler does that thinks nothing of it.
+func write(w http.ResponseWriter, body []byte) {
+	head(w.Header())
+	_, _ = w.Write(body)
+}
+
+func head(h http.Header) {
+	for _, s := range says {
+		h.Set(s[0], s[1])
+	}
+}
+
+// ServeHTTP is the handler behind every cache. That it counts its runs is how the harness knows hits.
+func (a *app) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	a.runs.Add(1)
+	write(w, body)
+}
+
+// A watch takes the time of each answer within the server: from when the server calls the handler to when that returns. It
+// is what a cache has in its hand. What clients see is longer by the queues of server, load and kernel, and where one core
+// has sixty clients these are most of it.
+type watch struct {
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+// mostTimes is how many answers are timed at most: more than a visit has.
+const mostTimes = 1 << 20
+
+func (t *watch) on(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		called := time.Now()
+		h.ServeHTTP(w, r)
+		t.note(time.Since(called))
+	})
+}
+
+func (t *watch) note(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.took) < mostTimes {
+		t.took = append(t.took, d)
+	}
+}
+
+// reset forgets all times, and has room for new ones.
+func (t *watch) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.took = make([]time.Duration, 0, mostTimes)
+}
+
+// p99 is what one answer in a hundred takes longer than; 0 if none was timed.
+func (t *watch) p99() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.took) == 0 {
+		return 0
+	}
+	took := slices.Clone(t.took)
+	slices.Sort(took)
+	return took[len(took)*99/100]
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"os/exec"
+	"runtime"
 	"slices"
 )
 
@@ -38,14 +39,14 @@ func arrange(contests []contest) (setup, error) {
 	return s, nil
 }
 
-// entered says whether processes may be placed on the core.
+// entered says whether threads may be placed on the core.
 func entered(c core) bool {
 	moved := make(chan bool)
-	forks() <- func() {
-		back := c.enter()
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		c.enter()
 		moved <- slices.Equal(cores(), []core{c})
-		back()
-	}
+	}()
 	return <-moved
 }
 

@@ -91,7 +91,7 @@ func streams(v *visit) (sample, error) {
 	}
 	var text string
 	err = v.profiled(func() (err error) {
-		text, err = v.crew.run(v, cmd, v.setup.load)
+		text, err = v.others.Run(v, cmd)
 		return err
 	})
 	if err != nil {

@@ -1,31 +1,36 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // A visit is one contestant's turn in a round: its processes, which end with it.
 type visit struct {
 	context.Context
-	crew
+	servers proc.Group // on the core of the server that is measured
+	others  proc.Group // load and Redis, on the other core
 	plan    plan
 	setup   setup
 	contest contest
 	one     contestant
 	round   int
+	dir     string // of Redis
 
-	addr    string    // of the server
-	control string    // where the server tells of itself
-	redis   *database // nil: there is none
+	addr    string      // of the server
+	control string      // where the server tells of itself
+	redis   *proc.Redis // nil: the contest needs none
 }
 
 // visit starts what the contestant needs, verifies it and measures it.
@@ -33,7 +38,13 @@ func (p plan) visit(ctx context.Context, s setup, c contest, one contestant, rou
 	// A server that hangs is an error of one visit, not the end of the run.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+2*time.Duration(p.seconds)*time.Second)
 	defer cancel()
-	v := &visit{Context: ctx, plan: p, setup: s, contest: c, one: one, round: round}
+	dir, err := os.MkdirTemp("", "wire")
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.RemoveAll(dir)
+	v := &visit{Context: ctx, plan: p, setup: s, contest: c, one: one, round: round, dir: dir}
+	v.servers.Prepare, v.others.Prepare = s.server.enter, s.load.enter
 	defer v.end()
 	defer context.AfterFunc(ctx, v.end)() // whoever waits for a process sees its end
 	if err := v.start(); err != nil {
@@ -54,30 +65,53 @@ func (v *visit) start() error {
 		if err := v.startRedis(); err != nil {
 			return err
 		}
-		args = append(args, "-redis", v.redis.url())
+		args = append(args, "-redis", v.redis.URL())
 	}
 	cmd, err := self(append(args, v.name(), "127.0.0.1:0")...)
 	if err != nil {
 		return err
 	}
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	_, line, err := v.servers.StartAnnounced(cmd)
 	if err != nil {
 		return err
 	}
-	if _, err := cmd.StdinPipe(); err != nil { // it ends when we do
-		return err
-	}
-	if _, err := v.crew.start(cmd, v.setup.server); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("the server did not start: %w", err)
-	}
-	serves, tells, _ := strings.Cut(strings.TrimSpace(line), " ")
+	serves, tells, _ := strings.Cut(line, " ")
 	v.addr, v.control = serves, "http://"+tells
 	return nil
+}
+
+// startRedis starts a Redis beside the load: the server that is measured has its core for itself.
+func (v *visit) startRedis() error {
+	var err error
+	v.redis, err = v.others.StartRedis(v, v.dir)
+	return err
+}
+
+// reads returns how many keys of Redis have been read with success since it started.
+func (v *visit) reads() (int64, error) {
+	text, err := proc.Ask(v.redis.Addr(), "INFO stats")
+	if err != nil {
+		return 0, err
+	}
+	_, text, _ = strings.Cut(text, "keyspace_hits:")
+	text, _, _ = strings.Cut(text, "\r\n")
+	return strconv.ParseInt(text, 10, 64)
+}
+
+// end ends what the visit has started.
+func (v *visit) end() {
+	v.servers.End()
+	v.others.End()
+}
+
+// self is the command that runs this program in another role, with one core's worth of Go.
+func self(args ...string) (*exec.Cmd, error) {
+	cmd, err := proc.Self(args...)
+	if err == nil {
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	}
+	return cmd, err
 }
 
 func (v *visit) url(page int) string { return "http://" + v.addr + path + "?" + query(page) }
@@ -147,4 +181,50 @@ func (v *visit) profile() error {
 		err = closed
 	}
 	return err
+}
+
+// cost is what answers have taken, beside time.
+type cost struct {
+	runs  int64         // of the handler
+	cpu   time.Duration // of the server; 0 where the system does not say
+	p99   time.Duration // of the answers within the server, since the last reset; 0: they were not timed
+	reads int64         // of Redis, those that found something
+}
+
+// spend returns the cost of f.
+func (v *visit) spend(f func() error) (cost, error) {
+	before, err := v.spent()
+	if err != nil {
+		return cost{}, err
+	}
+	if err := f(); err != nil {
+		return cost{}, err
+	}
+	after, err := v.spent()
+	return cost{after.runs - before.runs, after.cpu - before.cpu, after.p99, after.reads - before.reads}, err
+}
+
+// spent is the cost of everything up to now.
+func (v *visit) spent() (cost, error) {
+	s, err := v.stats()
+	c := cost{runs: s.Runs, cpu: s.CPU, p99: s.P99}
+	if err == nil && v.redis != nil {
+		c.reads, err = v.reads()
+	}
+	return c, err
+}
+
+// each returns the cost of one request.
+func (c cost) each(v *visit, requests int64) []figure {
+	var all []figure
+	if c.cpu > 0 {
+		all = append(all, figure{micros(c.cpu) / float64(requests), "server-µs/op"})
+	}
+	if c.p99 > 0 {
+		all = append(all, figure{micros(c.p99), "server-p99-µs"})
+	}
+	if v.redis != nil {
+		all = append(all, figure{float64(c.reads) / float64(requests), "reads/op"})
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -130,14 +131,15 @@ func TestInterruptedRunsEndTheirProcesses(t *testing.T) {
 	if err := v.start(); err != nil {
 		t.Fatal(err)
 	}
-	server := v.crew.all[0]
 	cancel()
 	sleep := exec.Command("sleep", "60")
-	if _, err := v.crew.run(ctx, sleep, anyCore); err != context.Canceled {
+	if _, err := v.others.Run(ctx, sleep); err != context.Canceled {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 	v.end()
-	<-server.gone
+	if _, err := http.Get("http://" + v.addr); err == nil {
+		t.Error("the server still answers")
+	}
 	if sleep.ProcessState == nil {
 		t.Error("a process is still there")
 	}

@@ -11,9 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"syscall"
 	"text/template"
 	"time"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // A proxy is a program that caches.
@@ -46,10 +49,10 @@ func (p proxy) installed(ctx context.Context) (version string, ok bool) {
 
 // running is a proxy that was started.
 type running struct {
-	base string
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{}
+	*proc.Process
+	processes proc.Group
+	base      string // URL
+	dir       string
 }
 
 // start starts the proxy before the origin and waits until it answers.
@@ -58,7 +61,7 @@ func (p proxy) start(ctx context.Context, origin string, set settings) (*running
 	if err != nil {
 		return nil, err
 	}
-	r := &running{dir: dir, done: make(chan struct{})}
+	r := &running{dir: dir}
 	if err := p.startIn(r, origin, set); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -70,11 +73,12 @@ func (p proxy) start(ctx context.Context, origin string, set settings) (*running
 }
 
 func (p proxy) startIn(r *running, origin string, set settings) error {
-	listen, err := freeAddress()
+	free, err := proc.FreePort()
 	if err != nil {
 		return err
 	}
-	_, port, _ := net.SplitHostPort(listen)
+	port := strconv.Itoa(free)
+	listen := net.JoinHostPort("127.0.0.1", port)
 	_, originPort, _ := net.SplitHostPort(origin)
 	at := place{r.dir, listen, port, origin, originPort, set.advised}
 	// Some drop root's rights and must still write there.
@@ -94,19 +98,14 @@ func (p proxy) startIn(r *running, origin string, set settings) error {
 		return err
 	}
 	args := at.fillAll(p.command)
-	r.base, r.cmd = "http://"+listen, exec.Command(args[0], args[1:]...)
-	r.cmd.Dir = r.dir
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = r.dir
 	if set.verbose {
-		r.cmd.Stdout, r.cmd.Stderr = os.Stderr, os.Stderr
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	}
-	if err := r.cmd.Start(); err != nil {
-		return err
-	}
-	go func() {
-		_ = r.cmd.Wait()
-		close(r.done)
-	}()
-	return nil
+	r.base = "http://" + listen
+	r.Process, err = r.processes.Start(cmd)
+	return err
 }
 
 // openUp lets whatever user the proxy becomes write in its directory.
@@ -117,15 +116,6 @@ func openUp(dir string) error {
 		}
 		return os.Chmod(path, 0o777)
 	})
-}
-
-// freeAddress is one that nobody listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (at place) fill(text string) string {
@@ -165,7 +155,7 @@ func (r *running) wait(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
-		case <-r.done:
+		case <-r.Gone():
 			return errors.New("it has ended; -v shows what it prints")
 		case <-ctx.Done():
 			return errors.New("it does not answer; -v shows what it prints")
@@ -175,12 +165,7 @@ func (r *running) wait(ctx context.Context) error {
 
 // stop ends the proxy, and removes what it has written.
 func (r *running) stop() {
-	_ = r.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-r.done:
-	case <-time.After(10 * time.Second):
-		_ = r.cmd.Process.Kill()
-		<-r.done
-	}
+	r.Interrupt(syscall.SIGTERM, 10*time.Second)
+	r.processes.End()
 	_ = os.RemoveAll(r.dir)
 }

@@ -1,14 +1,11 @@
 package storetest
 
 import (
-	"bufio"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"testing"
-	"time"
+
+	"github.com/larder-go/cache/internal/proc"
 )
 
 // Redis starts a redis-server for the test, on a free port of 127.0.0.1 and without persistence, and returns its URL.
@@ -17,88 +14,41 @@ func Redis(t testing.TB) string { return NewServer(t).URL() }
 
 // A Server is a redis-server process of a test. Its methods must be called from the test's goroutine.
 type Server struct {
-	t    testing.TB
-	path string
-	port string
-	dir  string
-	cmd  *exec.Cmd
+	t     testing.TB
+	redis *proc.Redis
 }
 
 // NewServer is [Redis] for tests that stop the server, or start it anew.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
+	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not on the PATH; install Redis to run this test")
 	}
-	s := &Server{t: t, path: path, port: freePort(t), dir: t.TempDir()}
-	t.Cleanup(s.Kill)
-	s.Start()
-	return s
+	dir, processes := t.TempDir(), new(proc.Group)
+	t.Cleanup(processes.End) // before the directory is removed
+	redis, err := processes.StartRedis(t.Context(), dir)
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	return &Server{t, redis}
 }
 
 // Addr returns the server's host and port.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", s.port) }
+func (s *Server) Addr() string { return s.redis.Addr() }
 
 // URL returns the server's redis:// URL.
-func (s *Server) URL() string { return "redis://" + s.Addr() }
+func (s *Server) URL() string { return s.redis.URL() }
 
-// Process returns the running server, for a signal, or nil.
-func (s *Server) Process() *os.Process {
-	if s.cmd == nil {
-		return nil
-	}
-	return s.cmd.Process
-}
+// Process returns the server that was started last, for a signal.
+func (s *Server) Process() *os.Process { return s.redis.OS() }
 
-// Start starts the server, empty, on the same port as ever, and waits until it answers.
+// Start starts the server again, empty, on the same port, and waits until it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = exec.Command(s.path, "--bind", "127.0.0.1", "--port", s.port, "--dir", s.dir, "--save", "", "--appendonly", "no")
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("storetest: redis-server does not start: %v", err)
-	}
-	deadline := time.After(10 * time.Second)
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
-		select {
-		case <-tick.C:
-			if s.answers() {
-				tick.Stop()
-				return
-			}
-		case <-deadline:
-			s.t.Fatalf("storetest: redis-server on port %s did not answer within 10 s", s.port)
-		}
+	if err := s.redis.Start(s.t.Context()); err != nil {
+		s.t.Fatalf("storetest: %v", err)
 	}
 }
 
-// Kill ends the server at once, as a crash would, and waits until it is gone. Killing it again does nothing.
-func (s *Server) Kill() {
-	if s.cmd == nil {
-		return
-	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
-}
-
-func (s *Server) answers() bool {
-	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	fmt.Fprint(conn, "PING\r\n")
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	return err == nil && line == "+PONG\r\n"
-}
-
-func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("storetest: no free port: %v", err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
+// Kill ends the server at once, as a crash would, and waits until it is gone. To kill it again does nothing.
+func (s *Server) Kill() { s.redis.Kill() }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"time"
+)
+
+// warmUp is how long the server has the load's connections before it is measured.
+const warmUp = 300 * time.Millisecond
+
+// hits measures the rate and the latency of answers, and what one takes. The server's time for each shows what rate and
+// latency hide where it is the load that is slow, or the machine has other things to do.
+func hits(v *visit) (sample, error) {
+	if _, err := drive(v.addr, v.contest.clients, v.contest.count(), warmUp); err != nil {
+		return sample{}, fmt.Errorf("warming up: %w", err)
+	}
+	cmd, done, err := v.loadCommand()
+	if err != nil {
+		return sample{}, err
+	}
+	defer done()
+	if err := v.reset(); err != nil {
+		return sample{}, err
+	}
+	var out string
+	spent, err := v.spend(func() error {
+		return v.profiled(func() (err error) {
+			out, err = v.others.Run(v, cmd)
+			return err
+		})
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	t, err := parseWrk(out)
+	if err != nil {
+		return sample{}, err
+	}
+	if err := v.allowed(spent.runs, t.requests); err != nil {
+		return sample{}, err
+	}
+	figures := []figure{{t.rate, "req/s"}, {micros(t.p50), "p50-µs"}, {micros(t.p99), "p99-µs"}}
+	return sample{t.requests, append(figures, spent.each(v, t.requests)...)}, nil
+}
+
+// allowed says whether the load has met hits alone, or as good as. Where the machine stalls, a cache that waits for Redis so
+// long and no longer has its handler run.
+func (v *visit) allowed(runs, requests int64) error {
+	switch {
+	case !v.one.keeps || runs == 0:
+		return nil
+	case runs*100 > requests:
+		return fmt.Errorf("the handler ran %d times for %d requests that should be hits", runs, requests)
+	}
+	log.Printf("%s: the handler ran %d times for %d requests", v.name(), runs, requests)
+	return nil
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// asked is how many answers are looked at before the load.
+const asked = 20
+
+// verifyHit asks until the answer comes from where it should, and then some more: each answer must be right, a cache's
+// handler must not run any more, and Redis must be read for each, or not at all.
+func verifyHit(v *visit) error {
+	if err := v.settle(); err != nil {
+		return err
+	}
+	spent, err := v.spend(func() error {
+		for i := range asked {
+			if err := v.right(i % v.contest.count()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case v.one.keeps && spent.runs != 0:
+		return fmt.Errorf("the handler ran %d times for %d requests that should be hits", spent.runs, asked)
+	case !v.one.keeps && spent.runs != asked:
+		return fmt.Errorf("the handler ran %d times for %d requests", spent.runs, asked)
+	case v.one.reads && spent.reads < asked:
+		return fmt.Errorf("%d reads of Redis for %d requests", spent.reads, asked)
+	case !v.one.reads && spent.reads >= asked:
+		return fmt.Errorf("%d reads of Redis for %d requests that should take none", spent.reads, asked)
+	}
+	return nil
+}
+
+// settle asks for every page until the handler runs for none, where there is a cache: some are written to after the answer.
+func (v *visit) settle() error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		spent, err := v.spend(v.all)
+		if err != nil {
+			return err
+		}
+		if spent.runs == 0 || !v.one.keeps {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the handler still runs for every page: nothing is kept")
+		}
+	}
+}
+
+func (v *visit) all() error {
+	for page := range v.contest.count() {
+		if err := v.right(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c contest) count() int { return max(c.pages, 1) }
+
+// right asks once and compares the answer with the handler's.
+func (v *visit) right(page int) error {
+	resp, err := v.get(v.url(page))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK || !bytes.Equal(got, body) {
+		return fmt.Errorf("status %d and %d bytes, want the handler's answer: %.80q", resp.StatusCode, len(got), got)
+	}
+	for _, s := range says {
+		if values := resp.Header.Values(s[0]); len(values) != 1 || values[0] != s[1] {
+			return fmt.Errorf("%s: %q, want %q", s[0], values, s[1])
+		}
+	}
+	return nil
+}
