@@ -14,11 +14,11 @@ import (
 
 const (
 	logLength = 100_000             // records, more or less, before the oldest are trimmed
-	logKeep   = 30 * 24 * time.Hour // without a purge or a read
+	logTTL    = 30 * 24 * time.Hour // without a purge or a read
 )
 
 // errLost says that the log vanished while it was used; whoever asks next begins a new one.
-var errLost = errors.New("the purge log was lost while it was used")
+var errLogLost = errors.New("the purge log was lost while it was used")
 
 // Ledger returns this process' view of the purge log; Get has brought it up to the log's head whenever it returns no
 // error.
@@ -29,134 +29,134 @@ func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 // another purge is being told to a Redis that does not answer, it does not queue. With an error the record holds for this
 // process all the same, and others are told when Redis answers again, if this process lives that long.
 func (s *Store) Append(ctx context.Context, r store.Record) error {
-	return s.appendOrOwe(ctx, s.anyway(), r, func() bool { return s.reads.open() || s.writes.open() })
+	return s.appendOrQueue(ctx, s.evenIfOpen(), r, func() bool { return s.reads.open() || s.writes.open() })
 }
 
 // Post is Append for a request: while ErrOpen is returned to others, it is returned here. Then Redis is told later, like
 // after any error. One request at a time asks whether Redis is well again.
 func (s *Store) Post(ctx context.Context, r store.Record) error {
 	if s.reads.open() || s.writes.open() {
-		s.owe(r)
-		return prefixed(ErrOpen)
+		s.addPending(r)
+		return wrap(ErrOpen)
 	}
-	return s.appendOrOwe(ctx, s.politely(), r, s.Rests)
+	return s.appendOrQueue(ctx, s.viaBreaker(), r, s.Rests)
 }
 
 // Rests reports whether Redis is given a rest, and Post would not wait for it.
 func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
 
-func (s *Store) appendOrOwe(ctx context.Context, w way, r store.Record, hurried func() bool) error {
+func (s *Store) appendOrQueue(ctx context.Context, via access, r store.Record, hurried func() bool) error {
 	err := s.lockToAppend(ctx, hurried)
 	if err == nil {
-		defer s.endTurn()
-		if err = s.settle(ctx, w); err == nil {
-			err = s.appendAll(ctx, w, r)
+		defer s.unlockLog()
+		if err = s.flushPending(ctx, via); err == nil {
+			err = s.appendAll(ctx, via, r)
 		}
 	}
 	if err != nil {
-		s.owe(r)
+		s.addPending(r)
 	}
-	return prefixed(err)
+	return wrap(err)
 }
 
 // lockToAppend waits for the turn while those before the caller get on: not at all while he is hurried, and for one budget
 // at most in which nobody reached the log's head.
 func (s *Store) lockToAppend(ctx context.Context, hurried func() bool) error {
 	for {
-		wait, done := s.budget, s.log.done.Load()
+		wait, done := s.budget, s.log.catchUps.Load()
 		if hurried() {
 			wait = 0
 		}
 		turn, cancel := context.WithTimeout(ctx, wait)
 		err := s.log.lock(turn)
 		cancel()
-		if err == nil || ctx.Err() != nil || s.log.done.Load() == done {
+		if err == nil || ctx.Err() != nil || s.log.catchUps.Load() == done {
 			return err
 		}
 	}
 }
 
 // appendAll writes the record in pieces that the log takes. The caller has the turn.
-func (s *Store) appendAll(ctx context.Context, w way, r store.Record) error {
+func (s *Store) appendAll(ctx context.Context, via access, r store.Record) error {
 	for labels := range slices.Chunk(r.Labels, store.MaxLabels) {
-		if err := s.append(ctx, w, store.Record{Labels: labels, All: r.All, Soft: r.Soft, Wide: r.Wide}); err != nil {
+		if err := s.appendRecord(ctx, via, store.Record{Labels: labels, All: r.All, Soft: r.Soft, Wide: r.Wide}); err != nil {
 			return err
 		}
 	}
 	if len(r.Labels) == 0 {
-		return s.append(ctx, w, r)
+		return s.appendRecord(ctx, via, r)
 	}
 	return nil
 }
 
 // append writes one record. The epoch must be the log's own, so the log is read first; a log that is lost in between
 // is not begun by a record of the old epoch (NOMKSTREAM), for then older entries would look live.
-func (s *Store) append(ctx context.Context, w way, r store.Record) error {
+func (s *Store) appendRecord(ctx context.Context, via access, r store.Record) error {
 	for range 2 {
-		if err := s.catchUp(ctx, w); err != nil {
+		if err := s.replayLog(ctx, via); err != nil {
 			return err
 		}
 		r.At = s.log.ledger.Head()
-		m, err := s.write(ctx, w, r, following)
+		m, err := s.writeRecord(ctx, via, r, existingLog)
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		s.log.wrote = m // it counts as missing until it has been read back
-		if s.catchUp(ctx, w) != nil {
+		s.log.unconfirmed = m // it counts as missing until it has been read back
+		if s.replayLog(ctx, via) != nil {
 			s.log.ledger.ApplyHere(r) // it stands in the log, and the next Get reads it
 		}
 		return nil
 	}
-	return errLost
+	return errLogLost
 }
 
 // place is where a record goes.
-type place struct {
-	id        string
-	mustExist bool
+type logTarget struct {
+	id       string
+	existing bool
 }
 
 var (
-	next      = place{id: "*"}
-	following = place{id: "*", mustExist: true}
+	anyLog      = logTarget{id: "*"}
+	existingLog = logTarget{id: "*", existing: true}
 )
 
 // taken reports whether there is a log where one was to be begun.
-func taken(err error) bool {
+func idTaken(err error) bool {
 	return errors.As(err, new(redis.Error)) && strings.Contains(err.Error(), "equal or smaller")
 }
 
 // missing reports whether Redis has replied that there is no log. To the other command it never replies so: where both say
 // that there is nothing, it was said of the connection.
-func missing(add *redis.StringCmd, expire *redis.BoolCmd) bool {
+func noStream(add *redis.StringCmd, expire *redis.BoolCmd) bool {
 	return errors.Is(add.Err(), redis.Nil) && !errors.Is(expire.Err(), redis.Nil)
 }
 
 // write adds a record and returns it as it stands in the log.
-func (s *Store) write(ctx context.Context, w way, r store.Record, at place) (message, error) {
+func (s *Store) writeRecord(ctx context.Context, via access, r store.Record, at logTarget) (message, error) {
 	b, err := s.codec.EncodeRecord(r)
 	if err != nil {
 		return message{}, err
 	}
-	link := s.log.lastRead().link()
+	link := s.log.lastRead().nextChain()
 	var add *redis.StringCmd
-	err = s.ask(ctx, nil, w.write, func() error {
+	err = s.roundTrip(ctx, nil, via.write, func() error {
 		pipe := s.client.Pipeline()
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
-			Stream: s.log.name, ID: at.id, NoMkStream: at.mustExist, MaxLen: logLength, Approx: true, Values: []any{field, b, chainField, link},
+			Stream: s.log.name, ID: at.id, NoMkStream: at.existing, MaxLen: logLength, Approx: true, Values: []any{recordField, b, chainField, link},
 		})
-		expire := pipe.PExpire(ctx, s.log.name, logKeep)
+		expire := pipe.PExpire(ctx, s.log.name, logTTL)
 		exec(ctx, pipe)
-		if taken(add.Err()) || at.mustExist && missing(add, expire) {
+		if idTaken(add.Err()) || at.existing && noStream(add, expire) {
 			return nil
 		}
 		if add.Err() == nil && add.Val() == "" { // the id alone is an acknowledgement
-			return errUnanswered
+			return errUnconfirmed
 		}
-		return lost(add)
+		return firstError(add)
 	})
 	if err == nil {
 		err = add.Err()

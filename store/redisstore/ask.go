@@ -15,52 +15,52 @@ import (
 type gate func(op func() error) error
 
 // way is how the log is asked: politely for a request, anyway for a purge, aside for whoever follows it.
-type way struct{ read, write gate }
+type access struct{ read, write gate }
 
-func (l *link) politely() way { return way{l.reads.do, l.writing} }
-func (l *link) anyway() way   { return way{l.reads.always, l.writes.always} }
-func (l *link) aside() way    { return way{l.reads.aside, l.writes.aside} }
+func (s *shared) viaBreaker() access { return access{s.reads.do, s.writeViaBreaker} }
+func (s *shared) evenIfOpen() access { return access{s.reads.force, s.writes.force} }
+func (s *shared) uncounted() access  { return access{s.reads.uncounted, s.writes.uncounted} }
 
 // writing is the polite gate of writes. A Redis that cannot be read is not asked by them either: one probe is enough, and
 // while it is out the others need not wait.
-func (l *link) writing(op func() error) error {
-	if !l.reads.closed() {
+func (s *shared) writeViaBreaker(op func() error) error {
+	if !s.reads.closed() {
 		return ErrOpen
 	}
-	return l.writes.do(op)
+	return s.writes.do(op)
 }
 
 // ask runs op, of the node or, nil, of the purge log, through the gate. A caller who leaves it less than half the budget
 // learns nothing about Redis.
-func (s *Store) ask(ctx context.Context, n *node, through gate, op func() error) error {
-	return s.askOnce(ctx, through, func() error { return s.insist(ctx, n, op) })
+func (s *Store) roundTrip(ctx context.Context, n *node, gate gate, op func() error) error {
+	return s.guarded(ctx, gate, func() error { return s.retryOnDead(ctx, n, op) })
 }
 
 // askOnce is ask for what insists by itself.
-func (s *Store) askOnce(ctx context.Context, through gate, op func() error) error {
-	s.look()
-	return through(func() (err error) {
-		defer func() { s.suspect(err) }()
-		defer caught(&err)
+func (s *Store) guarded(ctx context.Context, gate gate, op func() error) error {
+	s.probeIfDue()
+	return gate(func() (err error) {
+		defer func() { s.probeIfDenied(err) }()
+		defer recoverTo(&err)
 		if err := ctx.Err(); err != nil {
-			return errors.Join(errHurried, err)
+			return errors.Join(errShortDeadline, err)
 		}
 		deadline, ok := ctx.Deadline()
-		hurried := ok && time.Until(deadline) < s.budget/2
-		err = s.explained(op())
-		if err != nil && hurried {
-			return fmt.Errorf("%w: %w", errHurried, err)
+		short := ok && time.Until(deadline) < s.budget/2
+		err = s.explain(op())
+		if err != nil && short {
+			return fmt.Errorf("%w: %w", errShortDeadline, err)
 		}
 		return err
 	})
 }
 
 // explained is what has kept the caller from asking. Whoever may be told that there is nothing has looked for that before.
-func (l *link) explained(err error) error {
+func (s *shared) explain(err error) error {
 	if errors.Is(err, redis.Nil) {
-		err = unlikeReply(err)
+		err = asConnError(err)
 	}
-	return withoutArguments(l.sentinel.explainReply(err))
+	return redacted(s.sentinel.explainReply(err))
 }
 
 // exec sends the pipeline and returns its commands, each with what came of it. Some failures go-redis tells of the pipeline
@@ -72,7 +72,7 @@ func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 	if err == nil || slices.ContainsFunc(cmds, own) {
 		return cmds
 	}
-	err = unlikeReply(err)
+	err = asConnError(err)
 	for _, cmd := range cmds {
 		cmd.SetErr(err)
 	}
@@ -83,13 +83,13 @@ func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 var errPanic = errors.New("panic")
 
 // caught makes an error of a panic.
-func caught(err *error) {
+func recoverTo(err *error) {
 	if v := recover(); v != nil {
 		*err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
 	}
 }
 
-func prefixed(err error) error {
+func wrap(err error) error {
 	if err != nil {
 		return fmt.Errorf("redisstore: %w", err)
 	}

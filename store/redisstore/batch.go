@@ -12,12 +12,12 @@ import (
 )
 
 // patience is how long a batch waits for the one before it to come back.
-const patience = time.Millisecond
+const maxBatchWait = time.Millisecond
 
 // batch is what one round trip reads: entries, and after them the purge log's head.
 type batch struct {
 	keys    []keying.Key
-	waiting int           // who has not left; guarded by batches.mu
+	waiters int           // who has not left; guarded by batches.mu
 	done    chan struct{} // closed when it is back; nil: its only reader sends it himself
 
 	// Written before done is closed.
@@ -29,26 +29,26 @@ type batch struct {
 // read reads what is kept under the key, along with others if there are any under way, and the log's head as it was after
 // that; or returns what kept it from asking. The caller leaves when ctx ends; the batch goes on without him.
 func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
-	q := s.nodes.of(ctx, s.link, key)
-	b, i := q.join(key)
+	n := s.nodes.of(ctx, s.shared, key)
+	b, i := n.join(key)
 	if b.done == nil {
-		defer s.next(q, b)
-		s.send(ctx, q, b)
-		return b.read(i)
+		defer s.finishBatch(n, b)
+		s.send(ctx, n, b)
+		return b.result(i)
 	}
 	if i == 0 {
-		s.hurry(ctx, q, b)
+		s.sendIfDelayed(ctx, n, b)
 	}
 	select {
 	case <-b.done:
-		return b.read(i)
+		return b.result(i)
 	case <-ctx.Done():
-		q.leave(b)
+		n.leave(b)
 		return nil, nil, fmt.Errorf("waiting for a batch of reads: %w", ctx.Err())
 	}
 }
 
-func (b *batch) read(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
+func (b *batch) result(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 	if b.err != nil {
 		return nil, nil, b.err
 	}
@@ -56,34 +56,34 @@ func (b *batch) read(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 }
 
 // hurry has the batch sent if those under way take long. One of its readers waits here.
-func (s *Store) hurry(ctx context.Context, q *node, b *batch) {
-	timer := time.NewTimer(patience)
+func (s *Store) sendIfDelayed(ctx context.Context, n *node, b *batch) {
+	timer := time.NewTimer(maxBatchWait)
 	defer timer.Stop()
 	select {
 	case <-b.done:
 	case <-ctx.Done():
 	case <-timer.C:
-		if q.takeOff(b) {
-			go s.sendAll(q, b)
+		if n.startEarly(b) {
+			go s.sendQueued(n, b)
 		}
 	}
 }
 
 // next ends the flight of b. What has gathered meanwhile is sent by a goroutine that ends when there is no more.
-func (s *Store) next(q *node, b *batch) {
-	if b = q.landed(b); b != nil {
-		go s.sendAll(q, b)
+func (s *Store) finishBatch(n *node, b *batch) {
+	if b = n.finished(b); b != nil {
+		go s.sendQueued(n, b)
 	}
 }
 
-func (s *Store) sendAll(q *node, b *batch) {
-	for ; b != nil; b = q.landed(b) {
-		s.sendFor(q, b)
+func (s *Store) sendQueued(n *node, b *batch) {
+	for ; b != nil; b = n.finished(b) {
+		s.sendForWaiters(n, b)
 	}
 }
 
 // sendFor sends a batch for those who wait for it.
-func (s *Store) sendFor(q *node, b *batch) {
+func (s *Store) sendForWaiters(n *node, b *batch) {
 	defer close(b.done)
 	defer func() {
 		if p := recover(); p != nil { // the caller's Redis client may have hooks
@@ -92,16 +92,16 @@ func (s *Store) sendFor(q *node, b *batch) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), s.budget)
 	defer cancel()
-	s.send(ctx, q, b)
+	s.send(ctx, n, b)
 }
 
 // send asks Redis, and counts in the breaker as one. Where it asked, every command tells for itself.
-func (s *Store) send(ctx context.Context, q *node, b *batch) {
-	err := s.askOnce(ctx, s.reading(q), func() (err error) {
+func (s *Store) send(ctx context.Context, n *node, b *batch) {
+	err := s.guarded(ctx, s.readGate(n), func() (err error) {
 		b.values = make([]*redis.StringCmd, len(b.keys))
-		b.head, err = s.pull(ctx, q, b.keys, b.values)
-		if hungUp(err) && s.mayLookAt(q) {
-			b.head, err = s.pullApart(ctx, q, b.keys, b.values)
+		b.head, err = s.fetch(ctx, n, b.keys, b.values)
+		if disconnected(err) && s.mayInspect(n) {
+			b.head, err = s.fetchApart(ctx, n, b.keys, b.values)
 		}
 		return err
 	})
@@ -111,30 +111,30 @@ func (s *Store) send(ctx context.Context, q *node, b *batch) {
 }
 
 // pull reads the keys and the log's head in one round trip.
-func (s *Store) pull(ctx context.Context, q *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
-	err = s.insist(ctx, q, func() error {
+func (s *Store) fetch(ctx context.Context, n *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
+	err = s.retryOnDead(ctx, n, func() error {
 		cmds := make([]redis.Cmder, len(keys), len(keys)+2)
-		s.commands(ctx, keys, values, cmds)
-		head = redis.NewXMessageSliceCmd(ctx, s.log.askHead...)
+		s.readCommands(ctx, keys, values, cmds)
+		head = redis.NewXMessageSliceCmd(ctx, s.log.headCommand...)
 		pipe := s.client.Pipeline()
 		_ = pipe.BatchProcess(ctx, append(cmds, head)...) // after the values: it knows the purges of what was read
-		s.log.touch(ctx, pipe)
+		s.log.extend(ctx, pipe)
 		exec(ctx, pipe)
-		return q.failure(head, outage(cmds...))
+		return n.readError(head, serverError(cmds...))
 	})
 	return head, err
 }
 
 // commands are those that read the keys, as values and in cmds, too. What they are made of is allocated for all at once.
-func (s *Store) commands(ctx context.Context, keys []keying.Key, values []*redis.StringCmd, cmds []redis.Cmder) {
+func (s *Store) readCommands(ctx context.Context, keys []keying.Key, values []*redis.StringCmd, cmds []redis.Cmder) {
 	if len(keys) == 0 {
 		return
 	}
 	args := make([]any, 4*len(keys))
-	names, each := s.names(keys)
+	names, each := s.entryNames(keys)
 	for i := range keys {
 		a := args[4*i : 4*i+4 : 4*i+4]
-		a[0], a[1], a[2], a[3] = "getrange", names[each*i:each*(i+1)], 0, s.most
+		a[0], a[1], a[2], a[3] = "getrange", names[each*i:each*(i+1)], 0, s.maxBytesArg
 		values[i] = redis.NewStringCmd(ctx, a...)
 		cmds[i] = values[i]
 	}

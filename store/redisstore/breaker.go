@@ -17,33 +17,33 @@ import (
 var ErrOpen = errors.New("redis keeps failing and is not asked for a while")
 
 // errHurried marks a failure that says more of the caller's deadline than of Redis.
-var errHurried = errors.New("too little time was left")
+var errShortDeadline = errors.New("too little time was left")
 
 const (
 	tripAfter  = 5  // failures in a row
 	tripSample = 20 // operations in breakerWindow, half of which failed
 
 	breakerWindow = time.Second
-	breakerRest   = 600 * time.Millisecond // so that probes are fewer than two a second, along with what follows the log
+	openFor       = 600 * time.Millisecond // so that probes are fewer than two a second, along with what follows the log
 )
 
 // breaker keeps a Redis that fails from costing every request its budget.
 type breaker struct {
-	circuit *gobreaker.CircuitBreaker[struct{}]
-	ofNode  bool // of a cluster: it is none of its matter what other nodes do
-	inARow  int  // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
+	circuit     *gobreaker.CircuitBreaker[struct{}]
+	ofNode      bool // of a cluster: it is none of its matter what other nodes do
+	consecutive int  // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
 
-	tell    func(error)                     // that a rest begins, with its cause, or with nil that it is over
+	notify  func(error)                     // that a rest begins, with its cause, or with nil that it is over
 	changed atomic.Pointer[gobreaker.State] // not told yet
 }
 
-func newBreaker(tell func(error)) *breaker {
-	b := &breaker{tell: tell}
+func newBreaker(notify func(error)) *breaker {
+	b := &breaker{notify: notify}
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:  1,
 		Interval:     breakerWindow,
 		BucketPeriod: breakerWindow / 10,
-		Timeout:      breakerRest,
+		Timeout:      openFor,
 		ReadyToTrip:  b.trips,
 		IsSuccessful: b.succeeded,
 		IsExcluded:   b.excluded,
@@ -57,28 +57,28 @@ func newBreaker(tell func(error)) *breaker {
 }
 
 func (b *breaker) trips(c gobreaker.Counts) bool {
-	return b.inARow >= tripAfter || c.Requests >= tripSample && 2*c.TotalFailures >= c.Requests
+	return b.consecutive >= tripAfter || c.Requests >= tripSample && 2*c.TotalFailures >= c.Requests
 }
 
 // succeeded counts as a success that all went well but at one node, which has a breaker of its own.
 func (b *breaker) succeeded(err error) bool {
 	if err != nil && (b.ofNode || !errors.Is(err, errNode)) {
-		b.inARow++
+		b.consecutive++
 		return false
 	}
-	b.inARow = 0
+	b.consecutive = 0
 	return true
 }
 
 func (b *breaker) excluded(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, errHurried) || b.ofNode && err != nil && !errors.Is(err, errNode)
+	return errors.Is(err, context.Canceled) || errors.Is(err, errShortDeadline) || b.ofNode && err != nil && !errors.Is(err, errNode)
 }
 
 // do asks Redis, or returns ErrOpen at once.
 func (b *breaker) do(op func() error) error {
 	_, err := b.circuit.Execute(func() (struct{}, error) { return struct{}{}, op() })
 	if b.changed.Load() != nil {
-		b.tellChange(err)
+		b.notifyChange(err)
 	}
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		return ErrOpen
@@ -87,18 +87,18 @@ func (b *breaker) do(op func() error) error {
 }
 
 // tellChange tells of a change outside of the circuit's lock.
-func (b *breaker) tellChange(err error) {
+func (b *breaker) notifyChange(err error) {
 	switch to := b.changed.Swap(nil); {
 	case to == nil:
 	case *to == gobreaker.StateClosed:
-		b.tell(nil)
+		b.notify(nil)
 	default:
-		b.tell(cmp.Or(err, ErrOpen))
+		b.notify(cmp.Or(err, ErrOpen))
 	}
 }
 
 // always asks Redis even when do would not: a purge is worth the wait.
-func (b *breaker) always(op func() error) error {
+func (b *breaker) force(op func() error) error {
 	if err := b.do(op); !errors.Is(err, ErrOpen) {
 		return err
 	}
@@ -107,7 +107,7 @@ func (b *breaker) always(op func() error) error {
 
 // aside asks Redis unless it is given a rest. What comes of it does not count: what follows the log on its own account is
 // no measure of what requests would meet.
-func (b *breaker) aside(op func() error) error {
+func (b *breaker) uncounted(op func() error) error {
 	if b.open() {
 		return ErrOpen
 	}
@@ -122,7 +122,7 @@ func (b *breaker) closed() bool { return b.circuit.State() == gobreaker.StateClo
 
 // outage returns the first error of the commands that says something of Redis itself. A reply that there is something of
 // another type is none.
-func outage(cmds ...redis.Cmder) error {
+func serverError(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && !wrongType(err) {
 			return err
@@ -131,20 +131,20 @@ func outage(cmds ...redis.Cmder) error {
 	return nil
 }
 
-var errUnanswered = errors.New("redis has not said that it did what it was asked")
+var errUnconfirmed = errors.New("redis has not said that it did what it was asked")
 
 // stored returns why the entry does not count as stored: only Redis' word is an acknowledgement, and no answer without
 // an error, as a hook may give, is none.
-func stored(set *redis.StatusCmd) error {
-	if err := lost(set); err != nil || set.Val() == "OK" {
+func confirmSet(set *redis.StatusCmd) error {
+	if err := firstError(set); err != nil || set.Val() == "OK" {
 		return err
 	}
-	return errUnanswered
+	return errUnconfirmed
 }
 
 // lost returns the first error of commands on the purge log, or of writes. There another type is as bad as no Redis: nothing
 // that is kept can be believed. Nor does any of them reply that there is nothing: that would be said of the connection.
-func lost(cmds ...redis.Cmder) error {
+func firstError(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil {
 			return err
@@ -153,9 +153,9 @@ func lost(cmds ...redis.Cmder) error {
 	return nil
 }
 
-func wrongType(err error) bool { return replied(err, "WRONGTYPE") }
+func wrongType(err error) bool { return repliedWith(err, "WRONGTYPE") }
 
 // replied reports whether Redis has replied with such an error.
-func replied(err error, kind string) bool {
+func repliedWith(err error, kind string) bool {
 	return errors.As(err, new(redis.Error)) && strings.HasPrefix(err.Error(), kind)
 }

@@ -13,15 +13,15 @@ const (
 	maxTimeout     = 250 * time.Millisecond
 	maxDialTimeout = 500 * time.Millisecond
 
-	goodTimeout     = 50 * time.Millisecond
-	goodDialTimeout = 100 * time.Millisecond
+	defaultTimeout     = 50 * time.Millisecond
+	defaultDialTimeout = 100 * time.Millisecond
 )
 
 // How long a connection may be idle before it is used again: balancers close those that are, most of them after a minute or
 // more, and go-redis cannot see that of one with TLS.
 const (
-	maxIdleTime  = time.Minute
-	goodIdleTime = 30 * time.Second
+	maxIdleTime     = time.Minute
+	defaultIdleTime = 30 * time.Second
 )
 
 // limits are the options of a client that decide how long a request may hang. go-redis reports them after it has filled
@@ -29,10 +29,10 @@ const (
 type limits struct {
 	contextTimeout          bool
 	read, write, pool, dial time.Duration
-	retries, dials          int
+	retries, dialRetries    int
 	replicas                bool
 	backoff                 time.Duration // between the nodes of a cluster
-	secured                 bool
+	encrypted               bool
 	idle                    time.Duration
 }
 
@@ -55,7 +55,7 @@ func check(client redis.UniversalClient) (time.Duration, error) {
 		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
 			o.MaxRetries, o.DialerRetries, false, 0, o.TLSConfig != nil, o.ConnMaxIdleTime}
 	default:
-		return goodTimeout, nil
+		return defaultTimeout, nil
 	}
 	return l.read, l.check()
 }
@@ -68,10 +68,10 @@ func (l limits) check() error {
 		name           string
 		is, most, good time.Duration
 	}{
-		{"ReadTimeout", l.read, maxTimeout, goodTimeout},
-		{"WriteTimeout", l.write, maxTimeout, goodTimeout},
-		{"PoolTimeout", l.pool, maxTimeout, goodTimeout},
-		{"DialTimeout", l.dial, maxDialTimeout, goodDialTimeout},
+		{"ReadTimeout", l.read, maxTimeout, defaultTimeout},
+		{"WriteTimeout", l.write, maxTimeout, defaultTimeout},
+		{"PoolTimeout", l.pool, maxTimeout, defaultTimeout},
+		{"DialTimeout", l.dial, maxDialTimeout, defaultDialTimeout},
 	} {
 		switch {
 		case t.is <= 0:
@@ -86,16 +86,16 @@ func (l limits) check() error {
 	if l.retries > 0 {
 		fault("MaxRetries is %d; set it to -1, which means none", l.retries)
 	}
-	if l.dials != 1 {
-		fault("DialerRetries is %d; set it to 1", l.dials)
+	if l.dialRetries != 1 {
+		fault("DialerRetries is %d; set it to 1", l.dialRetries)
 	}
 	if l.backoff > 0 {
 		fault("MinRetryBackoff and MaxRetryBackoff make a cluster's client sleep before it asks another node; set both to -1, " +
 			"which means none")
 	}
-	if l.secured && (l.idle <= 0 || l.idle > maxIdleTime) {
+	if l.encrypted && (l.idle <= 0 || l.idle > maxIdleTime) {
 		fault("ConnMaxIdleTime is %v, and a connection with TLS that was closed meanwhile cannot be told; set it to %v or less "+
-			"(%v is a good value)", l.idle, maxIdleTime, goodIdleTime)
+			"(%v is a good value)", l.idle, maxIdleTime, defaultIdleTime)
 	}
 	if l.replicas {
 		fault("ReadOnly, RouteByLatency or RouteRandomly reads from replicas, which lag behind purges; set them to false")

@@ -14,24 +14,24 @@ import (
 )
 
 // errCut is why an entry cannot be read.
-var errCut = errors.New("redis hangs up on whoever reads this entry, as on a reply that is over its client-output-buffer-limit for normal " +
+var errOversized = errors.New("redis hangs up on whoever reads this entry, as on a reply that is over its client-output-buffer-limit for normal " +
 	"clients; raise that, or lower redisstore.Options.MaxBytes")
 
 const (
-	cutFor = time.Minute // until an entry that Redis hangs up on is asked for again
-	maxCut = 256         // of which we know so much
+	oversizedFor = time.Minute // until an entry that Redis hangs up on is asked for again
+	maxOversized = 256         // of which we know so much
 )
 
 // cuts are entries that Redis hangs up on. The zero value is ready to use.
-type cuts struct {
-	some  atomic.Bool
-	vain  atomic.Int64 // when it was looked in vain which entry it is, in Unix nanoseconds
-	mu    sync.Mutex
-	until map[keying.Key]time.Time
+type oversizedEntries struct {
+	any        atomic.Bool
+	lastFutile atomic.Int64 // when it was looked in vain which entry it is, in Unix nanoseconds
+	mu         sync.Mutex
+	until      map[keying.Key]time.Time
 }
 
-func (c *cuts) has(key keying.Key) bool {
-	if !c.some.Load() {
+func (c *oversizedEntries) has(key keying.Key) bool {
+	if !c.any.Load() {
 		return false
 	}
 	c.mu.Lock()
@@ -41,28 +41,30 @@ func (c *cuts) has(key keying.Key) bool {
 
 // mayLook reports whether it is worth a look which entry it is: a Redis that hangs up on all is not dialled for that again
 // and again.
-func (c *cuts) mayLook() bool { return time.Now().UnixNano()-c.vain.Load() > int64(time.Second) }
+func (c *oversizedEntries) mayInspect() bool {
+	return time.Now().UnixNano()-c.lastFutile.Load() > int64(time.Second)
+}
 
-func (c *cuts) add(key keying.Key) {
+func (c *oversizedEntries) add(key keying.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.until == nil || len(c.until) >= maxCut {
+	if c.until == nil || len(c.until) >= maxOversized {
 		c.until = map[keying.Key]time.Time{}
 	}
-	c.until[key] = time.Now().Add(cutFor)
-	c.some.Store(true)
+	c.until[key] = time.Now().Add(oversizedFor)
+	c.any.Store(true)
 }
 
 // replaced is called when something else is kept under the key. What is as large would be cut off again.
-func (c *cuts) replaced(key keying.Key, size int) {
+func (c *oversizedEntries) replaced(key keying.Key, size int) {
 	if size <= batchBytes {
 		c.forget(key)
 	}
 }
 
 // forget is called when what is kept under the keys is no more.
-func (c *cuts) forget(keys ...keying.Key) {
-	if !c.some.Load() {
+func (c *oversizedEntries) forget(keys ...keying.Key) {
+	if !c.any.Load() {
 		return
 	}
 	c.mu.Lock()
@@ -70,31 +72,33 @@ func (c *cuts) forget(keys ...keying.Key) {
 	for _, key := range keys {
 		delete(c.until, key)
 	}
-	c.some.Store(len(c.until) > 0)
+	c.any.Store(len(c.until) > 0)
 }
 
 // mayLookAt reports whether a Redis that has hung up is to be asked which entry it was because of.
-func (s *Store) mayLookAt(n *node) bool { return s.reads.closed() && n.well() && s.cuts.mayLook() }
+func (s *Store) mayInspect(n *node) bool {
+	return s.reads.closed() && n.healthy() && s.oversized.mayInspect()
+}
 
 // cutBy looks whether it is because of the key's entry that Redis has hung up.
-func (s *Store) cutBy(ctx context.Context, n *node, key keying.Key) bool {
-	if !s.mayLookAt(n) {
+func (s *Store) isOversized(ctx context.Context, n *node, key keying.Key) bool {
+	if !s.mayInspect(n) {
 		return false
 	}
 	value := make([]*redis.StringCmd, 1)
-	_, err := s.pullApart(ctx, n, []keying.Key{key}, value)
-	return err == nil && errors.Is(value[0].Err(), errCut)
+	_, err := s.fetchApart(ctx, n, []keying.Key{key}, value)
+	return err == nil && errors.Is(value[0].Err(), errOversized)
 }
 
 // pullApart is pull where Redis has hung up, because of one entry, perhaps, whose reply is larger than it allows. That one's
 // fault is not that of the others, nor Redis' own: what is large is read alone.
-func (s *Store) pullApart(ctx context.Context, q *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
+func (s *Store) fetchApart(ctx context.Context, n *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
 	defer func() {
 		if err != nil && ctx.Err() == nil { // too little time says nothing
-			s.cuts.vain.Store(time.Now().UnixNano())
+			s.oversized.lastFutile.Store(time.Now().UnixNano())
 		}
 	}()
-	large, err := s.larger(ctx, q, keys, batchBytes/len(keys))
+	large, err := s.findLarger(ctx, n, keys, batchBytes/len(keys))
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +110,14 @@ func (s *Store) pullApart(ctx context.Context, q *node, keys []keying.Key, value
 			continue
 		}
 		one := make([]*redis.StringCmd, 1)
-		if _, err := s.pull(ctx, q, keys[i:i+1], one); hungUp(err) {
-			one[0].SetErr(errCut)
-			s.cuts.add(key)
+		if _, err := s.fetch(ctx, n, keys[i:i+1], one); disconnected(err) {
+			one[0].SetErr(errOversized)
+			s.oversized.add(key)
 		}
 		values[i] = one[0]
 	}
 	read := make([]*redis.StringCmd, len(small))
-	head, err = s.pull(ctx, q, small, read) // last, so that the head is newer than all
+	head, err = s.fetch(ctx, n, small, read) // last, so that the head is newer than all
 	for i, value := range read {
 		values[at[i]] = value
 	}
@@ -121,18 +125,18 @@ func (s *Store) pullApart(ctx context.Context, q *node, keys []keying.Key, value
 }
 
 // larger looks which values are larger than so many bytes.
-func (s *Store) larger(ctx context.Context, q *node, keys []keying.Key, bytes int) ([]bool, error) {
-	looks := make([]*redis.StringCmd, len(keys))
-	err := s.insist(ctx, q, func() error {
+func (s *Store) findLarger(ctx context.Context, n *node, keys []keying.Key, bytes int) ([]bool, error) {
+	probes := make([]*redis.StringCmd, len(keys))
+	err := s.retryOnDead(ctx, n, func() error {
 		pipe := s.client.Pipeline()
 		for i, key := range keys {
-			looks[i] = pipe.GetRange(ctx, s.name(key), int64(bytes), int64(bytes))
+			probes[i] = pipe.GetRange(ctx, s.entryName(key), int64(bytes), int64(bytes))
 		}
-		return q.own(outage(exec(ctx, pipe)...))
+		return n.wrap(serverError(exec(ctx, pipe)...))
 	})
 	large := make([]bool, len(keys))
-	for i, look := range looks {
-		large[i] = look.Val() != ""
+	for i, probe := range probes {
+		large[i] = probe.Val() != ""
 	}
 	if err != nil {
 		err = fmt.Errorf("looking which entry it is that Redis hangs up on: %w", err)

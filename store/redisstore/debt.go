@@ -12,23 +12,23 @@ import (
 
 // maxOwed is how many labels of purges are owed before those of URLs become some of areas, and then all of them one of
 // everything.
-const maxOwed = 1 << 16
+const maxPending = 1 << 16
 
 // owed are purges that Redis could not be told of. They hold for this process; the others are told when Redis answers
 // again: by the next read that finds it so, or else by a timer, which runs while something is owed. Requests purge too, the
 // same URLs again and again: so what is owed is what they name, and not one record for each.
-type owed struct {
-	some    atomic.Bool
-	mu      sync.Mutex
-	debts   [len(sorts)]debt
-	telling *store.Record // what Redis is told of now: it has left the debts
-	timed   bool          // a timer sees to it that Redis is told
+type pendingPurges struct {
+	any       atomic.Bool
+	mu        sync.Mutex
+	sets      [len(purgeKinds)]purgeSet
+	sending   *store.Record // what Redis is told of now: it has left the debts
+	scheduled bool          // a timer sees to it that Redis is told
 }
 
 // sorts are what purges of one debt have in common. Those that reach farther come first.
-var sorts = [...]store.Record{{Wide: true}, {}, {Soft: true, Wide: true}, {Soft: true}}
+var purgeKinds = [...]store.Record{{Wide: true}, {}, {Soft: true, Wide: true}, {Soft: true}}
 
-func sortOf(soft, wide bool) int {
+func kindOf(soft, wide bool) int {
 	switch {
 	case soft && wide:
 		return 2
@@ -41,15 +41,15 @@ func sortOf(soft, wide bool) int {
 }
 
 // debt is what purges of one sort name.
-type debt struct {
+type purgeSet struct {
 	all   bool
 	urls  map[keying.Label]keying.Label // and where each lies
 	names map[keying.Label]struct{}     // labels that lie nowhere
 }
 
-func (d *debt) count() int {
-	n := len(d.urls) + len(d.names)
-	if d.all {
+func (s *purgeSet) size() int {
+	n := len(s.urls) + len(s.names)
+	if s.all {
 		n++
 	}
 	return n
@@ -57,36 +57,36 @@ func (d *debt) count() int {
 
 // add notes the purge of the record's labels. One of a place belongs to those that stand before it, unless it is what is
 // purged itself.
-func (d *debt) add(r store.Record) {
-	if d.names == nil {
-		d.urls, d.names = map[keying.Label]keying.Label{}, map[keying.Label]struct{}{}
+func (s *purgeSet) add(r store.Record) {
+	if s.names == nil {
+		s.urls, s.names = map[keying.Label]keying.Label{}, map[keying.Label]struct{}{}
 	}
-	d.all = d.all || r.All
+	s.all = s.all || r.All
 	from := 0
 	for i, place := range r.Labels {
 		if _, ok := keys.Meant(place); !ok || r.Wide {
 			continue
 		}
 		for _, url := range r.Labels[from:i] {
-			d.urls[url] = place
+			s.urls[url] = place
 		}
 		from = i + 1
 	}
 	for _, name := range r.Labels[from:] {
-		d.names[name] = struct{}{}
+		s.names[name] = struct{}{}
 	}
 }
 
 // labels are what a record of it says, but no more than most.
-func (d *debt) labels(most int) []keying.Label {
-	labels := make([]keying.Label, 0, min(most, 2*len(d.urls)+len(d.names)))
-	for url, place := range d.urls {
+func (s *purgeSet) labels(most int) []keying.Label {
+	labels := make([]keying.Label, 0, min(most, 2*len(s.urls)+len(s.names)))
+	for url, place := range s.urls {
 		if len(labels)+2 > most {
 			return labels
 		}
 		labels = append(labels, url, place)
 	}
-	for name := range d.names {
+	for name := range s.names {
 		if len(labels) == most {
 			break
 		}
@@ -96,116 +96,116 @@ func (d *debt) labels(most int) []keying.Label {
 }
 
 // take takes as much out as one record has room for.
-func (d *debt) take(sort store.Record) *store.Record {
-	r := &store.Record{All: d.all, Soft: sort.Soft, Wide: sort.Wide && !d.all}
-	if d.all {
-		*d = debt{}
+func (s *purgeSet) take(kind store.Record) *store.Record {
+	r := &store.Record{All: s.all, Soft: kind.Soft, Wide: kind.Wide && !s.all}
+	if s.all {
+		*s = purgeSet{}
 		return r
 	}
-	r.Labels = d.labels(store.MaxLabels)
+	r.Labels = s.labels(store.MaxLabels)
 	for _, label := range r.Labels {
-		delete(d.urls, label)
-		delete(d.names, label)
+		delete(s.urls, label)
+		delete(s.names, label)
 	}
 	return r
 }
 
 // add returns true if there is no timer yet: the caller starts it.
-func (o *owed) add(r store.Record) (first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.note(r)
-	if o.left() > maxOwed {
-		o.widen()
+func (p *pendingPurges) add(r store.Record) (first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.put(r)
+	if p.size() > maxPending {
+		p.coarsen()
 	}
-	o.some.Store(true)
-	first, o.timed = !o.timed, true
+	p.any.Store(true)
+	first, p.scheduled = !p.scheduled, true
 	return first
 }
 
-func (o *owed) note(r store.Record) { o.debts[sortOf(r.Soft, r.Wide)].add(r) }
+func (p *pendingPurges) put(r store.Record) { p.sets[kindOf(r.Soft, r.Wide)].add(r) }
 
 // left is how many labels Redis is still to be told of.
-func (o *owed) left() (n int) {
-	for i := range o.debts {
-		n += o.debts[i].count()
+func (p *pendingPurges) size() (n int) {
+	for i := range p.sets {
+		n += p.sets[i].size()
 	}
 	return n
 }
 
 // widen names areas instead of the URLs that lie there, or everything where that is not enough: the app itself has named
 // too much.
-func (o *owed) widen() {
-	for i, sort := range sorts {
-		d := &o.debts[i]
-		if sort.Wide || len(d.urls) == 0 {
+func (p *pendingPurges) coarsen() {
+	for i, kind := range purgeKinds {
+		s := &p.sets[i]
+		if kind.Wide || len(s.urls) == 0 {
 			continue
 		}
 		areas := map[keys.Area]keying.Label{}
-		for _, place := range d.urls {
+		for _, place := range s.urls {
 			area, _ := keys.Meant(place)
 			areas[area] = place
 		}
-		clear(d.urls)
+		clear(s.urls)
 		for place := range maps.Values(areas) {
-			o.note(store.Record{Labels: []keying.Label{place}, Soft: sort.Soft, Wide: true})
+			p.put(store.Record{Labels: []keying.Label{place}, Soft: kind.Soft, Wide: true})
 		}
 	}
-	if o.left() > maxOwed/2 { // less would be widened again too soon
-		o.debts = [len(sorts)]debt{}
-		o.note(store.Record{All: true})
+	if p.size() > maxPending/2 { // less would be widened again too soon
+		p.sets = [len(purgeKinds)]purgeSet{}
+		p.put(store.Record{All: true})
 	}
 }
 
 // first returns the purge that Redis is to be told of first, or nil.
-func (o *owed) first() *store.Record {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i := 0; o.telling == nil && i < len(sorts); i++ {
-		if o.debts[i].count() > 0 {
-			o.telling = o.debts[i].take(sorts[i])
+func (p *pendingPurges) next() *store.Record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := 0; p.sending == nil && i < len(purgeKinds); i++ {
+		if p.sets[i].size() > 0 {
+			p.sending = p.sets[i].take(purgeKinds[i])
 		}
 	}
-	return o.telling
+	return p.sending
 }
 
 // paid strikes the purge out that was first.
-func (o *owed) paid() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.telling = nil
-	o.some.Store(o.left() > 0)
+func (p *pendingPurges) sent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sending = nil
+	p.any.Store(p.size() > 0)
 }
 
 // count is 0 once nothing is owed.
-func (o *owed) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n := o.left()
-	if o.telling != nil {
-		n += 1 + len(o.telling.Labels)
+func (p *pendingPurges) outstanding() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.size()
+	if p.sending != nil {
+		n += 1 + len(p.sending.Labels)
 	}
 	return n
 }
 
 // timerEnds reports whether the timer has nothing more to do, or never will: then the next purge that is owed starts it.
-func (o *owed) timerEnds(closed bool) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.timed = !closed && (o.telling != nil || o.left() > 0)
-	return !o.timed
+func (p *pendingPurges) unscheduleIfDone(closed bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.scheduled = !closed && (p.sending != nil || p.size() > 0)
+	return !p.scheduled
 }
 
 // applyTo takes what is owed into a ledger that has been replaced.
-func (o *owed) applyTo(l *store.Ledger) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.telling != nil {
-		l.ApplyHere(*o.telling)
+func (p *pendingPurges) applyTo(l *store.Ledger) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sending != nil {
+		l.ApplyHere(*p.sending)
 	}
-	for i, sort := range sorts {
-		if d := &o.debts[i]; d.count() > 0 {
-			l.ApplyHere(store.Record{Labels: d.labels(2 * d.count()), All: d.all, Soft: sort.Soft, Wide: sort.Wide})
+	for i, kind := range purgeKinds {
+		if s := &p.sets[i]; s.size() > 0 {
+			l.ApplyHere(store.Record{Labels: s.labels(2 * s.size()), All: s.all, Soft: kind.Soft, Wide: kind.Wide})
 		}
 	}
 }

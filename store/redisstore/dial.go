@@ -18,7 +18,7 @@ const keepAlive = 5 * time.Minute
 
 // secured is the TLS configuration of a client: what the URL calls for, or the caller's own along with that. It is nil
 // without TLS.
-func (o *Options) secured(url *tls.Config) (*tls.Config, error) {
+func (o *Options) tlsConfig(url *tls.Config) (*tls.Config, error) {
 	switch {
 	case o.TLS == nil:
 		return url, nil
@@ -35,8 +35,8 @@ func (o *Options) secured(url *tls.Config) (*tls.Config, error) {
 // dialer returns what dials with TLS so that go-redis sees which connections of its pool are dead, as it does without TLS:
 // nothing is sent unasked on one that is at rest, so that whatever is there to be read, or its end, makes it useless. Nil
 // leaves dialling to go-redis: without TLS, and where Redis may send messages on its own account.
-func dialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc {
-	if config == nil || protocol != pulls {
+func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc {
+	if config == nil || protocol != resp2 {
 		return nil
 	}
 	config = config.Clone()
@@ -47,14 +47,14 @@ func dialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc {
 		if err != nil {
 			return nil, err
 		}
-		return watched{conn.(*tls.Conn)}, nil
+		return checkedConn{conn.(*tls.Conn)}, nil
 	}
 }
 
 // watched is a TLS connection whose socket go-redis looks at before it is used again.
-type watched struct{ *tls.Conn }
+type checkedConn struct{ *tls.Conn }
 
-func (c watched) SyscallConn() (syscall.RawConn, error) {
+func (c checkedConn) SyscallConn() (syscall.RawConn, error) {
 	conn, ok := c.NetConn().(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	followRound = time.Second            // how long one read waits for news
-	followSlack = 250 * time.Millisecond // how much later it may end before its connection counts as dead
-	followPace  = 5 * time.Millisecond   // from one wake-up to the next: many purges at once are read together
+	blockTime    = time.Second            // how long one read waits for news
+	blockSlack   = 250 * time.Millisecond // how much later it may end before its connection counts as dead
+	wakeInterval = 5 * time.Millisecond   // from one wake-up to the next: many purges at once are read together
 
-	leastRest = 250 * time.Millisecond // after a loss, more or less; doubled while Redis stays away
-	mostRest  = 2 * time.Second
+	minRetryDelay = 250 * time.Millisecond // after a loss, more or less; doubled while Redis stays away
+	maxRetryDelay = 2 * time.Second
 )
 
 // Follow keeps the ledger at the purge log's head, whoever adds to it, and returns when ctx or the Store ends. It waits for
@@ -26,42 +26,42 @@ const (
 func (s *Store) Follow(ctx context.Context, changed func(error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	f := follower{changed: changed, rest: leastRest}
+	defer context.AfterFunc(s.ctx, cancel)()
+	f := follower{changed: changed, delay: minRetryDelay}
 	for {
-		err := s.followOn(ctx, f.up)
+		err := s.followUntilError(ctx, f.up)
 		if ctx.Err() != nil {
 			return
 		}
 		f.down(err)
-		if !pause(ctx, f.takeRest()) {
+		if !sleep(ctx, f.nextDelay()) {
 			return
 		}
 	}
 }
 
 // followOn follows the log until something fails. It calls up whenever all is well.
-func (s *Store) followOn(ctx context.Context, up func()) (err error) {
-	defer caught(&err)
-	if err := s.catchUpFor(ctx, s.aside()); err != nil { // a Redis that is given a rest is not dialled either
+func (s *Store) followUntilError(ctx context.Context, up func()) (err error) {
+	defer recoverTo(&err)
+	if err := s.catchUpVia(ctx, s.uncounted()); err != nil { // a Redis that is given a rest is not dialled either
 		return err
 	}
-	line, hangUp, err := s.line(ctx)
+	conn, closeConn, err := s.dedicatedConn(ctx)
 	if err != nil {
 		return err
 	}
-	defer hangUp()
+	defer closeConn()
 	var woken time.Time
 	for {
-		news, err := s.await(ctx, line)
+		found, err := s.awaitRecord(ctx, conn)
 		if err != nil {
 			return err
 		}
-		if news && !pause(ctx, time.Until(woken.Add(followPace))) {
+		if found && !sleep(ctx, time.Until(woken.Add(wakeInterval))) {
 			return ctx.Err()
 		}
 		woken = time.Now()
-		if err := s.catchUpFor(ctx, s.aside()); err != nil {
+		if err := s.catchUpVia(ctx, s.uncounted()); err != nil {
 			return err
 		}
 		up()
@@ -69,18 +69,18 @@ func (s *Store) followOn(ctx context.Context, up func()) (err error) {
 }
 
 // await waits for a record after the last one that is known, for one round.
-func (s *Store) await(ctx context.Context, line redis.Cmdable) (news bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, followRound+followSlack)
+func (s *Store) awaitRecord(ctx context.Context, conn redis.Cmdable) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, blockTime+blockSlack)
 	defer cancel()
 	began := time.Now()
-	err = line.XRead(ctx, &redis.XReadArgs{
-		Streams: []string{s.log.name}, ID: s.log.seen.Load().id, Count: 1, Block: followRound,
+	err = conn.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{s.log.name}, ID: s.log.head.Load().id, Count: 1, Block: blockTime,
 	}).Err()
-	if errors.Is(err, redis.Nil) && time.Since(began) >= followRound/2 { // sooner it is said of the connection
+	if errors.Is(err, redis.Nil) && time.Since(began) >= blockTime/2 { // sooner it is said of the connection
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("redisstore: waiting for the purge log: %w", withoutArguments(err))
+		return false, fmt.Errorf("redisstore: waiting for the purge log: %w", redacted(err))
 	}
 	return true, nil
 }
@@ -89,14 +89,14 @@ func (s *Store) await(ctx context.Context, line redis.Cmdable) (news bool, err e
 type follower struct {
 	changed func(error)
 	lost    bool
-	rest    time.Duration
+	delay   time.Duration
 }
 
 func (f *follower) up() {
 	if f.lost {
 		f.changed(nil)
 	}
-	f.lost, f.rest = false, leastRest
+	f.lost, f.delay = false, minRetryDelay
 }
 
 func (f *follower) down(err error) {
@@ -108,10 +108,10 @@ func (f *follower) down(err error) {
 
 // takeRest returns how long to rest, a fifth more or less, so that processes which lost Redis together do not come back
 // together.
-func (f *follower) takeRest() time.Duration {
-	rest := f.rest
-	f.rest = min(2*rest, mostRest)
-	return jittered(rest)
+func (f *follower) nextDelay() time.Duration {
+	delay := f.delay
+	f.delay = min(2*delay, maxRetryDelay)
+	return jittered(delay)
 }
 
 func jittered(d time.Duration) time.Duration {
@@ -119,7 +119,7 @@ func jittered(d time.Duration) time.Duration {
 }
 
 // pause returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

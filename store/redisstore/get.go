@@ -14,22 +14,22 @@ import (
 // Get reads the entry and the purge log's head in one round trip, and the log's news if there are any. When it cannot
 // tell what was purged, it returns an error and no entry. While Redis keeps failing the error wraps [ErrOpen].
 func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
-	if s.cuts.has(key) {
-		return nil, false, prefixed(errCut)
+	if s.oversized.has(key) {
+		return nil, false, wrap(errOversized)
 	}
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	value, head, err := s.read(ctx, key)
 	if err == nil {
-		err = outage(value)
+		err = serverError(value)
 	}
 	if err == nil {
-		err = s.follow(ctx, head)
+		err = s.catchUpForRequest(ctx, head)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("redisstore: %w", s.explained(err))
+		return nil, false, fmt.Errorf("redisstore: %w", s.explain(err))
 	}
-	e, err := s.entry(key, value)
+	e, err := s.decode(key, value)
 	if err != nil {
 		return nil, false, fmt.Errorf("redisstore: %w", err)
 	}
@@ -37,15 +37,15 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 }
 
 // within bounds ctx by the budget, if it is not bound as much already.
-func (l *link) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= l.budget {
+func (s *shared) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.budget {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, l.budget)
+	return context.WithTimeout(ctx, s.budget)
 }
 
 // entry decodes what is kept under the key; nil is nothing.
-func (s *Store) entry(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
+func (s *Store) decode(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
 	b, err := value.Bytes()
 	switch {
 	case err != nil:

@@ -11,8 +11,8 @@ import (
 // maxDead bounds how many dead connections one operation puts up with, and unseen how many where go-redis looks at each before
 // it is used: there are no more than have died just then.
 const (
-	maxDead = 100
-	unseen  = 3
+	maxDeadConns  = 100
+	maxUndetected = 3
 )
 
 // insist runs op, and runs it again when the connection that it was given turns out to be dead: Redis (timeout) and
@@ -26,19 +26,19 @@ const (
 //
 // Whatever is asked here may be done twice: a second SET or UNLINK changes nothing, a lease that was taken is known by its
 // token, and a purge that stands in the log twice is one.
-func (s *Store) insist(ctx context.Context, n *node, op func() error) error {
-	misses, most := uint32(0), maxDead
-	if s.sees {
-		most = unseen
+func (s *Store) retryOnDead(ctx context.Context, n *node, op func() error) error {
+	misses, limit := uint32(0), maxDeadConns
+	if s.detectsDead {
+		limit = maxUndetected
 	}
-	for dead := 1; ; dead++ {
+	for attempt := 1; ; attempt++ {
 		err := op()
-		if !hungUp(err) || dead > most || ctx.Err() != nil {
+		if !disconnected(err) || attempt > limit || ctx.Err() != nil {
 			return err
 		}
-		pool := s.pool(ctx, n, err)
-		pooled := pool.IdleConns > 0 || dead > 1 && pool.Misses == misses
-		if !pooled && (dead > 1 || !s.reads.closed() || !n.well()) {
+		pool := s.poolStats(ctx, n, err)
+		pooled := pool.IdleConns > 0 || attempt > 1 && pool.Misses == misses
+		if !pooled && (attempt > 1 || !s.reads.closed() || !n.healthy()) {
 			return err
 		}
 		misses = pool.Misses
@@ -46,7 +46,7 @@ func (s *Store) insist(ctx context.Context, n *node, op func() error) error {
 }
 
 // hungUp reports whether the error says that the other side has closed the connection.
-func hungUp(err error) bool {
+func disconnected(err error) bool {
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
 		if errors.Is(err, end) {
 			return true

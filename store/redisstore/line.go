@@ -9,16 +9,16 @@ import (
 
 // line returns a client with one connection of its own to the Redis that has the purge log. hangUp ends it at once,
 // whatever it is waiting for, and so does the end of ctx. A UniversalClient that tells no options is used as it is.
-func (s *Store) line(ctx context.Context) (line redis.Cmdable, hangUp func(), err error) {
-	host, err := s.host(ctx)
+func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeConn func(), err error) {
+	node, err := s.logNode(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if host == nil {
+	if node == nil {
 		return s.client, func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	client := redis.NewClient(s.lineOptions(ctx, *host.Options()))
+	client := redis.NewClient(s.dedicatedOptions(ctx, *node.Options()))
 	stop := context.AfterFunc(ctx, func() {
 		defer func() { _ = recover() }() // the connection may be the caller's own kind, and is of no use any more
 		_ = client.Close()
@@ -31,7 +31,7 @@ func (s *Store) line(ctx context.Context) (line redis.Cmdable, hangUp func(), er
 }
 
 // host returns the client of the node that has the purge log, or nil if nobody can tell.
-func (s *Store) host(ctx context.Context) (*redis.Client, error) {
+func (s *Store) logNode(ctx context.Context) (*redis.Client, error) {
 	switch c := s.client.(type) {
 	case *redis.Client:
 		return c, nil
@@ -44,12 +44,12 @@ func (s *Store) host(ctx context.Context) (*redis.Client, error) {
 }
 
 // lineOptions are a client's, for a client that is used for one read at a time and thrown away when that fails.
-func (l *link) lineOptions(ctx context.Context, o redis.Options) *redis.Options {
+func (s *shared) dedicatedOptions(ctx context.Context, o redis.Options) *redis.Options {
 	o.PoolSize = 2 // go-redis dials on in the background after as many failures in a row
 	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.PipelinePoolSize = 0, 0, 0, -1
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.Limiter, o.ClientSideCacheConfig, o.PushNotificationProcessor = nil, nil, nil
-	o.MaintNotificationsConfig = quietly(nil)
+	o.MaintNotificationsConfig = maintenanceOff(nil)
 	o.ContextTimeoutEnabled = true
 	dial := o.Dialer // go-redis gives it a context that does not end with the client
 	o.Dialer = func(dialling context.Context, network, addr string) (net.Conn, error) {
@@ -57,10 +57,10 @@ func (l *link) lineOptions(ctx context.Context, o redis.Options) *redis.Options 
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
 		conn, err := dial(dialling, network, addr)
-		return conn, l.sentinel.explain(err)
+		return conn, s.sentinel.explain(err)
 	}
 	if greet := o.OnConnect; greet != nil {
-		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return unlikeReply(greet(ctx, conn)) }
+		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return asConnError(greet(ctx, conn)) }
 	}
 	return &o
 }

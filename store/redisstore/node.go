@@ -19,7 +19,7 @@ import (
 type node struct {
 	batches
 	client        atomic.Pointer[redis.Client] // nil: this is no cluster, or nobody can tell
-	asked         atomic.Int64                 // when it was last, in Unix seconds
+	lastUsed      atomic.Int64                 // when it was last, in Unix seconds
 	reads, writes *breaker                     // of what this node alone is asked
 }
 
@@ -27,7 +27,7 @@ type node struct {
 var errNode = errors.New("one node of the cluster")
 
 // own marks the failure of what the node alone was asked for.
-func (n *node) own(err error) error {
+func (n *node) wrap(err error) error {
 	client := n.client.Load()
 	if err == nil || client == nil {
 		return err
@@ -37,18 +37,18 @@ func (n *node) own(err error) error {
 
 // failure is that of the purge log, whose head was asked for, or else the node's. When there is no time left for one node,
 // go-redis says so of all that a cluster was asked at once, and of what it has answered, too.
-func (n *node) failure(head *redis.XMessageSliceCmd, err error) error {
-	if lost := lost(head); lost != nil && (n.client.Load() == nil || len(head.Val()) == 0) {
+func (n *node) readError(head *redis.XMessageSliceCmd, err error) error {
+	if lost := firstError(head); lost != nil && (n.client.Load() == nil || len(head.Val()) == 0) {
 		return lost
 	}
-	return n.own(err)
+	return n.wrap(err)
 }
 
 // well reports whether the node is not being probed.
-func (n *node) well() bool { return n == nil || n.client.Load() == nil || n.reads.closed() }
+func (n *node) healthy() bool { return n == nil || n.client.Load() == nil || n.reads.closed() }
 
 // reading is the gate of reads from the node, which ask for the purge log's head, too.
-func (s *Store) reading(n *node) gate {
+func (s *Store) readGate(n *node) gate {
 	if n.client.Load() == nil {
 		return s.reads.do
 	}
@@ -58,12 +58,12 @@ func (s *Store) reading(n *node) gate {
 }
 
 // writingTo is the gate of writes to the node.
-func (s *Store) writingTo(n *node) gate {
+func (s *Store) writeGate(n *node) gate {
 	if n.client.Load() == nil {
-		return s.writing
+		return s.writeViaBreaker
 	}
 	return func(op func() error) error {
-		if !s.reads.closed() || !n.well() {
+		if !s.reads.closed() || !n.healthy() {
 			return ErrOpen
 		}
 		return n.writes.do(op)
@@ -74,17 +74,17 @@ func (s *Store) writingTo(n *node) gate {
 // asked for a while are forgotten whenever another one comes.
 type nodes struct {
 	sync.Map // of *node
-	other    node
+	fallback node
 }
 
 // forgotten is how long ago a node was asked last that is forgotten. Whoever asks it again begins anew, which costs nothing
 // but what its breakers knew.
-const forgotten = 10 * time.Minute
+const forgetAfter = 10 * time.Minute
 
 func (n *nodes) forget() {
-	since := time.Now().Add(-forgotten).Unix()
+	since := time.Now().Add(-forgetAfter).Unix()
 	n.Range(func(addr, known any) bool {
-		if known.(*node).asked.Load() < since {
+		if known.(*node).lastUsed.Load() < since {
 			n.Delete(addr)
 		}
 		return true
@@ -92,21 +92,21 @@ func (n *nodes) forget() {
 }
 
 // of returns the node that has the key.
-func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *node) {
-	cluster, ok := l.client.(*redis.ClusterClient)
+func (n *nodes) of(ctx context.Context, s *shared, key keying.Key) (its *node) {
+	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return &n.other
+		return &n.fallback
 	}
 	defer func() {
 		if recover() != nil { // in a hook, perhaps, which the operation itself will meet
-			its = &n.other
+			its = &n.fallback
 		}
 	}()
-	client, err := cluster.MasterForKey(ctx, l.name(key))
+	client, err := cluster.MasterForKey(ctx, s.entryName(key))
 	if err != nil {
-		return &n.other // it fails soon enough
+		return &n.fallback // it fails soon enough
 	}
-	its = n.at(client.Options().Addr, l)
+	its = n.at(client.Options().Addr, s)
 	if its.client.Load() != client {
 		its.client.Store(client)
 	}
@@ -114,31 +114,31 @@ func (n *nodes) of(ctx context.Context, l *link, key keying.Key) (its *node) {
 }
 
 // at returns the node with the address.
-func (n *nodes) at(addr string, l *link) *node {
+func (n *nodes) at(addr string, s *shared) *node {
 	now := time.Now().Unix()
 	known, ok := n.Load(addr)
 	if !ok {
 		n.forget()
-		known, _ = n.LoadOrStore(addr, l.newNode())
+		known, _ = n.LoadOrStore(addr, s.newNode())
 	}
 	its := known.(*node)
-	if its.asked.Load() != now { // once a second
-		its.asked.Store(now)
+	if its.lastUsed.Load() != now { // once a second
+		its.lastUsed.Store(now)
 	}
 	return its
 }
 
-func (l *link) newNode() *node {
+func (s *shared) newNode() *node {
 	n := &node{
-		reads:  newBreaker(func(err error) { l.tellRest(store.Reads, err) }),
-		writes: newBreaker(func(err error) { l.tellRest(store.Writes, err) }),
+		reads:  newBreaker(func(err error) { s.notifyCircuit(store.Reads, err) }),
+		writes: newBreaker(func(err error) { s.notifyCircuit(store.Writes, err) }),
 	}
 	n.reads.ofNode, n.writes.ofNode = true, true
 	return n
 }
 
 // pool is the state of the connections to what has failed: the node, or the one that has the purge log.
-func (s *Store) pool(ctx context.Context, n *node, err error) *redis.PoolStats {
+func (s *Store) poolStats(ctx context.Context, n *node, err error) *redis.PoolStats {
 	if errors.Is(err, errNode) && n != nil {
 		return n.client.Load().PoolStats()
 	}

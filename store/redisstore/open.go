@@ -31,28 +31,28 @@ func Open(url string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	o.TLS = nil
-	s, err := o.open(client)
+	s, err := o.newOwnStore(client)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
 	}
-	s.close, s.sentinel, s.sees = client.Close, sentinel, seesDead(client)
+	s.close, s.sentinel, s.detectsDead = client.Close, sentinel, detectsDeadConns(client)
 	return s, nil
 }
 
 // seesDead reports whether go-redis sees which connections of the client's pool are dead, as far as it can be known.
-func seesDead(client redis.UniversalClient) bool {
+func detectsDeadConns(client redis.UniversalClient) bool {
 	c, ok := client.(*redis.Client)
-	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == pulls)
+	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == resp2)
 }
 
 // open returns a Store on the client that a URL asks for.
-func (o Options) open(client redis.UniversalClient) (*Store, error) {
+func (o Options) newOwnStore(client redis.UniversalClient) (*Store, error) {
 	budget, err := check(client)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: the URL's parameters do not suit a cache:\n%w", err)
 	}
-	return o.on(client, budget)
+	return o.newStore(client, budget)
 }
 
 var errURL = errors.New("the URL cannot be read; write redis://user:password@host:6379/0, " +
@@ -79,19 +79,19 @@ func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sen
 	}
 	switch u.Scheme + "+" + kind {
 	case "redis+", "rediss+", "unix+":
-		client, err = o.single(u)
+		client, err = o.singleClient(u)
 		return client, nil, err
 	case "redis+cluster", "rediss+cluster":
-		client, err = o.cluster(u)
+		client, err = o.clusterClient(u)
 		return client, nil, err
 	case "redis+sentinel", "rediss+sentinel":
-		return o.sentinel(u)
+		return o.failoverClient(u)
 	}
 	return nil, nil, errors.New("unknown scheme at the start of the URL; use redis, rediss, unix, redis+cluster, rediss+cluster, " +
 		"redis+sentinel or rediss+sentinel")
 }
 
-func (own *Options) single(u *url.URL) (redis.UniversalClient, error) {
+func (own *Options) singleClient(u *url.URL) (redis.UniversalClient, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, err
 	}
@@ -102,15 +102,15 @@ func (own *Options) single(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseURL(s); return err })
 	}
-	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	commonOfSingle(o).fill()
-	o.DisableIdentity, o.MaintNotificationsConfig = true, quietly(nil)
+	singleOptions(o).setDefaults()
+	o.DisableIdentity, o.MaintNotificationsConfig = true, maintenanceOff(nil)
 	return redis.NewClient(o), nil
 }
 
-func (own *Options) cluster(u *url.URL) (redis.UniversalClient, error) {
+func (own *Options) clusterClient(u *url.URL) (redis.UniversalClient, error) {
 	if strings.Trim(u.Path, "/0") != "" {
 		return nil, errors.New("the URL's path names a database; a cluster has only one: drop the path")
 	}
@@ -118,17 +118,17 @@ func (own *Options) cluster(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseClusterURL(s); return err })
 	}
-	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	commonOfCluster(o).fill()
-	o.DisableIdentity, o.MaintNotificationsConfig = true, quietly(nil)
+	clusterOptions(o).setDefaults()
+	o.DisableIdentity, o.MaintNotificationsConfig = true, maintenanceOff(nil)
 	o.MinRetryBackoff, o.MaxRetryBackoff = cmp.Or(o.MinRetryBackoff, -1), cmp.Or(o.MaxRetryBackoff, -1)
 	o.ClusterStateReloadInterval = clusterReload
 	return redis.NewClusterClient(o), nil
 }
 
-func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, *sentinel, error) {
+func (own *Options) failoverClient(u *url.URL) (redis.UniversalClient, *sentinel, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, nil, err
 	}
@@ -142,10 +142,10 @@ func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, *sentinel, erro
 		return nil, nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
 		return nil, nil, err
 	}
-	commonOfFailover(o).fill()
+	failoverOptions(o).setDefaults()
 	o.DisableIdentity = true
 	client := redis.NewFailoverClient(o)
 	behind := &sentinel{master: o.MasterName}

@@ -21,7 +21,7 @@ var errNoPrefix = errors.New("Options.Prefix is empty and none can be made of th
 
 // setPrefix makes the Prefix of the main module's path where there is none: two apps on one Redis that were told nothing
 // must not read each other's answers.
-func (o *Options) setPrefix() (derived bool, err error) {
+func (o *Options) fillPrefix() (derived bool, err error) {
 	switch {
 	case o.Prefix == "":
 		info, _ := debug.ReadBuildInfo()
@@ -45,10 +45,10 @@ func modulePath(info *debug.BuildInfo) string {
 }
 
 // Warning tells that the keys' prefix was made up, and which it is; nil where Options name one.
-func (l *link) Warning() error {
-	if !l.derived {
+func (s *shared) Warning() error {
+	if !s.prefixDerived {
 		return nil
 	}
 	return fmt.Errorf("redisstore: Options.Prefix is empty, so keys begin with %q, the main module's path; whoever shares or "+
-		"purges these answers must use the same Prefix, and another app of this module one of its own", l.given)
+		"purges these answers must use the same Prefix, and another app of this module one of its own", s.prefixOption)
 }

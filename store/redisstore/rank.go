@@ -23,9 +23,9 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
-	return prefixed(s.ask(ctx, nil, s.aside().write, func() error {
+	return wrap(s.roundTrip(ctx, nil, s.uncounted().write, func() error {
 		name := s.ranking(time.Now())
 		pipe := s.client.TxPipeline() // or a ranking might stay without a time to live, and no later hour sets it
 		for _, key := range keys {
@@ -33,26 +33,26 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 		}
 		pipe.ZRemRangeByRank(ctx, name, 0, -rankLength-1)
 		pipe.PExpire(ctx, name, 2*rankPeriod)
-		return lost(exec(ctx, pipe)...)
+		return firstError(exec(ctx, pipe)...)
 	}))
 }
 
 // Hottest returns the keys that were counted most in this hour and the last one, a thousand at most.
 func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	var hours [2]*redis.ZSliceCmd
-	err := s.ask(ctx, nil, s.aside().read, func() error {
+	err := s.roundTrip(ctx, nil, s.uncounted().read, func() error {
 		pipe := s.client.Pipeline()
 		now := time.Now()
 		for i := range hours {
 			hour := now.Add(-time.Duration(i) * rankPeriod)
 			hours[i] = pipe.ZRevRangeWithScores(ctx, s.ranking(hour), 0, rankLength-1)
 		}
-		return lost(exec(ctx, pipe)...)
+		return firstError(exec(ctx, pipe)...)
 	})
 	if err != nil {
-		return nil, prefixed(err)
+		return nil, wrap(err)
 	}
 	counts := map[keying.Key]float64{}
 	for _, hour := range hours {
@@ -78,5 +78,5 @@ func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 
 // ranking is the name of an hour's ranking. Hours are those of the processes' clocks, which need not agree to the minute.
 func (s *Store) ranking(t time.Time) string {
-	return s.ranks + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
+	return s.rankPrefix + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
 }

@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // layout is the version of what is written under which key; another version's keys are never looked at.
-const layout = "1"
+const layoutVersion = "1"
 
 var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 
@@ -53,11 +53,11 @@ var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 // share it in a stream, "<prefix>:1:log", and each hour's hottest keys in a sorted set beside the entries, "…:hot:<hour>".
 // Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
 type Store struct {
-	*link
-	codec store.Codec
-	log   *tail
-	ranks string // prefix of the rankings
-	nodes *nodes
+	*shared
+	codec      store.Codec
+	log        *purgeLog
+	rankPrefix string // prefix of the rankings
+	nodes      *nodes
 }
 
 var (
@@ -73,27 +73,27 @@ var (
 )
 
 // link is what a Store shares with those that Sealed made of it.
-type link struct {
-	client   redis.UniversalClient
-	given    string // Options.Prefix
-	derived  bool   // it was made up
-	prefix   string
-	entries  string // prefix of the entries
-	maxBytes int
-	most     any           // maxBytes as an argument
-	budget   time.Duration // of one Get, Set or Delete
-	reads    *breaker
-	writes   *breaker
-	rests    listeners
-	faults   listeners
-	probe    probe
-	cuts     cuts
-	sees     bool        // go-redis, which connections of its pool are dead
-	unleased atomic.Bool // Redis refuses what leases are made with
-	close    func() error
-	sentinel *sentinel       // nil: none, or none that we know of
-	life     context.Context // ends with Close
-	end      context.CancelFunc
+type shared struct {
+	client        redis.UniversalClient
+	prefixOption  string // Options.Prefix
+	prefixDerived bool   // it was made up
+	prefix        string
+	entryPrefix   string // prefix of the entries
+	maxBytes      int
+	maxBytesArg   any           // maxBytes as an argument
+	budget        time.Duration // of one Get, Set or Delete
+	reads         *breaker
+	writes        *breaker
+	circuitEvents listeners
+	faultEvents   listeners
+	probe         probe
+	oversized     oversizedEntries
+	detectsDead   bool        // go-redis, which connections of its pool are dead
+	leasesOff     atomic.Bool // Redis refuses what leases are made with
+	close         func() error
+	sentinel      *sentinel       // nil: none, or none that we know of
+	ctx           context.Context // ends with Close
+	cancel        context.CancelFunc
 }
 
 // New returns a Store on the client, which stays the caller's to close. A client that could hold a request up, or
@@ -103,43 +103,43 @@ type link struct {
 func New(client redis.UniversalClient, o Options) (*Store, error) {
 	budget, err := check(client)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; %s\n%w", tuner(client), err)
+		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; %s\n%w", remedy(client), err)
 	}
-	return o.on(client, budget)
+	return o.newStore(client, budget)
 }
 
 // on returns a Store on a client that suits.
-func (o Options) on(client redis.UniversalClient, budget time.Duration) (*Store, error) {
+func (o Options) newStore(client redis.UniversalClient, budget time.Duration) (*Store, error) {
 	if !buildName.MatchString(o.Build) {
 		return nil, fmt.Errorf(`redisstore: Options.Build is %q; use at most 64 letters, digits and "._+-"`, o.Build)
 	}
 	if o.TLS != nil {
 		return nil, errors.New("redisstore: Options.TLS is for Open; set TLSConfig in the options of your client")
 	}
-	derived, err := o.setPrefix()
+	derived, err := o.fillPrefix()
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 20
 	}
-	l := &link{
-		client: client, given: o.Prefix, derived: derived, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
+	s := &shared{
+		client: client, prefixOption: o.Prefix, prefixDerived: derived, prefix: o.Prefix + ":" + layoutVersion + ":", maxBytes: o.MaxBytes, maxBytesArg: o.MaxBytes, budget: budget,
 		close: func() error { return nil },
 	}
-	l.reads = newBreaker(func(err error) { l.tellRest(store.Reads, err) })
-	l.writes = newBreaker(func(err error) { l.tellRest(store.Writes, err) })
-	l.entries = l.prefix
+	s.reads = newBreaker(func(err error) { s.notifyCircuit(store.Reads, err) })
+	s.writes = newBreaker(func(err error) { s.notifyCircuit(store.Writes, err) })
+	s.entryPrefix = s.prefix
 	if o.Build != "" {
-		l.entries += o.Build + ":"
+		s.entryPrefix += o.Build + ":"
 	}
-	l.life, l.end = context.WithCancel(context.Background())
-	return &Store{link: l, log: newTail(l.prefix + "log"), ranks: l.entries + "hot:", nodes: new(nodes)}, nil
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return &Store{shared: s, log: newPurgeLog(s.prefix + "log"), rankPrefix: s.entryPrefix + "hot:", nodes: new(nodes)}, nil
 }
 
 // Close ends [Store.Follow], gives up purges that Redis could not be told of, and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
 func (s *Store) Close() error {
-	s.end()
+	s.cancel()
 	return s.close()
 }
 
@@ -151,22 +151,22 @@ func (s *Store) Sealed(secret []byte) store.Store {
 	mac.Write([]byte("log"))
 	id := hex.EncodeToString(mac.Sum(nil)[:4])
 	return &Store{
-		link: s.link, codec: store.NewCodec(secret), log: newTail(s.prefix + "log:" + id),
-		ranks: s.entries + "hot:" + id + ":", nodes: new(nodes),
+		shared: s.shared, codec: store.NewCodec(secret), log: newPurgeLog(s.prefix + "log:" + id),
+		rankPrefix: s.entryPrefix + "hot:" + id + ":", nodes: new(nodes),
 	}
 }
 
-func (l *link) name(key keying.Key) string { return l.entries + key.String() }
+func (s *shared) entryName(key keying.Key) string { return s.entryPrefix + key.String() }
 
 // names are those of the keys' entries, one after the other, and how long each is.
-func (l *link) names(keys []keying.Key) (all string, each int) {
-	each = len(l.entries) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
+func (s *shared) entryNames(keys []keying.Key) (all string, each int) {
+	each = len(s.entryPrefix) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
 	var b strings.Builder
 	var text []byte
 	b.Grow(len(keys) * each)
 	for i := range keys {
 		text, _ = keys[i].AppendText(text[:0])
-		b.WriteString(l.entries)
+		b.WriteString(s.entryPrefix)
 		b.Write(text)
 	}
 	return b.String(), each

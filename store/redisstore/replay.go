@@ -11,7 +11,7 @@ import (
 )
 
 // page is how many records are read at once.
-const page = 1000
+const pageSize = 1000
 
 var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
 
@@ -24,96 +24,96 @@ var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
 // unless all that was made before that record is gone already: the log was trimmed past it, or somebody else has begun an
 // epoch since. That the new epoch's record stands after every place that its writer has missed is what ends this: who misses
 // less than he finds the floor raised, and who misses more begins one more.
-func (s *Store) catchUp(ctx context.Context, w way) error {
-	t := s.log
-	if t.loading == nil && t.known.Head() != (store.Position{}) {
-		found, err := s.replay(ctx, w, &t.known)
+func (s *Store) replayLog(ctx context.Context, via access) error {
+	l := s.log
+	if l.rebuilding == nil && l.current.Head() != (store.Position{}) {
+		found, err := s.replayInto(ctx, via, &l.current)
 		if err != nil {
 			return err
 		}
-		if found && t.missing == (store.Position{}) {
-			t.caughtUp()
+		if found && l.missing == (store.Position{}) {
+			l.caughtUp()
 			return nil
 		}
 	}
 	for range 4 { // the log may be lost, or added to, while it is read
-		if err := s.begin(ctx, w); err != nil {
+		if err := s.startRebuild(ctx, via); err != nil {
 			return err
 		}
-		found, err := s.replay(ctx, w, t.loading)
+		found, err := s.replayInto(ctx, via, l.rebuilding)
 		switch {
 		case err != nil:
 			return err // the next turn goes on from here
 		case !found:
-			t.loading = nil
-		case earlier(t.missing, t.loading.Floor()):
-			t.replace()
+			l.rebuilding = nil
+		case earlier(l.missing, l.rebuilding.Floor()):
+			l.finishRebuild()
 			return nil
 		default:
-			if err := s.beginEpoch(ctx, w); err != nil {
+			if err := s.appendEpoch(ctx, via); err != nil {
 				return err
 			}
 		}
 	}
-	return errLost
+	return errLogLost
 }
 
 // replace puts the ledger that was loaded in the other's place.
-func (t *tail) replace() {
-	if epoch := t.known.Head().Epoch; epoch != 0 && epoch != t.loading.Head().Epoch {
-		t.news = errRecordsLost
+func (l *purgeLog) finishRebuild() {
+	if epoch := l.current.Head().Epoch; epoch != 0 && epoch != l.rebuilding.Head().Epoch {
+		l.loss = errRecordsLost
 	}
-	t.known.Replace(t.loading.Ledger)
-	t.known.last, t.loading, t.missing = t.loading.last, nil, store.Position{}
-	t.owed.applyTo(t.ledger)
-	t.caughtUp()
+	l.current.Replace(l.rebuilding.Ledger)
+	l.current.last, l.rebuilding, l.missing = l.rebuilding.last, nil, store.Position{}
+	l.pending.applyTo(l.ledger)
+	l.caughtUp()
 }
 
 // miss notes that the log should have a record there.
-func (t *tail) miss(p store.Position) {
-	if earlier(t.missing, p) {
-		t.missing = p
+func (l *purgeLog) noteMissing(p store.Position) {
+	if earlier(l.missing, p) {
+		l.missing = p
 	}
 }
 
 // begin makes a ledger that stands at the log's first record, if none is being loaded. A log that does not exist, or
 // that begins with a whole page of records that cannot be read, gets a first record of ours: a new epoch, under which
 // everything older is gone. Of those who do so at once, knowing the same, one begins the log.
-func (s *Store) begin(ctx context.Context, w way) error {
-	if s.log.loading != nil {
+func (s *Store) startRebuild(ctx context.Context, via access) error {
+	if s.log.rebuilding != nil {
 		return nil
 	}
-	if found, err := s.loadFirst(ctx, w); found || err != nil {
+	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
-	first := place{id: after(s.log.missing)} // Redis takes it if there is no log
-	if _, err := s.write(ctx, w, s.newEpoch(), first); err != nil && !taken(err) {
+	first := logTarget{id: after(s.log.missing)} // Redis takes it if there is no log
+	if _, err := s.writeRecord(ctx, via, s.newEpoch(), first); err != nil && !idTaken(err) {
 		return err
 	}
 	// Whoever has begun the log may have purged since.
-	if found, err := s.loadFirst(ctx, w); found || err != nil {
+	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
 	r := s.newEpoch()
-	m, err := s.write(ctx, w, r, next)
+	m, err := s.writeRecord(ctx, via, r, anyLog)
 	if err == nil {
-		s.log.load(r.At.Epoch, m)
+		s.log.startRebuildAt(r.At.Epoch, m)
 	}
 	return err
 }
 
 // beginEpoch adds the first record of a new epoch to a log that is being loaded, after all that is missing.
-func (s *Store) beginEpoch(ctx context.Context, w way) error {
-	at := next
-	if earlier(s.log.loading.Head(), s.log.missing) { // the log's clock is behind
-		at = place{id: after(s.log.missing)}
+func (s *Store) appendEpoch(ctx context.Context, via access) error {
+	at := anyLog
+	if earlier(s.log.rebuilding.Head(), s.log.missing) { // the log's clock is behind
+		at = logTarget{id: after(s.log.missing)}
 	}
-	_, err := s.write(ctx, w, s.newEpoch(), at)
-	if taken(err) { // somebody was faster: see what it is
+	_, err := s.writeRecord(ctx, via, s.newEpoch(), at)
+	if idTaken(err) { // somebody was faster: see what it is
 		return nil
 	}
 	if err == nil {
-		s.log.news = errRecordsLost
+		s.log.loss = errRecordsLost
 	}
 	return err
 }
@@ -121,9 +121,9 @@ func (s *Store) beginEpoch(ctx context.Context, w way) error {
 // newEpoch is the first record of an epoch. Its number is random, so that no two that are begun at once are the same, and
 // higher than any that is known: what carries a lower one was written by somebody who did not know of the higher.
 func (s *Store) newEpoch() store.Record {
-	known := s.log.known.Head().Epoch
-	if s.log.loading != nil {
-		known = max(known, s.log.loading.Head().Epoch)
+	known := s.log.current.Head().Epoch
+	if s.log.rebuilding != nil {
+		known = max(known, s.log.rebuilding.Head().Epoch)
 	}
 	if known == 0 {
 		return store.Record{At: store.Position{Epoch: 1 + rand.Uint64N(1<<62)}}
@@ -133,47 +133,47 @@ func (s *Store) newEpoch() store.Record {
 
 // loadFirst makes a ledger that stands at the first record that can be read. What cannot be read before it does not
 // matter: what was made before the first one is gone anyway.
-func (s *Store) loadFirst(ctx context.Context, w way) (found bool, err error) {
-	messages, err := s.messages(ctx, w, "-")
+func (s *Store) rebuildFromFirst(ctx context.Context, via access) (found bool, err error) {
+	messages, err := s.readPage(ctx, via, "-")
 	if err != nil {
 		return false, err
 	}
 	for _, m := range messages {
 		if r, err := s.codec.DecodeRecord([]byte(m.text)); err == nil {
-			s.log.load(r.At.Epoch, m)
+			s.log.startRebuildAt(r.At.Epoch, m)
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-func (t *tail) load(epoch uint64, m message) {
-	t.loading = &view{store.NewLedger(), m}
-	t.loading.Restart(position(epoch, m.id))
+func (l *purgeLog) startRebuildAt(epoch uint64, m message) {
+	l.rebuilding = &view{store.NewLedger(), m}
+	l.rebuilding.Restart(position(epoch, m.id))
 }
 
 // replay applies the log's records after the last one that was read, and notes what is missing. It returns false when that
 // one is not in the log.
-func (s *Store) replay(ctx context.Context, w way, v *view) (bool, error) {
+func (s *Store) replayInto(ctx context.Context, via access, v *view) (bool, error) {
 	for {
-		messages, err := s.messages(ctx, w, v.last.id)
+		messages, err := s.readPage(ctx, via, v.last.id)
 		if err != nil {
 			return false, err
 		}
 		if len(messages) == 0 || messages[0] != v.last {
-			s.log.miss(v.Head())
+			s.log.noteMissing(v.Head())
 			return false, nil
 		}
 		s.log.checkChain(messages)
 		for _, m := range messages[1:] {
-			s.take(v, m)
+			s.apply(v, m)
 		}
-		if len(messages) == page {
+		if len(messages) == pageSize {
 			continue
 		}
-		if s.log.wrote.id != "" { // Redis has acknowledged it, and has it no longer
-			s.log.miss(position(0, s.log.wrote.id))
-			s.log.wrote = message{}
+		if s.log.unconfirmed.id != "" { // Redis has acknowledged it, and has it no longer
+			s.log.noteMissing(position(0, s.log.unconfirmed.id))
+			s.log.unconfirmed = message{}
 		}
 		return true, nil
 	}
@@ -181,13 +181,13 @@ func (s *Store) replay(ctx context.Context, w way, v *view) (bool, error) {
 
 // checkChain notes records that a page should have: those that the writers of others had read. They may stand before the
 // page; then those who read the log before them have checked that.
-func (t *tail) checkChain(messages []message) {
+func (l *purgeLog) checkChain(messages []message) {
 	first := position(0, messages[0].id)
 	for i, m := range messages {
-		if m == t.wrote {
-			t.wrote = message{}
+		if m == l.unconfirmed {
+			l.unconfirmed = message{}
 		}
-		id := m.previous()
+		id := m.predecessor()
 		previous := position(0, id)
 		if !earlier(first, previous) || !earlier(previous, position(0, m.id)) {
 			continue
@@ -195,19 +195,19 @@ func (t *tail) checkChain(messages []message) {
 		for i--; i > 0 && messages[i].id != id; i-- { // it is one of the last few
 		}
 		if i == 0 {
-			t.miss(previous)
+			l.noteMissing(previous)
 		}
 	}
 }
 
 // take applies one record to the ledger. A higher epoch is a new one. A lower one is that of somebody who had not heard of
 // the ledger's when he wrote: his purge is one like any other, and where he began an epoch, all that was made before is gone.
-func (s *Store) take(v *view, m message) {
-	r, head := s.record(m, v.Head().Epoch), v.Head()
+func (s *Store) apply(v *view, m message) {
+	r, head := s.decodeRecord(m, v.Head().Epoch), v.Head()
 	if r.At.Epoch > head.Epoch {
 		v.Restart(r.At)
-		if v == &s.log.known {
-			s.log.owed.applyTo(v.Ledger)
+		if v == &s.log.current {
+			s.log.pending.applyTo(v.Ledger)
 		}
 	} else {
 		r.All = r.All || r.At.Epoch < head.Epoch && len(r.Labels) == 0
@@ -219,7 +219,7 @@ func (s *Store) take(v *view, m message) {
 
 // record decodes a message. One that cannot be read, being forged or of another version, might have purged anything:
 // it purges everything.
-func (s *Store) record(m message, epoch uint64) store.Record {
+func (s *Store) decodeRecord(m message, epoch uint64) store.Record {
 	r, err := s.codec.DecodeRecord([]byte(m.text))
 	if err != nil {
 		r = store.Record{At: store.Position{Epoch: epoch}, All: true}
@@ -229,18 +229,18 @@ func (s *Store) record(m message, epoch uint64) store.Record {
 }
 
 // messages reads a page of the log.
-func (s *Store) messages(ctx context.Context, w way, from string) ([]message, error) {
+func (s *Store) readPage(ctx context.Context, via access, from string) ([]message, error) {
 	var cmd *redis.XMessageSliceCmd
-	err := s.ask(ctx, nil, w.read, func() error {
-		cmd = s.client.XRangeN(ctx, s.log.name, from, "+", page)
-		return lost(cmd)
+	err := s.roundTrip(ctx, nil, via.read, func() error {
+		cmd = s.client.XRangeN(ctx, s.log.name, from, "+", pageSize)
+		return firstError(cmd)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the purge log: %w", err)
 	}
 	messages := make([]message, len(cmd.Val()))
 	for i, m := range cmd.Val() {
-		messages[i] = read(m)
+		messages[i] = messageOf(m)
 	}
 	return messages, nil
 }

@@ -12,27 +12,27 @@ import (
 
 // unconnected is why there is no connection. Sentinel, AUTH and the caller's OnConnect may give as the reason what looks like
 // Redis' reply to what was asked for, above all that there is nothing: it must not be taken for that.
-type unconnected struct {
+type connError struct {
 	err       error
 	explained bool // by a URL
 }
 
-func (e unconnected) Error() string { return "no connection: " + e.err.Error() }
+func (e connError) Error() string { return "no connection: " + e.err.Error() }
 
-func (e unconnected) Is(target error) bool { return target != redis.Nil && errors.Is(e.err, target) }
+func (e connError) Is(target error) bool { return target != redis.Nil && errors.Is(e.err, target) }
 
 // isReply reports whether the error is, or looks like, a reply of Redis'.
 func isReply(err error) bool { return errors.Is(err, redis.Nil) || errors.As(err, new(redis.Error)) }
 
 // unlikeReply is the error of a connection, which looks like no reply.
-func unlikeReply(err error) error {
+func asConnError(err error) error {
 	switch {
 	case !isReply(err):
 		return err
 	case errors.Is(err, redis.Nil) && strings.Contains(err.Error(), "sentinel"):
-		return unconnected{err: fmt.Errorf("sentinel knows no master by the client's MasterName: %w", err)}
+		return connError{err: fmt.Errorf("sentinel knows no master by the client's MasterName: %w", err)}
 	}
-	return unconnected{err: err}
+	return connError{err: err}
 }
 
 // sentinel is what stands between a client that [Open] made and Redis. A nil one is none, or none that we know of.
@@ -46,19 +46,19 @@ func (s *sentinel) explain(err error) error {
 	case err == nil:
 		return nil
 	case s == nil:
-		return unlikeReply(err)
+		return asConnError(err)
 	case errors.Is(err, redis.Nil):
-		return unconnected{fmt.Errorf("sentinel knows no master named %q; the URL's master_name must be the name in its configuration, "+
+		return connError{fmt.Errorf("sentinel knows no master named %q; the URL's master_name must be the name in its configuration, "+
 			"sentinel monitor NAME …", s.master), true}
-	case unauthenticated(err):
-		return unconnected{fmt.Errorf("%w (from Sentinel, for which user:password@ before the URL's host is)", err), true}
+	case authFailed(err):
+		return connError{fmt.Errorf("%w (from Sentinel, for which user:password@ before the URL's host is)", err), true}
 	}
-	return unlikeReply(err)
+	return asConnError(err)
 }
 
 // explainReply says of Redis' reply what the URL has to do with it.
 func (s *sentinel) explainReply(err error) error {
-	if known := new(unconnected); s == nil || err == nil || errors.As(err, known) && known.explained || !unauthenticated(err) {
+	if known := new(connError); s == nil || err == nil || errors.As(err, known) && known.explained || !authFailed(err) {
 		return err
 	}
 	return fmt.Errorf("%w (from Redis, for which the URL's parameters username and password are: user:password@ is for Sentinel)", err)
@@ -66,26 +66,26 @@ func (s *sentinel) explainReply(err error) error {
 
 // curt is an error without the arguments of a command: Redis repeats those of one that it does not know, and AUTH's are
 // secrets.
-type curt struct{ error }
+type redactedError struct{ error }
 
-func (e curt) Unwrap() error { return e.error }
+func (e redactedError) Unwrap() error { return e.error }
 
-func (e curt) Error() string {
-	text, _, _ := strings.Cut(e.error.Error(), repeats)
+func (e redactedError) Error() string {
+	text, _, _ := strings.Cut(e.error.Error(), argsMarker)
 	return text
 }
 
 // repeats is what the arguments stand after.
-const repeats = ", with args beginning with:"
+const argsMarker = ", with args beginning with:"
 
-func withoutArguments(err error) error {
-	if err != nil && strings.Contains(err.Error(), repeats) {
-		return curt{err}
+func redacted(err error) error {
+	if err != nil && strings.Contains(err.Error(), argsMarker) {
+		return redactedError{err}
 	}
 	return err
 }
 
-func unauthenticated(err error) bool {
+func authFailed(err error) bool {
 	text := err.Error()
 	for _, sign := range []string{"NOAUTH", "WRONGPASS", "invalid password", "without any password configured"} {
 		if strings.Contains(text, sign) {

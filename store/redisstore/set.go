@@ -22,10 +22,10 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	n := s.nodes.of(ctx, s.link, key)
-	defer s.cuts.replaced(key, len(b))
-	return prefixed(s.ask(ctx, n, s.writingTo(n), func() error {
-		return n.own(stored(s.client.Set(ctx, s.name(key), b, max(keep, time.Millisecond))))
+	n := s.nodes.of(ctx, s.shared, key)
+	defer s.oversized.replaced(key, len(b))
+	return wrap(s.roundTrip(ctx, n, s.writeGate(n), func() error {
+		return n.wrap(confirmSet(s.client.Set(ctx, s.entryName(key), b, max(keep, time.Millisecond))))
 	}))
 }
 
@@ -41,31 +41,31 @@ func (s *Store) encode(e *store.Entry) ([]byte, error) {
 }
 
 // deleteAtOnce is how many keys one round trip deletes.
-const deleteAtOnce = 1000
+const deleteChunkSize = 1000
 
 // Delete forgets the keys, a thousand per round trip.
 func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
-	for some := range slices.Chunk(keys, deleteAtOnce) {
-		if err := s.unlink(ctx, some); err != nil {
-			return prefixed(err)
+	for some := range slices.Chunk(keys, deleteChunkSize) {
+		if err := s.deleteChunk(ctx, some); err != nil {
+			return wrap(err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) unlink(ctx context.Context, keys []keying.Key) error {
+func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
-	defer s.cuts.forget(keys...)
-	n := &s.nodes.other
+	defer s.oversized.forget(keys...)
+	n := &s.nodes.fallback
 	if len(keys) == 1 {
-		n = s.nodes.of(ctx, s.link, keys[0])
+		n = s.nodes.of(ctx, s.shared, keys[0])
 	}
-	return s.ask(ctx, n, s.writingTo(n), func() error {
+	return s.roundTrip(ctx, n, s.writeGate(n), func() error {
 		pipe := s.client.Pipeline()
 		for _, key := range keys {
-			pipe.Unlink(ctx, s.name(key)) // one by one: on a cluster they live apart
+			pipe.Unlink(ctx, s.entryName(key)) // one by one: on a cluster they live apart
 		}
-		return n.own(lost(exec(ctx, pipe)...))
+		return n.wrap(firstError(exec(ctx, pipe)...))
 	})
 }

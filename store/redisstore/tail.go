@@ -16,29 +16,29 @@ import (
 
 // The fields of a stream record. What stands beside the record itself is for those who check that none is missing.
 const (
-	field      = "r"
-	chainField = "a"
+	recordField = "r"
+	chainField  = "a"
 
-	touchEvery = 24 * time.Hour
+	extendEvery = 24 * time.Hour
 )
 
 // tail follows one purge log.
-type tail struct {
-	name    string
-	askHead []any // the command that reads the log's head; go-redis does not write to it
-	ledger  *store.Ledger
+type purgeLog struct {
+	name        string
+	headCommand []any // the command that reads the log's head; go-redis does not write to it
+	ledger      *store.Ledger
 
-	turn    chan struct{}  // held by the one goroutine that reads or writes the log; it guards what follows
-	known   view           // of ledger
-	loading *view          // a log that is being read anew, over several turns if need be
-	missing store.Position // the last record that the log should have and has not: see catchUp; its epoch means nothing
-	wrote   message        // by this process, and not read back yet
-	news    error          // a loss, to be told when the turn ends
+	held        chan struct{}  // held by the one goroutine that reads or writes the log; it guards what follows
+	current     view           // of ledger
+	rebuilding  *view          // a log that is being read anew, over several turns if need be
+	missing     store.Position // the last record that the log should have and has not: see catchUp; its epoch means nothing
+	unconfirmed message        // by this process, and not read back yet
+	loss        error          // a loss, to be told when the turn ends
 
-	done    atomic.Uint64           // how often the ledger was brought up to the head
-	seen    atomic.Pointer[message] // the head it was brought up to
-	owed    owed
-	touched atomic.Int64 // when the log's life was last prolonged, in Unix seconds
+	catchUps atomic.Uint64           // how often the ledger was brought up to the head
+	head     atomic.Pointer[message] // the head it was brought up to
+	pending  pendingPurges
+	extended atomic.Int64 // when the log's life was last prolonged, in Unix seconds
 }
 
 // view is a ledger, and the record at its head as it stood in the log.
@@ -52,30 +52,30 @@ type view struct {
 type message struct{ id, text, chain string }
 
 // link is the chain of the record that is written by whoever has read m last: the id of m, and the number.
-func (m message) link() string { return m.id + " " + strconv.FormatUint(rand.Uint64(), 36) }
+func (m message) nextChain() string { return m.id + " " + strconv.FormatUint(rand.Uint64(), 36) }
 
 // previous is the id of the record that the writer of m had read last; "" if m does not tell.
-func (m message) previous() string {
+func (m message) predecessor() string {
 	id, _, _ := strings.Cut(m.chain, " ")
 	return id
 }
 
-func newTail(name string) *tail {
-	t := &tail{name: name, askHead: []any{"xrevrange", name, "+", "-", "count", 1}, ledger: store.NewLedger(), turn: make(chan struct{}, 1)}
-	t.known.Ledger = t.ledger
-	return t
+func newPurgeLog(name string) *purgeLog {
+	l := &purgeLog{name: name, headCommand: []any{"xrevrange", name, "+", "-", "count", 1}, ledger: store.NewLedger(), held: make(chan struct{}, 1)}
+	l.current.Ledger = l.ledger
+	return l
 }
 
 // lock waits for the turn, and takes one that is free even if the context has ended. It is a channel and no mutex:
 // whoever waits can give up.
-func (t *tail) lock(ctx context.Context) error {
+func (l *purgeLog) lock(ctx context.Context) error {
 	select {
-	case t.turn <- struct{}{}:
+	case l.held <- struct{}{}:
 		return nil
 	default:
 	}
 	select {
-	case t.turn <- struct{}{}:
+	case l.held <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the purge log: %w", ctx.Err())
@@ -83,46 +83,46 @@ func (t *tail) lock(ctx context.Context) error {
 }
 
 // endTurn gives the turn back, and then tells of a loss that was met in it: whoever is told may want the turn.
-func (s *Store) endTurn() {
-	news := s.log.news
-	s.log.news = nil
-	<-s.log.turn
+func (s *Store) unlockLog() {
+	news := s.log.loss
+	s.log.loss = nil
+	<-s.log.held
 	if news != nil {
-		s.faults.tell("", news)
+		s.faultEvents.notify("", news)
 	}
 }
 
 // touch prolongs the log's life along with a read, once a day.
-func (t *tail) touch(ctx context.Context, client redis.Cmdable) {
-	now, last := time.Now().Unix(), t.touched.Load()
-	if now-last >= int64(touchEvery/time.Second) && t.touched.CompareAndSwap(last, now) {
-		client.PExpire(ctx, t.name, logKeep)
+func (l *purgeLog) extend(ctx context.Context, client redis.Cmdable) {
+	now, last := time.Now().Unix(), l.extended.Load()
+	if now-last >= int64(extendEvery/time.Second) && l.extended.CompareAndSwap(last, now) {
+		client.PExpire(ctx, l.name, logTTL)
 	}
 }
 
-func (t *tail) knows(m message) bool {
-	seen := t.seen.Load()
+func (l *purgeLog) isHead(m message) bool {
+	seen := l.head.Load()
 	return seen != nil && *seen == m
 }
 
 // lastRead is the last record that was read, by whichever view.
-func (t *tail) lastRead() message {
-	if t.loading != nil {
-		return t.loading.last
+func (l *purgeLog) lastRead() message {
+	if l.rebuilding != nil {
+		return l.rebuilding.last
 	}
-	return t.known.last
+	return l.current.last
 }
 
 // caughtUp says that the ledger knows all that was read. The caller has the turn.
-func (t *tail) caughtUp() {
-	last := t.known.last
-	t.seen.Store(&last)
-	t.done.Add(1)
+func (l *purgeLog) caughtUp() {
+	last := l.current.last
+	l.head.Store(&last)
+	l.catchUps.Add(1)
 }
 
 // read takes a stream record apart. What is not ours has no text, and so cannot be decoded.
-func read(m redis.XMessage) message {
-	text, _ := m.Values[field].(string)
+func messageOf(m redis.XMessage) message {
+	text, _ := m.Values[recordField].(string)
 	chain, _ := m.Values[chainField].(string)
 	return message{m.ID, text, chain}
 }
