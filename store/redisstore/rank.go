@@ -12,13 +12,16 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
+// Rankings tell a process that starts which entries to load ahead. There is one sorted set for each hour, next to the
+// entries; what was hot is forgotten with its set, and nothing has to be counted down. Rankings are a convenience: they
+// never open a circuit.
 const (
 	rankLength = 1000      // keys of an hour
 	rankPeriod = time.Hour // a ranking begins anew: what was hot once is forgotten without counting down
 )
 
-// Rank counts the keys in this hour's ranking, which keeps the first thousand and lives for two hours. A Redis that is
-// given a rest is not asked, and what comes of it does not count for that.
+// Rank counts the keys in the ranking of this hour. The ranking keeps its first thousand keys, and lives for two hours.
+// Redis is not asked while the circuit is open, and a failure does not count for the breaker.
 func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	if len(keys) == 0 {
 		return nil
@@ -37,7 +40,7 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	}))
 }
 
-// Hottest returns the keys that were counted most in this hour and the last one, a thousand at most.
+// Hottest returns the n keys that were counted most in this hour and the one before, a thousand at most.
 func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
@@ -76,7 +79,7 @@ func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 	return keys[:min(max(n, 0), rankLength, len(keys))]
 }
 
-// ranking is the name of an hour's ranking. Hours are those of the processes' clocks, which need not agree to the minute.
+// ranking is the name of an hour's ranking. The hour is that of the process' clock; clocks need not agree to the minute.
 func (s *Store) ranking(t time.Time) string {
 	return s.rankPrefix + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
 }

@@ -1,15 +1,27 @@
 package redisstore
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/larder-go/cache/store"
 )
 
-// listeners are told of rests, or of faults, on a goroutine that ends when there is no more to tell. The goroutine that has
-// found out may have the purge log's turn: a listener that purges would wait for itself.
+// Listeners learn of circuits that open and close, and of faults that no operation returns.
+
+// OnRest has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
+func (s *shared) OnRest(f func(what store.Operation, err error)) (stop func()) {
+	return s.circuitEvents.add(f)
+}
+
+// OnFault has f called with faults that no operation returns: lost purge records (the error wraps store.ErrRecordsLost),
+// missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
+func (s *shared) OnFault(f func(err error)) (stop func()) {
+	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
+}
+
+// listeners are told on a goroutine of their own, which ends when there is nothing left to tell. They cannot be called
+// directly: whoever finds out may hold the lock of the purge log, and a listener that purges would wait for itself.
 type listeners struct {
 	mu         sync.Mutex
 	all        []*listener
@@ -19,25 +31,14 @@ type listeners struct {
 
 type listener func(store.Operation, error)
 
-// rest is one that begins, or is over.
+// notice is one event for listeners.
 type notice struct {
 	operation store.Operation
 	err       error
 }
 
-// maxRests is how many wait for a listener that takes long.
+// maxNotices is how many notices wait while a listener is slow. Later ones are dropped.
 const maxNotices = 16
-
-// OnRest has f called when Redis, or one node of a cluster, is given a rest and when that answers again.
-func (s *shared) OnRest(f func(what store.Operation, err error)) (stop func()) {
-	return s.circuitEvents.add(f)
-}
-
-// OnFault has f called with faults that no operation returns: a loss of purge records, which wraps store.ErrRecordsLost,
-// and a panic of the client while Redis is told of a purge that had failed.
-func (s *shared) OnFault(f func(err error)) (stop func()) {
-	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
-}
 
 func (ls *listeners) add(f listener) (stop func()) {
 	ls.mu.Lock()
@@ -48,14 +49,6 @@ func (ls *listeners) add(f listener) (stop func()) {
 		defer ls.mu.Unlock()
 		ls.all = slices.DeleteFunc(ls.all, func(other *listener) bool { return other == &f })
 	}
-}
-
-// tellRest tells that a rest begins, or with nil that it is over.
-func (s *shared) notifyCircuit(operation store.Operation, err error) {
-	if err != nil {
-		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
-	}
-	s.circuitEvents.notify(operation, err)
 }
 
 func (ls *listeners) notify(operation store.Operation, err error) {
@@ -95,7 +88,8 @@ func (ls *listeners) next() (first notice, all []*listener) {
 	return first, slices.Clone(ls.all)
 }
 
-// call calls a listener that has not gone meanwhile. One that panics is no reason to end the process, or not to tell others.
+// deliverTo calls a listener, unless it was removed meanwhile. A panic of one listener must not end the process, nor
+// keep the notice from the others.
 func (ls *listeners) deliverTo(f *listener, notice notice) {
 	defer func() { _ = recover() }()
 	ls.mu.Lock()

@@ -15,17 +15,98 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
+// Which commands does Redis let us use? A proxy may know no streams, an access list may forbid scripts, and an old Redis
+// lacks options. Operations then fail in words that depend on who stands between, and a proxy may simply hang up. So all
+// commands are tried beside the first use of a Store, on keys that do not exist, and what is missing is named once, with its
+// consequence and the remedy:
+//
+//	first operation        probeIfDue starts the probe on a goroutine of its own; the operation does not wait
+//	all is well            no further probe, until an operation is refused (probeIfDenied)
+//	something is missing   OnFault is told; the probe runs again each minute
+//	it is allowed          OnRest is told that it is over; leases are taken again
+//
+// feature is what a command is for.
+type feature string
+
+const (
+	forEntries   = feature("entries")
+	forLog       = feature("log")
+	forLogTTL    = feature("life")
+	forFollowing = feature("following")
+	forLeases    = feature("leases")
+	forRankings  = feature("rankings")
+)
+
+// consequence says what does not work while a command of the feature is refused.
+var consequence = map[feature]string{
+	forEntries:   "nothing is kept in Redis",
+	forLog:       "nothing is kept in Redis, and purges reach no other process",
+	forLogTTL:    "the purge log has no time to live",
+	forFollowing: "copies in memory learn of purges elsewhere only when their time is over",
+	forLeases:    "each process runs the handler of a miss for itself",
+	forRankings:  "nothing is loaded ahead after a start",
+}
+
+// requiredCommand is a command that a Store uses, and a harmless way to try it.
+type requiredCommand struct {
+	name      string
+	feature   feature
+	args      []any  // what follows the command where it is tried, to no effect; here stands for the key, of which there is nothing
+	wantError string // how the error begins that the trial is meant to end with; "": with none
+}
+
+// keyArg stands for the key.
+type keyArg struct{}
+
+// requiredCommands are all commands that a Store uses, except those that connections begin with. No trial writes anything.
+var requiredCommands = []requiredCommand{
+	{"getrange", forEntries, []any{keyArg{}, 0, 0}, ""},
+	{"set", forEntries, []any{keyArg{}, "", "XX", "PX", 1}, ""},
+	{"unlink", forEntries, []any{keyArg{}}, ""},
+	{"xrevrange", forLog, []any{keyArg{}, "+", "-", "COUNT", 1}, ""},
+	{"xrange", forLog, []any{keyArg{}, "-", "+", "COUNT", 1}, ""},
+	{"xadd", forLog, []any{keyArg{}, "NOMKSTREAM", "MAXLEN", "~", 1, "*", recordField, ""}, ""},
+	{"pexpire", forLogTTL, []any{keyArg{}, 1}, ""},
+	{"xread", forFollowing, []any{"COUNT", 1, "BLOCK", 1, "STREAMS", keyArg{}, "$"}, ""},
+	{"get", forLeases, []any{keyArg{}}, ""},
+	{"pttl", forLeases, []any{keyArg{}}, ""},
+	{"evalsha", forLeases, []any{strings.Repeat("0", 40), 1, keyArg{}}, "NOSCRIPT"},
+	{"eval", forLeases, []any{"return 0", 1, keyArg{}}, ""},
+	{"zincrby", forRankings, []any{keyArg{}, "x", "m"}, "ERR value is not a valid float"},
+	{"zremrangebyrank", forRankings, []any{keyArg{}, 0, 0}, ""},
+	{"zrevrange", forRankings, []any{keyArg{}, 0, 0}, ""},
+	{"multi", forRankings, nil, ""},
+	{"exec", forRankings, nil, "ERR EXEC without MULTI"},
+}
+
+// connectionCommands are commands of connections that an access list can refuse: for a database other than 0, for a client_name,
+// and for a cluster.
+var connectionCommands = []string{"select", "client|setname", "cluster|slots", "command", "asking"}
+
+// leaseFeatures are the features without which there are no leases.
+var leaseFeatures = []feature{forEntries, forLeases}
+
+// aclRules returns the rules of an access list that allow the commands.
+func aclRules(commands []string) string { return "+" + strings.Join(commands, " +") }
+
+// accessRules returns the rules that the user of a Store needs.
+func accessRules() string {
+	var commands []string
+	for _, n := range requiredCommands {
+		commands = append(commands, n.name)
+	}
+	return aclRules(slices.Concat(commands, connectionCommands))
+}
+
 const (
 	probeAgain = time.Minute     // while a command is refused, or Redis cannot be reached
 	probeTime  = 5 * time.Second // for all commands
 )
 
-// commands is for listeners to rests: whether Redis knows all that we need.
+// commandSet is what listeners are told about instead of reads or writes: whether every command is available.
 const commandSet = store.Operation("commands")
 
-// probe finds out which of the commands that we need Redis does not know, or refuses to us: an operation that is refused says
-// it in words that depend on what stands there, and a proxy just hangs up. It runs beside the first use of the store, on a
-// connection of its own; again each minute while something is missing; and when a command is refused that was not.
+// probe is the state of the search for missing commands.
 type probe struct {
 	due      atomic.Int64 // from when on the next use has it run, in Unix nanoseconds; never: a command has to be refused first
 	running  sync.Mutex   // guards what follows
@@ -35,21 +116,21 @@ type probe struct {
 
 const never = 1<<63 - 1
 
-// look has the probe run if it is due. It is called with every operation.
+// probeIfDue starts the probe if it is due. Every operation calls it.
 func (s *Store) probeIfDue() {
 	if due := s.probe.due.Load(); due != never && time.Now().UnixNano() >= due && s.probe.due.CompareAndSwap(due, never) {
 		go s.runProbe()
 	}
 }
 
-// suspect is called with the error of an operation.
+// probeIfDenied is called with the error of every operation.
 func (s *Store) probeIfDenied(err error) {
 	if err != nil && denied(err) {
 		s.probe.due.CompareAndSwap(never, time.Now().UnixNano())
 	}
 }
 
-// denied reports whether the error says that a command is not for us: by the access list, or at all.
+// denied reports whether the error says that we may not use a command, or that there is no such command.
 func denied(err error) bool {
 	var reply redis.Error
 	if !errors.As(err, &reply) {
@@ -90,7 +171,7 @@ func (s *Store) runProbe() {
 	s.reportMissing(missing)
 }
 
-// tellMissing tells of what is missing when that has changed.
+// reportMissing tells listeners what is missing, if that has changed.
 func (s *Store) reportMissing(missing []missingCommand) {
 	var names []string
 	for _, m := range missing {
@@ -107,14 +188,14 @@ func (s *Store) reportMissing(missing []missingCommand) {
 	}
 }
 
-// refusal is a command that Redis did not take.
+// missingCommand is a command that Redis does not accept.
 type missingCommand struct {
 	requiredCommand
 	reason string // one of these
 }
 
-// unleases reports whether there are no leases without the command. That Redis cannot be used at all is a failure of each of
-// them, and no reason to go without.
+// endsLeases reports whether there are no leases without the command. A Redis that accepts no connections is different:
+// it fails altogether, and then leases fail with an error.
 func (r missingCommand) endsLeases() bool {
 	return slices.Contains(leaseFeatures, r.feature) && r.reason != noConnections
 }
@@ -126,10 +207,10 @@ const (
 	noConnections = "(full, asking for TLS, or behind a proxy) hangs up on each new connection at"
 )
 
-// errGreeted says that no connection outlives its greeting.
+// errNoConnections says that no connection outlives its first command.
 var errNoConnections = errors.New("connections end when they begin")
 
-// unfit says what is missing, what there is not without it, and what to do.
+// unfitError says what is missing, what does not work without it, and what to do.
 func (s *shared) unfitError(missing []missingCommand) error {
 	var reasons, effects, forbidden []string
 	byReason := map[string][]string{}
@@ -181,7 +262,7 @@ func (s *Store) probeAll() (missing []missingCommand, err error) {
 	return missing, nil
 }
 
-// refused says why the command is refused, or "". An error says that Redis could not be asked, or not now.
+// probe tries the command and returns why it is missing, or "". An error says that Redis could not be asked, or not now.
 func (n requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key string) (reason string, err error) {
 	err = n.try(ctx, conn, key)
 	if disconnected(err) { // on the command, or for another reason?
@@ -209,7 +290,7 @@ func (n requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key stri
 	return "", err // its state, perhaps: that it is loading, or a replica
 }
 
-// send sends the command, in a transaction of its own if it makes one.
+// try sends the command. MULTI is followed by EXEC, so that the connection can be used again.
 func (n requiredCommand) try(ctx context.Context, conn redis.Cmdable, key string) error {
 	args := []any{n.name}
 	for _, arg := range n.args {
