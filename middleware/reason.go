@@ -1,5 +1,9 @@
 package middleware
 
+import (
+	"github.com/larder-go/cache/store"
+)
+
 // Outcome says how a request was answered.
 type Outcome string
 
@@ -92,3 +96,23 @@ type Event struct {
 	Status  int    // 0: unknown
 	Err     error  // of faults, and of handlers that failed
 }
+
+// Causes: why there was no hit, where this process knows. Of Event.Cause, and the detail of a Cache-Status that no other
+// reason takes. They say nothing of whether the answer was kept.
+const (
+	CauseCold    = Reason(store.CauseCold)    // nothing was kept, and as far as this process can tell nothing ever was
+	CauseExpired = Reason(store.CauseExpired) // its time was over
+	CausePurged  = Reason(store.CausePurged)  // it was purged
+	CauseEvicted = Reason(store.CauseEvicted) // memory, or Redis, had let go of it before its time was over
+	CauseAway    = Reason(store.CauseAway)    // Redis could not be asked
+	CauseVariant = Reason("variant")          // others of the URL were kept, but none for these header fields or cookies
+)
+
+// Reasons of warnings.
+const (
+	ReasonUserInShared Reason = "user-in-shared" // the handler of a shared route, or a shared load, asks who is asking or tells it: nobody is known there
+	ReasonOuterCookie  Reason = "outer-cookie"   // middleware outside sets a cookie, or says Vary: Cookie, on answers that are kept for everyone
+	ReasonCheckInside  Reason = "check-inside"   // the handler of a shared route whose answers are kept also refuses: 401, 403, or the way to a login
+	ReasonHidden       Reason = "hidden-header"  // the answer varies by a request header that does not select it, and on shared routes is hidden
+	ReasonNegotiated   Reason = "negotiated"     // a per-user route chooses by what the client accepts, and that does not select the answer
+)

@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/store"
 )
 
 // storable judges the head of an answer: why it must not be kept, or "". Cache-Control counts whoever set it, and so does
@@ -129,4 +131,72 @@ func (rt *Route) mayVary(name string) bool {
 		return rt.Scheme.Private || name == "Cookie" && len(rt.Scheme.Cookies) > 0
 	}
 	return false
+}
+
+// lifetime is what an answer's directives are, how long they allow to keep it, -1 if they do not say, and how old it was
+// already when it came: it may be another cache's (RFC 9111 §4.2.3). Its other fields are the policy's business.
+func (rt *Route) lifetime(h http.Header, began time.Time) (c *rfc9111.Control, life, age time.Duration) {
+	c = rt.control(h)
+	a := rfc9111.Answer{Header: h, Private: rt.Scheme.Private}
+	if dated := h["Age"] != nil || h["Date"] != nil; dated || h["Expires"] != nil {
+		if a.Received = time.Now(); dated {
+			a.Delay = a.Received.Sub(began)
+			age = min(a.Age(), year).Truncate(time.Second)
+		}
+	}
+	if d, said := a.Lifetime(*c); said {
+		return c, d, age
+	}
+	return c, -1, age
+}
+
+// controlLine is a Cache-Control of one line, and what it says.
+type controlLine struct {
+	line    string
+	control rfc9111.Control
+}
+
+// control is what the header's directives say. A route's answers often say the same.
+func (rt *Route) control(h http.Header) *rfc9111.Control {
+	lines := h["Cache-Control"]
+	switch {
+	case len(lines) == 0 && h["Cdn-Cache-Control"] == nil:
+		return &noControl
+	case len(lines) != 1 || h["Cdn-Cache-Control"] != nil:
+		c := rfc9111.Effective(h, rt.Scheme.Private)
+		return &c
+	}
+	last := rt.said.Load()
+	if last == nil || last.line != lines[0] {
+		last = &controlLine{lines[0], rfc9111.ParseControl(lines)}
+		rt.said.Store(last)
+	}
+	return &last.control
+}
+
+var noControl = rfc9111.ParseControl(nil)
+
+// times sets how long the entry lives: as the policy says, or shorter if the answer or the handler says so. What the answer
+// says counts from when it was made, and an entry counts from then, too; the policy and the handler say for how long it is
+// kept here.
+func (rt *Route) times(e *store.Entry, rec *recorder, said time.Duration, now time.Time) {
+	if rt.Standard {
+		rt.standardTimes(e, rec, said)
+		return
+	}
+	ttl := rt.TTL
+	if rec.status != http.StatusOK {
+		ttl = rt.StatusTTL[rec.status]
+	}
+	ttl = Spread(ttl, e.Key)
+	if said > 0 {
+		ttl = min(ttl, said)
+	}
+	e.Stored, e.Aged, e.Fresh = now.Add(-rec.age), rec.age, rec.age+ttl
+	if rec.lifetime >= 0 {
+		e.Fresh = min(e.Fresh, rec.lifetime)
+	}
+	if !rec.control.NeverStale(rt.Scheme.Private) {
+		e.WhileRevalidate, e.IfError = rt.WhileRevalidate, rt.IfError
+	}
 }

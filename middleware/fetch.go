@@ -1,9 +1,13 @@
 package middleware
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
@@ -62,36 +66,6 @@ func (rt *Route) leads(p *Passage, w http.ResponseWriter, r *http.Request, next 
 	return l
 }
 
-// report tells how the request ends.
-func (l *leading) report(ev Event) {
-	l.reported = true
-	l.rt.observe(ev)
-}
-
-// close ends the request. One that a panic has ended has its event, too; what it leaves is the collector's.
-func (l *leading) close() {
-	if l.reported {
-		l.end()
-		return
-	}
-	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonPanic}
-	if l.rec != nil { // it may be over the client's writer: then the answer is kept
-		ev = l.told(l.err)
-	}
-	l.rt.observe(ev)
-}
-
-// end gives the leading back, unless somebody may know of it still.
-func (l *leading) end() {
-	if l.rec != nil {
-		l.rec.end()
-	}
-	if !l.call.Escaped() {
-		*l = leading{}
-		leadings.Put(l)
-	}
-}
-
 // Load runs the handler for the store.
 func (l *leading) Load(run *readthrough.Run) readthrough.Verdict {
 	if l.refresh {
@@ -102,23 +76,6 @@ func (l *leading) Load(run *readthrough.Run) readthrough.Verdict {
 		l.rec.restore()
 	}
 	return outcome
-}
-
-// refresh runs the handler for the cache alone, and tells of it when the answer is kept.
-func (rt *Route) refresh(l *leading) {
-	l.refresh = true
-	fate := l.call.Refresh(l.p.key, l)
-	if l.rec != nil {
-		l.rec.became(fate)
-		l.rec.finish()
-		ev := Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err}
-		if l.err != nil { // nobody else will hear of it
-			rt.tell(ev)
-		} else {
-			rt.observe(ev)
-		}
-	}
-	l.end()
 }
 
 // lead runs the handler and judges its answer. A panic of the handler's passes through, unless a stale answer can stand
@@ -204,4 +161,152 @@ func (rt *Route) judge(l *leading, canceled bool) readthrough.Verdict {
 		return readthrough.Uncacheable
 	}
 	return readthrough.Cacheable
+}
+
+// canceled reports whether the context ended, whoever ended it.
+func canceled(ctx context.Context) bool { return ctx.Err() != nil }
+
+// conclude ends a request with what Get has brought: the handler's own answer, most of which the client has already, or an
+// entry to serve.
+func (rt *Route) conclude(l *leading, found readthrough.Result) (err error) {
+	switch {
+	case found.Source == readthrough.Canceled:
+		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
+		l.w.WriteHeader(http.StatusServiceUnavailable)
+		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonCanceled, Status: http.StatusServiceUnavailable})
+	case found.Source == readthrough.Looped:
+		rt.looped(l)
+	case found.Entry == nil:
+		err = l.err
+		l.rec.became(found.Fate)
+		l.rec.finish()
+		rt.noticeOuter(l)
+		l.report(l.told(err))
+	default:
+		err = rt.serve(l, found)
+	}
+	return err
+}
+
+// told is the event of an answer of the handler's.
+func (l *leading) told(err error) Event {
+	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: l.rec.reason, Cause: l.cause, Status: l.rec.status, Err: err}
+	if l.rec.mute && !l.rec.held { // the client has it
+		ev.Status = http.StatusNotModified
+	}
+	if l.p.reason != "" { // nothing of it is kept in any case
+		ev.Outcome, ev.Reason = Bypass, l.p.reason
+	}
+	return ev
+}
+
+// serve replays what was found, and refreshes it where it is stale.
+func (rt *Route) serve(l *leading, found readthrough.Result) error {
+	from := source{outcome: Hit, tier: rt.tier(), pattern: l.p.pattern}
+	switch {
+	case found.Source == readthrough.Shared:
+		from.outcome, from.fwd = Shared, l.p.fwd
+	case found.Source == readthrough.Renewed:
+		from.outcome = Validated
+	case found.Use < readthrough.Fresh:
+		from.outcome = Stale
+	}
+	if l.rec != nil { // the handler has run
+		l.rec.became(found.Fate)
+		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.fate == readthrough.Kept
+		if found.Source == readthrough.Renewed {
+			from.reason = l.rec.reason
+		}
+		if l.p.fwd != "" {
+			from.fwd = l.p.fwd
+		}
+		l.rec.end()
+	} else if found.Use == readthrough.WhileRefreshed {
+		l.p.outer = l.w.Header().Clone()
+	}
+	now := time.Now()
+	l.reported = true // whatever comes of it
+	rt.replayNow(l.w, l.r, found.Entry, now, &from)
+	if found.Use == readthrough.Fresh && found.Source == readthrough.Stored {
+		rt.early(&l.p, l.r, found.Entry, now)
+	}
+	if found.Use == readthrough.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
+		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)
+	}
+	return nil
+}
+
+// looped answers a request that a handler has made for its own answer, from within a run that such a request had led to
+// (RFC 5842 §7.2).
+func (rt *Route) looped(l *leading) {
+	h := l.w.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	l.w.WriteHeader(http.StatusLoopDetected)
+	err := fmt.Errorf("the handler asks for its own answer: %s", readthrough.Cycle(l.r.Context(), l.p.key))
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
+}
+
+// report tells how the request ends.
+func (l *leading) report(ev Event) {
+	l.reported = true
+	l.rt.observe(ev)
+}
+
+// close ends the request. One that a panic has ended has its event, too; what it leaves is the collector's.
+func (l *leading) close() {
+	if l.reported {
+		l.end()
+		return
+	}
+	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonPanic}
+	if l.rec != nil { // it may be over the client's writer: then the answer is kept
+		ev = l.told(l.err)
+	}
+	l.rt.observe(ev)
+}
+
+// end gives the leading back, unless somebody may know of it still.
+func (l *leading) end() {
+	if l.rec != nil {
+		l.rec.end()
+	}
+	if !l.call.Escaped() {
+		*l = leading{}
+		leadings.Put(l)
+	}
+}
+
+// cause is why the run's handler had to answer.
+func (rt *Route) cause(l *leading, run *readthrough.Run) Reason {
+	cause := Reason(run.Cause)
+	if (cause == "" || cause == CauseCold) && run.Old == nil && rt.varies(l) {
+		return CauseVariant
+	}
+	return cause
+}
+
+// varies reports whether other variants of the URL were kept, as far as it is known. On a standard route the index tells.
+func (rt *Route) varies(l *leading) bool {
+	if rt.Standard {
+		return l.p.index != nil && !l.p.fresh
+	}
+	return rt.Scheme.Varies() && rt.Common.variants.any(rt.resource(l), l.p.key, time.Now())
+}
+
+// A StatusError is a handler's error with the HTTP status that the framework will answer it with. Adapters return it
+// from Next; the error that Finish returns is the one inside.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e StatusError) Error() string { return e.Err.Error() }
+
+func (e StatusError) Unwrap() error { return e.Err }
+
+// serverError reports whether the error is one of the server's. Frameworks that give errors a status tell it by a method
+// or a field that the adapter wraps as StatusError.
+func serverError(err error) bool {
+	var status StatusError
+	return !errors.As(err, &status) || status.Status >= 500
 }

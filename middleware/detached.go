@@ -30,9 +30,12 @@ type tether struct {
 type values struct{ of context.Context }
 
 func (values) Deadline() (at time.Time, ok bool) { return at, false }
-func (values) Done() <-chan struct{}             { return nil }
-func (values) Err() error                        { return nil }
-func (v *values) Value(key any) any              { return v.of.Value(key) }
+
+func (values) Done() <-chan struct{} { return nil }
+
+func (values) Err() error { return nil }
+
+func (v *values) Value(key any) any { return v.of.Value(key) }
 
 // tie returns the context for a handler's run, and what ties it to the client's: t, or nil where nothing does.
 func (t *tether) tie(c *Common, parent context.Context) (context.Context, *tether) {
