@@ -44,7 +44,7 @@ fi
 set -x
 go test $race -count=1 -timeout 15m "$@" ./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/...
 # What holds of every router, of those too that this module does not depend on. Races are looked for in their own tests.
-go test -count=1 -timeout 10m "$@" -overlay .ci/edges.json .
+go test -count=1 -timeout 10m "$@" -overlay .ci/edges.json ./middleware
 # Allocations cannot be counted under the race detector.
 go test -count=1 -run Allocat ./... ./echov5/...
 { set +x; } 2>/dev/null

@@ -1,4 +1,4 @@
-package cache_test
+package middleware_test
 
 import (
 	"errors"
