@@ -10,14 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
-
 	"github.com/larder-go/cache"
 )
 
-// compressors stand outside of the cache: chi's, and one that codes whatever there is, parts too, as echo's does.
+// compressors stand outside of the cache: one that codes whatever there is, parts too, as echo's does.
 var compressors = map[string]func(http.Handler) http.Handler{
-	"chi": middleware.Compress(5),
 	"all": func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || r.Method == http.MethodHead {

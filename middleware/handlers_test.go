@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
@@ -242,40 +241,39 @@ func dashboard(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "d
 
 func everyones(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "public") }
 
+// byRoleOf is a handler for admins and one for everyone else, each behind the middleware.
+func byRoleOf(mw func(http.Handler) http.Handler) http.Handler {
+	return byRole(mw(http.HandlerFunc(dashboard)), mw(http.HandlerFunc(everyones)))
+}
+
+// byRouter chooses between the two behind a router, or behind none.
+var byRouter = map[string]func(c *cache.Cache, p cache.Policy) http.Handler{
+	"no router": func(c *cache.Cache, p cache.Policy) http.Handler { return byRoleOf(c.Middleware(p)) },
+	"mux": func(c *cache.Cache, p cache.Policy) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("GET /x", byRoleOf(c.Middleware(p)))
+		return mux
+	},
+	"types": func(c *cache.Cache, p cache.Policy) http.Handler {
+		mux, mw := http.NewServeMux(), c.Middleware(p)
+		mux.Handle("GET /x", byRole(mw(dashboardHandler{}), mw(&publicHandler{})))
+		return mux
+	},
+	"echo": func(c *cache.Cache, p cache.Policy) http.Handler {
+		e, mw := echo.New(), echocache.Middleware(c, p)
+		e.GET("/x", func(ec echo.Context) error {
+			if ec.Request().Header.Get("X-Role") == "admin" {
+				return mw(func(ec echo.Context) error { return ec.String(http.StatusOK, "dashboard") })(ec)
+			}
+			return mw(func(ec echo.Context) error { return ec.String(http.StatusOK, "public") })(ec)
+		})
+		return e
+	},
+}
+
 // In one process the one handler is asked first, and in another one the other.
 func TestHandlersOfOnePatternDoNotShareAnswersAcrossProcesses(t *testing.T) {
-	handlers := func(mw func(http.Handler) http.Handler) http.Handler {
-		return byRole(mw(http.HandlerFunc(dashboard)), mw(http.HandlerFunc(everyones)))
-	}
-	builds := map[string]func(c *cache.Cache, p cache.Policy) http.Handler{
-		"no router": func(c *cache.Cache, p cache.Policy) http.Handler { return handlers(c.Middleware(p)) },
-		"mux": func(c *cache.Cache, p cache.Policy) http.Handler {
-			mux := http.NewServeMux()
-			mux.Handle("GET /x", handlers(c.Middleware(p)))
-			return mux
-		},
-		"types": func(c *cache.Cache, p cache.Policy) http.Handler {
-			mux, mw := http.NewServeMux(), c.Middleware(p)
-			mux.Handle("GET /x", byRole(mw(dashboardHandler{}), mw(&publicHandler{})))
-			return mux
-		},
-		"chi": func(c *cache.Cache, p cache.Policy) http.Handler {
-			router := chi.NewRouter()
-			router.Method("GET", "/x", handlers(c.Middleware(p)))
-			return router
-		},
-		"echo": func(c *cache.Cache, p cache.Policy) http.Handler {
-			e, mw := echo.New(), echocache.Middleware(c, p)
-			e.GET("/x", func(ec echo.Context) error {
-				if ec.Request().Header.Get("X-Role") == "admin" {
-					return mw(func(ec echo.Context) error { return ec.String(http.StatusOK, "dashboard") })(ec)
-				}
-				return mw(func(ec echo.Context) error { return ec.String(http.StatusOK, "public") })(ec)
-			})
-			return e
-		},
-	}
-	for name, build := range builds {
+	for name, build := range byRouter {
 		for _, class := range []cache.Class{cache.HotShared, cache.FleetShared} {
 			for _, standard := range []bool{false, true} {
 				t.Run(fmt.Sprint(name, "/", class, "/", standard), func(t *testing.T) {

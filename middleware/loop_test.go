@@ -10,18 +10,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// asks is what a handler gets that asks the site itself, with its own context. (What chi has put there is for its own
-// sub-routers.)
+// withoutRouter takes out of the context what a router has put there for its own sub-routers.
+var withoutRouter = func(ctx context.Context) context.Context { return ctx }
+
+// asks is what a handler gets that asks the site itself, with its own context.
 func (s *site) asks(r *http.Request, target string, options ...option) reply {
-	return s.get(target, append(options, within(context.WithValue(r.Context(), chi.RouteCtxKey, nil)))...)
+	return s.get(target, append(options, within(withoutRouter(r.Context())))...)
 }
 
 // asking is a handler that takes a while, asks for the targets and tells what it got.

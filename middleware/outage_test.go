@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache"
@@ -16,7 +16,7 @@ import (
 
 // What the circuit breakers do is seen as events: once when Redis is given a rest, once when it answers again.
 func TestRestsAreEvents(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	var mu sync.Mutex
 	var rests, recoveries int
 	c := newCache(t, cache.Options{Far: open(t, "redis://"+server.Addr()), FarBudget: time.Second, Observe: func(ev cache.Event) {

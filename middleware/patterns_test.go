@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
@@ -28,48 +27,6 @@ func renewing(next http.Handler) http.Handler {
 
 // subrouters are routers whose middleware runs before the whole pattern is known, or where echo's groups know it.
 var subrouters = map[string]func(mw func(http.Handler) http.Handler, c *cache.Cache, p cache.Policy, h http.HandlerFunc) http.Handler{
-	"chi Route": func(mw func(http.Handler) http.Handler, _ *cache.Cache, _ cache.Policy, h http.HandlerFunc) http.Handler {
-		r := chi.NewRouter()
-		r.Route("/v2", func(r chi.Router) {
-			r.Use(mw)
-			r.Get("/a/{id}", h)
-			r.Get("/b", h)
-		})
-		return r
-	},
-	"chi Route, other middleware within": func(mw func(http.Handler) http.Handler, _ *cache.Cache, _ cache.Policy, h http.HandlerFunc) http.Handler {
-		r := chi.NewRouter()
-		r.Route("/v2", func(r chi.Router) {
-			r.Use(mw, renewing)
-			r.Get("/a/{id}", h)
-			r.Get("/b", h)
-		})
-		return r
-	},
-	"chi Use at the top": func(mw func(http.Handler) http.Handler, _ *cache.Cache, _ cache.Policy, h http.HandlerFunc) http.Handler {
-		r := chi.NewRouter()
-		r.Use(mw, renewing)
-		r.Get("/v2/a/{id}", h)
-		r.Get("/v2/b", h)
-		return r
-	},
-	"chi Mount in Mount": func(mw func(http.Handler) http.Handler, _ *cache.Cache, _ cache.Policy, h http.HandlerFunc) http.Handler {
-		inner, middle, r := chi.NewRouter(), chi.NewRouter(), chi.NewRouter()
-		inner.Get("/{id}", h)
-		middle.Use(mw)
-		middle.Mount("/a", inner)
-		middle.Get("/b", h)
-		r.Mount("/v2", middle)
-		return r
-	},
-	"chi With": func(mw func(http.Handler) http.Handler, _ *cache.Cache, _ cache.Policy, h http.HandlerFunc) http.Handler {
-		r := chi.NewRouter()
-		r.Route("/v2", func(r chi.Router) {
-			r.With(mw).Get("/a/{id}", h)
-			r.With(renewing, mw).Get("/b", h)
-		})
-		return r
-	},
 	"a mux in a mux": func(mw func(http.Handler) http.Handler, _ *cache.Cache, _ cache.Policy, h http.HandlerFunc) http.Handler {
 		inner, mux := http.NewServeMux(), http.NewServeMux()
 		inner.Handle("GET /v2/a/{id}", h)

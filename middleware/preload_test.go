@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
+	"github.com/larder-go/cache/internal/redistest"
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/keying"
@@ -354,7 +354,7 @@ func keyOf(t *testing.T, status string) (key keying.Key) {
 }
 
 func TestOnRedisPreloadWithoutRedisIsAnError(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	c := newCache(t, cache.Options{Far: open(t, "redis://"+server.Addr())})
 	get := pages(c, cache.Policy{})
 	server.Close()

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
@@ -23,8 +22,6 @@ var routers = []router{
 	{"servemux-annotated", buildAnnotatedMux},
 	{"echo", buildEcho},
 	{"echo-annotated", buildAnnotatedEcho},
-	{"chi", buildChi},
-	{"chi-inline", buildInlineChi},
 }
 
 // plain is the handler for routers whose handlers return no error.
@@ -81,12 +78,6 @@ func table(endpoints []endpoint) cache.Routes {
 // rareMethods are methods that routers do not know of themselves, or not all of them.
 var rareMethods = []string{"QUERY", "PROPFIND", "REPORT", "SEARCH", "PRI", "PROPPATCH", "MKCOL", "LOCK", "MOVE", "LINK", "FROBNICATE"}
 
-func init() {
-	for _, method := range rareMethods {
-		chi.RegisterMethod(method)
-	}
-}
-
 // place is the pattern's methods and path.
 func (e endpoint) place() (methods []string, path string) {
 	method, path, one := strings.Cut(e.pattern, " ")
@@ -112,13 +103,6 @@ func echoPath(path string) string {
 	return strings.Join(segments, "/")
 }
 
-func chiPath(path string) string {
-	if i := strings.Index(path, "{"); i >= 0 && strings.HasSuffix(path, "...}") {
-		return path[:i] + "*"
-	}
-	return path
-}
-
 func buildEcho(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
 	e := echo.New()
 	for _, at := range endpoints {
@@ -139,31 +123,4 @@ func buildAnnotatedEcho(c *cache.Cache, endpoints []endpoint) (http.Handler, err
 		e.Match(methods, echoPath(path), at.serve.echo)
 	}
 	return e, echocache.Annotate(c, e, table(endpoints))
-}
-
-func buildChi(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
-	r := chi.NewRouter()
-	for _, e := range endpoints {
-		methods, path := e.place()
-		h := e.wrapped(c)
-		for _, method := range methods {
-			r.Method(method, chiPath(path), h)
-		}
-	}
-	return r, nil
-}
-
-func buildInlineChi(c *cache.Cache, endpoints []endpoint) (http.Handler, error) {
-	r := chi.NewRouter()
-	for _, e := range endpoints {
-		methods, path := e.place()
-		inline := chi.Router(r)
-		if e.policy != nil {
-			inline = r.With(c.Middleware(*e.policy))
-		}
-		for _, method := range methods {
-			inline.Method(method, chiPath(path), e.serve.plain())
-		}
-	}
-	return r, nil
 }
