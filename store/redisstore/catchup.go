@@ -36,18 +36,19 @@ import (
 //	D   knew even record 7 of before: misses it, and begins one more epoch
 //
 // Nothing is done if the floor is above what is missing: then the log was merely trimmed, or another process was faster.
+
 // CatchUp brings the ledger up to the purge log's head, with one round trip if nothing is new. When it returns nil, the ledger
 // has every purge that was acknowledged before the call. While the circuit is open the error wraps [ErrOpen].
 func (s *Store) CatchUp(ctx context.Context) error { return s.catchUpVia(ctx, s.viaBreaker()) }
 
-// catchUpFor is CatchUp for whoever asks that way.
+// catchUpVia is CatchUp with the access of whoever asks.
 func (s *Store) catchUpVia(ctx context.Context, via access) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var head *redis.XMessageSliceCmd
 	err := s.roundTrip(ctx, nil, via.read, func() error {
 		head = redis.NewXMessageSliceCmd(ctx, s.log.headCommand...)
-		_ = s.client.Process(ctx, head) // no pipeline: go-redis dials twice for one
+		_ = s.client.Process(ctx, head) // not as a pipeline: if a connection cannot be dialled, go-redis dials twice for one
 		err := firstError(head)
 		if err == nil {
 			s.log.extend(ctx, s.client)
@@ -79,7 +80,7 @@ func (s *Store) catchUpTo(ctx context.Context, via access, cmd *redis.XMessageSl
 	if known && !s.log.pending.any.Load() {
 		return nil
 	}
-	if known {
+	if known { // Redis answers: a good moment to write what is pending
 		s.tryFlushPending(ctx, via)
 		return nil
 	}
@@ -87,20 +88,21 @@ func (s *Store) catchUpTo(ctx context.Context, via access, cmd *redis.XMessageSl
 		return err
 	}
 	defer s.unlockLog()
-	// Two turns later somebody has read the log from beginning to end since we read its head, whatever that was.
+	// The lock may have been held by others who caught up. One of them may have read the log before our head was written,
+	// but the second one since began after that: then the ledger has everything that we must know.
 	if !s.log.isHead(head) && s.log.catchUps.Load() < before+2 {
 		if err := s.replayLog(ctx, via); err != nil {
 			return err
 		}
 	}
-	_ = s.flushPending(ctx, via) // not this request's fault; what is owed holds here anyway
+	_ = s.flushPending(ctx, via) // a failure is not this request's: pending purges hold in this process anyway
 	return nil
 }
 
 // isHead reports whether the ledger has been brought up to this very record.
 func (l *purgeLog) isHead(m message) bool {
-	seen := l.head.Load()
-	return seen != nil && *seen == m
+	head := l.head.Load()
+	return head != nil && *head == m
 }
 
 // replayLog reads what the log has after the last known record. If that record is not there, or not what it was, the log
@@ -117,15 +119,15 @@ func (s *Store) replayLog(ctx context.Context, via access) error {
 			return nil
 		}
 	}
-	for range 4 { // the log may be lost, or added to, while it is read
+	for range 4 { // the log may be lost, or grow, while it is read
 		if err := s.startRebuild(ctx, via); err != nil {
 			return err
 		}
 		found, err := s.replayInto(ctx, via, l.rebuilding)
 		switch {
 		case err != nil:
-			return err // the next turn goes on from here
-		case !found:
+			return err // the second ledger is kept: the next caller goes on from here
+		case !found: // the log was lost again
 			l.rebuilding = nil
 		case earlier(l.missing, l.rebuilding.Floor()):
 			l.finishRebuild()
@@ -155,14 +157,15 @@ func (s *Store) startRebuild(ctx context.Context, via access) error {
 	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
-	first := logTarget{id: after(s.log.missing)} // Redis takes it if there is no log
+	first := logTarget{id: after(s.log.missing)}
 	if _, err := s.writeRecord(ctx, via, s.newEpoch(), first); err != nil && !idTaken(err) {
 		return err
 	}
-	// Whoever has begun the log may have purged since.
+	// Read the first record back: it is ours or another's. Whoever wrote it may have purged since.
 	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
+	// A page of unreadable records stands before ours. Begin after them.
 	r := s.newEpoch()
 	m, err := s.writeRecord(ctx, via, r, anyLog)
 	if err == nil {
@@ -187,6 +190,7 @@ func (s *Store) rebuildFromFirst(ctx context.Context, via access) (found bool, e
 	return false, nil
 }
 
+// startRebuildAt makes a second ledger that stands at the record m.
 func (l *purgeLog) startRebuildAt(epoch uint64, m message) {
 	l.rebuilding = &view{store.NewLedger(), m}
 	l.rebuilding.Restart(position(epoch, m.id))
@@ -195,11 +199,11 @@ func (l *purgeLog) startRebuildAt(epoch uint64, m message) {
 // appendEpoch adds the first record of a new epoch to the log that is being read anew, after everything that is missing.
 func (s *Store) appendEpoch(ctx context.Context, via access) error {
 	at := anyLog
-	if earlier(s.log.rebuilding.Head(), s.log.missing) { // the log's clock is behind
+	if earlier(s.log.rebuilding.Head(), s.log.missing) { // the clock of this Redis may be behind that of the lost one
 		at = logTarget{id: after(s.log.missing)}
 	}
 	_, err := s.writeRecord(ctx, via, s.newEpoch(), at)
-	if idTaken(err) { // somebody was faster: see what it is
+	if idTaken(err) { // another process was faster: replayLog reads what it wrote
 		return nil
 	}
 	if err == nil {
@@ -240,7 +244,7 @@ func (l *purgeLog) caughtUp() {
 	l.catchUps.Add(1)
 }
 
-// page is how many records are read at once.
+// pageSize is how many records one round trip reads.
 const pageSize = 1000
 
 var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
@@ -271,7 +275,8 @@ func (s *Store) replayInto(ctx context.Context, via access, v *view) (bool, erro
 		if len(messages) == pageSize {
 			continue
 		}
-		if s.log.unconfirmed.id != "" { // Redis has acknowledged it, and has it no longer
+		// Everything was read. If the record that this process wrote was not among it, Redis has lost it.
+		if s.log.unconfirmed.id != "" {
 			s.log.noteMissing(position(0, s.log.unconfirmed.id))
 			s.log.unconfirmed = message{}
 		}
@@ -290,9 +295,9 @@ func (l *purgeLog) checkChain(messages []message) {
 		id := m.predecessor()
 		previous := position(0, id)
 		if !earlier(first, previous) || !earlier(previous, position(0, m.id)) {
-			continue
+			continue // before this page, or no chain
 		}
-		for i--; i > 0 && messages[i].id != id; i-- { // it is one of the last few
+		for i--; i > 0 && messages[i].id != id; i-- { // nearly always it is the one just before
 		}
 		if i == 0 {
 			l.noteMissing(previous)

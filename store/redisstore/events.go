@@ -25,10 +25,11 @@ func (s *shared) OnFault(f func(err error)) (stop func()) {
 type listeners struct {
 	mu         sync.Mutex
 	all        []*listener
-	queue      []notice // not told yet
-	delivering bool
+	queue      []notice // not delivered yet
+	delivering bool     // a goroutine is at it
 }
 
+// listener is compared by its address: functions cannot be compared.
 type listener func(store.Operation, error)
 
 // notice is one event for listeners.

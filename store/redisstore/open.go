@@ -37,7 +37,7 @@ func Open(url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
-	o.TLS = nil
+	o.TLS = nil // the client has it now; newStore refuses it because it serves New, too
 	s, err := o.newOwnStore(client)
 	if err != nil {
 		_ = client.Close()
@@ -73,8 +73,8 @@ func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sen
 	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery, "@") {
 		return nil, nil, errURL
 	}
-	query, err := url.ParseQuery(u.RawQuery) // which go-redis reads as far as it can
-	if err != nil {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil { // go-redis would ignore what it cannot read
 		return nil, nil, errURL
 	}
 	kind := ""
@@ -194,8 +194,6 @@ func parameter(u *url.URL, parse func(string) error) error {
 	return errURL
 }
 
-// TLS.
-
 // tlsConfig returns the TLS configuration of a client that Open makes, or nil without TLS. The caller's configuration
 // wins; what it leaves open comes from the URL. A configuration that would have no effect is an error: the caller believes
 // that his connections are encrypted.
@@ -216,7 +214,7 @@ func (o *Options) tlsConfig(url *tls.Config) (*tls.Config, error) {
 // dialFunc is what go-redis dials with.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// keepAlive is go-redis' own.
+// keepAlive is what go-redis uses for the connections that it dials itself.
 const keepAlive = 5 * time.Minute
 
 // tlsDialer returns a dialer for TLS connections that go-redis can check before it reuses them. Nil leaves the dialing to
@@ -230,7 +228,7 @@ func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc
 		return nil
 	}
 	config = config.Clone()
-	config.ClientSessionCache = nil // a session's ticket would be news on a connection at rest
+	config.ClientSessionCache = nil // so that no session ticket arrives on an idle connection
 	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout, KeepAlive: keepAlive}, Config: config}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := d.DialContext(ctx, network, addr)

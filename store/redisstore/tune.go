@@ -164,8 +164,6 @@ func remedy(client redis.UniversalClient) string {
 	return "before the client is made, set"
 }
 
-// What New checks.
-
 // The longest time-outs that are accepted, and the defaults. A request waits for one operation no longer than ReadTimeout.
 const (
 	maxTimeout     = 250 * time.Millisecond
