@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
@@ -34,6 +35,44 @@ func TestBuildsShareOnlyPurges(t *testing.T) {
 	if keys := server.Keys(); len(keys) != 5 {
 		t.Errorf("keys %q; want four entries and one log", keys)
 	}
+}
+
+// A rolling deploy: processes of an old and of a new build run side by side. Neither finds the other's entries, leases or
+// rankings; a purge by either reaches both at once, in Redis and in memory; and what one purges, the other can make again.
+func TestARollingDeployOfTwoBuilds(t *testing.T) {
+	servers(t, func(t *testing.T, addr string) {
+		process := func(build string) *redisstore.Store { return on(t, dial(t, addr), redisstore.Options{Build: build}) }
+		older, newer := process("v1"), process("v2")
+		follow(t, older)
+		follow(t, newer)
+		key := keep(t, older, "k")
+		if _, ok, err := newer.Get(t.Context(), key); ok || err != nil {
+			t.Errorf("the new build's Get = %v, %v; want a miss", ok, err)
+		}
+		if _, l, err := older.Lease(t.Context(), storetest.Key("miss"), store.Token{1}, time.Minute); l.State != store.Taken || err != nil {
+			t.Errorf("the old build's Lease = %v, %v; want it taken", l, err)
+		}
+		if _, l, err := newer.Lease(t.Context(), storetest.Key("miss"), store.Token{2}, time.Minute); l.State != store.Taken || err != nil {
+			t.Errorf("the new build's Lease = %v, %v; want one of its own", l, err)
+		}
+		rank(t, older, "k")
+		wantHottest(t, newer, 10)
+		for name, purger := range map[string]*redisstore.Store{"old": older, "new": newer} {
+			keep(t, older, "k")
+			keep(t, newer, "k")
+			inOld, inNew := stamped(older, "k"), stamped(newer, "k") // copies in memory
+			purge(t, purger, "one")
+			for _, s := range []*redisstore.Store{older, newer, process("v1"), process("v2")} {
+				wantState(t, s, key, store.Gone)
+			}
+			eventually(t, "copies in memory learn of it", func() bool {
+				return older.Ledger().State(inOld) == store.Gone && newer.Ledger().State(inNew) == store.Gone
+			})
+			if n := dial(t, addr).XLen(t.Context(), logName).Val(); n < 2 {
+				t.Errorf("after the %s build's purge the log has %d records; want one log for both", name, n)
+			}
+		}
+	})
 }
 
 // What another layout or format has left under our keys is a miss that is counted, and is written over.

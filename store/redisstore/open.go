@@ -111,7 +111,7 @@ func (own *Options) singleClient(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseURL(s); return err })
 	}
-	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(u.Scheme, o.TLSConfig); err != nil {
 		return nil, err
 	}
 	setSingleDefaults(o)
@@ -127,7 +127,7 @@ func (own *Options) clusterClient(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseClusterURL(s); return err })
 	}
-	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig("redis+cluster", o.TLSConfig); err != nil {
 		return nil, err
 	}
 	setClusterDefaults(o)
@@ -149,7 +149,7 @@ func (own *Options) failoverClient(u *url.URL) (redis.UniversalClient, *sentinel
 		return nil, nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig("redis+sentinel", o.TLSConfig); err != nil {
 		return nil, nil, err
 	}
 	setFailoverDefaults(o)
@@ -195,19 +195,22 @@ func parameter(u *url.URL, parse func(string) error) error {
 }
 
 // tlsConfig returns the TLS configuration of a client that Open makes, or nil without TLS. The caller's configuration
-// wins; what it leaves open comes from the URL. A configuration that would have no effect is an error: the caller believes
-// that his connections are encrypted.
-func (o *Options) tlsConfig(url *tls.Config) (*tls.Config, error) {
+// wins; what it leaves open comes from the URL. A configuration that would have no effect is an error, because the caller
+// believes that the connections are encrypted.
+func (o *Options) tlsConfig(scheme string, ofURL *tls.Config) (*tls.Config, error) {
 	switch {
 	case o.TLS == nil:
-		return url, nil
-	case url == nil:
-		return nil, errors.New("Options.TLS is set and the URL has no TLS; write rediss:// at its start, or leave TLS out")
+		return ofURL, nil
+	case scheme == "unix":
+		return nil, errors.New("Options.TLS is set and a Unix socket has no TLS; leave TLS out, or use a rediss:// URL")
+	case ofURL == nil:
+		return nil, fmt.Errorf("Options.TLS is set and the URL has no TLS; write %s:// at its start, or leave TLS out",
+			strings.Replace(scheme, "redis", "rediss", 1))
 	}
 	config := o.TLS.Clone()
-	config.ServerName = cmp.Or(config.ServerName, url.ServerName)
-	config.MinVersion = cmp.Or(config.MinVersion, url.MinVersion)
-	config.InsecureSkipVerify = config.InsecureSkipVerify || url.InsecureSkipVerify
+	config.ServerName = cmp.Or(config.ServerName, ofURL.ServerName)
+	config.MinVersion = cmp.Or(config.MinVersion, ofURL.MinVersion)
+	config.InsecureSkipVerify = config.InsecureSkipVerify || ofURL.InsecureSkipVerify
 	return config, nil
 }
 
