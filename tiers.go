@@ -9,13 +9,13 @@ import (
 )
 
 // through is how the route's answers are read and kept.
-func (c *Cache) through(p Policy, pattern string) *readthrough.Through {
-	t := readthrough.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns()).Trace(&c.traces)
+func (c *Cache) through(p Policy, pattern string) *readthrough.Cache {
+	t := readthrough.New(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).LimitRuns(p.maxRuns()).Trace(&c.traces)
 	if p.RFC9111 { // any status, and indexes; each answer is judged
 		return t
 	}
 	others := maps.Clone(p.StatusTTL)
-	return t.Only(func(status int) bool { return others[status] > 0 })
+	return t.Statuses(func(status int) bool { return others[status] > 0 })
 }
 
 // storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore. What was kept in

@@ -31,7 +31,7 @@ type Values[T any] struct {
 	realm   string
 	clone   func(T) T         // nil: it cannot be cloned
 	codec   *valuecodec.Codec // nil: values stay in the process, as they are
-	through *readthrough.Through
+	through *readthrough.Cache
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event) // nil: nobody listens
 	tell    func(middleware.Event)
@@ -68,7 +68,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 		observe: c.observer(p.Class), tell: c.teller(p.Class),
 		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
-	v.through = readthrough.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns()).Trace(&c.traces)
+	v.through = readthrough.New(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).LimitRuns(p.maxRuns()).Trace(&c.traces)
 	return v
 }
 

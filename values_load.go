@@ -37,7 +37,7 @@ func (c *call[T]) get() (T, error) {
 	r := c.v.through.Get(c.ctx, c.key, c.run)
 	c.tellMade(r.Fate)
 	switch r.Source {
-	case readthrough.HungUp:
+	case readthrough.Canceled:
 		c.tell(Miss, middleware.ReasonCanceled, nil)
 		return c.value, c.ctx.Err()
 	case readthrough.Looped:
@@ -96,8 +96,8 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.tellMade(c.v.through.Refresh(c.ctx, c.key, c.run))
 }
 
-// run is the load of readthrough.Through.
-func (c *call[T]) run(run *readthrough.Run) readthrough.Outcome {
+// run is the load of readthrough.Cache.
+func (c *call[T]) run(run *readthrough.Run) readthrough.Verdict {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
 	c.cause = run.Cause
@@ -116,19 +116,19 @@ func (c *call[T]) run(run *readthrough.Run) readthrough.Outcome {
 	switch {
 	case c.err != nil && run.Old != nil:
 		c.hides(c.err)
-		return readthrough.Old
+		return readthrough.ServeOld
 	case ctx.Err() != nil:
 		c.made, c.reason, c.fault = true, middleware.ReasonCanceled, c.err
-		return readthrough.Fail
+		return readthrough.Aborted
 	case c.err != nil:
 		c.made, c.reason, c.fault = true, middleware.ReasonError, c.err
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	}
 	c.made = true
 	if c.reason, c.fault = c.fill(run.Entry, said); c.reason != "" {
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	}
-	return readthrough.Keep
+	return readthrough.Cacheable
 }
 
 // tellMade reports what the load has made, once it is known what became of it.

@@ -40,7 +40,7 @@ func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Nex
 	defer l.close()
 	if l.part = isPart(r); l.part {
 		l.p.reason = partReason(r)
-		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, nil))
+		return rt.conclude(l, l.call.GetPart(l.p.key, partKey(l.p.key, r), l, nil))
 	}
 	return rt.conclude(l, l.call.Get(l.p.key, l, nil))
 }
@@ -49,7 +49,7 @@ func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Nex
 // entry to serve.
 func (rt *Route) conclude(l *leading, found readthrough.Result) (err error) {
 	switch {
-	case found.Source == readthrough.HungUp:
+	case found.Source == readthrough.Canceled:
 		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		l.w.WriteHeader(http.StatusServiceUnavailable)
 		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonCanceled, Status: http.StatusServiceUnavailable})

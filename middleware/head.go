@@ -133,7 +133,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 		reason = rec.rt.storableStandard(rec, rec.status, h)
 		rec.part = rec.part || rec.spares && rec.status == http.StatusPartialContent
 		if rec.law.verdict.Fresh <= rec.law.verdict.Age {
-			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
+			rec.run.MarkUncacheable() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
 		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.asking)

@@ -44,7 +44,7 @@ func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 				memory, kept := memstore.New(memstore.Options{}), http.ResponseWriter(nil)
 				t.Cleanup(func() { _ = memory.Close() })
 				rt := newRoute(t, func(rt *middleware.Route) {
-					rt.Through = readthrough.NewThrough(keeping{memory, func() {
+					rt.Through = readthrough.New(keeping{memory, func() {
 						if w := kept; w != nil {
 							kept = nil
 							late(w)

@@ -86,19 +86,19 @@ func (l *leading) end() {
 	if l.rec != nil {
 		l.rec.end()
 	}
-	if !l.call.Known() {
+	if !l.call.Escaped() {
 		*l = leading{}
 		leadings.Put(l)
 	}
 }
 
 // Load runs the handler for the store.
-func (l *leading) Load(run *readthrough.Run) readthrough.Outcome {
+func (l *leading) Load(run *readthrough.Run) readthrough.Verdict {
 	if l.refresh {
 		run.Use = min(run.Use, readthrough.OnValidation) // it stays where it is; nobody is to be served with it
 	}
 	outcome := l.rt.lead(l, run, new(handling))
-	if outcome == readthrough.Old {
+	if outcome == readthrough.ServeOld {
 		l.rec.restore()
 	}
 	return outcome
@@ -123,7 +123,7 @@ func (rt *Route) refresh(l *leading) {
 
 // lead runs the handler and judges its answer. A panic of the handler's passes through, unless a stale answer can stand
 // in for it.
-func (rt *Route) lead(l *leading, run *readthrough.Run, room *handling) (outcome readthrough.Outcome) {
+func (rt *Route) lead(l *leading, run *readthrough.Run, room *handling) (outcome readthrough.Verdict) {
 	rt.warnNested(l)
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
@@ -171,7 +171,7 @@ func (rt *Route) lead(l *leading, run *readthrough.Run, room *handling) (outcome
 	return outcome
 }
 
-func (rt *Route) judge(l *leading, canceled bool) readthrough.Outcome {
+func (rt *Route) judge(l *leading, canceled bool) readthrough.Verdict {
 	rec := l.rec
 	switch {
 	case !rec.failed && rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
@@ -179,21 +179,21 @@ func (rt *Route) judge(l *leading, canceled bool) readthrough.Outcome {
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
 		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
-		return readthrough.Old
+		return readthrough.ServeOld
 	case !rec.keeping:
 		if rt.refused(l) {
-			return readthrough.Keep
+			return readthrough.Cacheable
 		}
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	case rec.said.hasFailed():
 		rec.keeping, rec.reason = false, ReasonLate
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	case canceled:
 		rec.keeping, rec.reason = false, ReasonCanceled
-		return readthrough.Fail
+		return readthrough.Aborted
 	case l.err != nil:
 		rec.keeping, rec.reason = false, ReasonError
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	case l.r.Method == http.MethodHead && rt.Standard:
 		return rt.headed(l)
 	case rec.part:
@@ -201,7 +201,7 @@ func (rt *Route) judge(l *leading, canceled bool) readthrough.Outcome {
 	}
 	if reason := rt.complete(l); reason != "" {
 		rec.keeping, rec.reason = false, reason
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	}
-	return readthrough.Keep
+	return readthrough.Cacheable
 }

@@ -21,12 +21,12 @@ const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its a
 	"use per-user, or leave the user out of what is shared"
 
 // notice warns of what the answer tells, as far as the handler has made it.
-func (rt *Route) notice(l *leading, outcome readthrough.Outcome) {
+func (rt *Route) notice(l *leading, outcome readthrough.Verdict) {
 	rec := l.rec
 	if rec.said.AskedWho() {
 		rt.warn(l.p.pattern, ReasonUserInShared, "", AskedWho)
 	}
-	if outcome != readthrough.Keep { // as of one that is kept, so that a purge may name them
+	if outcome != readthrough.Cacheable { // as of one that is kept, so that a purge may name them
 		added, _, _ := rec.said.Said()
 		rt.Common.Names.AddTags(added...)
 	}
@@ -34,7 +34,7 @@ func (rt *Route) notice(l *leading, outcome readthrough.Outcome) {
 	if h == nil { // others have it by now
 		return
 	}
-	rt.noticeCheck(l, h, outcome == readthrough.Keep && rec.reason == "" && l.p.reason == "")
+	rt.noticeCheck(l, h, outcome == readthrough.Cacheable && rec.reason == "" && l.p.reason == "")
 	switch rec.reason {
 	case "", ReasonVary, ReasonCookie, ReasonOrigin, ReasonEncoding: // the first that was found: there may be others
 		if vary := h["Vary"]; vary != nil {
@@ -92,7 +92,7 @@ func (rt *Route) hiddenText(name string, outside bool) string {
 
 // noticeNegotiation warns of one user's answers that are chosen by what the client accepts. The handler sees the whole
 // request there, so it may choose, and need not say so.
-func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthrough.Outcome) {
+func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthrough.Verdict) {
 	rec, by, of := l.rec, "", ""
 	old := rec.run.Old
 	switch {
@@ -100,7 +100,7 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthroug
 		by, of = "Accept-Encoding", "Content-Encoding"
 	case rec.status == http.StatusNotAcceptable || statusOf(l) == http.StatusNotAcceptable:
 		by, of = "Accept", "Content-Type"
-	case outcome != readthrough.Keep || old == nil:
+	case outcome != readthrough.Cacheable || old == nil:
 		return
 	case prefers(l.r.Header["Accept"], h["Content-Type"], fieldOf(old, "Content-Type")):
 		by, of = "Accept", "Content-Type"

@@ -50,12 +50,12 @@ func (rt *Route) selects(p *Passage, r *http.Request, e *store.Entry) bool {
 }
 
 // pass makes the run's entry of an answer that is not whole, for those who wait for it.
-func (rt *Route) pass(l *leading) readthrough.Outcome {
+func (rt *Route) pass(l *leading) readthrough.Verdict {
 	rec, e := l.rec, l.rec.run.Entry
 	l.p.reason, rec.part = cmp.Or(l.p.reason, partReason(l.r)), true
 	if rec.reason = rt.passable(l); rec.reason != "" {
 		rec.keeping = false
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	}
 	key := l.p.key
 	if rt.Standard {
@@ -65,13 +65,13 @@ func (rt *Route) pass(l *leading) readthrough.Outcome {
 	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
 	if e.Validate() != nil {
 		rec.keeping, rec.reason = false, ReasonHeader
-		return readthrough.Refuse
+		return readthrough.Uncacheable
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
 		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
 		e.Header = makeHeader(rec.header)
 	}
-	return readthrough.Share
+	return readthrough.ShareOnly
 }
 
 // passable says why the answer must not be passed on, or "".

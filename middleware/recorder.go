@@ -124,7 +124,7 @@ func (rec *recorder) abandon(reason Reason) {
 	pump, pieces, body := rec.pump, rec.pieces(), rec.body
 	rec.pump = nil
 	rec.drop(reason)
-	rec.run.Refuse()
+	rec.run.MarkUncacheable()
 	rec.tie.follow()
 	if pump != nil {
 		pump.drain(pieces...) // nothing of it became an entry's

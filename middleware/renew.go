@@ -15,7 +15,7 @@ import (
 
 // renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
 // together the handler is run again, without conditions.
-func (rt *Route) renew(l *leading) readthrough.Outcome {
+func (rt *Route) renew(l *leading) readthrough.Verdict {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	rec.restore() // what interim answers have put there
 	ok := rec.keeping && l.err == nil && !rec.said.hasFailed()
@@ -34,7 +34,7 @@ func (rt *Route) renew(l *leading) readthrough.Outcome {
 	if rec.reason = rt.settle(l); rec.reason == "" {
 		rec.reason = storable
 	}
-	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see readthrough.Call.Apart
+	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see readthrough.Call.GetPart
 		rec.reason = ReasonOvertaken
 	}
 	if rec.reason == "" {
@@ -84,7 +84,7 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 }
 
 // anew runs the handler once more and asks for the whole: nothing has gone to the client so far.
-func (rt *Route) anew(l *leading) readthrough.Outcome {
+func (rt *Route) anew(l *leading) readthrough.Verdict {
 	run := l.rec.run
 	l.rec.end()
 	l.plain, l.err = true, nil
@@ -93,10 +93,10 @@ func (rt *Route) anew(l *leading) readthrough.Outcome {
 }
 
 // headed makes of an answer to HEAD what it means to the stored one (§4.3.5), and to those who wait for the same.
-func (rt *Route) headed(l *leading) readthrough.Outcome {
+func (rt *Route) headed(l *leading) readthrough.Verdict {
 	rec, verdict := l.rec, l.rec.law.verdict
 	if rt.update(l) {
-		return readthrough.Keep
+		return readthrough.Cacheable
 	}
 	rec.law.verdict = verdict
 	return rt.pass(l)
@@ -110,7 +110,7 @@ func (rt *Route) update(l *leading) bool {
 	case old == nil:
 		return false
 	case !rec.agrees(old):
-		rec.run.Refuse() // those who wait want the new one
+		rec.run.MarkUncacheable() // those who wait want the new one
 		return outdate(rec.run, old)
 	case old.Status == http.StatusPartialContent: // it tells nothing of a part
 		return false

@@ -22,7 +22,7 @@ type Route struct {
 	Common   *Common
 	Scheme   *keys.Scheme
 	Labeler  keys.Labeler
-	Through  *readthrough.Through
+	Through  *readthrough.Cache
 	User     keying.User                                // who is asking; required where Scheme.Private
 	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do
 	VaryBy   func(*http.Request) (text string, ok bool) // what selects, beside the scheme; nil: nothing; not ok: around the cache

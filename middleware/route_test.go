@@ -20,7 +20,7 @@ func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route
 	rt := &middleware.Route{
 		Common:  middleware.NewCommon("larder", false),
 		Scheme:  &keys.Scheme{Realm: "shared"},
-		Through: readthrough.NewThrough(memory, store.NewLog(), 0, nil),
+		Through: readthrough.New(memory, store.NewLog(), 0, nil),
 		TTL:     time.Minute,
 		MaxBody: 1 << 20,
 	}

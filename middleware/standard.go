@@ -32,7 +32,7 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 		l.p.reason, l.p.fwd = ReasonHead, ""
 	}
 	if l.part = isPart(r); l.part {
-		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, judge))
+		return rt.conclude(l, l.call.GetPart(l.p.key, partKey(l.p.key, r), l, judge))
 	}
 	return rt.conclude(l, l.call.Get(l.p.key, l, judge))
 }

@@ -21,7 +21,7 @@ func (rec *recorder) fallback() bool {
 func (rec *recorder) void() {
 	body := rec.body
 	rec.drop(ReasonPanic)
-	rec.run.Fail()
+	rec.run.Abort()
 	if pump := rec.pump; pump != nil {
 		rec.pump = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
@@ -37,15 +37,15 @@ func (rec *recorder) void() {
 // standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
 // the server (http.ErrAbortHandler) goes on, unless it breaks off an answer in whose place the client gets the stale one in any
 // case: ReverseProxy does so where an upstream hangs in the body of a 503.
-func (rec *recorder) standIn(l *leading, panicked any) readthrough.Outcome {
+func (rec *recorder) standIn(l *leading, panicked any) readthrough.Verdict {
 	switch panicked {
 	case nil: // runtime.Goexit: the goroutine is ending
 		rec.void()
-		return readthrough.Fail
+		return readthrough.Aborted
 	case http.ErrAbortHandler:
 		if rec.failed {
 			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
-			return readthrough.Old
+			return readthrough.ServeOld
 		}
 		rec.void()
 		panic(panicked)
@@ -54,7 +54,7 @@ func (rec *recorder) standIn(l *leading, panicked any) readthrough.Outcome {
 	rec.mute = true
 	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
-	return readthrough.Old
+	return readthrough.ServeOld
 }
 
 // serverError reports whether the error is one of the server's. Frameworks that give errors a status tell it by a method

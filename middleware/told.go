@@ -79,9 +79,9 @@ func (rec *recorder) became(fate readthrough.Fate) {
 // FateReason says why something is not kept that was for keeping, or "" if it is.
 func FateReason(fate readthrough.Fate) Reason {
 	switch fate {
-	case readthrough.NotTaken:
+	case readthrough.RefusedByStore:
 		return ReasonRefused
-	case readthrough.NotStored:
+	case readthrough.StoreFailed:
 		return ReasonStore
 	case readthrough.Overtaken:
 		return ReasonOvertaken

@@ -10,10 +10,10 @@ import (
 )
 
 // bounded reports whether calls have so much time for the store and no more.
-func (t *Through) bounded() bool { return t.remote && t.budget > 0 }
+func (t *Cache) bounded() bool { return t.remote && t.budget > 0 }
 
 // all is how much: the rest of the budget is for timers that are late.
-func (t *Through) all() time.Duration { return t.budget - t.budget/8 }
+func (t *Cache) all() time.Duration { return t.budget - t.budget/8 }
 
 var errBudget = errors.New("store: the time for this request's store operations was used up")
 

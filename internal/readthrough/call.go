@@ -13,7 +13,7 @@ import (
 // room for all that a load takes, so that a caller may make it a part of its own. It is for one goroutine, and must not be
 // copied after its first use.
 type Call struct {
-	t      *Through
+	t      *Cache
 	ctx    context.Context // the request's, of which operations have the values
 	route  string          // what it is for, as reports name it
 	left   time.Duration   // for operations, where they are bounded
@@ -29,7 +29,7 @@ type Call struct {
 }
 
 // Call begins a call for the request of the context. The route is what reports name it by, or "".
-func (t *Through) Call(ctx context.Context, route string) Call {
+func (t *Cache) Call(ctx context.Context, route string) Call {
 	return Call{t: t, ctx: ctx, route: route, left: t.all()}
 }
 
@@ -45,7 +45,7 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 // Apart is Get for an answer that is not the one that the key stands for, but made of that if the store has it, as one to
 // HEAD or to a range is. Calls that name the same part share a load; those for the key's own answer do not wait for it. Of
 // what a load makes, only what it says is to be kept goes to the store.
-func (c *Call) Apart(key, part keying.Key, load Loader, judge Judge) Result {
+func (c *Call) GetPart(key, part keying.Key, load Loader, judge Judge) Result {
 	c.apart = true
 	return c.get(key, part, load, judge)
 }
@@ -57,7 +57,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	}
 	chain := linkOf(c.ctx)
 	if chain.nested(key) > 0 {
-		return c.Alone(key, load, judge)
+		return c.GetAlone(key, load, judge)
 	}
 	for tries, later := 0, false; tries < 2; later = true {
 		f, role := t.flights.join(shared, &c.flight)
@@ -68,7 +68,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 			}
 			return c.lead(key, f, load, judge)
 		case loner:
-			return c.Alone(key, load, judge)
+			return c.GetAlone(key, load, judge)
 		}
 		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
 			if e, use := c.Look(key, judge); use >= WhileRefreshed {
@@ -79,7 +79,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 		if !c.waits(f, chain) {
 			t.flights.giveUp(f)
 			if errors.Is(c.ctx.Err(), context.Canceled) {
-				return Result{Source: HungUp}
+				return Result{Source: Canceled}
 			}
 			break
 		}
@@ -108,7 +108,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 			break
 		}
 	}
-	return c.Alone(key, load, judge)
+	return c.GetAlone(key, load, judge)
 }
 
 // waits returns true when the flight has landed, and false when the call should not wait for it, or not any longer.
@@ -126,7 +126,7 @@ func (c *Call) waits(f *flight, chain *Link) (landed bool) {
 // share says whether another call's entry is of use. Without a judge any is that was not purged, however short its life.
 // One that stands in for an answer that failed is, to all whom it may be served to: or each of them would wait for a
 // failure of its own.
-func (t *Through) share(f *flight, judge Judge, made Made) (Use, bool) {
+func (t *Cache) share(f *flight, judge Judge, made Made) (Use, bool) {
 	use := judge.use(f.entry, t.Use(f.entry, time.Now()), made)
 	if judge == nil {
 		return use, use >= WhileRefreshed || t.log.Ledger().State(f.entry) == store.Live
@@ -255,9 +255,9 @@ func (c *Call) set(e *store.Entry, lease *tenure, now time.Time) Fate {
 	c.went(store.Writes, err)
 	switch {
 	case errors.Is(err, store.ErrRefused):
-		return NotTaken
+		return RefusedByStore
 	case err != nil:
-		return NotStored
+		return StoreFailed
 	}
 	c.t.note(e, now)
 	if lease != nil {

@@ -13,7 +13,7 @@ import (
 // the likelier the nearer the end and the longer the load took, so that one of many requests refreshes it in time
 // (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015). Far from its end it
 // costs a comparison.
-func (t *Through) Early(e *store.Entry, now time.Time) bool {
+func (t *Cache) Early(e *store.Entry, now time.Time) bool {
 	return e.Nearing(now) && float64(e.Cost)*rand.ExpFloat64() >= float64(e.Left(now)) && t.tries.begin(e.Key, now)
 }
 

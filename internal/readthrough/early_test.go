@@ -25,7 +25,7 @@ func TestEarlyRefreshIsLeftToChance(t *testing.T) {
 	const n = 20_000
 	for _, left := range []time.Duration{time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			th, early := readthrough.NewThrough(memstore.New(memstore.Options{}), store.NewLog(), 0, nil), 0
+			th, early := readthrough.New(memstore.New(memstore.Options{}), store.NewLog(), 0, nil), 0
 			e := aged("k", 2*time.Second, left)
 			for range n {
 				if th.Early(e, time.Now()) {
@@ -44,7 +44,7 @@ func TestEarlyRefreshIsLeftToChance(t *testing.T) {
 
 func TestEarlyRefreshIsNotTooEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := readthrough.NewThrough(memstore.New(memstore.Options{}), store.NewLog(), 0, nil)
+		th := readthrough.New(memstore.New(memstore.Options{}), store.NewLog(), 0, nil)
 		for name, e := range map[string]*store.Entry{
 			"of no cost":               aged("a", 0, time.Nanosecond),
 			"far from its end":         aged("b", time.Millisecond, 17*time.Millisecond),
@@ -78,12 +78,12 @@ func TestCostIsMeasured(t *testing.T) {
 }
 
 // refreshes are refreshes of one key by several processes at once.
-func refreshes(t *testing.T, load readthrough.Load, processes ...*readthrough.Through) (loads int64) {
+func refreshes(t *testing.T, load readthrough.LoaderFunc, processes ...*readthrough.Cache) (loads int64) {
 	var n atomic.Int64
 	var all sync.WaitGroup
 	for _, p := range processes {
 		all.Go(func() {
-			p.Refresh(t.Context(), storetest.Key("k"), func(run *readthrough.Run) readthrough.Outcome {
+			p.Refresh(t.Context(), storetest.Key("k"), func(run *readthrough.Run) readthrough.Verdict {
 				n.Add(1)
 				return load(run)
 			})
@@ -113,7 +113,7 @@ func TestOneRefreshPerFleet(t *testing.T) {
 						f.crash()
 						want = 3
 					}
-					layered := readthrough.NewThrough(near, f.log, 50*time.Millisecond, nil)
+					layered := readthrough.New(near, f.log, 50*time.Millisecond, nil)
 					if n := refreshes(t, load, f.process(), layered, f.process()); n != want {
 						t.Errorf("%d loads; want %d", n, want)
 					}
@@ -153,7 +153,7 @@ func TestRefreshLeavesOthersAtIt(t *testing.T) {
 
 func TestRefusedRefreshIsNotTriedAgainAtOnce(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
-		refuse := func(*readthrough.Run) readthrough.Outcome { return readthrough.Refuse }
+		refuse := func(*readthrough.Run) readthrough.Verdict { return readthrough.Uncacheable }
 		p, q := f.process(), f.process()
 		if n := refreshes(t, refuse, p); n != 1 {
 			t.Fatalf("%d loads; want 1", n)

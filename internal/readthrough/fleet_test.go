@@ -47,8 +47,8 @@ func inFleet(t *testing.T, test func(t *testing.T, f *fleet)) {
 }
 
 // process returns a Through as another process has it.
-func (f *fleet) process() *readthrough.Through {
-	return readthrough.NewThrough(f, f.log, 50*time.Millisecond, nil)
+func (f *fleet) process() *readthrough.Cache {
+	return readthrough.New(f, f.log, 50*time.Millisecond, nil)
 }
 
 func (f *fleet) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
@@ -132,12 +132,12 @@ type crowd struct {
 }
 
 // ask makes n calls by each process.
-func (c *crowd) ask(t *testing.T, n int, load readthrough.Load, processes ...*readthrough.Through) {
+func (c *crowd) ask(t *testing.T, n int, load readthrough.LoaderFunc, processes ...*readthrough.Cache) {
 	began := time.Now()
 	for _, p := range processes {
 		for range n {
 			c.calls.Go(func() {
-				r := p.Get(t.Context(), storetest.Key("k"), func(run *readthrough.Run) readthrough.Outcome {
+				r := p.Get(t.Context(), storetest.Key("k"), func(run *readthrough.Run) readthrough.Verdict {
 					c.loads.Add(1)
 					return load(run)
 				})
@@ -163,8 +163,8 @@ func (c *crowd) want(t *testing.T, loads int64, within time.Duration) {
 }
 
 // after delays a load.
-func after(d time.Duration, load readthrough.Load) readthrough.Load {
-	return func(run *readthrough.Run) readthrough.Outcome {
+func after(d time.Duration, load readthrough.LoaderFunc) readthrough.LoaderFunc {
+	return func(run *readthrough.Run) readthrough.Verdict {
 		time.Sleep(d)
 		return load(run)
 	}

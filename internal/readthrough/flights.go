@@ -85,11 +85,11 @@ func (fs *flights) land(f *flight, e *store.Entry, found bool) {
 
 // leave ends the flight, whatever became of it; only the first call counts, though one that has kept an answer after all
 // still says so of its key. Waiters that have nothing yet are released to help themselves.
-func (fs *flights) leave(f *flight, outcome Outcome) {
+func (fs *flights) leave(f *flight, outcome Verdict) {
 	key := f.key
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if outcome == Keep || outcome == Renew || outcome == Share {
+	if outcome == Cacheable || outcome == Renew || outcome == ShareOnly {
 		fs.refused.forget(key)
 	}
 	if f.left {
@@ -97,11 +97,11 @@ func (fs *flights) leave(f *flight, outcome Outcome) {
 	}
 	f.left = true
 	fs.end(f)
-	if outcome == Refuse {
+	if outcome == Uncacheable {
 		fs.refused.add(key, time.Now())
 	}
 	if f.entry == nil {
-		f.retry = outcome == Fail
+		f.retry = outcome == Aborted
 		f.release()
 	}
 }

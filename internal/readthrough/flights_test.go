@@ -26,7 +26,7 @@ func TestFlightsOfOneListKeepApart(t *testing.T) {
 			for i := range keys {
 				keys[i][0], ends[i] = byte(i+1), make(chan struct{})
 				all.Go(func() {
-					wantLoaded(t, th.Get(t.Context(), keys[i], func(run *readthrough.Run) readthrough.Outcome {
+					wantLoaded(t, th.Get(t.Context(), keys[i], func(run *readthrough.Run) readthrough.Verdict {
 						<-ends[i]
 						return kept(fmt.Sprint(i))(run)
 					}))

@@ -9,7 +9,7 @@ import (
 // lead looks once more, now that nobody else here can be loading: an entry that was kept between the caller's look and its
 // flight would otherwise be loaded twice. Where processes take turns, it then waits for its own.
 func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Result) {
-	t, outcome := c.t, Fail
+	t, outcome := c.t, Aborted
 	defer func() { t.flights.leave(f, outcome) }()
 	s := c.look(key, judge)
 	switch {
@@ -21,17 +21,17 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 	f.spent.Store(int64(c.spent()))
 	switch s.turn {
 	case found:
-		outcome = Keep
+		outcome = Cacheable
 		t.flights.land(f, s.e, !s.made)
 		return Result{Entry: s.e, Use: s.use, Source: Stored}
 	case hungUp:
 		t.flights.handOver(f)
-		return Result{Source: HungUp}
+		return Result{Source: Canceled}
 	case late:
 		t.flights.handOver(f)
 	case refused:
 		if s.use < OnError { // a stale answer in reserve is worth waiting for
-			t.flights.leave(f, Refuse)
+			t.flights.leave(f, Uncacheable)
 		}
 	}
 	r, outcome = c.load(key, s, f, load)
@@ -40,12 +40,12 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 
 // leadApart is lead for an answer that is not the key's own. Processes take no turns for it.
 func (c *Call) leadApart(key keying.Key, f *flight, load Loader, judge Judge) (r Result) {
-	t, outcome := c.t, Fail
+	t, outcome := c.t, Aborted
 	defer func() { t.flights.leave(f, outcome) }()
 	s := c.look(key, judge)
 	f.spent.Store(int64(c.spent()))
 	if c.good(s) {
-		outcome = Keep
+		outcome = Cacheable
 		t.flights.land(f, s.e, true)
 		return Result{Entry: s.e, Use: s.use, Source: Stored}
 	}
@@ -68,7 +68,7 @@ func (c *Call) Refresh(key keying.Key, load Loader) Fate {
 }
 
 func (c *Call) refresh(key keying.Key, f *flight, load Loader) Fate {
-	t, outcome := c.t, Fail
+	t, outcome := c.t, Aborted
 	defer func() { t.flights.leave(f, outcome) }()
 	c.renews = true
 	var s sight
@@ -82,10 +82,10 @@ func (c *Call) refresh(key keying.Key, f *flight, load Loader) Fate {
 	}
 	switch s.turn {
 	case found:
-		outcome = Keep
+		outcome = Cacheable
 		t.flights.land(f, s.e, true)
 	case refused:
-		outcome = Refuse
+		outcome = Uncacheable
 	case hungUp, late, tooLong:
 		t.flights.handOver(f)
 	default:
@@ -97,7 +97,7 @@ func (c *Call) refresh(key keying.Key, f *flight, load Loader) Fate {
 }
 
 // Alone does what Get does without waiting for others, or letting others wait.
-func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
+func (c *Call) GetAlone(key keying.Key, load Loader, judge Judge) Result {
 	c.flight.key = key
 	s := c.look(key, judge)
 	if c.good(s) {
@@ -111,25 +111,25 @@ func (c *Call) Alone(key keying.Key, load Loader, judge Judge) Result {
 }
 
 // load runs the load when there is room, for those who wait for the flight, too, if there is one.
-func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, outcome Outcome) {
+func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, outcome Verdict) {
 	t, fate := c.t, NotKept
 	in, gone := t.runs.enter(c.ctx)
 	if gone {
 		s.tenure.end(false)
 		t.flights.handOver(f)
-		return Result{Source: HungUp}, Fail
+		return Result{Source: Canceled}, Aborted
 	}
 	run := c.begin(key, s, f, in)
 	// The lease ends last: who takes it next finds what was kept. To those for whom nothing was kept their turn would be
 	// of no use: they need not take turns.
 	defer func() {
 		run.unlink()
-		inVain := (outcome == Keep || outcome == Renew) && (fate == NotKept || fate == NotTaken)
-		run.end(outcome == Refuse || outcome == Old || inVain)
+		inVain := (outcome == Cacheable || outcome == Renew) && (fate == NotKept || fate == RefusedByStore)
+		run.end(outcome == Uncacheable || outcome == ServeOld || inVain)
 	}()
 	began := f.begin()
 	switch outcome = load.Load(run); outcome {
-	case Keep, Renew:
+	case Cacheable, Renew:
 		now := time.Now()
 		run.Entry.Cost = now.Sub(began)
 		t.flights.land(f, run.Entry, false)
@@ -137,11 +137,11 @@ func (c *Call) load(key keying.Key, s sight, f *flight, load Loader) (r Result, 
 		if f == nil {
 			t.flights.accept(key)
 		}
-	case Share:
+	case ShareOnly:
 		t.flights.land(f, run.Entry, false)
-	case Old:
+	case ServeOld:
 		t.flights.land(f, s.e, true)
-	case Refuse:
+	case Uncacheable:
 		if f == nil && !c.apart { // which says nothing about the key's own answer
 			t.flights.refuse(key)
 		}

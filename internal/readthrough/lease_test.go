@@ -53,7 +53,7 @@ func TestOneLoadPerFleetBehindMemory(t *testing.T) {
 			memory := memstore.New(memstore.Options{})
 			defer memory.Close()
 			near := &readthrough.Layered{Near: memory, Far: f, NearTTL: 5 * time.Second, Ledger: f.log.Ledger()}
-			p := readthrough.NewThrough(near, f.log, 50*time.Millisecond, nil)
+			p := readthrough.New(near, f.log, 50*time.Millisecond, nil)
 			c.ask(t, 10, after(time.Second, kept("body")), p)
 			defer func() {
 				if e, _ := p.Peek(storetest.Key("k"), time.Now()); e == nil {
@@ -83,7 +83,7 @@ func TestFailedLoadPassesTheLeaseOn(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			defer func() { _ = recover() }()
-			f.process().Get(t.Context(), storetest.Key("k"), after(time.Second, func(*readthrough.Run) readthrough.Outcome { panic("no") }))
+			f.process().Get(t.Context(), storetest.Key("k"), after(time.Second, func(*readthrough.Run) readthrough.Verdict { panic("no") }))
 		})
 		synctest.Wait()
 		var c crowd
@@ -97,13 +97,13 @@ func TestFailedLoadPassesTheLeaseOn(t *testing.T) {
 func TestUnstorableAnswerLetsTheFleetGo(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var streaming, c crowd
-		streaming.ask(t, 1, after(time.Second, func(run *readthrough.Run) readthrough.Outcome {
-			run.Refuse()
+		streaming.ask(t, 1, after(time.Second, func(run *readthrough.Run) readthrough.Verdict {
+			run.MarkUncacheable()
 			time.Sleep(time.Minute)
-			return readthrough.Refuse
+			return readthrough.Uncacheable
 		}), f.process())
 		synctest.Wait()
-		c.ask(t, 50, after(time.Second, func(*readthrough.Run) readthrough.Outcome { return readthrough.Refuse }), f.process(), f.process())
+		c.ask(t, 50, after(time.Second, func(*readthrough.Run) readthrough.Verdict { return readthrough.Uncacheable }), f.process(), f.process())
 		c.want(t, 100, 2*time.Second+100*time.Millisecond)
 		streaming.want(t, 1, time.Hour)
 	})
@@ -113,9 +113,9 @@ func TestUnstorableAnswerLetsTheFleetGo(t *testing.T) {
 func TestAnswerForNoTimeLetsTheFleetGo(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var c crowd
-		c.ask(t, 1, after(time.Second, func(run *readthrough.Run) readthrough.Outcome {
+		c.ask(t, 1, after(time.Second, func(run *readthrough.Run) readthrough.Verdict {
 			run.Entry.Stored = time.Now()
-			return readthrough.Keep
+			return readthrough.Cacheable
 		}), f.process(), f.process(), f.process(), f.process())
 		c.want(t, 4, 2*time.Second+200*time.Millisecond)
 	})
@@ -127,7 +127,7 @@ func TestStaleAnswersDoNotTakeTurns(t *testing.T) {
 		f.process().Get(t.Context(), storetest.Key("k"), kept("old"))
 		time.Sleep(11 * time.Second)
 		var c crowd
-		failing := after(time.Second, func(*readthrough.Run) readthrough.Outcome { return readthrough.Old })
+		failing := after(time.Second, func(*readthrough.Run) readthrough.Verdict { return readthrough.ServeOld })
 		c.ask(t, 20, failing, f.process(), f.process(), f.process(), f.process())
 		c.want(t, 4, 2*time.Second+200*time.Millisecond)
 	})
@@ -154,9 +154,9 @@ func TestHungLoadIsNotWaitedFor(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go f.process().Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome {
+		go f.process().Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Verdict {
 			<-ctx.Done()
-			return readthrough.Fail
+			return readthrough.Aborted
 		})
 		synctest.Wait()
 		var c crowd
@@ -197,9 +197,9 @@ func TestWaitersBearWithALeaderWhoWaits(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go f.process().Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome {
+		go f.process().Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Verdict {
 			<-ctx.Done()
-			return readthrough.Fail
+			return readthrough.Aborted
 		})
 		synctest.Wait()
 		var c crowd
@@ -220,11 +220,11 @@ func TestHungUpLeaderHandsOver(t *testing.T) {
 		for range 5 {
 			ctx, cancel := context.WithCancel(t.Context())
 			leaders.Go(func() {
-				r := p.Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome {
+				r := p.Get(ctx, storetest.Key("k"), func(*readthrough.Run) readthrough.Verdict {
 					t.Error("a load ran for nobody")
-					return readthrough.Fail
+					return readthrough.Aborted
 				})
-				if r.Source == readthrough.HungUp {
+				if r.Source == readthrough.Canceled {
 					gone.Add(1)
 				}
 			})

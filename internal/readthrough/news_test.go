@@ -48,14 +48,14 @@ func runShared(t *testing.T, s *shared, happens func()) (first, loads int64) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
 		s.Log, s.Store = store.NewLog(), struct{ store.Store }{memory} // which hides Peek
-		th, key := readthrough.NewThrough(s, s, 50*time.Millisecond, nil), storetest.Key("k")
+		th, key := readthrough.New(s, s, 50*time.Millisecond, nil), storetest.Key("k")
 		finish := lead(t, th, key, "first")
 		happens()
 		var firsts, ran atomic.Int64
 		var waiters sync.WaitGroup
 		for range 100 {
 			waiters.Go(func() {
-				r := th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
+				r := th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Verdict {
 					ran.Add(1)
 					time.Sleep(time.Second)
 					return kept("second")(run)

@@ -58,7 +58,7 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 				log, far := store.NewLog(), &moody{Store: there}
 				faults, loads := 0, 0
 				layered := &readthrough.Layered{Near: near, Far: far, NearTTL: 5 * time.Second, Outage: tt.outage, Ledger: log.Ledger()}
-				th := readthrough.NewThrough(layered, log, time.Second, func(r readthrough.Report) {
+				th := readthrough.New(layered, log, time.Second, func(r readthrough.Report) {
 					if r.Err != nil {
 						faults++
 					}
@@ -68,10 +68,10 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 					if e, _ := th.Peek(key, time.Now()); e != nil {
 						return
 					}
-					th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
+					th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Verdict {
 						loads++
 						run.Entry.Stored, run.Entry.Fresh, run.Entry.Labels = time.Now(), time.Minute, []keying.Label{label}
-						return readthrough.Keep
+						return readthrough.Cacheable
 					})
 				}
 				get()

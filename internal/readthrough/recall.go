@@ -32,7 +32,7 @@ type Found struct {
 // does no I/O, takes no lock shared by all and allocates nothing once the text is known. What it finds may be served;
 // stale entries are to be refreshed. It goes to f, which is zero before: to copy it would cost a hit a twentieth of its
 // time. The error is that of [keys.Text.Key].
-func (t *Through) Find(text *keys.Text, now time.Time, f *Found) (err error) {
+func (t *Cache) Find(text *keys.Text, now time.Time, f *Found) (err error) {
 	if t.recaller != nil {
 		if e, ok := t.recaller.Recall(text.Hash(), text.Bytes(), now); ok {
 			f.Left = e.Left(now)

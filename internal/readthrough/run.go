@@ -8,34 +8,34 @@ import (
 )
 
 // Outcome is what a load says of its answer.
-type Outcome uint8
+type Verdict uint8
 
 const (
-	Fail   Outcome = iota // nothing is known: the load was cut short
-	Refuse                // the answer must not be kept nor shared
-	Old                   // the old entry is to be served instead
-	Keep                  // the entry is complete, and the call's client has the answer
-	Renew                 // the entry is complete, and the call's client is to be served with it
-	Share                 // the entry is complete, for those who wait alone: it is not kept
+	Aborted     Verdict = iota // nothing is known: the load was cut short
+	Uncacheable                // the answer must not be kept nor shared
+	ServeOld                   // the old entry is to be served instead
+	Cacheable                  // the entry is complete, and the call's client has the answer
+	Renew                      // the entry is complete, and the call's client is to be served with it
+	ShareOnly                  // the entry is complete, for those who wait alone: it is not kept
 )
 
 // A Loader makes an answer and says what may be done with it. What it fills and keeps is the run's Entry.
-type Loader interface{ Load(*Run) Outcome }
+type Loader interface{ Load(*Run) Verdict }
 
 // A Load is a function that is a Loader.
-type Load func(*Run) Outcome
+type LoaderFunc func(*Run) Verdict
 
 // Load calls f.
-func (f Load) Load(run *Run) Outcome { return f(run) }
+func (f LoaderFunc) Load(run *Run) Verdict { return f(run) }
 
 // A Run is one run of a load.
 type Run struct {
-	Entry *store.Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep or Renew
-	Index *store.Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
-	Old   *store.Entry // an entry that cannot be served as it is, or nil
-	Use   Use          // what Old is good for: if OnError or more, it may be served instead if making the answer fails
-	Cause store.Cause  // why the store had nothing to serve
-	Blind bool         // the store could not be asked: it will hardly take the answer either
+	Entry     *store.Entry // to be filled; carries the key and the place in the purge log. Not to be changed after Keep or Renew
+	Index     *store.Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
+	Old       *store.Entry // an entry that cannot be served as it is, or nil
+	Use       Use          // what Old is good for: if OnError or more, it may be served instead if making the answer fails
+	Cause     store.Cause  // why the store had nothing to serve
+	StoreDown bool         // the store could not be asked: it will hardly take the answer either
 
 	Replaced []keying.Key // forgotten once Entry is kept, if the load sets it: what makes room for it, or is in its place now
 
@@ -53,16 +53,16 @@ func (r *Run) Beside(key keying.Key) *store.Entry {
 
 // Refuse tells the waiters at once, while the load is still under way, that the answer will not be shared. What is left of
 // the load may be as long as its client likes, and counts no more among those that run at once.
-func (r *Run) Refuse() { r.letGo(Refuse) }
+func (r *Run) MarkUncacheable() { r.letGo(Uncacheable) }
 
 // Fail is Refuse where nothing is known of the answer: one of the waiters leads the next load.
-func (r *Run) Fail() { r.letGo(Fail) }
+func (r *Run) Abort() { r.letGo(Aborted) }
 
-func (r *Run) letGo(outcome Outcome) {
+func (r *Run) letGo(outcome Verdict) {
 	if r.f != nil {
 		r.call.t.flights.leave(r.f, outcome)
 	}
-	r.end(outcome == Refuse)
+	r.end(outcome == Uncacheable)
 }
 
 // begin makes the call's run after the look, whose round trip has brought the ledger up to date, and before the handler
@@ -70,7 +70,7 @@ func (r *Run) letGo(outcome Outcome) {
 func (c *Call) begin(key keying.Key, s sight, f *flight, in bool) *Run {
 	run, e := &c.run, newEntry(key)
 	c.t.log.Ledger().Stamp(e)
-	run.Entry, run.Old, run.Use, run.Blind = e, s.e, s.use, s.blind()
+	run.Entry, run.Old, run.Use, run.StoreDown = e, s.e, s.use, s.blind()
 	run.Cause = c.why(key, s)
 	run.call, run.f, run.tenure = c, f, s.tenure
 	run.in.Store(in)
@@ -101,11 +101,11 @@ func (r *Run) end(refused bool) {
 }
 
 // result is what the call whose load it was gets.
-func (r *Run) result(outcome Outcome, fate Fate) Result {
+func (r *Run) result(outcome Verdict, fate Fate) Result {
 	switch outcome {
 	case Renew:
 		return Result{Entry: r.Entry, Use: Fresh, Source: Renewed, Fate: fate}
-	case Old:
+	case ServeOld:
 		return Result{Entry: r.Old, Use: r.Use, Source: Stored}
 	}
 	return Result{Fate: fate}

@@ -23,7 +23,7 @@ type runs struct {
 
 // Limit sets how many loads run at once; others wait for a while. It is called before the Through is first used.
 // Without it they are 256.
-func (t *Through) Limit(n int) *Through {
+func (t *Cache) LimitRuns(n int) *Cache {
 	t.runs.room = make(chan struct{}, n)
 	return t
 }

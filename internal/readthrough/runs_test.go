@@ -18,11 +18,11 @@ import (
 // rush is loads of as many keys, at once.
 type rush struct{ now, most, done atomic.Int64 }
 
-func (r *rush) ask(t *testing.T, th *readthrough.Through, n int, load readthrough.Load) *sync.WaitGroup {
+func (r *rush) ask(t *testing.T, th *readthrough.Cache, n int, load readthrough.LoaderFunc) *sync.WaitGroup {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			wantLoaded(t, th.Get(t.Context(), storetest.Key(fmt.Sprint(i)), func(run *readthrough.Run) readthrough.Outcome {
+			wantLoaded(t, th.Get(t.Context(), storetest.Key(fmt.Sprint(i)), func(run *readthrough.Run) readthrough.Verdict {
 				for now := r.now.Add(1); now > r.most.Load(); {
 					r.most.Store(now)
 				}
@@ -35,7 +35,7 @@ func (r *rush) ask(t *testing.T, th *readthrough.Through, n int, load readthroug
 	return &all
 }
 
-func inMemory(t *testing.T, test func(t *testing.T, th *readthrough.Through)) {
+func inMemory(t *testing.T, test func(t *testing.T, th *readthrough.Cache)) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
@@ -44,10 +44,10 @@ func inMemory(t *testing.T, test func(t *testing.T, th *readthrough.Through)) {
 }
 
 func TestLoadsAtOnceAreBounded(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
 		var r rush
 		began := time.Now()
-		r.ask(t, th.Limit(10), 300, after(100*time.Millisecond, kept("body"))).Wait()
+		r.ask(t, th.LimitRuns(10), 300, after(100*time.Millisecond, kept("body"))).Wait()
 		if r.most.Load() != 10 || r.done.Load() != 300 || time.Since(began) != 3*time.Second {
 			t.Errorf("%d loads in %v, %d at once; want 300 in 3 s, 10 at once", r.done.Load(), time.Since(began), r.most.Load())
 		}
@@ -55,7 +55,7 @@ func TestLoadsAtOnceAreBounded(t *testing.T) {
 }
 
 func TestLoadsAreBoundedByDefault(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
 		var r rush
 		r.ask(t, th, 1000, after(100*time.Millisecond, kept("body"))).Wait()
 		if r.most.Load() != 256 || r.done.Load() != 1000 {
@@ -70,9 +70,9 @@ func TestLoadsDoNotWaitForEver(t *testing.T) {
 		{time.Hour, time.Second},
 		{900 * time.Millisecond, 5 * time.Second},
 	} {
-		inMemory(t, func(t *testing.T, th *readthrough.Through) {
+		inMemory(t, func(t *testing.T, th *readthrough.Cache) {
 			var r rush
-			all := r.ask(t, th.Limit(1), 100, after(c.takes, kept("body")))
+			all := r.ask(t, th.LimitRuns(1), 100, after(c.takes, kept("body")))
 			time.Sleep(c.within + 2*time.Millisecond)
 			if n := r.now.Load() + r.done.Load(); n != 100 {
 				t.Errorf("after %v, with loads of %v, %d have begun; want 100", c.within, c.takes, n)
@@ -84,13 +84,13 @@ func TestLoadsDoNotWaitForEver(t *testing.T) {
 
 // An answer that is not kept may stream for long: it counts no more.
 func TestRefusedLoadMakesRoom(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
 		var streams, r rush
-		all := streams.ask(t, th.Limit(2), 100, func(run *readthrough.Run) readthrough.Outcome {
-			run.Refuse()
-			run.Refuse()
+		all := streams.ask(t, th.LimitRuns(2), 100, func(run *readthrough.Run) readthrough.Verdict {
+			run.MarkUncacheable()
+			run.MarkUncacheable()
 			time.Sleep(time.Hour)
-			return readthrough.Refuse
+			return readthrough.Uncacheable
 		})
 		synctest.Wait()
 		if n := streams.now.Load(); n != 100 {
@@ -105,12 +105,12 @@ func TestRefusedLoadMakesRoom(t *testing.T) {
 }
 
 func TestPanickingLoadMakesRoom(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Through) {
-		th.Limit(1)
+	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
+		th.LimitRuns(1)
 		for range 3 {
 			func() {
 				defer func() { _ = recover() }()
-				th.Get(t.Context(), storetest.Key("k"), func(*readthrough.Run) readthrough.Outcome { panic("no") })
+				th.Get(t.Context(), storetest.Key("k"), func(*readthrough.Run) readthrough.Verdict { panic("no") })
 			}()
 		}
 		began := time.Now()
@@ -122,17 +122,17 @@ func TestPanickingLoadMakesRoom(t *testing.T) {
 }
 
 func TestWhoHangsUpInTheQueueRunsNothing(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Through) {
+	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
 		var r rush
-		all := r.ask(t, th.Limit(1), 1, after(900*time.Millisecond, kept("body")))
+		all := r.ask(t, th.LimitRuns(1), 1, after(900*time.Millisecond, kept("body")))
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		all.Go(func() {
-			never := func(*readthrough.Run) readthrough.Outcome {
+			never := func(*readthrough.Run) readthrough.Verdict {
 				t.Error("a load ran for nobody")
-				return readthrough.Fail
+				return readthrough.Aborted
 			}
-			if got := th.Get(ctx, storetest.Key("k"), never); got.Source != readthrough.HungUp {
+			if got := th.Get(ctx, storetest.Key("k"), never); got.Source != readthrough.Canceled {
 				t.Errorf("Get = %+v; want nothing", got)
 			}
 		})

@@ -18,7 +18,7 @@ const (
 // A tenure is the time that a load of this process has the lease of its key. The lease is extended while the load runs,
 // for as long as anybody would wait for it, and given back when it ends. A nil tenure is a load without a lease.
 type tenure struct {
-	t     *Through
+	t     *Cache
 	route string
 	key   keying.Key
 	token store.Token
@@ -30,7 +30,7 @@ type tenure struct {
 }
 
 // hold begins the tenure of a lease that was taken just now.
-func (t *Through) hold(route string, key keying.Key, token store.Token) *tenure {
+func (t *Cache) hold(route string, key keying.Key, token store.Token) *tenure {
 	h := &tenure{t: t, route: route, key: key, token: token, until: time.Now().Add(maxWait)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +80,7 @@ func (h *tenure) end(refused bool) {
 }
 
 // release tries again once: those who wait would wait until the lease ends.
-func (t *Through) release(route string, key keying.Key, token store.Token, refused bool) {
+func (t *Cache) release(route string, key keying.Key, token store.Token, refused bool) {
 	var mark time.Duration
 	if refused {
 		mark = refusedFor

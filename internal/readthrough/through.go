@@ -11,7 +11,7 @@ import (
 
 // Through reads through a store: it looks, loads what is missing once per key, and keeps it. It is safe for concurrent
 // use.
-type Through struct {
+type Cache struct {
 	store    store.Store
 	local    store.Local    // the store's memory, or nil
 	recaller store.Recaller // the same, if it is one, or nil
@@ -39,11 +39,11 @@ type Through struct {
 // NewThrough returns a Through over the store. The budget bounds the time that one call waits for the store, all its
 // operations together; a store that has missed it is a miss. Faults of the store go to report, which may be nil; they never
 // fail a call. So do the successes of a store outside the process: report must be quick, and safe for concurrent use.
-func NewThrough(s store.Store, log store.Log, budget time.Duration, report func(Report)) *Through {
+func New(s store.Store, log store.Log, budget time.Duration, report func(Report)) *Cache {
 	if report == nil {
 		report = func(Report) {}
 	}
-	t := &Through{store: s, log: log, ledger: log.Ledger(), budget: budget, report: report, local: memoryOf(s)}
+	t := &Cache{store: s, log: log, ledger: log.Ledger(), budget: budget, report: report, local: memoryOf(s)}
 	t.recaller, _ = t.local.(store.Recaller)
 	_, t.layered = s.(*Layered)
 	t.remote = t.local == nil || t.layered
@@ -57,19 +57,19 @@ func NewThrough(s store.Store, log store.Log, budget time.Duration, report func(
 	if l, ok := s.(*Layered); ok && !l.leases() {
 		t.leaser = nil
 	}
-	return t.Limit(maxRuns)
+	return t.LimitRuns(maxRuns)
 }
 
 // Only sets which statuses entries may have besides 200. Others count as absent: what somebody has put into the store, past
 // us, must not be served for an answer. It is called before the Through is first used.
-func (t *Through) Only(status func(int) bool) *Through {
+func (t *Cache) Statuses(status func(int) bool) *Cache {
 	t.statuses = status
 	return t
 }
 
 // foreign reports whether the entry is none that could have been kept here: of another status, or, where nothing but memory
 // keeps anything, one that was read from a store outside the process.
-func (t *Through) foreign(e *store.Entry) bool {
+func (t *Cache) foreign(e *store.Entry) bool {
 	return e.Status != http200 && t.statuses != nil && !t.statuses(e.Status) || !e.MadeHere() && !t.remote
 }
 
@@ -87,10 +87,10 @@ const (
 )
 
 // Use judges an entry by its age and by the purge log.
-func (t *Through) Use(e *store.Entry, now time.Time) Use { return t.use(e, e.Left(now)) }
+func (t *Cache) Use(e *store.Entry, now time.Time) Use { return t.use(e, e.Left(now)) }
 
 // use judges an entry of which so much freshness is left.
-func (t *Through) use(e *store.Entry, left time.Duration) Use {
+func (t *Cache) use(e *store.Entry, left time.Duration) Use {
 	if t.foreign(e) {
 		return NoUse
 	}
@@ -111,11 +111,11 @@ func (t *Through) use(e *store.Entry, left time.Duration) Use {
 }
 
 // Expired reports whether a soft purge stands after the entry.
-func (t *Through) Expired(e *store.Entry) bool { return t.log.Ledger().State(e) == store.Expired }
+func (t *Cache) Expired(e *store.Entry) bool { return t.log.Ledger().State(e) == store.Expired }
 
 // Peek looks in memory, without I/O, locks shared by all or allocation. What it returns may be served; stale entries
 // are to be refreshed.
-func (t *Through) Peek(key keying.Key, now time.Time) (e *store.Entry, use Use) {
+func (t *Cache) Peek(key keying.Key, now time.Time) (e *store.Entry, use Use) {
 	if t.local == nil {
 		return nil, NoUse
 	}
@@ -130,7 +130,7 @@ func (t *Through) Peek(key keying.Key, now time.Time) (e *store.Entry, use Use) 
 }
 
 // servable says what an entry of the memory is good for, if it may be served.
-func (t *Through) servable(e *store.Entry, now time.Time, left time.Duration) Use {
+func (t *Cache) servable(e *store.Entry, now time.Time, left time.Duration) Use {
 	use := t.use(e, left)
 	if use < WhileRefreshed || e.Past(now) || t.layered && t.ledger.State(e) != store.Live {
 		return NoUse
@@ -162,12 +162,12 @@ func (j Judge) use(e *store.Entry, use Use, made Made) Use {
 type Source uint8
 
 const (
-	Loaded  Source = iota // this call's load ran
-	Stored                // found in the store
-	Shared                // another call's load ran
-	HungUp                // nowhere: the call was cancelled while it waited for another's load, and nothing ran
-	Renewed               // this call's load ran, and its entry is to be served
-	Looped                // nowhere: the load asks for itself, again and again, and nothing ran
+	Loaded   Source = iota // this call's load ran
+	Stored                 // found in the store
+	Shared                 // another call's load ran
+	Canceled               // nowhere: the call was cancelled while it waited for another's load, and nothing ran
+	Renewed                // this call's load ran, and its entry is to be served
+	Looped                 // nowhere: the load asks for itself, again and again, and nothing ran
 )
 
 // Result is what Get brings: an entry to serve, or nil where the call's own load ran, the caller hung up or the load
@@ -183,24 +183,24 @@ type Result struct {
 type Fate uint8
 
 const (
-	NotKept   Fate = iota // none was to be kept, or it was good for no time
-	Kept                  // the store has it
-	NotTaken              // the store has refused it, for its size
-	NotStored             // the store failed, or there was no time left to ask it
-	Overtaken             // it was purged while it was made
+	NotKept        Fate = iota // none was to be kept, or it was good for no time
+	Kept                       // the store has it
+	RefusedByStore             // the store has refused it, for its size
+	StoreFailed                // the store failed, or there was no time left to ask it
+	Overtaken                  // it was purged while it was made
 )
 
 // Get is [Call.Get] of a call that does nothing else.
-func (t *Through) Get(ctx context.Context, key keying.Key, load Load) Result {
+func (t *Cache) Get(ctx context.Context, key keying.Key, load LoaderFunc) Result {
 	c := t.Call(ctx, "")
 	return c.Get(key, load, nil)
 }
 
 // Refresh is [Call.Refresh] of a call that does nothing else.
-func (t *Through) Refresh(ctx context.Context, key keying.Key, load Load) Fate {
+func (t *Cache) Refresh(ctx context.Context, key keying.Key, load LoaderFunc) Fate {
 	c := t.Call(ctx, "")
 	return c.Refresh(key, load)
 }
 
 // Remote reports whether the store does I/O.
-func (t *Through) Remote() bool { return t.remote }
+func (t *Cache) Remote() bool { return t.remote }

@@ -17,8 +17,8 @@ import (
 )
 
 // through returns a Through over the store that must meet no fault.
-func through(t *testing.T, s store.Store, log store.Log) *readthrough.Through {
-	return readthrough.NewThrough(s, log, 50*time.Millisecond, func(r readthrough.Report) {
+func through(t *testing.T, s store.Store, log store.Log) *readthrough.Cache {
+	return readthrough.New(s, log, 50*time.Millisecond, func(r readthrough.Report) {
 		if r.Err != nil {
 			t.Errorf("fault: %v", r.Err)
 		}
@@ -26,11 +26,11 @@ func through(t *testing.T, s store.Store, log store.Log) *readthrough.Through {
 }
 
 // kept is a load that keeps an entry of the body, fresh for ten seconds and then good in place of an error.
-func kept(body string) readthrough.Load {
-	return func(run *readthrough.Run) readthrough.Outcome {
+func kept(body string) readthrough.LoaderFunc {
+	return func(run *readthrough.Run) readthrough.Verdict {
 		run.Entry.Body, run.Entry.Stored = []byte(body), time.Now()
 		run.Entry.Fresh, run.Entry.IfError = 10*time.Second, time.Minute
-		return readthrough.Keep
+		return readthrough.Cacheable
 	}
 }
 
@@ -57,23 +57,23 @@ func TestOldEntryMayStandInForARefusedOne(t *testing.T) {
 		th.Get(t.Context(), key, kept("old"))
 		time.Sleep(11 * time.Second)
 		var waiters sync.WaitGroup
-		leader := th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
+		leader := th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Verdict {
 			waiters.Go(func() { wantLoaded(t, th.Get(t.Context(), key, kept("new"))) })
 			synctest.Wait()
-			run.Refuse()
+			run.MarkUncacheable()
 			waiters.Wait()
-			return readthrough.Old
+			return readthrough.ServeOld
 		})
 		wantEntry(t, leader, "old", readthrough.Stored)
 	})
 }
 
 // lead begins a load of the key that ends, keeping the body, when finish is called.
-func lead(t *testing.T, th *readthrough.Through, key keying.Key, body string) (finish func()) {
+func lead(t *testing.T, th *readthrough.Cache, key keying.Key, body string) (finish func()) {
 	release := make(chan struct{})
 	var leader sync.WaitGroup
 	leader.Go(func() {
-		wantLoaded(t, th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Outcome {
+		wantLoaded(t, th.Get(t.Context(), key, func(run *readthrough.Run) readthrough.Verdict {
 			<-release
 			return kept(body)(run)
 		}))
@@ -96,7 +96,7 @@ func TestWaitersThatGaveUpMakeRoom(t *testing.T) {
 		late, cancel := context.WithDeadline(t.Context(), time.Now())
 		defer cancel()
 		for range bound {
-			th.Get(late, key, func(*readthrough.Run) readthrough.Outcome { return readthrough.Fail })
+			th.Get(late, key, func(*readthrough.Run) readthrough.Verdict { return readthrough.Aborted })
 		}
 		var waiter sync.WaitGroup
 		waiter.Go(func() { wantEntry(t, th.Get(t.Context(), key, kept("second")), "first", readthrough.Shared) })
@@ -117,11 +117,11 @@ func TestWaitersThatHangUpRunNothing(t *testing.T) {
 		var waiters sync.WaitGroup
 		for range 100 {
 			waiters.Go(func() {
-				r := th.Get(ctx, key, func(*readthrough.Run) readthrough.Outcome {
+				r := th.Get(ctx, key, func(*readthrough.Run) readthrough.Verdict {
 					t.Error("a load ran")
-					return readthrough.Fail
+					return readthrough.Aborted
 				})
-				if r.Entry != nil || r.Source != readthrough.HungUp {
+				if r.Entry != nil || r.Source != readthrough.Canceled {
 					t.Errorf("Get = %+v; want nothing", r)
 				}
 			})
@@ -156,28 +156,31 @@ func (f failing) Set(context.Context, keying.Key, *store.Entry, time.Duration) e
 
 // A call says what became of what its load made, also of a refresh.
 func TestTheFateOfAnEntryIsTold(t *testing.T) {
-	index := func(run *readthrough.Run) readthrough.Outcome {
+	index := func(run *readthrough.Run) readthrough.Verdict {
 		run.Index = run.Beside(storetest.Key("index"))
 		run.Index.Stored, run.Index.Fresh = time.Now(), time.Minute
 		return kept("a")(run)
 	}
 	for name, at := range map[string]struct {
 		err  error // of writes
-		load func(log store.Log) readthrough.Load
+		load func(log store.Log) readthrough.LoaderFunc
 		want readthrough.Fate
 	}{
-		"kept":     {nil, func(store.Log) readthrough.Load { return kept("a") }, readthrough.Kept},
-		"failed":   {errors.New("away"), func(store.Log) readthrough.Load { return kept("a") }, readthrough.NotStored},
-		"refused":  {fmt.Errorf("full: %w", store.ErrRefused), func(store.Log) readthrough.Load { return kept("a") }, readthrough.NotTaken},
-		"no index": {errors.New("away"), func(store.Log) readthrough.Load { return index }, readthrough.NotStored},
-		"of no use": {nil, func(store.Log) readthrough.Load {
-			return func(*readthrough.Run) readthrough.Outcome { return readthrough.Refuse }
+		"kept":     {nil, func(store.Log) readthrough.LoaderFunc { return kept("a") }, readthrough.Kept},
+		"failed":   {errors.New("away"), func(store.Log) readthrough.LoaderFunc { return kept("a") }, readthrough.StoreFailed},
+		"refused":  {fmt.Errorf("full: %w", store.ErrRefused), func(store.Log) readthrough.LoaderFunc { return kept("a") }, readthrough.RefusedByStore},
+		"no index": {errors.New("away"), func(store.Log) readthrough.LoaderFunc { return index }, readthrough.StoreFailed},
+		"of no use": {nil, func(store.Log) readthrough.LoaderFunc {
+			return func(*readthrough.Run) readthrough.Verdict { return readthrough.Uncacheable }
 		}, readthrough.NotKept},
-		"for no time": {nil, func(store.Log) readthrough.Load {
-			return func(run *readthrough.Run) readthrough.Outcome { run.Entry.Stored = time.Now(); return readthrough.Keep }
+		"for no time": {nil, func(store.Log) readthrough.LoaderFunc {
+			return func(run *readthrough.Run) readthrough.Verdict {
+				run.Entry.Stored = time.Now()
+				return readthrough.Cacheable
+			}
 		}, readthrough.NotKept},
-		"purged": {nil, func(log store.Log) readthrough.Load {
-			return func(run *readthrough.Run) readthrough.Outcome {
+		"purged": {nil, func(log store.Log) readthrough.LoaderFunc {
+			return func(run *readthrough.Run) readthrough.Verdict {
 				run.Entry.Labels = append(run.Entry.Labels, keying.Label{1})
 				_ = log.Append(context.Background(), store.Record{Labels: []keying.Label{{1}}})
 				return kept("a")(run)
@@ -192,7 +195,7 @@ func TestTheFateOfAnEntryIsTold(t *testing.T) {
 				if at.err != nil {
 					s = failing{memory, at.err}
 				}
-				th := readthrough.NewThrough(s, log, 50*time.Millisecond, nil)
+				th := readthrough.New(s, log, 50*time.Millisecond, nil)
 				if r := th.Get(t.Context(), storetest.Key("get"), at.load(log)); r.Fate != at.want {
 					t.Errorf("Get: %d; want %d", r.Fate, at.want)
 				}

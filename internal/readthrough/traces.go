@@ -29,7 +29,7 @@ func (ts *Traces) of() *trace.Table {
 
 // Trace sets where it is remembered until when entries were to be kept, which several Throughs may share. It is called before
 // the Through is first used.
-func (t *Through) Trace(ts *Traces) *Through {
+func (t *Cache) Trace(ts *Traces) *Cache {
 	if t.tracer == nil {
 		t.traces = ts
 	}
@@ -37,14 +37,14 @@ func (t *Through) Trace(ts *Traces) *Through {
 }
 
 // note remembers until when the entry is to be kept.
-func (t *Through) note(e *store.Entry, now time.Time) {
+func (t *Cache) note(e *store.Entry, now time.Time) {
 	if t.traces != nil {
 		t.traces.of().Note(&e.Key, e.Keep(now), now)
 	}
 }
 
 // remembers says why nothing is there.
-func (t *Through) remembers(key keying.Key, now time.Time) store.Cause {
+func (t *Cache) remembers(key keying.Key, now time.Time) store.Cause {
 	if t.tracer != nil {
 		return t.tracer.Trace(key)
 	}

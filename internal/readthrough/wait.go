@@ -7,7 +7,7 @@ import (
 
 // wait returns true when the flight has landed, and false when the caller should not wait any longer: since now, or since
 // the load began, maxWait has passed, or nearly so.
-func (t *Through) wait(ctx context.Context, f *flight, now time.Time) bool {
+func (t *Cache) wait(ctx context.Context, f *flight, now time.Time) bool {
 	select {
 	case <-f.done: // landed already: no timer
 		return true
