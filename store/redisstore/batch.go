@@ -82,6 +82,7 @@ func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *re
 	}
 }
 
+// result returns what the read at place i gets. It must not be called before the batch is back.
 func (b *batch) result(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 	if b.err != nil {
 		return nil, nil, b.err
@@ -111,6 +112,7 @@ func (s *Store) finishBatch(n *node, b *batch) {
 	}
 }
 
+// sendQueued sends b, and after it whatever waits by then. It ends when nothing waits: no goroutine idles.
 func (s *Store) sendQueued(n *node, b *batch) {
 	for ; b != nil; b = n.finished(b) {
 		s.sendForWaiters(n, b)
@@ -311,6 +313,7 @@ func (q *batches) finished(b *batch) *batch {
 	return nil
 }
 
+// started counts a batch that is about to be sent, and its size: the average moves by a quarter of the difference.
 func (q *batches) started(reads int) {
 	q.inFlight++
 	q.size16 += 4*reads - q.size16/4

@@ -39,12 +39,13 @@ const (
 type breaker struct {
 	circuit     *gobreaker.CircuitBreaker[struct{}]
 	ofNode      bool // of one node of a cluster: failures of other nodes do not count
-	consecutive int  // failures in a row; gobreaker's own count would begin anew each second. Guarded by the circuit's lock.
+	consecutive int  // failures in a row; gobreaker's own count begins again each second. Guarded by the circuit's lock.
 
 	notify  func(error)                     // called with the cause when the circuit opens, and with nil when it closes
 	changed atomic.Pointer[gobreaker.State] // a change that notify was not called for yet
 }
 
+// newBreaker returns a closed circuit. notify must not block: it is called on the goroutine of an operation.
 func newBreaker(notify func(error)) *breaker {
 	b := &breaker{notify: notify}
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
@@ -147,14 +148,16 @@ func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
 // gate runs op, or refuses to.
 type gate func(op func() error) error
 
-// access is how the purge log is read and written. Requests use viaBreaker, Purge uses evenIfOpen, the near follower and
-// the timer of pending purges use uncounted.
+// access is how the purge log is read and written: the gates for both.
 type access struct{ read, write gate }
 
+// viaBreaker is the access of a request.
 func (s *shared) viaBreaker() access { return access{s.reads.do, s.writeViaBreaker} }
 
+// evenIfOpen is the access of Purge, which waits for Redis whatever state it is in.
 func (s *shared) evenIfOpen() access { return access{s.reads.force, s.writes.force} }
 
+// uncounted is the access of what runs in the background.
 func (s *shared) uncounted() access { return access{s.reads.uncounted, s.writes.uncounted} }
 
 // writeViaBreaker is the gate of a request's writes. While reads fail, writes are not tried either: one probe is enough,
@@ -283,6 +286,7 @@ func (n *nodes) at(addr string, s *shared) *node {
 	return its
 }
 
+// forget removes the nodes that were not used for a while.
 func (n *nodes) forget() {
 	since := time.Now().Add(-forgetAfter).Unix()
 	n.Range(func(addr, known any) bool {
@@ -293,6 +297,7 @@ func (n *nodes) forget() {
 	})
 }
 
+// newNode returns a node of a cluster whose circuits are closed.
 func (s *shared) newNode() *node {
 	n := new(node)
 	n.reads, n.writes = s.newBreakers()

@@ -19,7 +19,7 @@ import (
 //	this process knows the records up to 3
 //	the log is trimmed: 7 8 9
 //	XRANGE 3 + → begins with 7, not with 3: records may have been missed
-//	the log is read anew: floor 7; entries stamped before 7 count as purged, the others are judged as usual
+//	the log is read again from its first record: floor 7; entries stamped before 7 count as purged, later ones are judged
 //
 // Lost records. Redis may lose the newest records and live on: it restarts from an older snapshot, a replica takes over that
 // had not received them, somebody deletes one.
@@ -27,7 +27,7 @@ import (
 //	A   Purge → XADD → record 6, acknowledged; the replica has not received it
 //	    the replica takes over: its log ends with 5
 //	B   knew 6; XRANGE 6 + → record 6 is not there: a loss, and the purge is in no log any more
-//	B   reads the log anew, up to 5, and adds the first record of a new epoch, at a place after 6
+//	B   reads the log from its first record to its last, 5, and adds the first record of a new epoch, after 6
 //	all meet the new epoch; every entry from before it counts as purged, those of record 6 among them
 //
 // The new epoch's record stands after every position that its writer has missed. That is why this comes to an end:
@@ -41,7 +41,7 @@ import (
 // has every purge that was acknowledged before the call. While the circuit is open the error wraps [ErrOpen].
 func (s *Store) CatchUp(ctx context.Context) error { return s.catchUpVia(ctx, s.viaBreaker()) }
 
-// catchUpVia is CatchUp with the access of whoever asks.
+// catchUpVia is CatchUp with an access: the near follower's attempts do not count for the breaker.
 func (s *Store) catchUpVia(ctx context.Context, via access) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
@@ -105,8 +105,12 @@ func (l *purgeLog) isHead(m message) bool {
 	return head != nil && *head == m
 }
 
-// replayLog reads what the log has after the last known record. If that record is not there, or not what it was, the log
-// is read anew, into a second ledger that replaces the first one when it is complete. The caller has the log's lock.
+// replayLog reads what the log has after the last known record. If that record is not there, or not what it was, the
+// whole log is read into a second ledger, which replaces the first one when it is complete. The caller has the log's lock.
+//
+//	the usual case        XRANGE from the last known record on; apply what follows; done
+//	the record is gone    note it as missing; read the log from its first record; the floor is above it: done
+//	                      the floor is not above it: a loss; begin a new epoch, and read on
 func (s *Store) replayLog(ctx context.Context, via access) error {
 	l := s.log
 	if l.rebuilding == nil && l.current.Head() != (store.Position{}) {
@@ -161,7 +165,7 @@ func (s *Store) startRebuild(ctx context.Context, via access) error {
 	if _, err := s.writeRecord(ctx, via, s.newEpoch(), first); err != nil && !idTaken(err) {
 		return err
 	}
-	// Read the first record back: it is ours or another's. Whoever wrote it may have purged since.
+	// Read the first record back. It may be another process', which may have purged since.
 	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
@@ -196,7 +200,8 @@ func (l *purgeLog) startRebuildAt(epoch uint64, m message) {
 	l.rebuilding.Restart(position(epoch, m.id))
 }
 
-// appendEpoch adds the first record of a new epoch to the log that is being read anew, after everything that is missing.
+// appendEpoch adds the first record of a new epoch to the log that was read into the second ledger, after everything that is
+// missing.
 func (s *Store) appendEpoch(ctx context.Context, via access) error {
 	at := anyLog
 	if earlier(s.log.rebuilding.Head(), s.log.missing) { // the clock of this Redis may be behind that of the lost one
@@ -247,6 +252,7 @@ func (l *purgeLog) caughtUp() {
 // pageSize is how many records one round trip reads.
 const pageSize = 1000
 
+// errRecordsLost is the fault that listeners get.
 var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
 
 // messageOf takes a stream entry apart. One that is not ours has no text, and so cannot be decoded.

@@ -22,8 +22,8 @@ import (
 //
 //	first operation        probeIfDue starts the probe on a goroutine of its own; the operation does not wait
 //	all is well            no further probe, until an operation is refused (probeIfDenied)
-//	something is missing   OnFault is told; the probe runs again each minute
-//	it is allowed          OnRest is told that it is over; leases are taken again
+//	something is missing   OnFault reports it, once; the probe runs again each minute
+//	it is allowed          OnRest reports that all is well; leases are taken again
 
 // feature is what a command is for.
 type feature string
@@ -103,7 +103,7 @@ const (
 	probeTime  = 5 * time.Second // for all commands together
 )
 
-// commandSet is what listeners are told about instead of reads or writes: whether every command is available.
+// commandSet is the operation that OnRest reports when every command is available again.
 const commandSet = store.Operation("commands")
 
 // probe is the state of the search for missing commands.

@@ -49,8 +49,8 @@ func (s *shared) withBudget(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, s.budget)
 }
 
-// decode returns the entry that Redis had under the key, or nil for a miss. Whoever can write to Redis can put anything
-// there, so size, checksum or MAC, and the key itself are checked.
+// decode returns the entry that Redis had under the key, or nil for a miss. Another program may have put anything there.
+// So the size is checked, the checksum (with a secret, the MAC), and that the entry was made for this key.
 func (s *Store) decode(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
 	b, err := value.Bytes()
 	switch {
@@ -111,6 +111,7 @@ func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
 	return nil
 }
 
+// deleteChunk deletes the entries of some keys in one round trip.
 func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
@@ -144,7 +145,7 @@ var errOversized = errors.New("redis hangs up on whoever reads this entry, as on
 
 const (
 	oversizedFor = time.Minute // then the entry is read again: the setting may have been changed
-	maxOversized = 256         // entries that are remembered; beyond that the memory begins anew
+	maxOversized = 256         // entries that are remembered; when there are more, all are forgotten
 )
 
 // oversizedEntries remembers entries on which Redis hangs up. The zero value is ready to use.
@@ -155,6 +156,7 @@ type oversizedEntries struct {
 	until      map[keying.Key]time.Time
 }
 
+// has reports whether the key's entry should not be read now.
 func (o *oversizedEntries) has(key keying.Key) bool {
 	if !o.any.Load() {
 		return false
@@ -164,6 +166,7 @@ func (o *oversizedEntries) has(key keying.Key) bool {
 	return time.Now().Before(o.until[key])
 }
 
+// add remembers the key's entry. An attacker could make many entries that are too large, so there is a bound.
 func (o *oversizedEntries) add(key keying.Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -174,7 +177,7 @@ func (o *oversizedEntries) add(key keying.Key) {
 	o.any.Store(true)
 }
 
-// replaced is called when another entry was stored under the key. If it is large, it may meet the same fate.
+// replaced is called when another entry was stored under the key. If that one is large, too, Redis may hang up on it as well.
 func (o *oversizedEntries) replaced(key keying.Key, size int) {
 	if size <= batchBytes {
 		o.forget(key)

@@ -20,8 +20,11 @@ func (s *shared) OnFault(f func(err error)) (stop func()) {
 	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
 }
 
-// listeners are told on a goroutine of their own, which ends when there is nothing left to tell. They cannot be called
-// directly: whoever finds out may hold the lock of the purge log, and a listener that purges would wait for itself.
+// listeners are called on a goroutine of their own, one notice after the other. The goroutine ends when the queue is empty.
+// They cannot be called directly:
+//
+//	a request   has the log's lock, finds a loss, and calls a listener
+//	listener    purges something: waits for the log's lock, which the request holds until the listener returns
 type listeners struct {
 	mu         sync.Mutex
 	all        []*listener
@@ -41,6 +44,7 @@ type notice struct {
 // maxNotices is how many notices wait while a listener is slow. Later ones are dropped.
 const maxNotices = 16
 
+// add adds a listener. Once stop has returned, no call to it begins.
 func (ls *listeners) add(f listener) (stop func()) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -52,6 +56,7 @@ func (ls *listeners) add(f listener) (stop func()) {
 	}
 }
 
+// notify queues a notice, and starts the goroutine that delivers it. It never blocks.
 func (ls *listeners) notify(operation store.Operation, err error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -65,6 +70,7 @@ func (ls *listeners) notify(operation store.Operation, err error) {
 	}
 }
 
+// deliver calls the listeners until the queue is empty.
 func (ls *listeners) deliver() {
 	for {
 		notice, all := ls.next()
@@ -77,6 +83,7 @@ func (ls *listeners) deliver() {
 	}
 }
 
+// next takes the oldest notice out of the queue. Without one it returns no listeners.
 func (ls *listeners) next() (first notice, all []*listener) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

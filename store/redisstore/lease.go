@@ -43,8 +43,8 @@ import (
 //	A   goes on: SET entry succeeds; release compares the token, finds B's, and does nothing
 //	B   stores its own entry over A's, and releases its own lease
 //
-// Both entries are valid: each carries its position in the purge log from before its handler ran, and whoever reads it
-// judges it by that. So a lost lease costs one run too many, never a wrong answer.
+// Both entries are valid: each carries its position in the purge log from before its handler ran, and every reader judges
+// it by that. So a lost lease costs one run too many, never a wrong answer.
 //
 // The release is lost (Redis was restarted, the connection broke): the lease ends with its time to live. On a Redis that
 // does not know the script any more, Keep releases once again, with the script's text.
@@ -57,8 +57,9 @@ var _ store.Leaser = (*Store)(nil)
 // refusedMark stands in place of a token when the last answer could not be stored: then nobody should wait for the next.
 const refusedMark = "-"
 
-// Lease tries to take the lease, and reads the entry and the purge log's head, in one round trip. While the circuit is open
-// the error wraps [ErrOpen]. On a Redis that refuses scripts the state is store.Unleased, without an error.
+// Lease tries to take the lease for the time hold, and reads the entry and the purge log's head, in one round trip. While
+// the circuit is open the error wraps [ErrOpen]. On a Redis that refuses scripts the state is store.Unleased, without an
+// error. An entry that cannot be trusted is an error that wraps store.ErrCorrupt; the lease counts all the same.
 func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
 	if s.leasesOff.Load() {
 		return nil, store.Lease{}, nil
@@ -188,8 +189,13 @@ const ifHeld = `local v = redis.call("GET", KEYS[1])
 if not v or #v ~= 24 or string.sub(v, 1, 16) ~= ARGV[1] then return 0 end
 `
 
-// The scripts compare the token and act on it in one step. Between a GET and a DEL of ours, the lease could end and
-// become another's. Each script has one key, so that a cluster runs it wherever that key is.
+// The scripts compare the token and act on it in one step. With two commands there would be a gap:
+//
+//	A   GET lease → A's token
+//	    A's lease ends; B takes it
+//	A   DEL lease: B's lease is gone, and C takes it while B's handler runs
+//
+// Each script has one key, so that a cluster can run it on the node of that key.
 var (
 	extendScript = redis.NewScript(ifHeld + `redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
 return 1`)

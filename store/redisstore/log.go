@@ -33,8 +33,8 @@ import (
 // The log has an epoch, a random number in each record. Positions of different epochs cannot be compared: an entry of another
 // epoch counts as purged. A new epoch begins with a new log, and when records were lost (see catchup.go).
 
-// The log is bounded in length and in time. A process that was trimmed past reads the log anew: entries that are older
-// than its first record count as purged.
+// The log is bounded in length and in time. When records were trimmed that a process had not read, entries that are older
+// than the log's first record count as purged for it.
 const (
 	logLength = 100_000             // records; Redis trims whole blocks of them, so there may be some more
 	logTTL    = 30 * 24 * time.Hour // after the last purge or read
@@ -59,7 +59,7 @@ type purgeLog struct {
 
 	held        chan struct{}  // the log's lock, full while it is held; it guards the fields up to loss
 	current     view           // of ledger
-	rebuilding  *view          // a second ledger, while the log is read anew; several callers may have to carry on with it
+	rebuilding  *view          // a second ledger, while the whole log is read; it may take several callers to complete it
 	missing     store.Position // the highest position without the record that should be there; its epoch means nothing
 	unconfirmed message        // what this process has written last, until it has been read back
 	loss        error          // to be reported when the lock is released
@@ -70,6 +70,7 @@ type purgeLog struct {
 	extended atomic.Int64            // when the time to live was last renewed, in Unix seconds
 }
 
+// newPurgeLog returns the log of that name, of which nothing was read yet.
 func newPurgeLog(name string) *purgeLog {
 	l := &purgeLog{name: name, headCommand: []any{"xrevrange", name, "+", "-", "count", 1}, ledger: store.NewLedger(), held: make(chan struct{}, 1)}
 	l.current.Ledger = l.ledger
@@ -208,7 +209,7 @@ func (s *Store) appendRecord(ctx context.Context, via access, r store.Record) er
 		// Redis may acknowledge a record and lose it at once. So it counts as missing until it has been read back.
 		s.log.unconfirmed = m
 		if s.replayLog(ctx, via) != nil {
-			s.log.ledger.ApplyHere(r) // it is in the log: whoever catches up next, reads it
+			s.log.ledger.ApplyHere(r) // it is in the log, and the next to catch up reads it
 		}
 		return nil
 	}
@@ -222,8 +223,8 @@ type logTarget struct {
 }
 
 var (
-	anyLog      = logTarget{id: "*"}
-	existingLog = logTarget{id: "*", existing: true}
+	anyLog      = logTarget{id: "*"}                 // begins a log if there is none
+	existingLog = logTarget{id: "*", existing: true} // for purges: see appendRecord
 )
 
 // writeRecord adds a record and returns it as it stands in the log. Only the id that Redis returns is an acknowledgement.
@@ -289,7 +290,7 @@ type view struct {
 //
 //	log of before   5   6 (chain "5 k2j")   7 (chain "6 p9x")
 //	log now         5                       7 (chain "6 p9x")   record 6 was deleted: 7 says that its writer had read it
-//	or              5   6 (chain "5 w4m")                       another record 6: whoever knew "5 k2j" notices
+//	or              5   6 (chain "5 w4m")                       another record 6: those who knew "5 k2j" notice
 type message struct{ id, text, chain string }
 
 // nextChain returns the chain of a record whose writer has read m last.

@@ -63,6 +63,7 @@ func (o Options) newOwnStore(client redis.UniversalClient) (*Store, error) {
 	return o.newStore(client, budget)
 }
 
+// errURL is for a URL of which nothing can be said without quoting it.
 var errURL = errors.New("the URL cannot be read; write redis://user:password@host:6379/0, " +
 	"and %-encode what the password has of : / ? # [ ] @ %")
 
@@ -245,6 +246,7 @@ func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc
 // checkedConn is a TLS connection that gives go-redis access to its socket.
 type checkedConn struct{ *tls.Conn }
 
+// SyscallConn makes go-redis treat it as it treats an unencrypted connection.
 func (c checkedConn) SyscallConn() (syscall.RawConn, error) {
 	conn, ok := c.NetConn().(syscall.Conn)
 	if !ok {

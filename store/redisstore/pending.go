@@ -26,7 +26,7 @@ import (
 //	t3   A's next read, or at the latest A's timer, writes the pending purge: now all others see it
 //
 // Entries that others store between t2 and t3 are purged by it, too: its position in the log is that of t3. That is on the
-// safe side. If A dies before t3 the purge is lost, as its caller was told at t1.
+// safe side. If A dies before t3 the purge is lost; that is why its caller got an error at t1.
 //
 // Requests purge as well (a POST purges its URL), the same URLs again and again. So what is remembered is not each purge,
 // but the set of labels that purges name. It is bounded: beyond maxPending labels, URLs become the areas of the site
@@ -57,6 +57,7 @@ func (p *pendingPurges) add(r store.Record) (first bool) {
 	return first
 }
 
+// put adds the record to the set of its kind.
 func (p *pendingPurges) put(r store.Record) { p.sets[kindOf(r.Soft, r.Wide)].add(r) }
 
 // size is how many labels are still to be taken.
@@ -167,6 +168,7 @@ type purgeSet struct {
 	names map[keying.Label]struct{}     // labels that lie nowhere
 }
 
+// size is how many labels the set has; a purge of everything counts as one.
 func (s *purgeSet) size() int {
 	n := len(s.urls) + len(s.names)
 	if s.all {

@@ -57,6 +57,11 @@ type Options struct {
 	// only entries, leases and rankings of its own build. The purge log has no build: a purge by one build reaches the entries
 	// of all. It is up to 64 letters, digits and "._+-".
 	//
+	//	process of build v1          process of build v2
+	//	stores /p as v1 renders it   misses /p, and stores it as v2 renders it
+	//	                             purges /p: both entries are gone
+	//	misses /p, stores it again
+	//
 	// "" means that all builds share their entries. An entry whose format this version of Larder does not know is a
 	// miss in any case; Build is for answers that changed while the format did not.
 	Build string
@@ -207,6 +212,7 @@ var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 // key patterns of an access list.
 var prefixName = regexp.MustCompile(`^[A-Za-z0-9._~+/:@-]+$`)
 
+// errNoPrefix asks for a prefix where none can be derived.
 var errNoPrefix = errors.New("Options.Prefix is empty and none can be made of the app's module, because this binary has no " +
 	"module path of its own (a test, a plugin, a program run from single files); set Prefix to the app's name, the same in every " +
 	"process that shares or purges its answers")

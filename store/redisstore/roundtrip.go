@@ -157,6 +157,7 @@ func serverError(cmds ...redis.Cmder) error {
 	return nil
 }
 
+// errUnconfirmed is the error of a write that has neither failed nor been acknowledged.
 var errUnconfirmed = errors.New("redis has not said that it did what it was asked")
 
 // confirmSet returns why the entry does not count as stored. A reply without an error is not enough: a hook of the client
@@ -180,6 +181,7 @@ func firstError(cmds ...redis.Cmder) error {
 	return nil
 }
 
+// wrongType reports whether the key holds another type than the command is for.
 func wrongType(err error) bool { return repliedWith(err, "WRONGTYPE") }
 
 // repliedWith reports whether Redis has replied with an error of this kind.
@@ -203,6 +205,7 @@ type connError struct {
 
 func (e connError) Error() string { return "no connection: " + e.err.Error() }
 
+// Is finds in the reason whatever is looked for, except redis.Nil: see above.
 func (e connError) Is(target error) bool { return target != redis.Nil && errors.Is(e.err, target) }
 
 // isReply reports whether the error is a reply of Redis, or looks like one.
