@@ -139,11 +139,23 @@ func (b *breaker) excluded(err error) bool {
 //	force, evenIfOpen         the caller of Purge: it counts, and runs even then
 //	uncounted                 in the background: it does not count, and is refused while the circuit is open
 
-// circuitOpen reports whether a circuit of Redis is open.
-func (s *shared) circuitOpen() bool { return s.reads.open() || s.writes.open() }
+// circuits are the breakers of Redis, or of one node of a cluster. Reads and writes have one each: a full or read-only Redis
+// can still be read.
+type circuits struct{ reads, writes *breaker }
 
-// Rests reports whether a circuit is open, so that Post would not wait for Redis.
-func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
+// newCircuits returns closed circuits. Their changes are reported to the listeners.
+func newCircuits(e *events) circuits {
+	return circuits{
+		reads:  newBreaker(func(err error) { e.notifyCircuit(store.Reads, err) }),
+		writes: newBreaker(func(err error) { e.notifyCircuit(store.Writes, err) }),
+	}
+}
+
+// Rests reports whether a circuit is open or half-open, so that Post would not wait for Redis.
+func (c *circuits) Rests() bool { return !c.reads.closed() || !c.writes.closed() }
+
+// circuitOpen reports whether a circuit is open.
+func (c *circuits) circuitOpen() bool { return c.reads.open() || c.writes.open() }
 
 // gate runs op, or refuses to.
 type gate func(op func() error) error
@@ -152,21 +164,21 @@ type gate func(op func() error) error
 type access struct{ read, write gate }
 
 // viaBreaker is the access of a request.
-func (s *shared) viaBreaker() access { return access{s.reads.do, s.writeViaBreaker} }
+func (c *circuits) viaBreaker() access { return access{c.reads.do, c.writeViaBreaker} }
 
 // evenIfOpen is the access of Purge, which waits for Redis whatever state it is in.
-func (s *shared) evenIfOpen() access { return access{s.reads.force, s.writes.force} }
+func (c *circuits) evenIfOpen() access { return access{c.reads.force, c.writes.force} }
 
 // uncounted is the access of what runs in the background.
-func (s *shared) uncounted() access { return access{s.reads.uncounted, s.writes.uncounted} }
+func (c *circuits) uncounted() access { return access{c.reads.uncounted, c.writes.uncounted} }
 
 // writeViaBreaker is the gate of a request's writes. While reads fail, writes are not tried either: one probe is enough,
 // and it is a read.
-func (s *shared) writeViaBreaker(op func() error) error {
-	if !s.reads.closed() {
+func (c *circuits) writeViaBreaker(op func() error) error {
+	if !c.reads.closed() {
 		return ErrOpen
 	}
-	return s.writes.do(op)
+	return c.writes.do(op)
 }
 
 // node is one node of a cluster, or the only Redis there is. Each has its own batches and breakers:
@@ -299,24 +311,9 @@ func (n *nodes) forget() {
 
 // newNode returns a node of a cluster whose circuits are closed.
 func (s *shared) newNode() *node {
-	n := new(node)
-	n.reads, n.writes = s.newBreakers()
-	n.reads.ofNode, n.writes.ofNode = true, true
-	return n
-}
-
-// newBreakers returns the circuits of Redis, or of one node, and reports their changes to the listeners.
-func (s *shared) newBreakers() (reads, writes *breaker) {
-	return newBreaker(func(err error) { s.notifyCircuit(store.Reads, err) }),
-		newBreaker(func(err error) { s.notifyCircuit(store.Writes, err) })
-}
-
-// notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.
-func (s *shared) notifyCircuit(operation store.Operation, err error) {
-	if err != nil {
-		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
-	}
-	s.circuitEvents.notify(operation, err)
+	c := newCircuits(&s.events)
+	c.reads.ofNode, c.writes.ofNode = true, true
+	return &node{reads: c.reads, writes: c.writes}
 }
 
 // poolStats returns the counters of the pool whose connection has failed: the node's, or that of the node with the purge log.

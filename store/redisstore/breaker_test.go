@@ -109,7 +109,7 @@ func TestErrorRepliesOpenTheBreaker(t *testing.T) {
 	}
 	server.SetError("")
 	if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); !errors.Is(err, redisstore.ErrOpen) {
-		t.Errorf("Set = %v; want no probe by a write while reads are given a rest", err)
+		t.Errorf("Set = %v; want no probe by a write while the circuit of reads is open", err)
 	}
 	eventually(t, "Redis is asked again", func() bool { _, _, err := s.Get(t.Context(), key); return err == nil })
 	if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); err != nil {
@@ -117,54 +117,7 @@ func TestErrorRepliesOpenTheBreaker(t *testing.T) {
 	}
 }
 
-// A purge that failed holds here at once, whether the log was ever read or not, and elsewhere when Redis is back.
-func TestFailedPurgeIsMadeUpFor(t *testing.T) {
-	for name, r := range map[string]store.Record{"all": {All: true}, "label": {Labels: labels("one")}} {
-		for _, contact := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, contact), func(t *testing.T) {
-				server := redistest.Start(t)
-				other := open(t, server.Addr())
-				key := keep(t, other, "k")
-				s := open(t, server.Addr())
-				if contact {
-					wantState(t, s, key, store.Live)
-				}
-				server.SetError("LOADING")
-				if err := s.Append(t.Context(), r); err == nil {
-					t.Fatal("Append returned nil")
-				}
-				server.SetError("")
-				wantState(t, s, key, store.Gone)
-				wantState(t, other, key, store.Gone)
-				keep(t, s, "k")
-				wantState(t, s, key, store.Live)
-				wantState(t, other, key, store.Live)
-			})
-		}
-	}
-}
-
-func TestOwedPurgesAreBounded(t *testing.T) {
-	server := redistest.Start(t)
-	s, other := open(t, server.Addr()), open(t, server.Addr())
-	key := keep(t, other, "k")
-	server.SetError("LOADING")
-	tags := make([]string, 1<<16+1)
-	for i := range tags {
-		tags[i] = fmt.Sprint(i)
-	}
-	_ = s.Append(t.Context(), store.Record{Labels: labels(tags...)})
-	server.SetError("")
-	eventually(t, "the others are told", func() bool {
-		_, _, _ = s.Get(t.Context(), key)
-		return state(t, other, key) == store.Gone
-	})
-	if n := dial(t, server.Addr()).XLen(t.Context(), logName).Val(); n != 2 {
-		t.Errorf("%d records; want the first one and one that purges everything", n)
-	}
-}
-
-// A rest is told once, with its cause, and so is its end; whoever has stopped listening is told nothing.
+// A circuit that opens is reported once, with its cause, and so is its end; a listener that was removed hears nothing.
 func TestRestsAreTold(t *testing.T) {
 	server := redistest.Start(t)
 	s := open(t, server.Addr())
@@ -286,7 +239,7 @@ func TestHungNodeOfAClusterCostsFewBudgets(t *testing.T) {
 		}
 		_, _, err := d.Get(t.Context(), d.here[i])
 		if errors.Is(err, redisstore.ErrOpen) {
-			t.Fatalf("a node that answers is given a rest: %v", err)
+			t.Fatalf("the circuit of a node that answers is open: %v", err)
 		}
 	}
 	if asked > 10 {

@@ -184,7 +184,7 @@ func (s *Store) reportMissing(missing []missingCommand) {
 	switch {
 	case s.probe.reported == before:
 	case len(missing) > 0:
-		s.faultEvents.notify("", s.unfitError(missing))
+		s.faultEvents.notify("", unfitError(missing, s.prefixOption))
 	default:
 		s.circuitEvents.notify(commandSet, nil)
 	}
@@ -214,7 +214,7 @@ const (
 var errNoConnections = errors.New("connections end when they begin")
 
 // unfitError says what is missing, what does not work without it, and what to do.
-func (s *shared) unfitError(missing []missingCommand) error {
+func unfitError(missing []missingCommand, prefix string) error {
 	var reasons, effects, forbidden []string
 	byReason := map[string][]string{}
 	for _, m := range missing {
@@ -234,7 +234,7 @@ func (s *shared) unfitError(missing []missingCommand) error {
 	}
 	remedy := "use Redis 6.2 or newer, or Valkey, and no proxy that leaves commands out"
 	if len(forbidden) > 0 {
-		remedy = fmt.Sprintf("allow it: ACL SETUSER <user> ~%s:* %s", s.prefixOption, aclRules(forbidden))
+		remedy = fmt.Sprintf("allow it: ACL SETUSER <user> ~%s:* %s", prefix, aclRules(forbidden))
 	}
 	return fmt.Errorf("redisstore: %w: Redis %s; so %s; %s", store.ErrUnfit, strings.Join(reasons, "; Redis "), strings.Join(effects, "; "), remedy)
 }

@@ -32,21 +32,13 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 		err = s.catchUpForRequest(ctx, head)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("redisstore: %w", s.explain(err))
+		return nil, false, fmt.Errorf("redisstore: %w", s.sentinel.explainReply(err))
 	}
 	e, err := s.decode(key, value)
 	if err != nil {
 		return nil, false, fmt.Errorf("redisstore: %w", err)
 	}
 	return e, e != nil, nil
-}
-
-// withBudget bounds ctx by the budget, unless its deadline comes sooner.
-func (s *shared) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.budget {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, s.budget)
 }
 
 // decode returns the entry that Redis had under the key, or nil for a miss. Another program may have put anything there.

@@ -1,23 +1,33 @@
 package redisstore
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/larder-go/cache/store"
 )
 
-// Listeners learn of circuits that open and close, and of faults that no operation returns.
+// events are what a Store reports: circuits that open and close, and faults that no operation returns.
+type events struct{ circuitEvents, faultEvents listeners }
 
 // OnRest has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
-func (s *shared) OnRest(f func(what store.Operation, err error)) (stop func()) {
-	return s.circuitEvents.add(f)
+func (e *events) OnRest(f func(what store.Operation, err error)) (stop func()) {
+	return e.circuitEvents.add(f)
 }
 
 // OnFault has f called with faults that no operation returns: lost purge records (the error wraps store.ErrRecordsLost),
 // missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
-func (s *shared) OnFault(f func(err error)) (stop func()) {
-	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
+func (e *events) OnFault(f func(err error)) (stop func()) {
+	return e.faultEvents.add(func(_ store.Operation, err error) { f(err) })
+}
+
+// notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.
+func (e *events) notifyCircuit(operation store.Operation, err error) {
+	if err != nil {
+		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
+	}
+	e.circuitEvents.notify(operation, err)
 }
 
 // listeners are called on a goroutine of their own, one notice after the other. The goroutine ends when the queue is empty.

@@ -182,7 +182,7 @@ func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeCon
 		return s.client, func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	client := redis.NewClient(s.dedicatedOptions(ctx, *node.Options()))
+	client := redis.NewClient(dedicatedOptions(ctx, *node.Options(), s.sentinel))
 	stop := context.AfterFunc(ctx, func() {
 		defer func() { _ = recover() }() // a connection of the caller's own kind may panic; it is not needed any more
 		_ = client.Close()
@@ -209,7 +209,7 @@ func (s *Store) logNode(ctx context.Context) (*redis.Client, error) {
 
 // dedicatedOptions are the client's options, changed for a client that runs one command at a time and is discarded after
 // the first failure.
-func (s *shared) dedicatedOptions(ctx context.Context, o redis.Options) *redis.Options {
+func dedicatedOptions(ctx context.Context, o redis.Options, behind *sentinel) *redis.Options {
 	o.PoolSize = 2 // after that many failed dials in a row, go-redis would go on dialling in the background
 	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.PipelinePoolSize = 0, 0, 0, -1
 	o.MaxRetries, o.DialerRetries = -1, 1
@@ -223,7 +223,7 @@ func (s *shared) dedicatedOptions(ctx context.Context, o redis.Options) *redis.O
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
 		conn, err := dial(dialling, network, addr)
-		return conn, s.sentinel.explain(err)
+		return conn, behind.explainDial(err)
 	}
 	if greet := o.OnConnect; greet != nil {
 		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return asConnError(greet(ctx, conn)) }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -70,7 +71,7 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 								wantState(t, s, key, store.Live)
 							}
 							back := away(w)
-							for range 8 { // beyond five it is given a rest
+							for range 8 { // after five the circuit is open
 								if err := purge(s, t.Context(), store.Record{Labels: labels("one")}); err == nil {
 									t.Fatalf("%s returned nil", way)
 								}
@@ -93,8 +94,8 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 	}
 }
 
-// However many purges Redis is owed, it is told of what they name, and of areas where they are very many: what lies elsewhere
-// stays, in this process and in others.
+// However many purges are pending, Redis receives what they name, or areas if that is too much: what lies elsewhere stays,
+// in this process and in others.
 func TestManyPurgesThatAreOwedTakeNothingElse(t *testing.T) {
 	const many = 100_000
 	l := keys.NewLabeler(nil)
@@ -158,7 +159,7 @@ func keepLabelled(t *testing.T, s *redisstore.Store, name string, labels ...keyi
 	return e.Key
 }
 
-// While it is away Redis is asked once in two seconds at most for what it is owed, however much that is.
+// While Redis is away, pending purges are tried once in two seconds at most, however many there are.
 func TestWhatIsOwedIsNotToldTooOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
@@ -306,4 +307,51 @@ func TestPurgesDoNotQueueForHungRedis(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A purge that failed holds here at once, whether the log was ever read or not, and elsewhere when Redis is back.
+func TestFailedPurgeIsMadeUpFor(t *testing.T) {
+	for name, r := range map[string]store.Record{"all": {All: true}, "label": {Labels: labels("one")}} {
+		for _, contact := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, contact), func(t *testing.T) {
+				server := redistest.Start(t)
+				other := open(t, server.Addr())
+				key := keep(t, other, "k")
+				s := open(t, server.Addr())
+				if contact {
+					wantState(t, s, key, store.Live)
+				}
+				server.SetError("LOADING")
+				if err := s.Append(t.Context(), r); err == nil {
+					t.Fatal("Append returned nil")
+				}
+				server.SetError("")
+				wantState(t, s, key, store.Gone)
+				wantState(t, other, key, store.Gone)
+				keep(t, s, "k")
+				wantState(t, s, key, store.Live)
+				wantState(t, other, key, store.Live)
+			})
+		}
+	}
+}
+
+func TestOwedPurgesAreBounded(t *testing.T) {
+	server := redistest.Start(t)
+	s, other := open(t, server.Addr()), open(t, server.Addr())
+	key := keep(t, other, "k")
+	server.SetError("LOADING")
+	tags := make([]string, 1<<16+1)
+	for i := range tags {
+		tags[i] = fmt.Sprint(i)
+	}
+	_ = s.Append(t.Context(), store.Record{Labels: labels(tags...)})
+	server.SetError("")
+	eventually(t, "the others are told", func() bool {
+		_, _, _ = s.Get(t.Context(), key)
+		return state(t, other, key) == store.Gone
+	})
+	if n := dial(t, server.Addr()).XLen(t.Context(), logName).Val(); n != 2 {
+		t.Errorf("%d records; want the first one and one that purges everything", n)
+	}
 }

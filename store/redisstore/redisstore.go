@@ -105,18 +105,16 @@ type shared struct {
 	maxBytes      int
 	maxBytesArg   any           // maxBytes as an argument of a command: as an int, it would be allocated for each read
 	budget        time.Duration // the longest that one operation may take
-	reads         *breaker
-	writes        *breaker
-	circuitEvents listeners
-	faultEvents   listeners
-	probe         probe
-	oversized     oversizedEntries
-	detectsDead   bool        // go-redis notices which idle connections are dead
-	leasesOff     atomic.Bool // Redis refuses a command that leases need
-	close         func() error
-	sentinel      *sentinel       // nil: there is none, or the client is the caller's
-	ctx           context.Context // ends with Close
-	cancel        context.CancelFunc
+	circuits                    // of Redis as a whole
+	events
+	probe       probe
+	oversized   oversizedEntries
+	detectsDead bool        // go-redis notices which idle connections are dead
+	leasesOff   atomic.Bool // Redis refuses a command that leases need
+	close       func() error
+	sentinel    *sentinel       // nil: there is none, or the client is the caller's
+	ctx         context.Context // ends with Close
+	cancel      context.CancelFunc
 }
 
 // New returns a Store on a client of the caller's, which stays the caller's to close. Nothing is dialled.
@@ -152,7 +150,7 @@ func (o Options) newStore(client redis.UniversalClient, budget time.Duration) (*
 		prefixOption: o.Prefix, prefixDerived: derived, prefix: o.Prefix + ":" + layoutVersion + ":",
 		maxBytes: o.MaxBytes, maxBytesArg: o.MaxBytes,
 	}
-	s.reads, s.writes = s.newBreakers()
+	s.circuits = newCircuits(&s.events)
 	s.entryPrefix = s.prefix
 	if o.Build != "" {
 		s.entryPrefix += o.Build + ":"
@@ -180,6 +178,14 @@ func (s *Store) Sealed(secret []byte) store.Store {
 		shared: s.shared, codec: store.NewCodec(secret), log: newPurgeLog(s.prefix + "log:" + id),
 		rankPrefix: s.entryPrefix + "hot:" + id + ":", nodes: new(nodes),
 	}
+}
+
+// withBudget bounds ctx by the budget, unless its deadline comes sooner.
+func (s *shared) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.budget {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.budget)
 }
 
 // entryName is the name of the key's entry in Redis.

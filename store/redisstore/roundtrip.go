@@ -44,7 +44,7 @@ func (s *Store) guarded(ctx context.Context, gate gate, op func() error) error {
 		}
 		deadline, ok := ctx.Deadline()
 		short := ok && time.Until(deadline) < s.budget/2
-		err = s.explain(op())
+		err = s.sentinel.explainReply(op())
 		if err != nil && short {
 			return fmt.Errorf("%w: %w", errShortDeadline, err)
 		}
@@ -222,15 +222,6 @@ func asConnError(err error) error {
 	return connError{err: err}
 }
 
-// explain returns the error of an operation in its final form. No operation returns redis.Nil for "there is nothing":
-// that was handled before, so a redis.Nil here came from the connection.
-func (s *shared) explain(err error) error {
-	if errors.Is(err, redis.Nil) {
-		err = asConnError(err)
-	}
-	return redacted(s.sentinel.explainReply(err))
-}
-
 // sentinel is a hook of a client that [Open] made for a Sentinel URL. It explains errors by the parts of the URL. A nil
 // sentinel is valid: there is no Sentinel, or the client is the caller's own.
 type sentinel struct {
@@ -241,7 +232,7 @@ type sentinel struct {
 func (s *sentinel) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
-		return conn, s.explain(err)
+		return conn, s.explainDial(err)
 	}
 }
 
@@ -251,8 +242,8 @@ func (*sentinel) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return next
 }
 
-// explain says what an error of dialing has to do with the URL.
-func (s *sentinel) explain(err error) error {
+// explainDial says what an error of dialling has to do with the URL.
+func (s *sentinel) explainDial(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -267,13 +258,20 @@ func (s *sentinel) explain(err error) error {
 	return asConnError(err)
 }
 
-// explainReply says what Redis' reply has to do with the URL. Sentinel and Redis have a user and a password each, and the
-// errors of both look the same.
+// explainReply returns the error of an operation in its final form. It says what Redis' reply has to do with the URL:
+// Sentinel and Redis have a user and a password each, and the errors of both look the same.
+//
+// No operation returns redis.Nil for "there is nothing". That was handled before, so a redis.Nil here came from the
+// connection.
 func (s *sentinel) explainReply(err error) error {
-	if known := new(connError); s == nil || err == nil || errors.As(err, known) && known.explained || !authFailed(err) {
-		return err
+	if errors.Is(err, redis.Nil) {
+		err = asConnError(err)
 	}
-	return fmt.Errorf("%w (from Redis, for which the URL's parameters username and password are: user:password@ is for Sentinel)", err)
+	known := new(connError)
+	if s != nil && err != nil && authFailed(err) && !(errors.As(err, known) && known.explained) {
+		err = fmt.Errorf("%w (from Redis, for which the URL's parameters username and password are: user:password@ is for Sentinel)", err)
+	}
+	return redacted(err)
 }
 
 // authFailed reports whether a user or a password was refused. Each version of Redis words it differently.

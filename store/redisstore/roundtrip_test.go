@@ -182,7 +182,7 @@ func TestAConnectionRefusedByAReplyIsAFailure(t *testing.T) {
 				}
 				// Without a breaker: rankings are no measure of what requests would meet, and a purge is worth the wait.
 				if err := ask(t.Context(), s); op != "Rank" && op != "Hottest" && op != "Append" && !errors.Is(err, redisstore.ErrOpen) {
-					t.Errorf("the sixth time it returned %v; want that Redis is given a rest", err)
+					t.Errorf("the sixth time it returned %v; want that the circuit is open", err)
 				}
 			})
 		}
@@ -408,7 +408,7 @@ func TestAMasterThatSentinelDoesNotKnowIsNamed(t *testing.T) {
 	cancel()
 	<-done
 	for op, ask := range asked {
-		eventually(t, "its rest is over", func() bool {
+		eventually(t, "the circuit closes", func() bool {
 			err := ask(t.Context(), s)
 			if err == nil {
 				t.Fatalf("%s = nil", op)
