@@ -152,7 +152,7 @@ func newCircuits(e *events) circuits {
 }
 
 // Rests reports whether a circuit is open or half-open, so that Post would not wait for Redis.
-func (c *circuits) Rests() bool { return !c.reads.closed() || !c.writes.closed() }
+func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
 
 // circuitOpen reports whether a circuit is open.
 func (c *circuits) circuitOpen() bool { return c.reads.open() || c.writes.open() }

@@ -12,14 +12,14 @@ import (
 type events struct{ circuitEvents, faultEvents listeners }
 
 // OnRest has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
-func (e *events) OnRest(f func(what store.Operation, err error)) (stop func()) {
-	return e.circuitEvents.add(f)
+func (s *Store) OnRest(f func(what store.Operation, err error)) (stop func()) {
+	return s.circuitEvents.add(f)
 }
 
 // OnFault has f called with faults that no operation returns: lost purge records (the error wraps store.ErrRecordsLost),
 // missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
-func (e *events) OnFault(f func(err error)) (stop func()) {
-	return e.faultEvents.add(func(_ store.Operation, err error) { f(err) })
+func (s *Store) OnFault(f func(err error)) (stop func()) {
+	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
 }
 
 // notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.

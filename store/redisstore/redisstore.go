@@ -249,7 +249,7 @@ func modulePath(info *debug.BuildInfo) string {
 }
 
 // Warning says that the prefix was derived, and what it is. It returns nil if Options name a prefix.
-func (s *shared) Warning() error {
+func (s *Store) Warning() error {
 	if !s.prefixDerived {
 		return nil
 	}
