@@ -25,7 +25,7 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// certify writes a certificate for 127.0.0.1 and its key into the directory, and returns what trusts it.
+// certify writes a certificate for 127.0.0.1 and redis.internal and its key into the directory, and returns what trusts it.
 func certify(t *testing.T, dir string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -34,7 +34,8 @@ func certify(t *testing.T, dir string) *tls.Config {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		DNSNames: []string{"redis.internal"},
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -59,12 +60,14 @@ func certify(t *testing.T, dir string) *tls.Config {
 // encrypted is a Redis that is reached over TLS, and in the clear by its administrator.
 type encrypted struct {
 	*peer
-	url, addr string // with TLS
-	trust     *tls.Config
-	restart   func()
+	url, addr    string // with TLS
+	dir, tlsPort string
+	trust        *tls.Config
+	restart      func()
 }
 
-func startEncrypted(t *testing.T) *encrypted {
+// startEncrypted starts a Redis with TLS on a port of its own; more is added to its configuration, and args to its command.
+func startEncrypted(t *testing.T, more string, args ...string) *encrypted {
 	t.Helper()
 	dir := t.TempDir()
 	s := &encrypted{trust: certify(t, dir)}
@@ -75,13 +78,17 @@ func startEncrypted(t *testing.T) *encrypted {
 	s.addr = l.Addr().String()
 	s.url = "rediss://" + s.addr
 	_ = l.Close()
-	_, port, _ := net.SplitHostPort(s.addr)
-	config := fmt.Sprintf("save \"\"\ntls-port %s\ntls-cert-file %s/cert.pem\ntls-key-file %s/key.pem\ntls-ca-cert-file %s/cert.pem\n"+
-		"tls-auth-clients no", port, dir, dir, dir)
-	s.peer = start(t, config)
-	s.restart = func() { s.kill(); s.peer = start(t, config) }
+	_, s.tlsPort, _ = net.SplitHostPort(s.addr)
+	config := fmt.Sprintf("tls-port %s\ntls-cert-file %s/cert.pem\ntls-key-file %s/key.pem\ntls-ca-cert-file %s/cert.pem\n%s",
+		s.tlsPort, dir, dir, dir, more)
+	s.dir = dir
+	s.peer = start(t, config, args...)
+	s.restart = func() { s.kill(); s.peer = start(t, config, args...) }
 	return s
 }
+
+// noClients are the lines of a Redis with TLS that asks its clients for no certificates.
+const noClients = "save \"\"\ntls-auth-clients no"
 
 // hangUp closes every client's connection but the administrator's, as a time-out or a balancer does.
 func (s *encrypted) hangUp(t *testing.T) {
@@ -136,7 +143,7 @@ func together(n int, f func(i int)) {
 // Whoever closes connections that are at rest costs no read and no purge, encrypted or not; and a Redis that was started
 // anew is read at once.
 func TestConnectionsThatWereClosedAtRestCostNothing(t *testing.T) {
-	server := startEncrypted(t)
+	server := startEncrypted(t, noClients)
 	for name, open := range map[string]func(*testing.T) *redisstore.Store{"opened": server.opened, "own": server.own} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -211,7 +218,7 @@ func TestHungUpAtOnceIsNotDialledForLong(t *testing.T) {
 }
 
 func TestTLSIsTheCallersOwn(t *testing.T) {
-	server := startEncrypted(t)
+	server := startEncrypted(t, noClients)
 	s, err := redisstore.Open(server.url+patient, redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		t.Fatal(err)
@@ -221,10 +228,96 @@ func TestTLSIsTheCallersOwn(t *testing.T) {
 		_, _, err := s.Get(t.Context(), storetest.Key("k"))
 		return err != nil && strings.Contains(err.Error(), "certificate")
 	})
-	if _, err := redisstore.Open("redis://"+server.addr, redisstore.Options{Prefix: "larder", TLS: server.trust}); err == nil || !strings.Contains(err.Error(), "rediss://") {
-		t.Errorf("Open with TLS and a URL without = %v; want an error that names rediss://", err)
-	}
 	if _, err := redisstore.New(dial(t, server.addr), redisstore.Options{Prefix: "larder", TLS: server.trust}); err == nil || !strings.Contains(err.Error(), "TLSConfig") {
 		t.Errorf("New with TLS = %v; want an error that names TLSConfig", err)
+	}
+}
+
+// A TLS configuration that would have no effect is refused, with the remedy: it is never ignored.
+func TestTLSIsNeverIgnored(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:1": "write rediss:// ", "redis+cluster://127.0.0.1:1": "write rediss+cluster:// ",
+		"redis://127.0.0.1:1?addr=127.0.0.1:2": "write rediss+cluster:// ", "redis://127.0.0.1:1?master_name=main": "write rediss+sentinel:// ",
+		"redis+sentinel://127.0.0.1:1?master_name=main": "write rediss+sentinel:// ", "unix:///run/redis.sock": "a Unix socket has no TLS",
+	} {
+		s, err := redisstore.Open(url, redisstore.Options{Prefix: "larder", TLS: &tls.Config{ServerName: "redis.internal"}})
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), "redisstore: Options.TLS is set") || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q) with TLS = %v; want an error that says %q", url, err, want)
+		}
+	}
+}
+
+// Roots, a client's certificate and a ServerName are those of Options.
+func TestTLSOfOptionsIsUsed(t *testing.T) {
+	server := startEncrypted(t, "save \"\"\ntls-auth-clients yes")
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(server.dir, "cert.pem"), filepath.Join(server.dir, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, known := server.trust.RootCAs, []tls.Certificate{certificate}
+	for name, test := range map[string]struct {
+		config *tls.Config
+		want   string // of the error; "": it works
+	}{
+		"all that is needed":    {&tls.Config{RootCAs: roots, Certificates: known}, ""},
+		"another name of it":    {&tls.Config{RootCAs: roots, Certificates: known, ServerName: "redis.internal"}, ""},
+		"the name of another":   {&tls.Config{RootCAs: roots, Certificates: known, ServerName: "redis.example"}, "redis.example"},
+		"no client certificate": {&tls.Config{RootCAs: roots}, "certificate"},
+		"no roots":              {&tls.Config{Certificates: known}, "certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := redisstore.Open(server.url+patient, redisstore.Options{Prefix: "larder", TLS: test.config})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if test.want == "" {
+				keep(t, s, "k")
+				return
+			}
+			eventually(t, "it is refused: "+test.want, func() bool {
+				_, _, err := s.Get(t.Context(), storetest.Key("k"))
+				if err == nil {
+					t.Fatal("it is accepted")
+				}
+				return strings.Contains(err.Error(), test.want)
+			})
+		})
+	}
+}
+
+// On a cluster and behind Sentinel all connections use the TLS of Options: those to each node, and those to Sentinel.
+func TestTLSOfOptionsIsUsedByAllKinds(t *testing.T) {
+	cluster := startEncrypted(t, noClients+"\ncluster-enabled yes\ntls-cluster yes")
+	if err := cluster.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	master := startEncrypted(t, noClients)
+	sentinel := startEncrypted(t, fmt.Sprintf("tls-auth-clients no\ntls-replication yes\nsentinel monitor main 127.0.0.1 %s 1", master.tlsPort), "--sentinel")
+	roots := x509.NewCertPool()
+	for _, s := range []*encrypted{master, sentinel} {
+		text, err := os.ReadFile(filepath.Join(s.dir, "cert.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots.AppendCertsFromPEM(text)
+	}
+	for url, trust := range map[string]*tls.Config{
+		"rediss+cluster://" + cluster.addr + patient:                                cluster.trust,
+		"rediss+sentinel://" + sentinel.addr + "/0" + patient + "&master_name=main": {RootCAs: roots},
+	} {
+		t.Run(url, func(t *testing.T) {
+			s, err := redisstore.Open(url, redisstore.Options{Prefix: "larder", TLS: trust})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			key := keep(t, s, "k")
+			purge(t, s, "one")
+			wantState(t, s, key, store.Gone)
+		})
 	}
 }

@@ -3,8 +3,10 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -68,7 +71,7 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 								wantState(t, s, key, store.Live)
 							}
 							back := away(w)
-							for range 8 { // beyond five it is given a rest
+							for range 8 { // after five the circuit is open
 								if err := purge(s, t.Context(), store.Record{Labels: labels("one")}); err == nil {
 									t.Fatalf("%s returned nil", way)
 								}
@@ -91,8 +94,8 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 	}
 }
 
-// However many purges Redis is owed, it is told of what they name, and of areas where they are very many: what lies elsewhere
-// stays, in this process and in others.
+// However many purges are pending, Redis receives what they name, or areas if that is too much: what lies elsewhere stays,
+// in this process and in others.
 func TestManyPurgesThatAreOwedTakeNothingElse(t *testing.T) {
 	const many = 100_000
 	l := keys.NewLabeler(nil)
@@ -156,7 +159,7 @@ func keepLabelled(t *testing.T, s *redisstore.Store, name string, labels ...keyi
 	return e.Key
 }
 
-// While it is away Redis is asked once in two seconds at most for what it is owed, however much that is.
+// While Redis is away, pending purges are tried once in two seconds at most, however many there are.
 func TestWhatIsOwedIsNotToldTooOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
@@ -265,4 +268,90 @@ func TestAPanicWhileTellingIsTold(t *testing.T) {
 		within(5 * time.Second)
 		wantState(t, other, key, store.Gone)
 	})
+}
+
+// hung returns a client of a Redis that takes connections and never answers, for a bubble of fake time.
+func hung(t *testing.T) *redis.Client {
+	o := tuned("127.0.0.1:1") // no name: go-redis would look it up, past the bubble
+	o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
+	o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+		conn, _ := net.Pipe()
+		return conn, nil
+	}
+	client := redis.NewClient(o)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// With a Redis that hangs, purges fail together and not one after the other; every one holds for this process.
+func TestPurgesDoNotQueueForHungRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := on(t, hung(t), redisstore.Options{})
+		for _, most := range []time.Duration{250 * time.Millisecond, 250 * time.Millisecond, 100 * time.Millisecond} {
+			e := stamped(s, "k")
+			began := time.Now()
+			var purges sync.WaitGroup
+			for range 100 {
+				purges.Go(func() {
+					if err := s.Append(t.Context(), store.Record{Labels: labels("one")}); err == nil {
+						t.Error("Append returned nil")
+					}
+				})
+			}
+			purges.Wait()
+			if took := time.Since(began); took > most {
+				t.Errorf("100 purges took %v; want %v at most", took, most)
+			}
+			if s.Ledger().State(e) != store.Gone {
+				t.Error("a purge that failed does not hold for its own process")
+			}
+		}
+	})
+}
+
+// A purge that failed holds here at once, whether the log was ever read or not, and elsewhere when Redis is back.
+func TestFailedPurgeIsMadeUpFor(t *testing.T) {
+	for name, r := range map[string]store.Record{"all": {All: true}, "label": {Labels: labels("one")}} {
+		for _, contact := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, contact), func(t *testing.T) {
+				server := redistest.Start(t)
+				other := open(t, server.Addr())
+				key := keep(t, other, "k")
+				s := open(t, server.Addr())
+				if contact {
+					wantState(t, s, key, store.Live)
+				}
+				server.SetError("LOADING")
+				if err := s.Append(t.Context(), r); err == nil {
+					t.Fatal("Append returned nil")
+				}
+				server.SetError("")
+				wantState(t, s, key, store.Gone)
+				wantState(t, other, key, store.Gone)
+				keep(t, s, "k")
+				wantState(t, s, key, store.Live)
+				wantState(t, other, key, store.Live)
+			})
+		}
+	}
+}
+
+func TestOwedPurgesAreBounded(t *testing.T) {
+	server := redistest.Start(t)
+	s, other := open(t, server.Addr()), open(t, server.Addr())
+	key := keep(t, other, "k")
+	server.SetError("LOADING")
+	tags := make([]string, 1<<16+1)
+	for i := range tags {
+		tags[i] = fmt.Sprint(i)
+	}
+	_ = s.Append(t.Context(), store.Record{Labels: labels(tags...)})
+	server.SetError("")
+	eventually(t, "the others are told", func() bool {
+		_, _, _ = s.Get(t.Context(), key)
+		return state(t, other, key) == store.Gone
+	})
+	if n := dial(t, server.Addr()).XLen(t.Context(), logName).Val(); n != 2 {
+		t.Errorf("%d records; want the first one and one that purges everything", n)
+	}
 }
