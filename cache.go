@@ -24,6 +24,8 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -86,11 +88,11 @@ type Cache struct {
 	poster     store.Poster // the same; nil: it needs no rest
 	following  *following   // nil: nobody else purges
 	joints     joints
-	rises      atomic.Int64   // of the ledger that were told, and
-	risesTold  atomic.Int64   // when, in Unix nanoseconds
-	ranking    *store.Ranking // nil: Far ranks nothing
-	shortest   atomic.Int64   // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
-	labeler    keying.Labeler
+	rises      atomic.Int64         // of the ledger that were told, and
+	risesTold  atomic.Int64         // when, in Unix nanoseconds
+	ranking    *readthrough.Ranking // nil: Far ranks nothing
+	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
+	labeler    keys.Labeler
 	common     *middleware.Common
 	user       keying.User
 	skips      map[string]func(*http.Request) bool
@@ -98,8 +100,8 @@ type Cache struct {
 	observe    func(Event) // nil: nobody is told how requests are answered
 	listen     func(Event) // told all else
 	troubles   troubles
-	traces     store.Traces // of what is kept elsewhere than in memory
-	deaf       sync.Once    // it panics whatever it is told
+	traces     readthrough.Traces // of what is kept elsewhere than in memory
+	deaf       sync.Once          // it panics whatever it is told
 	secret     []byte
 	trustProxy bool
 	farBudget  time.Duration
@@ -126,7 +128,7 @@ func New(o Options) (*Cache, error) {
 		observe:    o.Observe,
 		listen:     o.Observe,
 		secret:     append([]byte(nil), o.Secret...),
-		labeler:    keying.NewLabeler(o.Secret),
+		labeler:    keys.NewLabeler(o.Secret),
 		trustProxy: o.TrustProxy,
 		farBudget:  cmp.Or(o.FarBudget, DefaultFarBudget),
 		number:     numbers.Add(1),
@@ -157,7 +159,7 @@ func New(o Options) (*Cache, error) {
 	c.follow()
 	c.unwatch = c.watchStore()
 	if ranker, ok := c.far.(store.Ranker); ok {
-		c.ranking = store.NewRanking(ranker, c.panicked)
+		c.ranking = readthrough.NewRanking(ranker, c.panicked)
 	}
 	c.common.Fault = c.panicked
 	c.warn()

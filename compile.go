@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/middleware/rfc9111"
-	"github.com/larder-go/cache/store"
 )
 
 // Compile returns the policy in the form that adapters serve requests by, for routers other than net/http's. The pattern
@@ -31,7 +31,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 	c.common.Names.Register(pattern, tagsOf(p), p.Class == PerUser)
 	tell := c.teller(p.Class)
 	if near := p.nearTTL(); p.Class == HotShared && near > maxNear {
-		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: NearTTLReason,
+		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: ReasonNearTTL,
 			Err: fmt.Errorf("cache: %s: its near TTL is %v: where a purge does not arrive, processes differ for that long; shorten NearTTL to %v at most", nameOf(p, pattern), near, maxNear)})
 	}
 	return &middleware.Route{
@@ -60,16 +60,6 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 	}, nil
 }
 
-// through is how the route's answers are read and kept.
-func (c *Cache) through(p Policy, pattern string) *store.Through {
-	t := store.NewThrough(c.storeOf(p, nil), c.log, c.farBudget, c.reporter(p.Class, pattern)).Limit(p.maxRuns()).Trace(&c.traces)
-	if p.RFC9111 { // any status, and indexes; each answer is judged
-		return t
-	}
-	others := maps.Clone(p.StatusTTL)
-	return t.Only(func(status int) bool { return others[status] > 0 })
-}
-
 // nameOf is what an error calls the policy: its route, if that is known.
 func nameOf(p Policy, pattern string) string {
 	if pattern == "" {
@@ -78,8 +68,8 @@ func nameOf(p Policy, pattern string) string {
 	return fmt.Sprintf("route %q", pattern)
 }
 
-func (c *Cache) scheme(p Policy) *keying.Scheme {
-	scheme := &keying.Scheme{
+func (c *Cache) scheme(p Policy) *keys.Scheme {
+	scheme := &keys.Scheme{
 		Realm:      c.realm(p),
 		Headers:    canonicalNames(p.Vary),
 		Cookies:    sortedSet(p.Cookies),
@@ -109,7 +99,7 @@ func (c *Cache) realm(p Policy) string {
 
 // noVarySearch is the field that tells clients the policy's rules for the query, or nil.
 func noVarySearch(q keying.Query) []string {
-	if value := q.NoVarySearch(); value != "" {
+	if value := keys.NoVarySearch(q); value != "" {
 		return []string{value}
 	}
 	return nil
@@ -180,7 +170,7 @@ func (c *Cache) skipOf(p Policy, pattern string) func(*http.Request) bool {
 	}
 	return func(r *http.Request) (skipped bool) {
 		skipped = true
-		defer func() { c.survived(recover(), p.Class, pattern, middleware.SkipReason, "Policy.Skip") }()
+		defer func() { c.survived(recover(), p.Class, pattern, middleware.ReasonSkip, "Policy.Skip") }()
 		skipped = skip(r)
 		return skipped
 	}
@@ -193,7 +183,7 @@ func (c *Cache) varyByOf(p Policy, pattern string) func(*http.Request) (string, 
 		return nil
 	}
 	return func(r *http.Request) (text string, ok bool) {
-		defer func() { c.survived(recover(), p.Class, pattern, middleware.VaryByReason, "Policy.VaryBy") }()
+		defer func() { c.survived(recover(), p.Class, pattern, middleware.ReasonVaryBy, "Policy.VaryBy") }()
 		return varyBy(r), true
 	}
 }
@@ -225,56 +215,4 @@ func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what
 	default:
 		c.troubles.meet(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
 	}
-}
-
-// storeOf is where answers of the class live. Where open is given, it opens each that is read; see openStore. What was kept in
-// Redis under a policy of longer times is good for this one's. What memory has, has come through here, or by Preload, which knows
-// no routes.
-func (c *Cache) storeOf(p Policy, open func(*store.Entry) (*store.Entry, error)) store.Store {
-	near, far := openStore(c.nearStore(), open), openStore(openStore(c.far, within(p)), open)
-	switch p.Class {
-	case SharedGlobal:
-		return near
-	case HotShared:
-		c.shorten(p.nearTTL())
-		return &store.Layered{
-			Near: near, Far: far, NearTTL: p.nearTTL(), Outage: max(0, p.StaleIfError, p.StaleWhileRevalidate),
-			Ledger: c.log.Ledger(), Ranking: c.ranking,
-		}
-	}
-	if leaser, ok := far.(store.Leaser); ok {
-		return farLeaser{farOnly{far}, leaser}
-	}
-	return farOnly{far}
-}
-
-// within cuts the times of an entry down to the policy's, or does nothing if the policy bounds none. The stale windows of standard
-// answers are their own, and what leads to them has no time of theirs.
-func within(p Policy) func(*store.Entry) (*store.Entry, error) {
-	if p.RFC9111 && p.TTL == 0 {
-		return nil
-	}
-	ttl, statuses, standard := p.ttl(), maps.Clone(p.StatusTTL), p.RFC9111
-	return func(e *store.Entry) (*store.Entry, error) {
-		most := ttl
-		if other, ok := statuses[e.Status]; ok {
-			most = other
-		}
-		switch {
-		case !standard:
-			return e.Within(middleware.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError()), nil
-		case e.Status == 0:
-			return e, nil
-		}
-		return e.Within(most, e.WhileRevalidate, e.IfError), nil
-	}
-}
-
-// farOnly hides that a Far store may be memory, as in tests: what lives there is not looked for in the process.
-type farOnly struct{ store.Store }
-
-// farLeaser is farOnly where processes take turns.
-type farLeaser struct {
-	farOnly
-	store.Leaser
 }

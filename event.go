@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
@@ -57,29 +58,29 @@ const (
 
 // Reasons of this package's own events.
 const (
-	NearTTLReason  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
-	ValueReason    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
-	CorruptReason  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	RefusedReason  = middleware.RefusedReason // a store does not take the entry, for its size
-	StoreReason    = middleware.StoreReason   // a store fails or takes too long; of a fault, Recovered tells of the end
-	RestReason     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
-	PurgeReason    = Reason("purge-failed")   // Redis was not told of a purge
-	RecordsReason  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	WidenedReason  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
-	CommandsReason = Reason("commands")       // Redis does not know commands that are needed, or refuses them: Err names them and the remedy
-	LogReason      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
-	NoRouteReason  = Reason("no-route")       // a purge names a route that no request has come by so far
-	NoTagReason    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
-	NoSchemeReason = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
-	NoUserReason   = Reason("no-user")        // a purge names a user where nothing is kept for one user
-	OptionsReason  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
-	ObserveReason  = Reason("observe")        // Observe panicked when it was told of another event
+	ReasonNearTTL  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
+	ReasonValue    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
+	ReasonCorrupt  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
+	ReasonRefused  = middleware.ReasonRefused // a store does not take the entry, for its size
+	ReasonStore    = middleware.ReasonStore   // a store fails or takes too long; of a fault, Recovered tells of the end
+	ReasonRest     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
+	ReasonPurge    = Reason("purge-failed")   // Redis was not told of a purge
+	ReasonRecords  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
+	ReasonWidened  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
+	ReasonCommands = Reason("commands")       // Redis does not know commands that are needed, or refuses them: Err names them and the remedy
+	ReasonLog      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
+	ReasonNoRoute  = Reason("no-route")       // a purge names a route that no request has come by so far
+	ReasonNoTag    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
+	ReasonNoScheme = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
+	ReasonNoUser   = Reason("no-user")        // a purge names a user where nothing is kept for one user
+	ReasonOptions  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ReasonObserve  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
 // nor a turn that anything of the Cache waits for: a listener may call whatever it likes of it.
 func (c *Cache) tell(ev Event) {
-	defer c.survive(ev.Reason == ObserveReason)
+	defer c.survive(ev.Reason == ReasonObserve)
 	c.listen(ev)
 }
 
@@ -95,7 +96,7 @@ func (c *Cache) survive(again bool) {
 		c.deaf.Do(func() { log.Print(err) })
 		return
 	}
-	c.troubles.meet(Event{Outcome: Fault, Reason: ObserveReason, Err: err})
+	c.troubles.meet(Event{Outcome: Fault, Reason: ReasonObserve, Err: err})
 }
 
 // observing reports whether the caller was called by the listener: what it would wait for may be waiting for itself. Its own
@@ -134,7 +135,7 @@ func (c *Cache) doubt(reason Reason, subject, format string, args ...any) {
 func (c *Cache) warn() {
 	if warner, ok := c.far.(store.Warner); ok {
 		if err := warner.Warning(); err != nil {
-			c.tell(Event{Outcome: Warning, Reason: OptionsReason, Err: err})
+			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
 	}
 }
@@ -166,18 +167,18 @@ func (c *Cache) teller(class Class) func(middleware.Event) {
 
 // reporter returns what the class's use of a store reports to, on behalf of the name where a report has no route. What a
 // store does not take, or what of it cannot be trusted, happens; what it does not do goes on until it does.
-func (c *Cache) reporter(class Class, name string) func(store.Report) {
-	return func(r store.Report) {
-		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: StoreReason, Err: r.Err}
+func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
+	return func(r readthrough.Report) {
+		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: ReasonStore, Err: r.Err}
 		switch {
 		case r.Err == nil:
 			c.troubles.over(ev, r.What)
 		case errors.Is(r.Err, store.ErrCorrupt):
 			c.troubles.over(ev, r.What) // it has answered
-			ev.Reason = CorruptReason
+			ev.Reason = ReasonCorrupt
 			c.troubles.meet(ev)
 		case errors.Is(r.Err, store.ErrRefused):
-			ev.Reason = RefusedReason
+			ev.Reason = ReasonRefused
 			c.troubles.meet(ev)
 		default:
 			c.troubles.begin(ev, r.What)
@@ -197,12 +198,12 @@ func (c *Cache) watchFaults() (stop func()) {
 		return func() {}
 	}
 	return reporter.OnFault(func(err error) {
-		reason := StoreReason
+		reason := ReasonStore
 		switch {
 		case errors.Is(err, store.ErrRecordsLost):
-			reason = RecordsReason
+			reason = ReasonRecords
 		case errors.Is(err, store.ErrUnfit):
-			reason = CommandsReason
+			reason = ReasonCommands
 		}
 		c.troubles.meet(Event{Outcome: Fault, Reason: reason, Err: err})
 	})
@@ -210,7 +211,7 @@ func (c *Cache) watchFaults() (stop func()) {
 
 // panicked tells of a panic in a goroutine of ours that has no route.
 func (c *Cache) panicked(err error) {
-	c.troubles.meet(Event{Outcome: Fault, Reason: middleware.PanicReason, Err: err})
+	c.troubles.meet(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
 }
 
 // watchRests tells of stores that are given a rest, until the returned function is called.
@@ -220,7 +221,7 @@ func (c *Cache) watchRests() (stop func()) {
 		return func() {}
 	}
 	return rester.OnRest(func(what store.Operation, err error) {
-		ev := Event{Outcome: Fault, Reason: RestReason, Err: err}
+		ev := Event{Outcome: Fault, Reason: ReasonRest, Err: err}
 		if err == nil {
 			c.troubles.over(ev, what)
 			return

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -115,7 +116,7 @@ func newJoint() *joint {
 }
 
 func (j *joint) add(labels []keying.Label) {
-	for ; len(labels) > 1 && labels[1].IsPlace(); labels = labels[2:] {
+	for ; len(labels) > 1 && keys.IsPlace(labels[1]); labels = labels[2:] {
 		j.urls[labels[0]] = labels[1]
 	}
 	for _, name := range labels {
@@ -126,13 +127,13 @@ func (j *joint) add(labels []keying.Label) {
 // records names each URL, but all of an area where there are many of it.
 func (j *joint) records() []store.Record {
 	some, wide := store.Record{}, store.Record{Wide: true}
-	of := map[keying.Area]int{}
+	of := map[keys.Area]int{}
 	for _, place := range j.urls {
-		area, _ := place.Meant()
+		area, _ := keys.Meant(place)
 		of[area]++
 	}
 	for url, place := range j.urls {
-		switch area, _ := place.Meant(); {
+		switch area, _ := keys.Meant(place); {
 		case of[area] == 0: // it is named
 		case of[area] > jointLabels:
 			of[area], wide.Labels = 0, append(wide.Labels, place)
@@ -151,6 +152,6 @@ func (c *Cache) tellRises() {
 	if rises == c.rises.Load() || now-told < int64(riseEvery) || !c.risesTold.CompareAndSwap(told, now) {
 		return
 	}
-	c.tell(Event{Outcome: Warning, Reason: WidenedReason, Count: int(rises - c.rises.Swap(rises)),
+	c.tell(Event{Outcome: Warning, Reason: ReasonWidened, Count: int(rises - c.rises.Swap(rises)),
 		Err: errors.New("cache: there are more purges than are remembered one by one: the oldest of an area count as one of all that lies there, which is asked for anew; purge by a tag that many answers have in common")})
 }

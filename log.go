@@ -25,8 +25,8 @@ func logs(ev Event) {
 
 func levelOf(ev Event) slog.Level {
 	switch {
-	case ev.Reason == PurgeReason, ev.Reason == RecordsReason, ev.Reason == ObserveReason,
-		ev.Reason == middleware.PanicReason && ev.Err != nil, ev.Outcome == Fault && ev.Reason == middleware.IdentityReason:
+	case ev.Reason == ReasonPurge, ev.Reason == ReasonRecords, ev.Reason == ReasonObserve,
+		ev.Reason == middleware.ReasonPanic && ev.Err != nil, ev.Outcome == Fault && ev.Reason == middleware.ReasonIdentity:
 		return slog.LevelError
 	case ev.Outcome == Fault, ev.Outcome == Warning, ev.Outcome == Refresh && ev.Err != nil:
 		return slog.LevelWarn

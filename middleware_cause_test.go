@@ -19,8 +19,8 @@ func (s *site) misses(cause cache.Reason, fwd, target string, options ...option)
 	got := s.miss(target, options...)
 	events := s.owned()
 	var reason cache.Reason // it is kept, unless Redis is away
-	if cause == middleware.AwayCause {
-		reason = cache.StoreReason
+	if cause == middleware.CauseAway {
+		reason = cache.ReasonStore
 	}
 	if ev := events[len(events)-1]; ev.Outcome != cache.Miss || ev.Reason != reason || ev.Cause != cause {
 		s.t.Errorf("GET %s: %s, reason %q, cause %q; want a miss of cause %q", target, ev.Outcome, ev.Reason, ev.Cause, cause)
@@ -33,8 +33,8 @@ func (s *site) misses(cause cache.Reason, fwd, target string, options ...option)
 
 // A miss says why there was no hit, in its event and in its head.
 func TestAMissSaysWhyThereWasNoHit(t *testing.T) {
-	const cold, expired, purged, evicted, variant, away = middleware.ColdCause, middleware.ExpiredCause, middleware.PurgedCause,
-		middleware.EvictedCause, middleware.VariantCause, middleware.AwayCause
+	const cold, expired, purged, evicted, variant, away = middleware.CauseCold, middleware.CauseExpired, middleware.CausePurged,
+		middleware.CauseEvicted, middleware.CauseVariant, middleware.CauseAway
 	language := func(to string) option { return header("Accept-Language", to) }
 	for name, tt := range map[string]struct {
 		only []cache.Class
@@ -142,7 +142,7 @@ func TestACauseIsNoReason(t *testing.T) {
 		s.handle("GET /standard", cache.Policy{RFC9111: true}, setting("Cache-Control: max-age=60, public"))
 		got := s.miss("/cookie")
 		events := s.owned()
-		if ev := events[0]; ev.Reason != middleware.CookieReason || ev.Cause != middleware.ColdCause {
+		if ev := events[0]; ev.Reason != middleware.ReasonCookie || ev.Cause != middleware.CauseCold {
 			t.Errorf("reason %q, cause %q", ev.Reason, ev.Cause)
 		}
 		if status := got.header.Get("Cache-Status"); !strings.HasSuffix(status, "detail=set-cookie") {

@@ -293,7 +293,7 @@ func TestRedisDownIsAMiss(t *testing.T) {
 		if want := int64(2); s.class != cache.HotShared && s.runs.Load() != want {
 			t.Errorf("the handler ran %d times; want %d", s.runs.Load(), want)
 		}
-		if s.count(cache.Fault, cache.StoreReason) == 0 {
+		if s.count(cache.Fault, cache.ReasonStore) == 0 {
 			t.Error("no event tells of the fault")
 		}
 		s.far.down.Store(false)

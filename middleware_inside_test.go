@@ -14,6 +14,7 @@ import (
 
 	"github.com/larder-go/cache"
 	echocache "github.com/larder-go/cache/echo"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/nethttp"
 )
@@ -32,7 +33,7 @@ func (s *site) warnings(reason cache.Reason) (texts []string) {
 
 // whoami answers with who is asking.
 func whoami(w http.ResponseWriter, r *http.Request) error {
-	who, ok := keying.UserOf(r.Context())
+	who, ok := user.Of(r.Context())
 	if id, known := keying.FromContext()(r); id != who || known != ok {
 		return fmt.Errorf("two users: %q and %q", who, id)
 	}
@@ -103,7 +104,7 @@ func TestPartsOfASharedAnswerAreNobodys(t *testing.T) {
 		})
 		s.start()
 		values = cache.NewValues(s.cache, "v", cache.Policy{Class: cache.PerUser}, func(ctx context.Context, _ string) (string, error) {
-			who, _ := keying.UserOf(ctx)
+			who, _ := user.Of(ctx)
 			return "value of " + who, nil
 		})
 		wantBody(t, s.get("/x"), "hello , value of ")
@@ -140,7 +141,7 @@ func TestOtherContextValuesAreSeen(t *testing.T) {
 // The load of shared values knows nobody, and one that asks is warned of, once.
 func TestNobodyIsKnownToSharedLoads(t *testing.T) {
 	runValues(t, cache.Policy{}, func(ctx context.Context, _ *shelf, id string) (item, error) {
-		who, _ := keying.UserOf(cache.WithUser(ctx, "root"))
+		who, _ := user.Of(cache.WithUser(ctx, "root"))
 		return item{ID: id + who}, nil
 	}, func(t *testing.T, s *shelf) {
 		for _, id := range []string{"7", "8"} {
@@ -152,7 +153,7 @@ func TestNobodyIsKnownToSharedLoads(t *testing.T) {
 	o := &told{}
 	c := newCache(t, cache.Options{Observe: o.observe})
 	v := cache.NewValues(c, "greeting", cache.Policy{Class: cache.SharedGlobal}, func(ctx context.Context, id string) (string, error) {
-		who, _ := keying.UserOf(ctx)
+		who, _ := user.Of(ctx)
 		return who, nil
 	})
 	for _, id := range []string{"1", "2"} {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -278,8 +279,8 @@ func TestLimitsOfAKey(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"X-T"}, Cookies: []string{"theme"}}, text("x"))
 		params := func(n int) string { return "/x?a" + strings.Repeat("&a", n-1) }
-		s.missHit(params(keying.MaxParams))
-		s.neverKept(params(keying.MaxParams + 1))
+		s.missHit(params(keys.MaxParams))
+		s.neverKept(params(keys.MaxParams + 1))
 		long := func(n int) []option { return []option{header("X-T", strings.Repeat("a", n))} }
 		wantLimit(s, "a header", func(n int) (string, []option) { return "/x", long(n) })
 		wantLimit(s, "a query", func(n int) (string, []option) { return "/x?" + strings.Repeat("a", n), nil })
@@ -287,7 +288,7 @@ func TestLimitsOfAKey(t *testing.T) {
 	})
 }
 
-// wantLimit finds the longest request that is kept: it must be near keying.MaxInput, and one byte more is never kept.
+// wantLimit finds the longest request that is kept: it must be near keys.MaxInput, and one byte more is never kept.
 func wantLimit(s *site, what string, request func(n int) (string, []option)) {
 	s.t.Helper()
 	kept := func(n int) bool {
@@ -297,7 +298,7 @@ func wantLimit(s *site, what string, request func(n int) (string, []option)) {
 		s.get(target, options...)
 		return s.runs.Load() == before
 	}
-	low, high := 1, keying.MaxInput+1
+	low, high := 1, keys.MaxInput+1
 	for low+1 < high {
 		if middle := (low + high) / 2; kept(middle) {
 			low = middle
@@ -305,8 +306,8 @@ func wantLimit(s *site, what string, request func(n int) (string, []option)) {
 			high = middle
 		}
 	}
-	if low < keying.MaxInput-512 || low >= keying.MaxInput || !kept(low) || kept(low+1) {
-		s.t.Errorf("the longest request that is kept for %s has %d bytes; want just under %d", what, low, keying.MaxInput)
+	if low < keys.MaxInput-512 || low >= keys.MaxInput || !kept(low) || kept(low+1) {
+		s.t.Errorf("the longest request that is kept for %s has %d bytes; want just under %d", what, low, keys.MaxInput)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestFloodOfUnsafeRequestsEmptiesNothingElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var told int
 			c, err := cache.New(cache.Options{Observe: func(ev cache.Event) {
-				if ev.Outcome == cache.Warning && ev.Reason == cache.WidenedReason {
+				if ev.Outcome == cache.Warning && ev.Reason == cache.ReasonWidened {
 					told++
 				}
 			}})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -173,7 +174,7 @@ func TestPurgeTellsWhenRedisWasNotTold(t *testing.T) {
 		if err := s.cache.Purge(t.Context(), cache.URL("/x")); err == nil {
 			t.Error("Purge without Redis returns no error")
 		}
-		if n := s.count(cache.Purged, cache.PurgeReason); n != 1 {
+		if n := s.count(cache.Purged, cache.ReasonPurge); n != 1 {
 			t.Errorf("%d events of a failed purge; want 1", n)
 		}
 		s.far.down.Store(false)
@@ -254,7 +255,7 @@ func TestSteeringOutsideARunDoesNothing(t *testing.T) {
 	cache.AddTags(t.Context(), "a")
 	cache.SetTTL(t.Context(), time.Second)
 	cache.NoStore(t.Context())
-	if id, ok := keying.UserOf(cache.WithUser(t.Context(), "")); ok {
+	if id, ok := user.Of(cache.WithUser(t.Context(), "")); ok {
 		t.Errorf("the empty user is %q", id)
 	}
 }

@@ -204,7 +204,7 @@ func TestWhatRedisRefusesIsAnEvent(t *testing.T) {
 	for timeout := time.After(10 * time.Second); ; {
 		select {
 		case ev := <-events:
-			if ev.Reason != cache.CommandsReason {
+			if ev.Reason != cache.ReasonCommands {
 				continue
 			}
 			if text := fmt.Sprint(ev.Err); ev.Outcome != cache.Fault || !strings.Contains(text, "refuses to this user XREAD;") || !strings.Contains(text, "+xread") {

@@ -411,7 +411,7 @@ func TestAKeptAnswerSaysSoIfItsHeadCanWait(t *testing.T) {
 			run(t, func(t *testing.T, s *site) {
 				s.handle("GET /x", way.policy, way.serve)
 				first := s.miss("/x")
-				if saysStored(first) != way.says || detailOf(first) != string(middleware.ColdCause) {
+				if saysStored(first) != way.says || detailOf(first) != string(middleware.CauseCold) {
 					t.Errorf("Cache-Status is %q; want stored: %t", first.header.Values("Cache-Status"), way.says)
 				}
 				if s.count(cache.Miss, "") != 1 {

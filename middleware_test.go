@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -334,7 +335,7 @@ func (s *site) mirror(w http.ResponseWriter, r *http.Request) error {
 	fmt.Fprintf(&b, "answer %d\n%s %s %s %s\n", nonce.Add(1), r.Method, r.Host, r.URL.EscapedPath(), r.URL.RawQuery)
 	fmt.Fprintf(&b, "uri %s url %s remote %s proto %s tls %t\n", r.RequestURI, r.URL, r.RemoteAddr, r.Proto, r.TLS != nil)
 	if s.class == cache.PerUser {
-		user, _ := keying.UserOf(r.Context())
+		user, _ := user.Of(r.Context())
 		fmt.Fprintf(&b, "user %s\n", user)
 	}
 	_ = r.ParseForm()

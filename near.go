@@ -102,7 +102,7 @@ func (c *Cache) follow() {
 		return
 	}
 	c.following = &following{log: log, changed: func(err error) {
-		ev := Event{Outcome: Fault, Reason: LogReason, Err: err}
+		ev := Event{Outcome: Fault, Reason: ReasonLog, Err: err}
 		if err != nil {
 			c.troubles.begin(ev, store.Reads)
 		} else if !c.troubles.over(ev, store.Reads) {

@@ -140,7 +140,7 @@ func TestLostLogIsAnEvent(t *testing.T) {
 		f.changed(nil)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		want := []cache.Event{{Outcome: cache.Fault, Reason: cache.LogReason, Count: 1, Err: lost}, {Outcome: cache.Followed}}
+		want := []cache.Event{{Outcome: cache.Fault, Reason: cache.ReasonLog, Count: 1, Err: lost}, {Outcome: cache.Followed}}
 		if len(events) != 2 || events[0] != want[0] || events[1] != want[1] {
 			t.Errorf("events %v; want %v", events, want)
 		}
@@ -153,7 +153,7 @@ func TestPanicWhileFollowingIsAnEvent(t *testing.T) {
 		f.panics = true
 		var faults atomic.Int64
 		c := newCache(t, cache.Options{Far: f, Observe: func(ev cache.Event) {
-			if ev.Reason == cache.LogReason {
+			if ev.Reason == cache.ReasonLog {
 				faults.Add(1)
 			}
 		}})

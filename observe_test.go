@@ -28,7 +28,7 @@ func TestPanickingListenerFailsNothing(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		told := s.options.Observe
 		s.options.Observe = func(ev cache.Event) {
-			if told(ev); ev.Reason != cache.ObserveReason {
+			if told(ev); ev.Reason != cache.ReasonObserve {
 				panic("a listener")
 			}
 		}
@@ -45,7 +45,7 @@ func TestPanickingListenerFailsNothing(t *testing.T) {
 		if err := s.cache.Close(t.Context()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		if n := s.sum(cache.Fault, cache.ObserveReason); n < 4 {
+		if n := s.sum(cache.Fault, cache.ReasonObserve); n < 4 {
 			t.Errorf("told of %d panics of its own; want one for each event", n)
 		}
 	})
@@ -265,7 +265,7 @@ func TestWhatMaySurpriseAboutFarIsTold(t *testing.T) {
 	far := &surprising{fleet: newFleet(t)}
 	var told []cache.Event
 	newCache(t, cache.Options{Far: far, Observe: func(ev cache.Event) { told = append(told, ev) }})
-	if len(told) != 1 || told[0].Outcome != cache.Warning || told[0].Reason != cache.OptionsReason || !errors.Is(told[0].Err, errSurprise) {
+	if len(told) != 1 || told[0].Outcome != cache.Warning || told[0].Reason != cache.ReasonOptions || !errors.Is(told[0].Err, errSurprise) {
 		t.Errorf("told %v; want the warning, once", told)
 	}
 }

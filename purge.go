@@ -93,7 +93,7 @@ func (c *Cache) append(ctx context.Context, r store.Record) error {
 // recorded tells of a purge that the log has taken, or with an error has not.
 func (c *Cache) recorded(err error) error {
 	if err != nil {
-		c.troubles.meet(Event{Outcome: Purged, Reason: PurgeReason, Err: err})
+		c.troubles.meet(Event{Outcome: Purged, Reason: ReasonPurge, Err: err})
 	} else {
 		c.tell(Event{Outcome: Purged})
 	}
@@ -114,7 +114,7 @@ func (c *Cache) digest(l Label) (keying.Label, error) {
 		return c.labeler.Route(l.name), c.checkRoute(l.name)
 	case userLabel:
 		if !c.common.Names.Users() {
-			c.doubt(NoUserReason, "", "purge: User names nobody's answers: no per-user route or Values is registered here, and the answers "+
+			c.doubt(ReasonNoUser, "", "purge: User names nobody's answers: no per-user route or Values is registered here, and the answers "+
 				"of other classes belong to no user; use per-user where one user's answers are kept, or name others by Tag, Route or URL")
 		}
 		return c.labeler.User(l.name), nil
@@ -143,7 +143,7 @@ func (c *Cache) checkRoute(pattern string) error {
 	if all {
 		return fmt.Errorf("cache: purge: no route is %q%s; correct the pattern", clip(pattern), instead)
 	}
-	c.doubt(NoRouteReason, keying.NormalizePattern(clip(pattern)), "purge: no route %q was asked for so far%s; correct the pattern, if it is not one "+
+	c.doubt(ReasonNoRoute, keying.NormalizePattern(clip(pattern)), "purge: no route %q was asked for so far%s; correct the pattern, if it is not one "+
 		"that requests have yet to come by", clip(pattern), instead)
 	return nil
 }
@@ -159,7 +159,7 @@ func (c *Cache) doubtTag(tag string) {
 	if near != "" {
 		instead = fmt.Sprintf("; the nearest begins with %q", near)
 	}
-	c.doubt(NoTagReason, outline, "purge: no policy has a tag that begins with %q, and no answer was given one so far (AddTags)%s; correct the tag, or "+
+	c.doubt(ReasonNoTag, outline, "purge: no policy has a tag that begins with %q, and no answer was given one so far (AddTags)%s; correct the tag, or "+
 		"add it in tags= or with AddTags", outline, instead)
 }
 
@@ -168,10 +168,10 @@ func (c *Cache) doubtScheme(scheme string) {
 	switch {
 	case scheme == "" || c.common.Names.Scheme(scheme):
 	case c.trustProxy:
-		c.doubt(NoSchemeReason, scheme, "purge: the URL's scheme is %s and no answer of it is kept; have the proxy in front send X-Forwarded-Proto, which "+
+		c.doubt(ReasonNoScheme, scheme, "purge: the URL's scheme is %s and no answer of it is kept; have the proxy in front send X-Forwarded-Proto, which "+
 			"Options.TrustProxy goes by, or name the path alone", scheme)
 	default:
-		c.doubt(NoSchemeReason, scheme, "purge: the URL's scheme is %s and no request has come by it so far; behind a proxy that speaks TLS set "+
+		c.doubt(ReasonNoScheme, scheme, "purge: the URL's scheme is %s and no request has come by it so far; behind a proxy that speaks TLS set "+
 			"Options.TrustProxy, and have it send X-Forwarded-Proto and X-Forwarded-Host, or name the path alone", scheme)
 	}
 }

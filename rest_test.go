@@ -22,10 +22,10 @@ func TestRestsAreEvents(t *testing.T) {
 	c := newCache(t, cache.Options{Far: open(t, "redis://"+server.Addr()), FarBudget: time.Second, Observe: func(ev cache.Event) {
 		mu.Lock()
 		defer mu.Unlock()
-		if ev.Reason == cache.RestReason && ev.Err != nil {
+		if ev.Reason == cache.ReasonRest && ev.Err != nil {
 			rests++
 		}
-		if ev.Outcome == cache.Recovered && ev.Reason == cache.RestReason {
+		if ev.Outcome == cache.Recovered && ev.Reason == cache.ReasonRest {
 			recoveries++
 		}
 	}})
@@ -68,7 +68,7 @@ func TestALossOfPurgesIsAnEvent(t *testing.T) {
 			c := newCache(t, cache.Options{Far: open(t, server.URL()), FarBudget: time.Second, Observe: func(ev cache.Event) {
 				mu.Lock()
 				defer mu.Unlock()
-				if ev.Reason == cache.RecordsReason {
+				if ev.Reason == cache.ReasonRecords {
 					told = append(told, ev)
 				}
 			}})

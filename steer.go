@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -23,4 +23,4 @@ func NoStore(ctx context.Context) { middleware.NoStore(ctx) }
 // the cache, with an id that it has verified; the id should change with what the user may see. An empty id means nobody.
 // In handlers of shared routes, and loads of shared Values, nobody is known whatever this was told, and it changes nothing there: with
 // RFC9111 the answers say for whom they are, and the user is known.
-func WithUser(ctx context.Context, id string) context.Context { return keying.WithUser(ctx, id) }
+func WithUser(ctx context.Context, id string) context.Context { return user.With(ctx, id) }

@@ -147,7 +147,7 @@ func (c *course) tell() Event {
 	ev := c.ev
 	if c.lasts && len(c.on) == 0 {
 		ev.Outcome, ev.Status, ev.Err = Recovered, 0, nil
-		if ev.Reason == LogReason {
+		if ev.Reason == ReasonLog {
 			ev.Outcome, ev.Reason = Followed, ""
 		}
 	}

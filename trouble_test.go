@@ -96,7 +96,7 @@ func TestAnOutageIsTwoEventsARoute(t *testing.T) {
 				get("/b")
 				time.Sleep(time.Second)
 				for _, route := range []string{"GET /a", "GET /b"} {
-					events, n := d.of(t, route, cache.StoreReason)
+					events, n := d.of(t, route, cache.ReasonStore)
 					if len(events) != 2 || events[0].Outcome != cache.Fault || events[0].Err == nil || events[0].Class != class ||
 						events[1].Outcome != cache.Recovered || events[1].Err != nil {
 						t.Errorf("%s: %s has %v; want a fault and its end", class, route, events)
@@ -145,7 +145,7 @@ func TestAFlappingStoreIsAnEventASecond(t *testing.T) {
 				d.times = d.times[:len(d.times)-1]
 				last := d.events[len(d.events)-1]
 				d.events = d.events[:len(d.events)-1] // at Close: at once
-				events, n := d.of(t, "GET /a", cache.StoreReason)
+				events, n := d.of(t, "GET /a", cache.ReasonStore)
 				if n+last.Count != int(failed) || last.Route != "GET /a" {
 					t.Errorf("%s: %d events, and %v, stand for %d faults; want %d", class, len(events), last, n+last.Count, failed)
 				}
@@ -171,7 +171,7 @@ func TestAStoreThatTakesNothingIsOneEvent(t *testing.T) {
 				get("/a")
 				time.Sleep(100 * time.Millisecond)
 			}
-			if events, _ := d.of(t, "GET /a", cache.StoreReason); len(events) != 1 {
+			if events, _ := d.of(t, "GET /a", cache.ReasonStore); len(events) != 1 {
 				t.Errorf("%s: %v; want one fault", class, events)
 			}
 		})
@@ -192,11 +192,11 @@ func TestFaultsThatHappenAreAnEventASecond(t *testing.T) {
 	answer := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x") }
 	apps := map[string]app{
 		"identity": {options: cache.Options{User: func(*http.Request) (string, bool) { panic("an identity function") }},
-			policy: cache.Policy{Class: cache.PerUser}, handler: answer, reason: middleware.IdentityReason, outcome: cache.Fault},
+			policy: cache.Policy{Class: cache.PerUser}, handler: answer, reason: middleware.ReasonIdentity, outcome: cache.Fault},
 		"corrupt": {options: cache.Options{Far: corrupt{newFar()}},
-			policy: cache.Policy{Class: cache.FleetShared, TTL: time.Millisecond}, handler: answer, reason: cache.CorruptReason, outcome: cache.Fault},
+			policy: cache.Policy{Class: cache.FleetShared, TTL: time.Millisecond}, handler: answer, reason: cache.ReasonCorrupt, outcome: cache.Fault},
 		"refused": {options: cache.Options{Far: refusing{newFar()}},
-			policy: cache.Policy{Class: cache.FleetShared}, handler: answer, reason: cache.RefusedReason, outcome: cache.Fault},
+			policy: cache.Policy{Class: cache.FleetShared}, handler: answer, reason: cache.ReasonRefused, outcome: cache.Fault},
 	}
 	calls := 0
 	apps["panic"] = app{policy: cache.Policy{Class: cache.SharedGlobal, TTL: time.Millisecond, StaleIfError: time.Hour},
@@ -205,9 +205,9 @@ func TestFaultsThatHappenAreAnEventASecond(t *testing.T) {
 				panic("a handler")
 			}
 			fmt.Fprint(w, "x")
-		}, reason: middleware.PanicReason, outcome: cache.Fault, others: 1}
+		}, reason: middleware.ReasonPanic, outcome: cache.Fault, others: 1}
 	apps["refresh"] = app{policy: cache.Policy{Class: cache.SharedGlobal, TTL: time.Millisecond, StaleWhileRevalidate: time.Hour},
-		handler: apps["panic"].handler, reason: middleware.PanicReason, outcome: cache.Refresh, others: 1}
+		handler: apps["panic"].handler, reason: middleware.ReasonPanic, outcome: cache.Refresh, others: 1}
 	for name, app := range apps {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestPurgesThatFailAreAnEventASecond(t *testing.T) {
 		defer d.mu.Unlock()
 		sum := 0
 		for _, ev := range d.events {
-			if sum += ev.Count; ev.Outcome != cache.Purged || ev.Reason != cache.PurgeReason || ev.Err == nil {
+			if sum += ev.Count; ev.Outcome != cache.Purged || ev.Reason != cache.ReasonPurge || ev.Err == nil {
 				t.Errorf("%v", ev)
 			}
 		}
@@ -334,18 +334,18 @@ func TestLogTo(t *testing.T) {
 		{cache.Event{Class: cache.PerUser, Route: "GET /x", Outcome: cache.Hit, Tier: "near", Status: 200},
 			`level=DEBUG msg="larder: hit" class=per-user route="GET /x" tier=near status=200`},
 		{cache.Event{Outcome: cache.Miss, Reason: "size", Status: 200}, `level=DEBUG msg="larder: miss" reason=size status=200`},
-		{cache.Event{Outcome: cache.Miss, Reason: middleware.PanicReason}, `level=DEBUG msg="larder: miss" reason=panic`},
+		{cache.Event{Outcome: cache.Miss, Reason: middleware.ReasonPanic}, `level=DEBUG msg="larder: miss" reason=panic`},
 		{cache.Event{Outcome: cache.Purged}, `level=DEBUG msg="larder: purged"`},
 		{cache.Event{Outcome: cache.Refresh}, `level=DEBUG msg="larder: refresh"`},
 		{cache.Event{Outcome: cache.Refresh, Reason: "handler-error", Err: err}, `level=WARN msg="larder: refresh" reason=handler-error error=down`},
 		{cache.Event{Outcome: cache.Refresh, Reason: "panic", Err: err}, `level=ERROR msg="larder: refresh" reason=panic error=down`},
-		{cache.Event{Outcome: cache.Warning, Reason: cache.NearTTLReason}, `level=WARN msg="larder: warning" reason=near-ttl`},
-		{cache.Event{Outcome: cache.Fault, Reason: cache.StoreReason, Count: 1, Err: err}, `level=WARN msg="larder: fault" reason=store error=down`},
+		{cache.Event{Outcome: cache.Warning, Reason: cache.ReasonNearTTL}, `level=WARN msg="larder: warning" reason=near-ttl`},
+		{cache.Event{Outcome: cache.Fault, Reason: cache.ReasonStore, Count: 1, Err: err}, `level=WARN msg="larder: fault" reason=store error=down`},
 		{cache.Event{Outcome: cache.Fault, Reason: "identity", Count: 7, Err: err}, `level=ERROR msg="larder: fault" reason=identity count=7 error=down`},
-		{cache.Event{Outcome: cache.Fault, Reason: cache.RecordsReason, Err: err}, `level=ERROR msg="larder: fault" reason=records-lost error=down`},
-		{cache.Event{Outcome: cache.Recovered, Reason: cache.StoreReason, Count: 1}, `level=INFO msg="larder: recovered" reason=store count=1`},
+		{cache.Event{Outcome: cache.Fault, Reason: cache.ReasonRecords, Err: err}, `level=ERROR msg="larder: fault" reason=records-lost error=down`},
+		{cache.Event{Outcome: cache.Recovered, Reason: cache.ReasonStore, Count: 1}, `level=INFO msg="larder: recovered" reason=store count=1`},
 		{cache.Event{Outcome: cache.Followed}, `level=INFO msg="larder: followed"`},
-		{cache.Event{Outcome: cache.Purged, Reason: cache.PurgeReason, Err: err}, `level=ERROR msg="larder: purged" reason=purge-failed error=down`},
+		{cache.Event{Outcome: cache.Purged, Reason: cache.ReasonPurge, Err: err}, `level=ERROR msg="larder: purged" reason=purge-failed error=down`},
 	} {
 		text := new(bytes.Buffer)
 		handler := slog.NewTextHandler(text, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -384,7 +384,7 @@ func TestTheRoomForFaultsIsForFaults(t *testing.T) {
 			}
 			named := func(route string) bool {
 				return slices.ContainsFunc(d.events, func(ev cache.Event) bool {
-					return ev.Outcome == cache.Fault && ev.Reason == cache.StoreReason && ev.Route == route && (route == "") == (ev.Class == 0)
+					return ev.Outcome == cache.Fault && ev.Reason == cache.ReasonStore && ev.Route == route && (route == "") == (ev.Class == 0)
 				})
 			}
 			if few := faulty == 1; named(all[routes-1]) != few || named("") == few {

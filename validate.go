@@ -10,9 +10,10 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -220,8 +221,8 @@ func checkQuery(p Policy) error {
 	if !only && !p.Query.Raw() && len(names) == 0 {
 		return refuse("query", "its Query excepts nothing; name parameters, or leave it out for the raw query")
 	}
-	if len(names) > keying.MaxParams {
-		return refuse("query", "its Query names %d parameters; at most %d", len(names), keying.MaxParams)
+	if len(names) > keys.MaxParams {
+		return refuse("query", "its Query names %d parameters; at most %d", len(names), keys.MaxParams)
 	}
 	return nil
 }

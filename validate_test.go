@@ -299,7 +299,7 @@ func TestALongNearTTLIsAWarning(t *testing.T) {
 		for _, ev := range seen {
 			text := fmt.Sprint(ev.Err)
 			ev.Err = nil
-			if ev != (cache.Event{Class: cache.HotShared, Route: "/p", Outcome: cache.Warning, Reason: cache.NearTTLReason}) || !strings.Contains(text, `route "/p": its near TTL is`) || !strings.Contains(text, "shorten") {
+			if ev != (cache.Event{Class: cache.HotShared, Route: "/p", Outcome: cache.Warning, Reason: cache.ReasonNearTTL}) || !strings.Contains(text, `route "/p": its near TTL is`) || !strings.Contains(text, "shorten") {
 				t.Errorf("event %+v: %s", ev, text)
 			}
 		}

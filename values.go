@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/internal/valuecodec"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
@@ -24,11 +27,11 @@ type Values[T any] struct {
 	name    string
 	policy  Policy
 	tags    []middleware.Tag
-	namer   keying.Namer
+	namer   keys.Namer
 	realm   string
 	clone   func(T) T         // nil: it cannot be cloned
 	codec   *valuecodec.Codec // nil: values stay in the process, as they are
-	through *store.Through
+	through *readthrough.Cache
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event) // nil: nobody listens
 	tell    func(middleware.Event)
@@ -61,11 +64,11 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	}
 	c.common.Names.RegisterValues(tagsOf(p), p.Class == PerUser)
 	v := &Values[T]{
-		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keying.NewNamer(c.secret), load: load,
+		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keys.NewNamer(c.secret), load: load,
 		observe: c.observer(p.Class), tell: c.teller(p.Class),
 		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
 	}
-	v.through = store.NewThrough(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).Limit(p.maxRuns()).Trace(&c.traces)
+	v.through = readthrough.New(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).LimitRuns(p.maxRuns()).Trace(&c.traces)
 	return v
 }
 
@@ -110,30 +113,30 @@ func checkValuesPolicy(c *Cache, name string, p Policy) error {
 // load's, or the context's; a fault of the cache is none. A value found in memory is shared with other callers and must
 // only be read, unless T has a method Clone() T, which then makes each caller's own.
 func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
-	var user string
+	var who string
 	if v.policy.Class == PerUser {
-		if user, _ = keying.UserOf(ctx); user == "" {
-			v.report(Bypass, middleware.IdentityReason, nil)
+		if who, _ = user.Of(ctx); who == "" {
+			v.report(Bypass, middleware.ReasonIdentity, nil)
 			return v.load(ctx, id)
 		}
 	}
 	now := v.cache.common.Now()
-	text := v.namer.Text(v.realm, v.name, id, user)
-	var f store.Found
+	text := v.namer.Text(v.realm, v.name, id, who)
+	var f readthrough.Found
 	_ = v.through.Find(text, now, &f) // the text has no query that could be refused
 	text.Free()
 	if e := f.Entry; e != nil {
 		if value, ok := v.open(e); ok {
-			if f.Use == store.Fresh && !e.NearingAt(f.Left) {
+			if f.Use == readthrough.Fresh && !e.NearingAt(f.Left) {
 				v.report(Hit, "", nil)
 			} else {
-				(&call[T]{v: v, ctx: ctx, id: id, user: user, key: e.Key}).found(e, f.Use)
+				(&call[T]{v: v, ctx: ctx, id: id, user: who, key: e.Key}).found(e, f.Use)
 			}
 			return value, nil
 		}
 		f.Key = e.Key
 	}
-	return (&call[T]{v: v, ctx: ctx, id: id, user: user, key: f.Key}).get()
+	return (&call[T]{v: v, ctx: ctx, id: id, user: who, key: f.Key}).get()
 }
 
 // Purge makes the values of the ids gone, as [Cache.Purge] does, for all users. Without ids it does nothing.

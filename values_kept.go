@@ -21,7 +21,7 @@ func (v *Values[T]) open(e *store.Entry) (value T, ok bool) {
 	if !ok {
 		read, _, err := v.decode(e)
 		if err != nil {
-			v.tell(middleware.Event{Route: v.name, Outcome: Fault, Reason: CorruptReason, Err: err})
+			v.tell(middleware.Event{Route: v.name, Outcome: Fault, Reason: ReasonCorrupt, Err: err})
 			return value, false
 		}
 		kept = read
@@ -68,7 +68,7 @@ func (v *Values[T]) put(e *store.Entry, value T) (Reason, error) {
 	if v.codec == nil {
 		held := valuecodec.Weigh(reflect.ValueOf(kept).Elem(), limit)
 		if held > limit {
-			return middleware.SizeReason, nil
+			return middleware.ReasonSize, nil
 		}
 		e.SetMemo(kept, int(held))
 		return "", nil
@@ -76,9 +76,9 @@ func (v *Values[T]) put(e *store.Entry, value T) (Reason, error) {
 	body, held, err := v.codec.Encode(kept)
 	switch {
 	case errors.Is(err, valuecodec.ErrTooLarge):
-		return middleware.SizeReason, nil
+		return middleware.ReasonSize, nil
 	case err != nil:
-		return ValueReason, fmt.Errorf("cache: values %q: a value cannot be kept in Redis: %w", v.name, err)
+		return ReasonValue, fmt.Errorf("cache: values %q: a value cannot be kept in Redis: %w", v.name, err)
 	}
 	e.Body = body
 	e.SetMemo(kept, int(held))

@@ -253,7 +253,7 @@ func TestValuesThatCannotComeBackAreNotKept(t *testing.T) {
 					t.Errorf("%s, %s: %v", name, class, err)
 				}
 			}
-			reason, text := cache.ValueReason, "thing"
+			reason, text := cache.ReasonValue, "thing"
 			if name == "wide" {
 				reason, text = "size", ""
 			}

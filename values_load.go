@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -35,12 +37,12 @@ func (c *call[T]) get() (T, error) {
 	r := c.v.through.Get(c.ctx, c.key, c.run)
 	c.tellMade(r.Fate)
 	switch r.Source {
-	case store.HungUp:
-		c.tell(Miss, middleware.CanceledReason, nil)
+	case readthrough.Canceled:
+		c.tell(Miss, middleware.ReasonCanceled, nil)
 		return c.value, c.ctx.Err()
-	case store.Looped:
-		err := fmt.Errorf("%w: %s", ErrLoop, store.Cycle(c.ctx, c.key))
-		c.tell(Miss, middleware.LoopReason, err)
+	case readthrough.Looped:
+		err := fmt.Errorf("%w: %s", ErrLoop, readthrough.Cycle(c.ctx, c.key))
+		c.tell(Miss, middleware.ReasonLoop, err)
 		return c.value, err
 	}
 	if r.Entry == nil {
@@ -48,10 +50,10 @@ func (c *call[T]) get() (T, error) {
 	}
 	value, ok := c.v.open(r.Entry)
 	if !ok { // the store has put something else in its place
-		c.tell(Miss, CorruptReason, nil)
+		c.tell(Miss, ReasonCorrupt, nil)
 		return c.v.load(c.ctx, c.id)
 	}
-	if r.Source == store.Shared {
+	if r.Source == readthrough.Shared {
 		c.tell(Shared, "", nil)
 	} else {
 		c.found(r.Entry, r.Use)
@@ -60,9 +62,9 @@ func (c *call[T]) get() (T, error) {
 }
 
 // found reports a hit, and refreshes a value that is stale, or nearly so, in the background.
-func (c *call[T]) found(e *store.Entry, use store.Use) {
-	again := use == store.WhileRefreshed
-	if use == store.Fresh {
+func (c *call[T]) found(e *store.Entry, use readthrough.Use) {
+	again := use == readthrough.WhileRefreshed
+	if use == readthrough.Fresh {
 		c.v.report(Hit, "", nil)
 		again = c.v.through.Early(e, time.Now())
 	} else {
@@ -72,7 +74,7 @@ func (c *call[T]) found(e *store.Entry, use store.Use) {
 		// Nothing else of the caller's context outlives the call: routers reuse what they put into it.
 		ctx := context.Background()
 		if c.user != "" {
-			ctx = keying.WithUser(ctx, c.user)
+			ctx = user.With(ctx, c.user)
 		}
 		again := &call[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user}
 		c.v.cache.common.Background(&c.v.share, c.key, again.refresh)
@@ -86,7 +88,7 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.ctx = ctx
 	defer func() {
 		if p := recover(); p != nil {
-			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.PanicReason,
+			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.ReasonPanic,
 				Err: fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p)})
 		}
 	}()
@@ -94,8 +96,8 @@ func (c *call[T]) refresh(timeout context.Context) {
 	c.tellMade(c.v.through.Refresh(c.ctx, c.key, c.run))
 }
 
-// run is the load of store.Through.
-func (c *call[T]) run(run *store.Run) store.Outcome {
+// run is the load of readthrough.Cache.
+func (c *call[T]) run(run *readthrough.Run) readthrough.Verdict {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
 	c.cause = run.Cause
@@ -103,34 +105,34 @@ func (c *call[T]) run(run *store.Run) store.Outcome {
 	returned := false
 	defer func() {
 		if !returned && !c.refreshes { // which has an event that tells of the panic
-			c.tell(Miss, middleware.PanicReason, nil)
+			c.tell(Miss, middleware.ReasonPanic, nil)
 		}
 	}()
 	c.value, c.err = c.v.load(ctx, c.id)
 	returned = true
 	if said.AskedWho() {
-		c.v.cache.doubt(middleware.UserInSharedReason, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
+		c.v.cache.doubt(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
 	}
 	switch {
 	case c.err != nil && run.Old != nil:
 		c.hides(c.err)
-		return store.Old
+		return readthrough.ServeOld
 	case ctx.Err() != nil:
-		c.made, c.reason, c.fault = true, middleware.CanceledReason, c.err
-		return store.Fail
+		c.made, c.reason, c.fault = true, middleware.ReasonCanceled, c.err
+		return readthrough.Aborted
 	case c.err != nil:
-		c.made, c.reason, c.fault = true, middleware.ErrorReason, c.err
-		return store.Refuse
+		c.made, c.reason, c.fault = true, middleware.ReasonError, c.err
+		return readthrough.Uncacheable
 	}
 	c.made = true
 	if c.reason, c.fault = c.fill(run.Entry, said); c.reason != "" {
-		return store.Refuse
+		return readthrough.Uncacheable
 	}
-	return store.Keep
+	return readthrough.Cacheable
 }
 
 // tellMade reports what the load has made, once it is known what became of it.
-func (c *call[T]) tellMade(fate store.Fate) {
+func (c *call[T]) tellMade(fate readthrough.Fate) {
 	if c.made {
 		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
 	}
@@ -154,18 +156,18 @@ func (c *call[T]) hides(err error) {
 	if c.refreshes {
 		outcome = Refresh
 	}
-	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ErrorReason, Err: err})
+	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ReasonError, Err: err})
 }
 
 // fill makes the entry, or says why the value cannot be kept.
 func (c *call[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error) {
 	tags, ttl, noStore := said.Said()
 	if noStore {
-		return middleware.HandlerReason, nil
+		return middleware.ReasonHandler, nil
 	}
 	p := c.v.policy
 	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
-		return middleware.LabelsReason, nil
+		return middleware.ReasonLabels, nil
 	}
 	e.Stored, e.Fresh = time.Now(), middleware.Spread(p.ttl(), c.key)
 	if ttl > 0 {

@@ -51,7 +51,7 @@ func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
 						})
 					}
 					all.Wait()
-					if n := o.has(cache.Fault, cache.CorruptReason, "int"); loads.Load() != 1 || n == 0 {
+					if n := o.has(cache.Fault, cache.ReasonCorrupt, "int"); loads.Load() != 1 || n == 0 {
 						t.Errorf("%d loads and %d events; want one load, and told", loads.Load(), n)
 					}
 					third, _, loads := newValues(t, far, class, load)
@@ -92,7 +92,7 @@ func TestPlantedValuesTakeLittleMemory(t *testing.T) {
 			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 40 || len(got) != 1 || err != nil || loads.Load() != 1 {
 				t.Errorf("%s, %s: Get = %d, %v after %d loads and %d MiB; want a load of its own", name, class, len(got), err, loads.Load(), took)
 			}
-			if o.has(cache.Fault, cache.CorruptReason, "") == 0 {
+			if o.has(cache.Fault, cache.ReasonCorrupt, "") == 0 {
 				t.Errorf("%s, %s: nothing is told", name, class)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/user"
 )
 
 func TestStaleValueStandsInForAnError(t *testing.T) {
@@ -65,7 +65,7 @@ type requestData struct{}
 // Routers reuse what they put into a request's context once it is answered. A value for everyone knows no user either.
 func TestRefreshOfAValueKnowsOnlyTheUser(t *testing.T) {
 	load := func(ctx context.Context, _ *shelf, id string) (item, error) {
-		user, _ := keying.UserOf(ctx)
+		user, _ := user.Of(ctx)
 		data, _ := ctx.Value(requestData{}).(string)
 		return item{ID: id, Tags: []string{user, data}}, nil
 	}

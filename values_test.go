@@ -370,8 +370,8 @@ func TestEventsTellWhatBecameOfAValue(t *testing.T) {
 		want   cache.Reason
 	}{
 		"kept":          {cache.FleetShared, nil, nil, ""},
-		"Redis is away": {cache.FleetShared, func(s *shelf) { s.far.down.Store(true) }, nil, cache.StoreReason},
-		"Redis goes":    {cache.HotShared, nil, func(s *shelf) { s.far.down.Store(true) }, cache.StoreReason},
+		"Redis is away": {cache.FleetShared, func(s *shelf) { s.far.down.Store(true) }, nil, cache.ReasonStore},
+		"Redis goes":    {cache.HotShared, nil, func(s *shelf) { s.far.down.Store(true) }, cache.ReasonStore},
 		"purged":        {cache.SharedGlobal, nil, func(s *shelf) { _ = s.cache.Purge(context.Background(), cache.Everything()) }, "purged-meanwhile"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,9 +18,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/middleware/rfc9111"
 )
 
 // Middleware caches the answers of the routes that it is put on, as the policy says. It panics, now, if the policy cannot

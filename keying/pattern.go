@@ -93,12 +93,3 @@ func braced(text string) int {
 	}
 	return 0
 }
-
-// HasParam reports whether the pattern has a parameter of that name.
-func HasParam(pattern, name string) (has bool) {
-	Expand(pattern, func(got string) string {
-		has = has || got == name
-		return ""
-	})
-	return has
-}

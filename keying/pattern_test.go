@@ -3,6 +3,7 @@ package keying_test
 import (
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -33,7 +34,7 @@ func TestExpand(t *testing.T) {
 
 func TestHasParam(t *testing.T) {
 	for name, pattern := range map[string]string{"id": "/p/:id", "path": "/f/{path...}", "n": "/{a}-{n:[0-9]{2}}", "*": "/f/*"} {
-		if !keying.HasParam(pattern, name) || keying.HasParam(pattern, "x") || keying.HasParam("/"+name, name) && name != "*" {
+		if !keys.HasParam(pattern, name) || keys.HasParam(pattern, "x") || keys.HasParam("/"+name, name) && name != "*" {
 			t.Errorf("%q has or has not %q", pattern, name)
 		}
 	}

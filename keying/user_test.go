@@ -2,8 +2,12 @@ package keying_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -13,11 +17,11 @@ func TestFromContext(t *testing.T) {
 	if id, ok := who(r); ok || id != "" {
 		t.Errorf("nobody is %q, %v", id, ok)
 	}
-	alice := r.WithContext(keying.WithUser(r.Context(), "alice"))
+	alice := r.WithContext(user.With(r.Context(), "alice"))
 	if id, ok := who(alice); !ok || id != "alice" {
 		t.Errorf("alice is %q, %v", id, ok)
 	}
-	if id, ok := who(alice.WithContext(keying.WithUser(alice.Context(), ""))); ok || id != "" {
+	if id, ok := who(alice.WithContext(user.With(alice.Context(), ""))); ok || id != "" {
 		t.Errorf("who was logged out is %q, %v", id, ok)
 	}
 }
@@ -66,18 +70,29 @@ func TestCookieUser(t *testing.T) {
 type hiding struct{ context.Context }
 
 func (c hiding) Value(key any) any {
-	if _, ok := key.(keying.UserKey); ok {
-		return keying.Hidden{}
+	if _, ok := key.(user.Key); ok {
+		return user.Hidden{}
 	}
 	return c.Context.Value(key)
 }
 
 // A context that hides the user knows nobody, whoever was told outside of it or is told within.
 func TestHiddenUsersStayHidden(t *testing.T) {
-	ctx := hiding{keying.WithUser(t.Context(), "alice")}
-	for _, ctx := range []context.Context{ctx, keying.WithUser(ctx, "bob"), keying.WithUser(context.WithValue(ctx, hiding{}, 1), "bob")} {
-		if id, ok := keying.UserOf(ctx); ok || id != "" {
+	ctx := hiding{user.With(t.Context(), "alice")}
+	for _, ctx := range []context.Context{ctx, user.With(ctx, "bob"), user.With(context.WithValue(ctx, hiding{}, 1), "bob")} {
+		if id, ok := user.Of(ctx); ok || id != "" {
 			t.Errorf("%q is known", id)
 		}
 	}
+}
+
+// request is a GET request with these lines of its header.
+func request(t testing.TB, target string, lines ...string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
 }

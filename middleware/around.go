@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -13,7 +14,7 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 		p.user, _ = rt.asker(r, p.pattern)
 	}
 	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
-	if !rt.Scheme.Private && p.reason == UpgradeReason && rt.Vary == nil {
+	if !rt.Scheme.Private && p.reason == ReasonUpgrade && rt.Vary == nil {
 		return next(w, r)
 	}
 	if !rt.Scheme.Private && !changes && !rt.Standard && !rt.speaks() { // there the handler may be a proxy, whose member comes before ours
@@ -29,7 +30,7 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
 	if changes {
-		rec.level = keying.Literal(p.pattern)
+		rec.level = keys.Literal(p.pattern)
 	}
 	err := next(rec.writer(), r)
 	rec.changes = rec.changes && err == nil // else the caller answers, with an error
@@ -40,11 +41,11 @@ func (rt *Route) around(p Passage, w http.ResponseWriter, r *http.Request, next 
 // fwd is why a request went to the handler, in RFC 9211's words.
 func fwd(reason Reason) string {
 	switch reason {
-	case MethodReason:
+	case ReasonMethod:
 		return "method"
-	case HeadReason, RangeReason:
+	case ReasonHead, ReasonRange:
 		return "miss"
-	case RequestReason:
+	case ReasonRequest:
 		return "request"
 	}
 	return "bypass"

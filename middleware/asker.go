@@ -13,7 +13,7 @@ func (rt *Route) asks(r *http.Request, pattern string) (user string, known bool)
 		case http.ErrAbortHandler: // meant for the server
 			panic(v)
 		default:
-			rt.tell(Event{Route: pattern, Outcome: Fault, Reason: IdentityReason, Err: fmt.Errorf("the identity function panicked: %v", v)})
+			rt.tell(Event{Route: pattern, Outcome: Fault, Reason: ReasonIdentity, Err: fmt.Errorf("the identity function panicked: %v", v)})
 		}
 	}()
 	return rt.User(r)
@@ -24,7 +24,7 @@ func (rt *Route) asker(r *http.Request, pattern string) (user string, known bool
 	returned := false
 	defer func() {
 		if !returned {
-			rt.observe(Event{Route: pattern, Outcome: Bypass, Reason: IdentityReason})
+			rt.observe(Event{Route: pattern, Outcome: Bypass, Reason: ReasonIdentity})
 		}
 	}()
 	user, known = rt.asks(r, pattern)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 )
 
@@ -26,13 +27,13 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		return p, false
 	}
 	if by != nil && by.refused {
-		p.reason = HandlersReason
+		p.reason = ReasonHandlers
 		return p, false
 	}
 	if rt.Scheme.Private {
 		user, ok := rt.asker(r, pattern)
 		if !ok || user == "" {
-			p.reason = IdentityReason
+			p.reason = ReasonIdentity
 			return p, false
 		}
 		p.user = user
@@ -44,23 +45,23 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 	if rt.VaryBy != nil {
 		var ok bool
 		if chosen, ok = rt.VaryBy(r); !ok {
-			p.reason = VaryByReason
+			p.reason = ReasonVaryBy
 			return p, false
 		}
 	}
 	now := rt.Common.Now()
-	var f store.Found
+	var f readthrough.Found
 	if !rt.recall(&p, r, chosen, now, &f) {
-		p.reason = KeyReason
+		p.reason = ReasonKey
 		return p, false
 	}
 	if by != nil && by.claims && !rt.claims(&p, by, f.Entry) {
-		p.reason = HandlersReason
+		p.reason = ReasonHandlers
 		return p, false
 	}
 	e, use := f.Entry, f.Use
-	nearing := use == store.Fresh && e.NearingAt(f.Left)
-	if use == store.Fresh && !nearing {
+	nearing := use == readthrough.Fresh && e.NearingAt(f.Left)
+	if use == readthrough.Fresh && !nearing {
 		rt.replay(w, r, e, e.Fresh-f.Left, f.Left, &source{outcome: Hit, tier: near, pattern: pattern})
 		return p, true
 	}
@@ -74,7 +75,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 		rt.replayNow(w, r, e, now, &source{outcome: Hit, tier: near, pattern: pattern})
 		rt.early(&p, r, e, now)
 		return p, true
-	case use == store.WhileRefreshed:
+	case use == readthrough.WhileRefreshed:
 		p.outer = w.Header().Clone()
 		rt.replayNow(w, r, e, now, &source{outcome: Stale, tier: near, pattern: pattern})
 		done = rt.refreshLater(&p, r) // which changes p
@@ -85,7 +86,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 
 // recall looks for what memory holds for the request. If there is nothing, or it is to be chosen from, it makes the key of
 // the request the passage's: a plain hit does not even look at it. It is false for a request that cannot be keyed.
-func (rt *Route) recall(p *Passage, r *http.Request, chosen string, now time.Time, f *store.Found) bool {
+func (rt *Route) recall(p *Passage, r *http.Request, chosen string, now time.Time, f *readthrough.Found) bool {
 	text, err := rt.Scheme.Text(r, p.keyed, p.user, chosen)
 	if err != nil {
 		return false

@@ -28,12 +28,12 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		return rec.through(p)
 	}
 	if rec.declared >= 0 && int64(rec.size()+len(p)) > rec.declared { // as net/http has it
-		rec.abandon(LengthReason)
+		rec.abandon(ReasonLength)
 		rec.over = true
 		return 0, http.ErrContentLength
 	}
 	if !rec.add(p) {
-		rec.abandon(BusyReason)
+		rec.abandon(ReasonBusy)
 		return rec.through(p)
 	}
 	rec.send()
@@ -108,11 +108,11 @@ func (rec *recorder) records(p []byte) bool {
 	}
 	switch {
 	case !bodyAllowed(rec.status):
-		rec.abandon(LengthReason) // net/http tells the handler
+		rec.abandon(ReasonLength) // net/http tells the handler
 	case len(p) > 0 && rec.another():
-		rec.abandon(LateReason)
+		rec.abandon(ReasonLate)
 	case int64(rec.size()+len(p)) > rec.rt.MaxBody:
-		rec.abandon(SizeReason)
+		rec.abandon(ReasonSize)
 	}
 	return rec.keeping
 }
@@ -144,7 +144,7 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	if rec.keeping {
 		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(rec.size())))
 		if err != nil {
-			rec.abandon(LateReason) // many a handler only logs it
+			rec.abandon(ReasonLate) // many a handler only logs it
 		}
 		if err != nil || rec.keeping {
 			return n, err

@@ -23,7 +23,7 @@ func (rec *recorder) late(status int) {
 	default:
 		// Before abandon, which forgets what the client was to get instead: of an answer that is held it has nothing yet.
 		rec.failed = rec.failed || rec.held && !rec.done && rec.fallback()
-		rec.abandon(LateReason)
+		rec.abandon(ReasonLate)
 	}
 }
 

@@ -5,23 +5,23 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // bypass says why the request is not for a cache, or "".
 func (rt *Route) bypass(r *http.Request) Reason {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return MethodReason
+		return ReasonMethod
 	case r.ContentLength != 0 && hasBody(r) || len(r.TransferEncoding) > 0:
-		return BodyReason
+		return ReasonBody
 	case rt.Skip != nil && rt.Skip(r):
-		return SkipReason
+		return ReasonSkip
 	case !rt.Scheme.Private && !rt.HideAuth && !rt.Standard && r.Header["Authorization"] != nil:
-		return AuthReason
+		return ReasonAuth
 	}
 	if overridden(r.Header) {
-		return OverrideReason
+		return ReasonOverride
 	}
 	if options := r.Header["Connection"]; options != nil {
 		return rt.connected(r.Header, options)
@@ -35,11 +35,11 @@ func (rt *Route) bypass(r *http.Request) Reason {
 // fields in any case are taken away in any case, and those that the handler does not get to see do nothing.
 func (rt *Route) connected(h http.Header, options []string) Reason {
 	if h["Upgrade"] != nil && upgrades(options) && mayTake(h["Upgrade"]) {
-		return UpgradeReason
+		return ReasonUpgrade
 	}
 	for _, name := range rfc9111.Connection(options) {
 		if h[name] != nil && !rfc9111.Hop(name) && rt.Scheme.Sees(name) {
-			return ConnectionReason
+			return ReasonConnection
 		}
 	}
 	return ""

@@ -4,13 +4,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
 )
 
 const (
 	// tick is how late a clock that ticks may be, and by as much more as its goroutine waits for a processor: which is as long
 	// as requests wait there.
-	tick = store.Tick
+	tick = readthrough.Tick
 	busy = 100 // so many readings within a tick make it tick
 )
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -36,7 +37,7 @@ type Common struct {
 	variants  variants
 	handlers  handlers
 	normals   normals
-	selection keying.Normal // that of normals
+	selection keys.Normal // that of normals
 
 	mu         sync.Mutex
 	refreshing map[keying.Key]struct{}
@@ -60,7 +61,7 @@ func NewCommon(name string, debug bool) *Common {
 	c.far.format = name + "; hit; ttl=%d; detail=far"
 	c.selection = c.normals.selection
 	c.kept, c.missed = map[Reason][]string{}, map[Reason][]string{}
-	for _, cause := range [...]Reason{"", ColdCause, ExpiredCause, PurgedCause, EvictedCause} {
+	for _, cause := range [...]Reason{"", CauseCold, CauseExpired, CausePurged, CauseEvicted} {
 		c.kept[cause] = slices.Clip(c.forwarded("miss", keying.Key{}, cause, true))
 		c.missed[cause] = slices.Clip(c.forwarded("miss", keying.Key{}, cause, false))
 	}

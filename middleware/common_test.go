@@ -92,7 +92,7 @@ func TestCloseMeetsRefreshes(t *testing.T) {
 
 // TestRecordingIsBounded by 64 MiB over all requests: what does not fit reaches its client and is not kept.
 func TestRecordingIsBounded(t *testing.T) {
-	for body, want := range map[string]middleware.Reason{"four": "", "five5": middleware.BusyReason} {
+	for body, want := range map[string]middleware.Reason{"four": "", "five5": middleware.ReasonBusy} {
 		var seen []middleware.Event
 		rt := newRoute(t, func(rt *middleware.Route) { rt.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
 		if !rt.Common.Reserve(64<<20 - len("four")) {
@@ -117,17 +117,17 @@ func TestEndingsThatKeepNothing(t *testing.T) {
 		reason middleware.Reason
 		next   middleware.Next
 	}{
-		{"error", middleware.ErrorReason, func(w http.ResponseWriter, _ *http.Request) error { _, _ = w.Write([]byte("x")); return failed }},
-		{"error of the client's", middleware.ErrorReason, func(w http.ResponseWriter, _ *http.Request) error {
+		{"error", middleware.ReasonError, func(w http.ResponseWriter, _ *http.Request) error { _, _ = w.Write([]byte("x")); return failed }},
+		{"error of the client's", middleware.ReasonError, func(w http.ResponseWriter, _ *http.Request) error {
 			_, _ = w.Write([]byte("x"))
 			return middleware.StatusError{Status: 404, Err: failed}
 		}},
-		{"hijack", middleware.HijackReason, func(w http.ResponseWriter, _ *http.Request) error {
+		{"hijack", middleware.ReasonHijack, func(w http.ResponseWriter, _ *http.Request) error {
 			_, _, _ = http.NewResponseController(w).Hijack()
 			_, _ = w.Write([]byte("x"))
 			return nil
 		}},
-		{"another protocol", middleware.UpgradeReason, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(101); return nil }},
+		{"another protocol", middleware.ReasonUpgrade, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(101); return nil }},
 	}
 	for _, tt := range tests {
 		var seen []middleware.Event
@@ -166,7 +166,7 @@ func TestACanceledAnswerIsNotKept(t *testing.T) {
 		})
 	}
 	for _, ev := range seen {
-		if ev.Outcome != middleware.Miss || ev.Reason != middleware.CanceledReason {
+		if ev.Outcome != middleware.Miss || ev.Reason != middleware.ReasonCanceled {
 			t.Errorf("event %+v", ev)
 		}
 	}

@@ -35,12 +35,12 @@ func (rec *recorder) incomplete() Reason {
 	size := int64(rec.size())
 	switch {
 	case !rec.wrote:
-		return EmptyReason
+		return ReasonEmpty
 	case rec.declared >= 0 && rec.declared != size && !(size == 0 && rec.r.Method == http.MethodHead):
-		return LengthReason
+		return ReasonLength
 	}
 	if rec.trailing = rec.hasTrailers(); rec.trailing {
-		return TrailerReason
+		return ReasonTrailer
 	}
 	return ""
 }
@@ -117,17 +117,17 @@ func (rt *Route) settle(l *leading) Reason {
 	rt.times(e, l.rec, ttl, now)
 	rt.place(l)
 	if noStore {
-		return HandlerReason
+		return ReasonHandler
 	}
 	if reason := rt.labels(l, e, tags); reason != "" {
 		return reason
 	}
 	if e.Validate() != nil {
-		return HeaderReason
+		return ReasonHeader
 	}
 	keep := e.Keep(now)
 	if keep <= 0 {
-		return AgeReason
+		return ReasonAge
 	}
 	if rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource {
 		if least := rt.Common.variants.admit(rt.resource(l), e.Key, now, now.Add(keep)); least != (keying.Key{}) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/middleware/rfc9111"
 )
 
 func TestNotModified(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // lifetime is what an answer's directives are, how long they allow to keep it, -1 if they do not say, and how old it was

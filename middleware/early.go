@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -22,5 +23,5 @@ func (rt *Route) early(p *Passage, r *http.Request, e *store.Entry, now time.Tim
 func (rt *Route) renewed(key keying.Key) bool {
 	now := time.Now()
 	e, use := rt.Through.Peek(key, now)
-	return use == store.Fresh && !e.Nearing(now)
+	return use == readthrough.Fresh && !e.Nearing(now)
 }

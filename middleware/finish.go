@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
 )
 
 // Finish serves what Begin could not answer. An error is the handler's; where there is one, the handler's answer may be
@@ -40,20 +40,20 @@ func (rt *Route) run(p Passage, w http.ResponseWriter, r *http.Request, next Nex
 	defer l.close()
 	if l.part = isPart(r); l.part {
 		l.p.reason = partReason(r)
-		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, nil))
+		return rt.conclude(l, l.call.GetPart(l.p.key, partKey(l.p.key, r), l, nil))
 	}
 	return rt.conclude(l, l.call.Get(l.p.key, l, nil))
 }
 
 // conclude ends a request with what Get has brought: the handler's own answer, most of which the client has already, or an
 // entry to serve.
-func (rt *Route) conclude(l *leading, found store.Result) (err error) {
+func (rt *Route) conclude(l *leading, found readthrough.Result) (err error) {
 	switch {
-	case found.Source == store.HungUp:
+	case found.Source == readthrough.Canceled:
 		l.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		l.w.WriteHeader(http.StatusServiceUnavailable)
-		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: CanceledReason, Status: http.StatusServiceUnavailable})
-	case found.Source == store.Looped:
+		l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonCanceled, Status: http.StatusServiceUnavailable})
+	case found.Source == readthrough.Looped:
 		rt.looped(l)
 	case found.Entry == nil:
 		err = l.err
@@ -73,8 +73,8 @@ func (rt *Route) looped(l *leading) {
 	h := l.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
 	l.w.WriteHeader(http.StatusLoopDetected)
-	err := fmt.Errorf("the handler asks for its own answer: %s", store.Cycle(l.r.Context(), l.p.key))
-	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: LoopReason, Status: http.StatusLoopDetected, Err: err})
+	err := fmt.Errorf("the handler asks for its own answer: %s", readthrough.Cycle(l.r.Context(), l.p.key))
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
 }
 
 // told is the event of an answer of the handler's.
@@ -90,36 +90,36 @@ func (l *leading) told(err error) Event {
 }
 
 // serve replays what was found, and refreshes it where it is stale.
-func (rt *Route) serve(l *leading, found store.Result) error {
+func (rt *Route) serve(l *leading, found readthrough.Result) error {
 	from := source{outcome: Hit, tier: rt.tier(), pattern: l.p.pattern}
 	switch {
-	case found.Source == store.Shared:
+	case found.Source == readthrough.Shared:
 		from.outcome, from.fwd = Shared, l.p.fwd
-	case found.Source == store.Renewed:
+	case found.Source == readthrough.Renewed:
 		from.outcome = Validated
-	case found.Use < store.Fresh:
+	case found.Use < readthrough.Fresh:
 		from.outcome = Stale
 	}
 	if l.rec != nil { // the handler has run
 		l.rec.became(found.Fate)
-		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.fate == store.Kept
-		if found.Source == store.Renewed {
+		from.fwd, from.status, from.stored = "stale", l.rec.status, l.rec.fate == readthrough.Kept
+		if found.Source == readthrough.Renewed {
 			from.reason = l.rec.reason
 		}
 		if l.p.fwd != "" {
 			from.fwd = l.p.fwd
 		}
 		l.rec.end()
-	} else if found.Use == store.WhileRefreshed {
+	} else if found.Use == readthrough.WhileRefreshed {
 		l.p.outer = l.w.Header().Clone()
 	}
 	now := time.Now()
 	l.reported = true // whatever comes of it
 	rt.replayNow(l.w, l.r, found.Entry, now, &from)
-	if found.Use == store.Fresh && found.Source == store.Stored {
+	if found.Use == readthrough.Fresh && found.Source == readthrough.Stored {
 		rt.early(&l.p, l.r, found.Entry, now)
 	}
-	if found.Use == store.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
+	if found.Use == readthrough.WhileRefreshed && l.rec == nil && !rt.refreshLater(&l.p, l.r) {
 		return rt.refreshInline(l.p, l.w, l.r, l.next, l.param)
 	}
 	return nil

@@ -4,19 +4,20 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
 // fitness says what a stored answer is good for in one request (RFC 9111 §4): at most what its own age makes of it, less if
 // the request wants more, and more if the request takes a stale one. To an answer whose run has begun since the request came
 // it cannot object: its own would be no newer. One whose run had begun before is as old as it is, although it came later.
-func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use store.Use, made store.Made) store.Use {
+func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
 	switch {
-	case use == store.NoUse: // purged, or past every window: no wish of a client's brings it back
+	case use == readthrough.NoUse: // purged, or past every window: no wish of a client's brings it back
 		return use
-	case e.Status == 0, made != store.Before && !rt.selects(p, r, e):
-		return store.NoUse
+	case e.Status == 0, made != readthrough.Before && !rt.selects(p, r, e):
+		return readthrough.NoUse
 	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, p.outer, false).ForAuthorized():
 		return unvalidated(e, use)
 	case e.Status == http.StatusPartialContent:
@@ -24,20 +25,20 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 			return unvalidated(e, use)
 		}
 	}
-	if made == store.Since || ask == noAsk {
+	if made == readthrough.Since || ask == noAsk {
 		return use
 	}
 	now := time.Now()
 	switch ask.Fit(e.Age(now), e.Left(now)) {
 	case rfc9111.Unfit:
-		p.fresh = p.fresh || use == store.Fresh
-		if use > store.OnValidation && e.Status != http.StatusPartialContent {
+		p.fresh = p.fresh || use == readthrough.Fresh
+		if use > readthrough.OnValidation && e.Status != http.StatusPartialContent {
 			p.whole = e
 		}
 		return unvalidated(e, use)
 	case rfc9111.FitsExpired:
 		if !rt.Through.Expired(e) && !controlOf(e, p.outer, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
-			return store.Fresh
+			return readthrough.Fresh
 		}
 	}
 	return use
@@ -47,11 +48,11 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 var noAsk = rfc9111.ParseAsk(nil)
 
 // unvalidated is what an answer is good for that must not be served as it is.
-func unvalidated(e *store.Entry, use store.Use) store.Use {
+func unvalidated(e *store.Entry, use readthrough.Use) readthrough.Use {
 	if e.IfValidated == 0 {
-		return store.NoUse
+		return readthrough.NoUse
 	}
-	return min(use, store.OnValidation)
+	return min(use, readthrough.OnValidation)
 }
 
 // slice takes what the request's range asks for out of a stored part (RFC 9111 §3.3).

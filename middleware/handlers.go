@@ -96,7 +96,7 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 		s.keyed = fmt.Sprintf("%s\x00%d", pattern, n)
 	}
 	if added && n > 0 && pattern != "" {
-		rt.tell(Event{Route: pattern, Outcome: Warning, Reason: HandlersReason, Err: fmt.Errorf(
+		rt.tell(Event{Route: pattern, Outcome: Warning, Reason: ReasonHandlers, Err: fmt.Errorf(
 			"route %q: several handlers serve it under equal policies: in memory each has answers of its own, in Redis all but the first run without the cache; give each a pattern or a policy of its own (vary=, cookies=, by=)", pattern)})
 	}
 	return s

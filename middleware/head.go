@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
 )
 
 // Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
@@ -63,7 +63,7 @@ func (rec *recorder) head(status int) {
 	rec.wrote, rec.status = true, status
 	if rec.fallback() && status >= 500 {
 		rec.failed, rec.held, rec.mute = true, true, true
-		rec.drop(StatusReason)
+		rec.drop(ReasonStatus)
 		return
 	}
 	if rec.renews(status) {
@@ -103,7 +103,7 @@ func (rec *recorder) dress(body []byte) (status int) {
 
 // adopt gives the client of an answer that is kept what hits will have: what the entry tells of the body.
 func (rec *recorder) adopt(h http.Header) {
-	if rec.fate != store.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
+	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
 		return
 	}
 	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
@@ -133,7 +133,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 		reason = rec.rt.storableStandard(rec, rec.status, h)
 		rec.part = rec.part || rec.spares && rec.status == http.StatusPartialContent
 		if rec.law.verdict.Fresh <= rec.law.verdict.Age {
-			rec.run.Refuse() // it may be kept, to be validated; those who wait have no use of it
+			rec.run.MarkUncacheable() // it may be kept, to be validated; those who wait have no use of it
 		}
 	} else {
 		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.asking)
@@ -145,7 +145,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 	if reason != "" {
 		rec.abandon(reason)
 	} else if rec.declared > rec.rt.MaxBody && rec.r.Method != http.MethodHead {
-		rec.abandon(SizeReason)
+		rec.abandon(ReasonSize)
 	}
 }
 

@@ -5,8 +5,9 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -74,17 +75,17 @@ func (rt *Route) originLabels(labels []keying.Label, r *http.Request, u *url.URL
 	scheme, host := rt.origin(r)
 	view := rt.Scheme.View(&of)
 	_, label := rt.Labeler.URLs(view.URL, scheme, host)
-	labels = append(labels, label, rt.Labeler.Place(keying.Path(view.URL)).Within(level))
+	labels = append(labels, label, keys.Within(rt.Labeler.Place(keys.Path(view.URL)), level))
 	if u := asked(view); u != nil {
 		_, label = rt.Labeler.URLs(u, scheme, host)
-		labels = append(labels, label, rt.Labeler.Place(keying.Path(u)).Within(level))
+		labels = append(labels, label, keys.Within(rt.Labeler.Place(keys.Path(u)), level))
 	}
 	return labels
 }
 
 // sameOrigin compares scheme, host and port (RFC 9110 §4.3.1).
 func sameOrigin(a, b *url.URL) bool {
-	aScheme, aHost := keying.Origin(a.Scheme, a.Host)
-	bScheme, bHost := keying.Origin(b.Scheme, b.Host)
+	aScheme, aHost := keys.Origin(a.Scheme, a.Host)
+	bScheme, bHost := keys.Origin(b.Scheme, b.Host)
 	return aScheme == bScheme && aHost == bHost
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // storable judges the head of an answer: why it must not be kept, or "". Cache-Control counts whoever set it, and so does
@@ -18,20 +18,20 @@ func (rt *Route) storable(rec *recorder, h http.Header) Reason {
 	ranged := status == http.StatusPartialContent && rec.part && rec.r.Method == http.MethodGet
 	switch {
 	case status == http.StatusPartialContent && !ranged, status == http.StatusNotModified:
-		return PartialReason
+		return ReasonPartial
 	case status != http.StatusOK && !ranged && rt.StatusTTL[status] <= 0:
-		return StatusReason
+		return ReasonStatus
 	case c.Malformed || c.BadTime:
-		return ControlReason
+		return ReasonControl
 	case c.NoStore || c.NoCache:
-		return NoStoreReason
+		return ReasonNoStore
 	case c.Private && !private:
-		return PrivateReason
+		return ReasonPrivate
 	case rec.lifetime >= 0 && rec.lifetime <= rec.age:
-		return AgeReason
+		return ReasonAge
 	}
 	if nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]) {
-		return NonceReason
+		return ReasonNonce
 	}
 	for name, values := range h {
 		before, ok := rec.outer[name]
@@ -70,20 +70,20 @@ func nonce(policies []string) bool {
 func (rt *Route) storableField(name string, values, before []string, h http.Header) Reason {
 	switch name {
 	case "Set-Cookie", "Set-Cookie2":
-		return CookieReason
+		return ReasonCookie
 	case "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Clear-Site-Data":
-		return PersonalReason
+		return ReasonPersonal
 	case "Content-Range":
-		return PartialReason
+		return ReasonPartial
 	case "Trailer":
-		return TrailerReason
+		return ReasonTrailer
 	case "Access-Control-Allow-Origin":
 		if !slices.Equal(values, []string{"*"}) && !rt.Scheme.Keyed("Origin") {
-			return OriginReason
+			return ReasonOrigin
 		}
 	case "Content-Encoding":
 		if !rt.Scheme.Keyed("Accept-Encoding") && !identity(values) {
-			return EncodingReason
+			return ReasonEncoding
 		}
 	case "Vary":
 		if len(values) > len(before) && slices.Equal(before, values[:len(before)]) {
@@ -92,7 +92,7 @@ func (rt *Route) storableField(name string, values, before []string, h http.Head
 		return rt.storableVary(values, h)
 	}
 	if strings.HasPrefix(name, http.TrailerPrefix) {
-		return TrailerReason
+		return ReasonTrailer
 	}
 	return ""
 }
@@ -111,10 +111,10 @@ func (rt *Route) storableVary(lines []string, h http.Header) Reason {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 			if n++; n > rfc9111.MaxVary || name == "*" {
-				return VaryReason
+				return ReasonVary
 			}
 			if name != "" && !rt.Scheme.Keyed(name) && !rt.mayVary(name) {
-				return VaryReason
+				return ReasonVary
 			}
 		}
 	}

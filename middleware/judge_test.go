@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
@@ -20,9 +20,9 @@ func TestStorable(t *testing.T) {
 	past := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
 	const (
 		kept  = middleware.Reason("")
-		shy   = middleware.PrivateReason
-		vary  = middleware.VaryReason
-		store = middleware.NoStoreReason
+		shy   = middleware.ReasonPrivate
+		vary  = middleware.ReasonVary
+		store = middleware.ReasonNoStore
 	)
 	tests := []struct {
 		name            string
@@ -33,11 +33,11 @@ func TestStorable(t *testing.T) {
 		{"plain", 200, nil, http.Header{"Content-Type": {"text/html"}}, kept, kept},
 		{"bare", 200, nil, nil, kept, kept},
 		{"a status of the policy", 404, nil, nil, kept, kept},
-		{"another status", 410, nil, nil, middleware.StatusReason, middleware.StatusReason},
-		{"an error", 500, nil, nil, middleware.StatusReason, middleware.StatusReason},
-		{"no content", 204, nil, nil, middleware.StatusReason, middleware.StatusReason},
-		{"a part", 206, nil, nil, middleware.PartialReason, middleware.PartialReason},
-		{"not modified", 304, nil, nil, middleware.PartialReason, middleware.PartialReason},
+		{"another status", 410, nil, nil, middleware.ReasonStatus, middleware.ReasonStatus},
+		{"an error", 500, nil, nil, middleware.ReasonStatus, middleware.ReasonStatus},
+		{"no content", 204, nil, nil, middleware.ReasonStatus, middleware.ReasonStatus},
+		{"a part", 206, nil, nil, middleware.ReasonPartial, middleware.ReasonPartial},
+		{"not modified", 304, nil, nil, middleware.ReasonPartial, middleware.ReasonPartial},
 
 		{"no-store", 200, nil, http.Header{"Cache-Control": {"no-store"}}, store, store},
 		{"no-cache", 200, nil, http.Header{"Cache-Control": {"max-age=60, no-cache"}}, store, store},
@@ -46,36 +46,36 @@ func TestStorable(t *testing.T) {
 		{"private on a second line", 200, nil, http.Header{"Cache-Control": {"max-age=60", "private"}}, shy, kept},
 		{"public", 200, nil, http.Header{"Cache-Control": {"public, max-age=60"}}, kept, kept},
 		{"outer no-store", 200, http.Header{"Cache-Control": {"no-store"}}, http.Header{"Cache-Control": {"no-store"}}, store, store},
-		{"malformed", 200, nil, http.Header{"Cache-Control": {"max-age=x"}}, middleware.ControlReason, middleware.ControlReason},
-		{"malformed, and no-store", 200, nil, http.Header{"Cache-Control": {"=, no-store"}}, middleware.ControlReason, middleware.ControlReason},
-		{"max-age=0", 200, nil, http.Header{"Cache-Control": {"max-age=0"}}, middleware.AgeReason, middleware.AgeReason},
-		{"s-maxage=0", 200, nil, http.Header{"Cache-Control": {"s-maxage=0, max-age=9"}}, middleware.AgeReason, kept},
-		{"expired", 200, nil, http.Header{"Expires": {past}}, middleware.AgeReason, middleware.AgeReason},
-		{"expired for ever", 200, nil, http.Header{"Expires": {"-1"}}, middleware.AgeReason, middleware.AgeReason},
+		{"malformed", 200, nil, http.Header{"Cache-Control": {"max-age=x"}}, middleware.ReasonControl, middleware.ReasonControl},
+		{"malformed, and no-store", 200, nil, http.Header{"Cache-Control": {"=, no-store"}}, middleware.ReasonControl, middleware.ReasonControl},
+		{"max-age=0", 200, nil, http.Header{"Cache-Control": {"max-age=0"}}, middleware.ReasonAge, middleware.ReasonAge},
+		{"s-maxage=0", 200, nil, http.Header{"Cache-Control": {"s-maxage=0, max-age=9"}}, middleware.ReasonAge, kept},
+		{"expired", 200, nil, http.Header{"Expires": {past}}, middleware.ReasonAge, middleware.ReasonAge},
+		{"expired for ever", 200, nil, http.Header{"Expires": {"-1"}}, middleware.ReasonAge, middleware.ReasonAge},
 
-		{"cookie", 200, nil, http.Header{"Set-Cookie": {"a=b"}}, middleware.CookieReason, middleware.CookieReason},
-		{"cookie in another spelling", 200, nil, http.Header{"set-COOKIE": {"a=b"}}, middleware.CookieReason, middleware.CookieReason},
-		{"cookie of old", 200, nil, http.Header{"Set-Cookie2": {"a=b"}}, middleware.CookieReason, middleware.CookieReason},
+		{"cookie", 200, nil, http.Header{"Set-Cookie": {"a=b"}}, middleware.ReasonCookie, middleware.ReasonCookie},
+		{"cookie in another spelling", 200, nil, http.Header{"set-COOKIE": {"a=b"}}, middleware.ReasonCookie, middleware.ReasonCookie},
+		{"cookie of old", 200, nil, http.Header{"Set-Cookie2": {"a=b"}}, middleware.ReasonCookie, middleware.ReasonCookie},
 		{"outer cookie", 200, http.Header{"Set-Cookie": {"a=b"}}, http.Header{"Set-Cookie": {"a=b"}}, kept, kept},
-		{"a cookie more", 200, http.Header{"Set-Cookie": {"a=b"}}, http.Header{"Set-Cookie": {"a=b", "c=d"}}, middleware.CookieReason, middleware.CookieReason},
-		{"login", 200, nil, http.Header{"Www-Authenticate": {"Basic"}}, middleware.PersonalReason, middleware.PersonalReason},
-		{"login of a proxy", 200, nil, http.Header{"Proxy-Authenticate": {"Basic"}}, middleware.PersonalReason, middleware.PersonalReason},
-		{"logged in", 200, nil, http.Header{"Authentication-Info": {"x"}}, middleware.PersonalReason, middleware.PersonalReason},
-		{"logout", 200, nil, http.Header{"Clear-Site-Data": {`"*"`}}, middleware.PersonalReason, middleware.PersonalReason},
-		{"a range", 200, nil, http.Header{"Content-Range": {"bytes 0-1/2"}}, middleware.PartialReason, middleware.PartialReason},
-		{"trailers announced", 200, nil, http.Header{"Trailer": {"X-Sum"}}, middleware.TrailerReason, middleware.TrailerReason},
-		{"a trailer", 200, nil, http.Header{http.TrailerPrefix + "X-Sum": {"1"}}, middleware.TrailerReason, middleware.TrailerReason},
-		{"nonce", 200, nil, http.Header{"Content-Security-Policy": {"default-src 'self'", "script-src 'NONCE-abc'"}}, middleware.NonceReason, middleware.NonceReason},
-		{"nonce, reported", 200, nil, http.Header{"Content-Security-Policy-Report-Only": {"script-src 'nonce-abc'"}}, middleware.NonceReason, middleware.NonceReason},
+		{"a cookie more", 200, http.Header{"Set-Cookie": {"a=b"}}, http.Header{"Set-Cookie": {"a=b", "c=d"}}, middleware.ReasonCookie, middleware.ReasonCookie},
+		{"login", 200, nil, http.Header{"Www-Authenticate": {"Basic"}}, middleware.ReasonPersonal, middleware.ReasonPersonal},
+		{"login of a proxy", 200, nil, http.Header{"Proxy-Authenticate": {"Basic"}}, middleware.ReasonPersonal, middleware.ReasonPersonal},
+		{"logged in", 200, nil, http.Header{"Authentication-Info": {"x"}}, middleware.ReasonPersonal, middleware.ReasonPersonal},
+		{"logout", 200, nil, http.Header{"Clear-Site-Data": {`"*"`}}, middleware.ReasonPersonal, middleware.ReasonPersonal},
+		{"a range", 200, nil, http.Header{"Content-Range": {"bytes 0-1/2"}}, middleware.ReasonPartial, middleware.ReasonPartial},
+		{"trailers announced", 200, nil, http.Header{"Trailer": {"X-Sum"}}, middleware.ReasonTrailer, middleware.ReasonTrailer},
+		{"a trailer", 200, nil, http.Header{http.TrailerPrefix + "X-Sum": {"1"}}, middleware.ReasonTrailer, middleware.ReasonTrailer},
+		{"nonce", 200, nil, http.Header{"Content-Security-Policy": {"default-src 'self'", "script-src 'NONCE-abc'"}}, middleware.ReasonNonce, middleware.ReasonNonce},
+		{"nonce, reported", 200, nil, http.Header{"Content-Security-Policy-Report-Only": {"script-src 'nonce-abc'"}}, middleware.ReasonNonce, middleware.ReasonNonce},
 		{"no nonce", 200, nil, http.Header{"Content-Security-Policy": {"default-src 'self' nonce-free.example"}}, kept, kept},
-		{"outer nonce", 200, http.Header{"Content-Security-Policy": {"'nonce-1'"}}, http.Header{"Content-Security-Policy": {"'nonce-1'"}}, middleware.NonceReason, middleware.NonceReason},
-		{"one origin", 200, nil, http.Header{"Access-Control-Allow-Origin": {"https://a"}}, middleware.OriginReason, middleware.OriginReason},
-		{"null origin", 200, nil, http.Header{"Access-Control-Allow-Origin": {"null"}}, middleware.OriginReason, middleware.OriginReason},
+		{"outer nonce", 200, http.Header{"Content-Security-Policy": {"'nonce-1'"}}, http.Header{"Content-Security-Policy": {"'nonce-1'"}}, middleware.ReasonNonce, middleware.ReasonNonce},
+		{"one origin", 200, nil, http.Header{"Access-Control-Allow-Origin": {"https://a"}}, middleware.ReasonOrigin, middleware.ReasonOrigin},
+		{"null origin", 200, nil, http.Header{"Access-Control-Allow-Origin": {"null"}}, middleware.ReasonOrigin, middleware.ReasonOrigin},
 		{"all origins", 200, nil, http.Header{"Access-Control-Allow-Origin": {"*"}}, kept, kept},
 		{"outer origin", 200, http.Header{"Access-Control-Allow-Origin": {"https://a"}}, http.Header{"Access-Control-Allow-Origin": {"https://a"}}, kept, kept},
-		{"gzip", 200, nil, http.Header{"Content-Encoding": {"gzip"}}, middleware.EncodingReason, middleware.EncodingReason},
+		{"gzip", 200, nil, http.Header{"Content-Encoding": {"gzip"}}, middleware.ReasonEncoding, middleware.ReasonEncoding},
 		{"identity", 200, nil, http.Header{"Content-Encoding": {"Identity"}}, kept, kept},
-		{"identity and gzip", 200, nil, http.Header{"Content-Encoding": {"identity", "gzip"}}, middleware.EncodingReason, middleware.EncodingReason},
+		{"identity and gzip", 200, nil, http.Header{"Content-Encoding": {"identity", "gzip"}}, middleware.ReasonEncoding, middleware.ReasonEncoding},
 
 		{"vary by the key", 200, nil, http.Header{"Vary": {"accept-language"}}, kept, kept},
 		{"vary by all", 200, nil, http.Header{"Vary": {"*"}}, vary, vary},
@@ -127,7 +127,7 @@ func TestWhatTheKeyHasMayVary(t *testing.T) {
 	if got := rt.Storable(200, http.Header{"Vary": {"Cookie"}}, nil); got != "" {
 		t.Errorf("a cookie is in the key: %q", got)
 	}
-	if got := rt.Storable(200, http.Header{"Vary": {"Authorization"}}, nil); got != middleware.VaryReason {
+	if got := rt.Storable(200, http.Header{"Vary": {"Authorization"}}, nil); got != middleware.ReasonVary {
 		t.Errorf("Authorization is not in the key: %q", got)
 	}
 }
@@ -144,18 +144,18 @@ func TestReasons(t *testing.T) {
 	}{
 		{"", nil, write("hello")},
 		{"", nil, write(strings.Repeat("x", 1<<20))},
-		{middleware.SizeReason, nil, write(strings.Repeat("x", 1<<20+1))},
-		{middleware.SizeReason, nil, func(w http.ResponseWriter, _ *http.Request) {
+		{middleware.ReasonSize, nil, write(strings.Repeat("x", 1<<20+1))},
+		{middleware.ReasonSize, nil, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(1<<20+1))
 			w.WriteHeader(200)
 		}},
-		{middleware.EmptyReason, nil, func(http.ResponseWriter, *http.Request) {}},
+		{middleware.ReasonEmpty, nil, func(http.ResponseWriter, *http.Request) {}},
 		{"", nil, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }},
-		{middleware.LengthReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonLength, nil, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "6")
 			write("hello")(w, r)
 		}},
-		{middleware.LengthReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonLength, nil, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "4")
 			write("hello")(w, r)
 		}},
@@ -163,36 +163,36 @@ func TestReasons(t *testing.T) {
 			w.Header().Set("Content-Length", "5")
 			write("hello")(w, r)
 		}},
-		{middleware.StreamReason, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); w.(http.Flusher).Flush() }},
-		{middleware.UnwrapReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonStream, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); w.(http.Flusher).Flush() }},
+		{middleware.ReasonUnwrap, nil, func(w http.ResponseWriter, r *http.Request) {
 			write("hello")(w.(interface{ Unwrap() http.ResponseWriter }).Unwrap(), r)
 		}},
-		{middleware.HandlerReason, nil, func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); write("hello")(w, r) }},
-		{middleware.HandlerReason, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); middleware.SetTTL(r.Context(), 0) }},
+		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); write("hello")(w, r) }},
+		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); middleware.SetTTL(r.Context(), 0) }},
 		{"", nil, func(w http.ResponseWriter, r *http.Request) {
 			middleware.SetTTL(r.Context(), 1e9)
 			write("hello")(w, r)
 		}},
-		{middleware.TagReason, func(rt *middleware.Route) { tag, _ := middleware.ParseTag("p:{id}"); rt.Tags = []middleware.Tag{tag} }, write("hello")},
+		{middleware.ReasonTag, func(rt *middleware.Route) { tag, _ := middleware.ParseTag("p:{id}"); rt.Tags = []middleware.Tag{tag} }, write("hello")},
 		{"", nil, func(w http.ResponseWriter, r *http.Request) {
 			middleware.AddTags(r.Context(), make([]string, 125)...)
 			write("hello")(w, r)
 		}},
-		{middleware.LabelsReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonLabels, nil, func(w http.ResponseWriter, r *http.Request) {
 			for i := range store.MaxLabels / 2 {
 				middleware.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
 			}
 			write("hello")(w, r)
 		}},
-		{middleware.TrailerReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonTrailer, nil, func(w http.ResponseWriter, r *http.Request) {
 			write("hello")(w, r)
 			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 		}},
-		{middleware.HeaderReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonHeader, nil, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-A", "a\r\nSet-Cookie: x")
 			write("hello")(w, r)
 		}},
-		{middleware.HeaderReason, nil, func(w http.ResponseWriter, r *http.Request) {
+		{middleware.ReasonHeader, nil, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-A", strings.Repeat("x", 16<<10))
 			write("hello")(w, r)
 		}},
@@ -237,29 +237,29 @@ func TestBypassReasons(t *testing.T) {
 		change change
 	}{
 		{"", set()},
-		{middleware.MethodReason, func(r *http.Request) { r.Method = "POST" }},
-		{middleware.MethodReason, func(r *http.Request) { r.Method = "get" }},
-		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = 1 }},
+		{middleware.ReasonMethod, func(r *http.Request) { r.Method = "POST" }},
+		{middleware.ReasonMethod, func(r *http.Request) { r.Method = "get" }},
+		{middleware.ReasonBody, func(r *http.Request) { r.ContentLength = 1 }},
 		{"", func(r *http.Request) { r.ContentLength = -1 }},
-		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.TransferEncoding = []string{"chunked"} }},
-		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.Header.Set("Content-Length", "1") }},
-		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.Header.Set("Expect", "100-continue") }},
-		{middleware.BodyReason, func(r *http.Request) { r.ContentLength = -1; r.Trailer = http.Header{"X": nil} }},
-		{middleware.BodyReason, func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }},
-		{middleware.UpgradeReason, set("Upgrade", "websocket", "Connection", "keep-alive, UPGRADE")},
-		{middleware.UpgradeReason, set("Upgrade", "h2c, websocket", "Connection", "upgrade")},
-		{middleware.UpgradeReason, set("Upgrade", "h2c", "Upgrade", "unknown/1", "Connection", "upgrade")},
+		{middleware.ReasonBody, func(r *http.Request) { r.ContentLength = -1; r.TransferEncoding = []string{"chunked"} }},
+		{middleware.ReasonBody, func(r *http.Request) { r.ContentLength = -1; r.Header.Set("Content-Length", "1") }},
+		{middleware.ReasonBody, func(r *http.Request) { r.ContentLength = -1; r.Header.Set("Expect", "100-continue") }},
+		{middleware.ReasonBody, func(r *http.Request) { r.ContentLength = -1; r.Trailer = http.Header{"X": nil} }},
+		{middleware.ReasonBody, func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }},
+		{middleware.ReasonUpgrade, set("Upgrade", "websocket", "Connection", "keep-alive, UPGRADE")},
+		{middleware.ReasonUpgrade, set("Upgrade", "h2c, websocket", "Connection", "upgrade")},
+		{middleware.ReasonUpgrade, set("Upgrade", "h2c", "Upgrade", "unknown/1", "Connection", "upgrade")},
 		{"", set("Upgrade", "h2c", "Connection", "Upgrade, HTTP2-Settings", "HTTP2-Settings", "AAMAAABk")},
 		{"", set("Upgrade", "HTTP/2.0, TLS/1.3, H2C,", "Connection", "upgrade")},
 		{"", set("Upgrade", "websocket")},
 		{"", set("Connection", "upgrade")},
-		{middleware.AuthReason, set("Authorization", "Basic x")},
-		{middleware.AuthReason, set("Authorization", "")},
-		{middleware.OverrideReason, set("X-HTTP-Method-Override", "DELETE")},
-		{middleware.OverrideReason, set("X-HTTP-Method", "")},
-		{middleware.OverrideReason, set("X-Method-Override", "GET")},
-		{middleware.KeyReason, func(r *http.Request) { r.URL.RawQuery = "a=1;b=2" }},
-		{middleware.KeyReason, func(r *http.Request) { r.Host = strings.Repeat("x", keying.MaxInput) }},
+		{middleware.ReasonAuth, set("Authorization", "Basic x")},
+		{middleware.ReasonAuth, set("Authorization", "")},
+		{middleware.ReasonOverride, set("X-HTTP-Method-Override", "DELETE")},
+		{middleware.ReasonOverride, set("X-HTTP-Method", "")},
+		{middleware.ReasonOverride, set("X-Method-Override", "GET")},
+		{middleware.ReasonKey, func(r *http.Request) { r.URL.RawQuery = "a=1;b=2" }},
+		{middleware.ReasonKey, func(r *http.Request) { r.Host = strings.Repeat("x", keys.MaxInput) }},
 	}
 	for i, tt := range tests {
 		var seen []middleware.Event
@@ -271,7 +271,7 @@ func TestBypassReasons(t *testing.T) {
 		serve(rt, httptest.NewRecorder(), r, func(w http.ResponseWriter, r *http.Request) { got = r; _, _ = w.Write([]byte("x")) })
 		want := middleware.Event{Route: "GET /", Outcome: middleware.Bypass, Reason: tt.reason}
 		if tt.reason == "" {
-			want.Outcome, want.Cause, want.Status = middleware.Miss, middleware.ColdCause, 200
+			want.Outcome, want.Cause, want.Status = middleware.Miss, middleware.CauseCold, 200
 		} else if got != r {
 			t.Errorf("%d: %s: the handler got another request", i, tt.reason)
 		}

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -23,7 +24,7 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	}
 	texts, ok := l.tags(e, added)
 	if !ok {
-		return TagReason
+		return ReasonTag
 	}
 	rt.Common.Names.keep(l.scheme, texts[:len(texts)-len(rt.Tags)])
 	for _, text := range texts {
@@ -31,7 +32,7 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	}
 	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
-		return LabelsReason
+		return ReasonLabels
 	}
 	return ""
 }
@@ -107,17 +108,17 @@ func asked(view *http.Request) *url.URL {
 // their origin, and of where they lie.
 func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
 	anywhere, there := rt.Labeler.URLs(&l.url, l.scheme, l.host)
-	labels = append(labels, anywhere, there, rt.Labeler.Place(keying.Path(&l.url)))
+	labels = append(labels, anywhere, there, rt.Labeler.Place(keys.Path(&l.url)))
 	if u := asked(&l.seen); u != nil {
 		anywhere, there = rt.Labeler.URLs(u, l.scheme, l.host)
-		labels = append(labels, anywhere, there, rt.Labeler.Place(keying.Path(u)))
+		labels = append(labels, anywhere, there, rt.Labeler.Place(keys.Path(u)))
 	}
 	return labels
 }
 
 // origin is the scheme and host that the client asked, as far as the proxy in front may be believed.
 func (rt *Route) origin(r *http.Request) (scheme, host string) {
-	scheme, host = keying.Protocol(r), r.Host
+	scheme, host = keys.Protocol(r), r.Host
 	if rt.Scheme.TrustProxy {
 		if proto := first(r.Header["X-Forwarded-Proto"]); proto != "" {
 			scheme = proto

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
@@ -43,7 +44,7 @@ func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 				memory, kept := memstore.New(memstore.Options{}), http.ResponseWriter(nil)
 				t.Cleanup(func() { _ = memory.Close() })
 				rt := newRoute(t, func(rt *middleware.Route) {
-					rt.Through = store.NewThrough(keeping{memory, func() {
+					rt.Through = readthrough.New(keeping{memory, func() {
 						if w := kept; w != nil {
 							kept = nil
 							late(w)

@@ -5,7 +5,8 @@ import (
 	"net/url"
 	"sync"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -38,7 +39,7 @@ type leading struct {
 	matched bool                     // a router has told a narrower one since
 	routed  func(name string) string // and path parameters; nil: it has told none in a way of its own
 
-	call store.Call
+	call readthrough.Call
 }
 
 // handling is what a run of a handler takes that the handler may keep, whatever it was told. So it is garbage afterwards,
@@ -73,7 +74,7 @@ func (l *leading) close() {
 		l.end()
 		return
 	}
-	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: PanicReason}
+	ev := Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonPanic}
 	if l.rec != nil { // it may be over the client's writer: then the answer is kept
 		ev = l.told(l.err)
 	}
@@ -85,19 +86,19 @@ func (l *leading) end() {
 	if l.rec != nil {
 		l.rec.end()
 	}
-	if !l.call.Known() {
+	if !l.call.Escaped() {
 		*l = leading{}
 		leadings.Put(l)
 	}
 }
 
 // Load runs the handler for the store.
-func (l *leading) Load(run *store.Run) store.Outcome {
+func (l *leading) Load(run *readthrough.Run) readthrough.Verdict {
 	if l.refresh {
-		run.Use = min(run.Use, store.OnValidation) // it stays where it is; nobody is to be served with it
+		run.Use = min(run.Use, readthrough.OnValidation) // it stays where it is; nobody is to be served with it
 	}
 	outcome := l.rt.lead(l, run, new(handling))
-	if outcome == store.Old {
+	if outcome == readthrough.ServeOld {
 		l.rec.restore()
 	}
 	return outcome
@@ -122,7 +123,7 @@ func (rt *Route) refresh(l *leading) {
 
 // lead runs the handler and judges its answer. A panic of the handler's passes through, unless a stale answer can stand
 // in for it.
-func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store.Outcome) {
+func (rt *Route) lead(l *leading, run *readthrough.Run, room *handling) (outcome readthrough.Verdict) {
 	rt.warnNested(l)
 	rec := &room.rec
 	rec.begin(rt, l.w, l.r, run)
@@ -170,29 +171,29 @@ func (rt *Route) lead(l *leading, run *store.Run, room *handling) (outcome store
 	return outcome
 }
 
-func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
+func (rt *Route) judge(l *leading, canceled bool) readthrough.Verdict {
 	rec := l.rec
 	switch {
 	case !rec.failed && rec.wrote && rec.renews(rec.status) && l.err == nil: // also if canceled: the client has nothing yet
 		return rt.renew(l)
 	case rec.failed, l.err != nil && !rec.wrote && rec.fallback() && serverError(l.err):
-		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status, Err: l.err})
+		rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: l.err})
 		rec.mute, l.err = true, nil
-		return store.Old
+		return readthrough.ServeOld
 	case !rec.keeping:
 		if rt.refused(l) {
-			return store.Keep
+			return readthrough.Cacheable
 		}
-		return store.Refuse
+		return readthrough.Uncacheable
 	case rec.said.hasFailed():
-		rec.keeping, rec.reason = false, LateReason
-		return store.Refuse
+		rec.keeping, rec.reason = false, ReasonLate
+		return readthrough.Uncacheable
 	case canceled:
-		rec.keeping, rec.reason = false, CanceledReason
-		return store.Fail
+		rec.keeping, rec.reason = false, ReasonCanceled
+		return readthrough.Aborted
 	case l.err != nil:
-		rec.keeping, rec.reason = false, ErrorReason
-		return store.Refuse
+		rec.keeping, rec.reason = false, ReasonError
+		return readthrough.Uncacheable
 	case l.r.Method == http.MethodHead && rt.Standard:
 		return rt.headed(l)
 	case rec.part:
@@ -200,7 +201,7 @@ func (rt *Route) judge(l *leading, canceled bool) store.Outcome {
 	}
 	if reason := rt.complete(l); reason != "" {
 		rec.keeping, rec.reason = false, reason
-		return store.Refuse
+		return readthrough.Uncacheable
 	}
-	return store.Keep
+	return readthrough.Cacheable
 }

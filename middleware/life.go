@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/store"
 )
 
@@ -89,13 +89,13 @@ func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verd
 // refusals are the reasons of the law's refusals.
 var refusals = [...]Reason{
 	rfc9111.Storable:      "",
-	rfc9111.NoStore:       NoStoreReason,
-	rfc9111.Private:       PrivateReason,
-	rfc9111.Malformed:     ControlReason,
-	rfc9111.Authorization: AuthReason,
-	rfc9111.Status:        StatusReason,
-	rfc9111.Partial:       PartialReason,
-	rfc9111.Varying:       VaryReason,
+	rfc9111.NoStore:       ReasonNoStore,
+	rfc9111.Private:       ReasonPrivate,
+	rfc9111.Malformed:     ReasonControl,
+	rfc9111.Authorization: ReasonAuth,
+	rfc9111.Status:        ReasonStatus,
+	rfc9111.Partial:       ReasonPartial,
+	rfc9111.Varying:       ReasonVary,
 }
 
 // storableStandard judges the head of an answer by the law, and by what is not to be kept whatever the answer says: a
@@ -107,16 +107,16 @@ func (rt *Route) storableStandard(rec *recorder, status int, h http.Header) Reas
 	case v.Refusal != rfc9111.Storable:
 		return refusals[v.Refusal]
 	case status == http.StatusPartialContent && rec.r.Header["Range"] == nil:
-		return PartialReason
+		return ReasonPartial
 	case rec.changed(h, "Set-Cookie"):
-		return CookieReason
+		return ReasonCookie
 	case h["Trailer"] != nil:
-		return TrailerReason
+		return ReasonTrailer
 	case reflected(rec.r, h, v.Vary): // a user's browser may come from several origins
-		return OriginReason
+		return ReasonOrigin
 	case rt.Scheme.Private:
 	case nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]):
-		return NonceReason
+		return ReasonNonce
 	}
 	return rt.personal(rec.r, v)
 }
@@ -130,17 +130,17 @@ func (rt *Route) personal(r *http.Request, v *rfc9111.Verdict) Reason {
 		return ""
 	}
 	if rt.Scheme.Unselected(r.Header["Cookie"]) {
-		return RequestCookieReason
+		return ReasonRequestCookie
 	}
 	if rt.knows(r) || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return RequestUserReason
+		return ReasonRequestUser
 	}
 	return ""
 }
 
 // knows reports whether it is known who asks: to the context, or to the app's own identity.
 func (rt *Route) knows(r *http.Request) bool {
-	if _, known := keying.UserOf(r.Context()); known || rt.User == nil {
+	if _, known := user.Of(r.Context()); known || rt.User == nil {
 		return known
 	}
 	user, known := rt.asks(r, cmp.Or(rt.Pattern, r.Pattern))

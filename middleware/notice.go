@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
-	"github.com/larder-go/cache/store"
 )
 
 // What a handler's answer tells of a policy that does not fit its app, or of middleware that stands on the wrong side of the
@@ -21,12 +21,12 @@ const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its a
 	"use per-user, or leave the user out of what is shared"
 
 // notice warns of what the answer tells, as far as the handler has made it.
-func (rt *Route) notice(l *leading, outcome store.Outcome) {
+func (rt *Route) notice(l *leading, outcome readthrough.Verdict) {
 	rec := l.rec
 	if rec.said.AskedWho() {
-		rt.warn(l.p.pattern, UserInSharedReason, "", AskedWho)
+		rt.warn(l.p.pattern, ReasonUserInShared, "", AskedWho)
 	}
-	if outcome != store.Keep { // as of one that is kept, so that a purge may name them
+	if outcome != readthrough.Cacheable { // as of one that is kept, so that a purge may name them
 		added, _, _ := rec.said.Said()
 		rt.Common.Names.AddTags(added...)
 	}
@@ -34,9 +34,9 @@ func (rt *Route) notice(l *leading, outcome store.Outcome) {
 	if h == nil { // others have it by now
 		return
 	}
-	rt.noticeCheck(l, h, outcome == store.Keep && rec.reason == "" && l.p.reason == "")
+	rt.noticeCheck(l, h, outcome == readthrough.Cacheable && rec.reason == "" && l.p.reason == "")
 	switch rec.reason {
-	case "", VaryReason, CookieReason, OriginReason, EncodingReason: // the first that was found: there may be others
+	case "", ReasonVary, ReasonCookie, ReasonOrigin, ReasonEncoding: // the first that was found: there may be others
 		if vary := h["Vary"]; vary != nil {
 			rt.noticeVary(l, vary)
 		}
@@ -66,7 +66,7 @@ func (rt *Route) noticeVary(l *leading, lines []string) {
 				continue
 			}
 		}
-		rt.warn(l.p.pattern, HiddenReason, name, rt.hiddenText(name, outside))
+		rt.warn(l.p.pattern, ReasonHidden, name, rt.hiddenText(name, outside))
 	}
 }
 
@@ -92,15 +92,15 @@ func (rt *Route) hiddenText(name string, outside bool) string {
 
 // noticeNegotiation warns of one user's answers that are chosen by what the client accepts. The handler sees the whole
 // request there, so it may choose, and need not say so.
-func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outcome) {
+func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthrough.Verdict) {
 	rec, by, of := l.rec, "", ""
 	old := rec.run.Old
 	switch {
-	case rec.reason == EncodingReason:
+	case rec.reason == ReasonEncoding:
 		by, of = "Accept-Encoding", "Content-Encoding"
 	case rec.status == http.StatusNotAcceptable || statusOf(l) == http.StatusNotAcceptable:
 		by, of = "Accept", "Content-Type"
-	case outcome != store.Keep || old == nil:
+	case outcome != readthrough.Cacheable || old == nil:
 		return
 	case prefers(l.r.Header["Accept"], h["Content-Type"], fieldOf(old, "Content-Type")):
 		by, of = "Accept", "Content-Type"
@@ -112,7 +112,7 @@ func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome store.Outc
 	if l.r.Header[by] == nil || rt.Scheme.Keyed(by) {
 		return
 	}
-	rt.warn(l.p.pattern, NegotiatedReason, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
+	rt.warn(l.p.pattern, ReasonNegotiated, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
 		"add vary=%[2]s to the policy", of, by))
 }
 
@@ -157,7 +157,7 @@ func (rt *Route) noticeOuter(l *leading) {
 	default:
 		return
 	}
-	rt.warn(l.p.pattern, OuterCookieReason, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
+	rt.warn(l.p.pattern, ReasonOuterCookie, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
 		"CSRF protection do: what the handler takes from the context, everyone gets; use per-user, or NoStore, where it takes the session or a token, "+
 		"and put that middleware around other routes where it does not")
 }
@@ -232,11 +232,11 @@ func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
 		return
 	}
 	if refused && statusOf(l) != http.StatusForbidden && rt.hidesWho(l.r.Header) {
-		rt.warn(l.p.pattern, CheckInsideReason, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
+		rt.warn(l.p.pattern, ReasonCheckInside, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
 			"Authorization, an API key) is hidden from it: a check inside the cache that goes by that lets nobody in; put the check around the cache, or use per-user")
 	}
 	if rt.checks(l, h, refused) {
-		rt.warn(l.p.pattern, CheckInsideReason, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
+		rt.warn(l.p.pattern, ReasonCheckInside, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
 			"a check inside the cache is not asked on hits, so that one visit opens the page for all; put the check around the cache, or use per-user")
 	}
 }

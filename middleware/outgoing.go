@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -142,7 +142,7 @@ func (rec *recorder) speak(h http.Header) {
 
 // partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.
 func (rec *recorder) partly(h http.Header) bool {
-	if !rec.wrote || rec.reason != HeadReason && rec.reason != RangeReason || h["Set-Cookie"] != nil {
+	if !rec.wrote || rec.reason != ReasonHead && rec.reason != ReasonRange || h["Set-Cookie"] != nil {
 		return false
 	}
 	switch rec.status {

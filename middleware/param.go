@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -54,7 +55,7 @@ func (l *leading) fill(texts []string) ([]string, bool) {
 		text, ok := tag.Fill(func(name string) string {
 			value := params[0]
 			params = params[1:]
-			if value == "" && (l.matched || !keying.HasParam(l.p.pattern, name)) {
+			if value == "" && (l.matched || !keys.HasParam(l.p.pattern, name)) {
 				value = l.further(name)
 			}
 			return value

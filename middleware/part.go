@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -21,9 +22,9 @@ func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Head
 
 func partReason(r *http.Request) Reason {
 	if r.Method == http.MethodHead {
-		return HeadReason
+		return ReasonHead
 	}
-	return RangeReason
+	return ReasonRange
 }
 
 // partKey is what those share under who want the same of the answer that the key stands for. The handler of a HEAD does not
@@ -49,12 +50,12 @@ func (rt *Route) selects(p *Passage, r *http.Request, e *store.Entry) bool {
 }
 
 // pass makes the run's entry of an answer that is not whole, for those who wait for it.
-func (rt *Route) pass(l *leading) store.Outcome {
+func (rt *Route) pass(l *leading) readthrough.Verdict {
 	rec, e := l.rec, l.rec.run.Entry
 	l.p.reason, rec.part = cmp.Or(l.p.reason, partReason(l.r)), true
 	if rec.reason = rt.passable(l); rec.reason != "" {
 		rec.keeping = false
-		return store.Refuse
+		return readthrough.Uncacheable
 	}
 	key := l.p.key
 	if rt.Standard {
@@ -63,14 +64,14 @@ func (rt *Route) pass(l *leading) store.Outcome {
 	e.Key, e.Status, e.Added, e.Body = partKey(key, l.r), rec.status, rec.added, rec.compact()
 	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
 	if e.Validate() != nil {
-		rec.keeping, rec.reason = false, HeaderReason
-		return store.Refuse
+		rec.keeping, rec.reason = false, ReasonHeader
+		return readthrough.Uncacheable
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
 		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
 		e.Header = makeHeader(rec.header)
 	}
-	return store.Share
+	return readthrough.ShareOnly
 }
 
 // passable says why the answer must not be passed on, or "".
@@ -82,9 +83,9 @@ func (rt *Route) passable(l *leading) Reason {
 	tags, _, noStore := rec.said.Said()
 	switch {
 	case noStore:
-		return HandlerReason
+		return ReasonHandler
 	case rt.Standard && rec.law.verdict.Fresh <= rec.law.verdict.Age:
-		return AgeReason
+		return ReasonAge
 	}
 	e := rec.run.Entry
 	// What an attempt to update a stored answer has left there is not this one's.

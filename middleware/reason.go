@@ -21,65 +21,65 @@ type Reason string
 
 const (
 	// The request is not for a cache.
-	MethodReason     Reason = "method"        // neither GET nor HEAD
-	OverrideReason   Reason = "override"      // it carries a method override header
-	BodyReason       Reason = "body"          // it carries a body, or says so
-	SkipReason       Reason = "skip"          // the policy's Skip says so, or has panicked: a Fault of this reason tells
-	VaryByReason     Reason = "vary-by"       // the policy's VaryBy has panicked: a Fault of this reason tells
-	UpgradeReason    Reason = "upgrade"       // it asks for another protocol than HTTP, as websocket
-	ConnectionReason Reason = "connection"    // its Connection names a field that it carries and the handler would see
-	AuthReason       Reason = "authorization" // a shared route, and it carries Authorization
-	IdentityReason   Reason = "identity"      // a per-user route, and nobody is known
-	KeyReason        Reason = "key"           // it cannot be keyed: too large, what VaryBy says of it is too long, or its query is ambiguous
-	RangeReason      Reason = "range"         // it asks for a part of what is not kept; equal ones at once share a run
-	HeadReason       Reason = "head"          // HEAD for what is not kept; equal ones at once share a run
-	HandlersReason   Reason = "handlers"      // several handlers serve one pattern, and this one cannot be told from the first
+	ReasonMethod     Reason = "method"        // neither GET nor HEAD
+	ReasonOverride   Reason = "override"      // it carries a method override header
+	ReasonBody       Reason = "body"          // it carries a body, or says so
+	ReasonSkip       Reason = "skip"          // the policy's Skip says so, or has panicked: a Fault of this reason tells
+	ReasonVaryBy     Reason = "vary-by"       // the policy's VaryBy has panicked: a Fault of this reason tells
+	ReasonUpgrade    Reason = "upgrade"       // it asks for another protocol than HTTP, as websocket
+	ReasonConnection Reason = "connection"    // its Connection names a field that it carries and the handler would see
+	ReasonAuth       Reason = "authorization" // a shared route, and it carries Authorization
+	ReasonIdentity   Reason = "identity"      // a per-user route, and nobody is known
+	ReasonKey        Reason = "key"           // it cannot be keyed: too large, what VaryBy says of it is too long, or its query is ambiguous
+	ReasonRange      Reason = "range"         // it asks for a part of what is not kept; equal ones at once share a run
+	ReasonHead       Reason = "head"          // HEAD for what is not kept; equal ones at once share a run
+	ReasonHandlers   Reason = "handlers"      // several handlers serve one pattern, and this one cannot be told from the first
 
-	RequestReason      Reason = "request-no-store" // its Cache-Control says no-store
-	ConditionReason    Reason = "condition"        // it has a condition that only the origin can judge
-	OnlyIfCachedReason Reason = "only-if-cached"   // it wants what is kept or nothing, and nothing is
-	LoopReason         Reason = "loop"             // a handler asks for its own answer, within a run that asks for it
+	ReasonRequest      Reason = "request-no-store" // its Cache-Control says no-store
+	ReasonCondition    Reason = "condition"        // it has a condition that only the origin can judge
+	ReasonOnlyIfCached Reason = "only-if-cached"   // it wants what is kept or nothing, and nothing is
+	ReasonLoop         Reason = "loop"             // a handler asks for its own answer, within a run that asks for it
 
 	// The answer must not be kept.
-	StatusReason        Reason = "status"              // its status is not one the policy keeps
-	NoStoreReason       Reason = "no-store"            // Cache-Control: no-store or no-cache; what only clients are to heed, Policy.Client says
-	PrivateReason       Reason = "private"             // Cache-Control: private on a shared route
-	ControlReason       Reason = "cache-control"       // Cache-Control cannot be parsed
-	AgeReason           Reason = "max-age"             // the answer says that it is stale already
-	CookieReason        Reason = "set-cookie"          // it sets a cookie
-	VaryReason          Reason = "vary"                // it varies by what the key does not have
-	NonceReason         Reason = "nonce"               // a nonce in its Content-Security-Policy
-	OriginReason        Reason = "allow-origin"        // an Access-Control-Allow-Origin for one origin, which is not in the key
-	PersonalReason      Reason = "personal"            // WWW-Authenticate, Clear-Site-Data and the like
-	EncodingReason      Reason = "content-encoding"    // encoded, and Accept-Encoding is not in the key
-	PartialReason       Reason = "partial"             // a part of an answer
-	HeaderReason        Reason = "header"              // too many header fields, or invalid ones
-	SizeReason          Reason = "size"                // its body exceeds the policy's MaxBody
-	BusyReason          Reason = "busy"                // too many bytes of answers are being recorded
-	LengthReason        Reason = "length"              // its body is not as long as its Content-Length
-	StreamReason        Reason = "stream"              // the handler flushed, as ReverseProxy does where the length is unknown: see the writer of examples/proxy
-	HijackReason        Reason = "hijack"              // the handler took the connection
-	UnwrapReason        Reason = "unwrap"              // the handler took the underlying writer
-	EmptyReason         Reason = "no-answer"           // the handler wrote nothing at all
-	HandlerReason       Reason = "handler-no-store"    // the handler called NoStore
-	ErrorReason         Reason = "handler-error"       // the handler returned an error; in echo not one whose status the policy keeps
-	LateReason          Reason = "late-error"          // it had begun when the handler told of an error
-	PanicReason         Reason = "panic"               // the handler panicked
-	CanceledReason      Reason = "canceled"            // the handler's context ended while it ran
-	TagReason           Reason = "tag"                 // a tag names a path parameter that the request does not have
-	LabelsReason        Reason = "labels"              // too many tags
-	NotReachedReason    Reason = "refresh-not-reached" // a refresh was answered before it came to the route
-	RequestCookieReason Reason = "request-cookie"      // a standard route: the request has cookies that the policy does not name, and the answer does not say for how long it is good
-	RequestUserReason   Reason = "request-user"        // the same of a request with a user (WithUser, or Options.User) or a client certificate
-	TrailerReason       Reason = "trailer"             // it has trailers
+	ReasonStatus        Reason = "status"              // its status is not one the policy keeps
+	ReasonNoStore       Reason = "no-store"            // Cache-Control: no-store or no-cache; what only clients are to heed, Policy.Client says
+	ReasonPrivate       Reason = "private"             // Cache-Control: private on a shared route
+	ReasonControl       Reason = "cache-control"       // Cache-Control cannot be parsed
+	ReasonAge           Reason = "max-age"             // the answer says that it is stale already
+	ReasonCookie        Reason = "set-cookie"          // it sets a cookie
+	ReasonVary          Reason = "vary"                // it varies by what the key does not have
+	ReasonNonce         Reason = "nonce"               // a nonce in its Content-Security-Policy
+	ReasonOrigin        Reason = "allow-origin"        // an Access-Control-Allow-Origin for one origin, which is not in the key
+	ReasonPersonal      Reason = "personal"            // WWW-Authenticate, Clear-Site-Data and the like
+	ReasonEncoding      Reason = "content-encoding"    // encoded, and Accept-Encoding is not in the key
+	ReasonPartial       Reason = "partial"             // a part of an answer
+	ReasonHeader        Reason = "header"              // too many header fields, or invalid ones
+	ReasonSize          Reason = "size"                // its body exceeds the policy's MaxBody
+	ReasonBusy          Reason = "busy"                // too many bytes of answers are being recorded
+	ReasonLength        Reason = "length"              // its body is not as long as its Content-Length
+	ReasonStream        Reason = "stream"              // the handler flushed, as ReverseProxy does where the length is unknown: see the writer of examples/proxy
+	ReasonHijack        Reason = "hijack"              // the handler took the connection
+	ReasonUnwrap        Reason = "unwrap"              // the handler took the underlying writer
+	ReasonEmpty         Reason = "no-answer"           // the handler wrote nothing at all
+	ReasonHandler       Reason = "handler-no-store"    // the handler called NoStore
+	ReasonError         Reason = "handler-error"       // the handler returned an error; in echo not one whose status the policy keeps
+	ReasonLate          Reason = "late-error"          // it had begun when the handler told of an error
+	ReasonPanic         Reason = "panic"               // the handler panicked
+	ReasonCanceled      Reason = "canceled"            // the handler's context ended while it ran
+	ReasonTag           Reason = "tag"                 // a tag names a path parameter that the request does not have
+	ReasonLabels        Reason = "labels"              // too many tags
+	ReasonNotReached    Reason = "refresh-not-reached" // a refresh was answered before it came to the route
+	ReasonRequestCookie Reason = "request-cookie"      // a standard route: the request has cookies that the policy does not name, and the answer does not say for how long it is good
+	ReasonRequestUser   Reason = "request-user"        // the same of a request with a user (WithUser, or Options.User) or a client certificate
+	ReasonTrailer       Reason = "trailer"             // it has trailers
 
 	// The answer was to be kept, and is not.
-	StoreReason     Reason = "store"            // a store failed or took too long
-	RefusedReason   Reason = "entry-refused"    // a store does not take the entry, for its size
-	OvertakenReason Reason = "purged-meanwhile" // it was purged while it was made, or a newer one has taken its place
+	ReasonStore     Reason = "store"            // a store failed or took too long
+	ReasonRefused   Reason = "entry-refused"    // a store does not take the entry, for its size
+	ReasonOvertaken Reason = "purged-meanwhile" // it was purged while it was made, or a newer one has taken its place
 
 	// What was registered may surprise: of warnings alone.
-	NestedReason Reason = "nested" // another cache is around this one
+	ReasonNested Reason = "nested" // another cache is around this one
 )
 
 // An Event is one outcome. Nothing in it names a URL, a user or a header value.

@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 )
 
 // A recorder is the ResponseWriter of a handler whose answer may be kept: the client is answered while a copy is made.
@@ -19,7 +19,7 @@ type recorder struct {
 	rt    *Route
 	w     http.ResponseWriter // the client's, or outer middleware's
 	r     *http.Request       // as the client sent it
-	run   *store.Run          // nil: nothing is to be kept
+	run   *readthrough.Run    // nil: nothing is to be kept
 	outer http.Header         // the header as outer middleware left it
 	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
 	tie   *tether
@@ -49,7 +49,7 @@ type recorder struct {
 	part     bool    // the answer is not whole, and is copied for those alone who wait for it
 	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
 	changes  bool    // the method is unsafe: a success invalidates
-	level    uint8   // … and so much of the path says where: see keying.Area
+	level    uint8   // … and so much of the path says where: see keys.Area
 	asked    renewal // what the handler was asked for instead of a whole answer
 
 	law       *law             // standard routes: what the law says of the answer
@@ -60,7 +60,7 @@ type recorder struct {
 	full      [][]byte         // the pieces before, where it is long
 	reserved  int              // bytes of the room for recording that this copy takes
 	pump      *pump
-	fate      store.Fate // of the entry that was made of the answer
+	fate      readthrough.Fate // of the entry that was made of the answer
 }
 
 // law is what a standard route's recorder has beside.
@@ -71,7 +71,7 @@ type law struct {
 }
 
 // begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
-func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *store.Run) {
+func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *readthrough.Run) {
 	rec.rt, rec.w, rec.r, rec.run, rec.keeping, rec.declared = rt, w, r, run, run != nil, -1
 	rec.trailing = true
 	if rec.keeping {
@@ -96,7 +96,7 @@ func (rec *recorder) WriteHeader(status int) {
 	}
 	if rec.wrote || status < 200 {
 		if status == http.StatusSwitchingProtocols {
-			rec.abandon(UpgradeReason)
+			rec.abandon(ReasonUpgrade)
 			rec.wrote, rec.status = true, status
 		}
 		if !rec.wrote || status == http.StatusSwitchingProtocols {
@@ -124,7 +124,7 @@ func (rec *recorder) abandon(reason Reason) {
 	pump, pieces, body := rec.pump, rec.pieces(), rec.body
 	rec.pump = nil
 	rec.drop(reason)
-	rec.run.Refuse()
+	rec.run.MarkUncacheable()
 	rec.tie.follow()
 	if pump != nil {
 		pump.drain(pieces...) // nothing of it became an entry's

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -94,13 +95,13 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 }
 
 // asSent hides nothing but what a cache answers itself.
-var asSent = &keying.Scheme{Private: true}
+var asSent = &keys.Scheme{Private: true}
 
 // enter sends a refresh through the server's handler.
 func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Request, m *mark, pattern string) {
 	defer func() {
 		if v := recover(); v != nil {
-			rt.tell(Event{Route: pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
+			rt.tell(Event{Route: pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -113,7 +114,7 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 	handler.ServeHTTP(&nobody{header: http.Header{}}, r.WithContext(ctx))
 	if !m.reached.Load() && !rt.renewed(m.key) {
 		rt.inline.Store(true)
-		rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: NotReachedReason})
+		rt.observe(Event{Route: pattern, Outcome: Refresh, Reason: ReasonNotReached})
 	}
 }
 
@@ -127,7 +128,7 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 	rt.inline.Store(false) // the middleware may have changed its mind
 	defer func() {
 		if v := recover(); v != nil { // the client has its answer; nobody must pay for the next one
-			rt.tell(Event{Route: p.pattern, Outcome: Refresh, Reason: PanicReason, Err: fmt.Errorf("the handler panicked: %v", v)})
+			rt.tell(Event{Route: p.pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
 	p.reason = ""             // the whole is refreshed, whatever part was asked for

@@ -7,14 +7,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
 // renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
 // together the handler is run again, without conditions.
-func (rt *Route) renew(l *leading) store.Outcome {
+func (rt *Route) renew(l *leading) readthrough.Verdict {
 	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
 	rec.restore() // what interim answers have put there
 	ok := rec.keeping && l.err == nil && !rec.said.hasFailed()
@@ -33,20 +34,20 @@ func (rt *Route) renew(l *leading) store.Outcome {
 	if rec.reason = rt.settle(l); rec.reason == "" {
 		rec.reason = storable
 	}
-	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see store.Call.Apart
-		rec.reason = OvertakenReason
+	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see readthrough.Call.GetPart
+		rec.reason = ReasonOvertaken
 	}
 	if rec.reason == "" {
 		rec.supersede(old, l.p.resource)
-		return store.Renew
+		return readthrough.Renew
 	}
 	// It is good for this client, and no other.
 	rec.run.Index, rec.run.Replaced = nil, nil
 	e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
-	if disowns(storable) || rec.reason == HandlerReason {
+	if disowns(storable) || rec.reason == ReasonHandler {
 		rec.run.Replaced = []keying.Key{old.Key}
 	}
-	return store.Renew
+	return readthrough.Renew
 }
 
 // disowns reports whether an answer that may not be kept for the reason says so of the stored one that it is about, too
@@ -54,7 +55,7 @@ func (rt *Route) renew(l *leading) store.Outcome {
 // authorization says nothing of others.
 func disowns(reason Reason) bool {
 	switch reason {
-	case NoStoreReason, PrivateReason, ControlReason, VaryReason:
+	case ReasonNoStore, ReasonPrivate, ReasonControl, ReasonVary:
 		return true
 	}
 	return false
@@ -83,7 +84,7 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 }
 
 // anew runs the handler once more and asks for the whole: nothing has gone to the client so far.
-func (rt *Route) anew(l *leading) store.Outcome {
+func (rt *Route) anew(l *leading) readthrough.Verdict {
 	run := l.rec.run
 	l.rec.end()
 	l.plain, l.err = true, nil
@@ -92,10 +93,10 @@ func (rt *Route) anew(l *leading) store.Outcome {
 }
 
 // headed makes of an answer to HEAD what it means to the stored one (§4.3.5), and to those who wait for the same.
-func (rt *Route) headed(l *leading) store.Outcome {
+func (rt *Route) headed(l *leading) readthrough.Verdict {
 	rec, verdict := l.rec, l.rec.law.verdict
 	if rt.update(l) {
-		return store.Keep
+		return readthrough.Cacheable
 	}
 	rec.law.verdict = verdict
 	return rt.pass(l)
@@ -109,7 +110,7 @@ func (rt *Route) update(l *leading) bool {
 	case old == nil:
 		return false
 	case !rec.agrees(old):
-		rec.run.Refuse() // those who wait want the new one
+		rec.run.MarkUncacheable() // those who wait want the new one
 		return outdate(rec.run, old)
 	case old.Status == http.StatusPartialContent: // it tells nothing of a part
 		return false
@@ -190,7 +191,7 @@ func wholeSize(e *store.Entry) int64 {
 }
 
 // outdate makes the run's entry what the old one is, but stale from now on. One that is then of no use is forgotten.
-func outdate(run *store.Run, old *store.Entry) bool {
+func outdate(run *readthrough.Run, old *store.Entry) bool {
 	e, now := run.Entry, time.Now()
 	if old.Left(now) <= 0 {
 		return false

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -18,9 +20,9 @@ import (
 type Route struct {
 	Pattern  string // what stands for the router's pattern; "": what the adapter tells with each request
 	Common   *Common
-	Scheme   *keying.Scheme
-	Labeler  keying.Labeler
-	Through  *store.Through
+	Scheme   *keys.Scheme
+	Labeler  keys.Labeler
+	Through  *readthrough.Cache
 	User     keying.User                                // who is asking; required where Scheme.Private
 	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do
 	VaryBy   func(*http.Request) (text string, ok bool) // what selects, beside the scheme; nil: nothing; not ok: around the cache

@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -18,8 +19,8 @@ func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route
 	t.Cleanup(func() { _ = memory.Close() })
 	rt := &middleware.Route{
 		Common:  middleware.NewCommon("larder", false),
-		Scheme:  &keying.Scheme{Realm: "shared"},
-		Through: store.NewThrough(memory, store.NewLog(), 0, nil),
+		Scheme:  &keys.Scheme{Realm: "shared"},
+		Through: readthrough.New(memory, store.NewLog(), 0, nil),
 		TTL:     time.Minute,
 		MaxBody: 1 << 20,
 	}

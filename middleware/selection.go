@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -61,7 +62,7 @@ func (rt *Route) variantOf(p *Passage, r *http.Request, names []string) keying.K
 
 // find looks for the answer that the request selects, and makes its key the passage's. What it finds and may not be served
 // as it is, is what can be validated.
-func (rt *Route) find(call *store.Call, p *Passage, r *http.Request, judge store.Judge) (*store.Entry, store.Use) {
+func (rt *Route) find(call *readthrough.Call, p *Passage, r *http.Request, judge readthrough.Judge) (*store.Entry, readthrough.Use) {
 	e, use := call.Look(p.resource, nil)
 	if e == nil || !isIndex(e) {
 		p.key, p.index = p.resource, nil
@@ -69,25 +70,25 @@ func (rt *Route) find(call *store.Call, p *Passage, r *http.Request, judge store
 	}
 	p.index = e
 	var best *store.Entry
-	var bestUse store.Use
+	var bestUse readthrough.Use
 	for i, names := range namesOf(e) {
 		key := rt.variantOf(p, r, names)
 		found, use := call.Look(key, judge)
 		if i == 0 || use > bestUse {
 			p.key, best, bestUse = key, found, use
 		}
-		if use >= store.WhileRefreshed {
+		if use >= readthrough.WhileRefreshed {
 			break
 		}
 	}
 	return best, bestUse
 }
 
-func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, store.Use) {
+func judged(judge readthrough.Judge, e *store.Entry, use readthrough.Use) (*store.Entry, readthrough.Use) {
 	if e == nil || judge == nil {
 		return e, use
 	}
-	if use = judge(e, use, store.Before); use == store.NoUse {
+	if use = judge(e, use, readthrough.Before); use == readthrough.NoUse {
 		return nil, use
 	}
 	return e, use
@@ -95,7 +96,7 @@ func judged(judge store.Judge, e *store.Entry, use store.Use) (*store.Entry, sto
 
 // choose makes of what memory has for the URL what a standard route may serve to the request, if anything, and its key the
 // passage's.
-func (rt *Route) choose(p *Passage, r *http.Request, f *store.Found, now time.Time) {
+func (rt *Route) choose(p *Passage, r *http.Request, f *readthrough.Found, now time.Time) {
 	e, use := f.Entry, f.Use
 	if e != nil {
 		p.key = e.Key
@@ -104,7 +105,7 @@ func (rt *Route) choose(p *Passage, r *http.Request, f *store.Found, now time.Ti
 	if e != nil && isIndex(e) {
 		e, use = rt.peekVariant(p, r, e, now)
 	}
-	f.Entry, f.Use = nil, store.NoUse
+	f.Entry, f.Use = nil, readthrough.NoUse
 	if e == nil || rt.unanswerable(r, noAsk) != "" {
 		return
 	}
@@ -114,10 +115,10 @@ func (rt *Route) choose(p *Passage, r *http.Request, f *store.Found, now time.Ti
 			return
 		}
 	}
-	f.Entry, f.Use, f.Left = e, rt.fitness(p, r, ask, e, use, store.Before), e.Left(now)
+	f.Entry, f.Use, f.Left = e, rt.fitness(p, r, ask, e, use, readthrough.Before), e.Left(now)
 }
 
-func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, store.Use) {
+func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, readthrough.Use) {
 	for _, names := range namesOf(index) {
 		key := rt.variantOf(p, r, names)
 		if e, use := rt.Through.Peek(key, now); e != nil {
@@ -125,7 +126,7 @@ func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, no
 			return e, use
 		}
 	}
-	return nil, store.NoUse
+	return nil, readthrough.NoUse
 }
 
 // place gives the run's entry the key that its Vary calls for, and makes the index that leads there.

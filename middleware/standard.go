@@ -3,7 +3,8 @@ package middleware
 import (
 	"net/http"
 
-	"github.com/larder-go/cache/middleware/rfc9111"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
@@ -16,22 +17,22 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 	}
 	l := rt.leads(&p, w, r, next, param)
 	defer l.close()
-	judge := func(e *store.Entry, use store.Use, made store.Made) store.Use {
+	judge := func(e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
 		return rt.fitness(&l.p, r, ask, e, use, made)
 	}
 	e, use := rt.find(&l.call, &l.p, r, judge)
-	if use >= store.WhileRefreshed {
-		return rt.conclude(l, store.Result{Entry: e, Use: use, Source: store.Stored})
+	if use >= readthrough.WhileRefreshed {
+		return rt.conclude(l, readthrough.Result{Entry: e, Use: use, Source: readthrough.Stored})
 	}
 	if ask.OnlyIfCached {
 		return rt.unsatisfied(l)
 	}
 	l.p.fwd = forwardedFor(l, e, use)
 	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
-		l.p.reason, l.p.fwd = HeadReason, ""
+		l.p.reason, l.p.fwd = ReasonHead, ""
 	}
 	if l.part = isPart(r); l.part {
-		return rt.conclude(l, l.call.Apart(l.p.key, partKey(l.p.key, r), l, judge))
+		return rt.conclude(l, l.call.GetPart(l.p.key, partKey(l.p.key, r), l, judge))
 	}
 	return rt.conclude(l, l.call.Get(l.p.key, l, judge))
 }
@@ -41,9 +42,9 @@ func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, nex
 func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 	switch {
 	case ask.NoStore:
-		return RequestReason
+		return ReasonRequest
 	case r.Header["If-Match"] != nil, r.Header["If-Unmodified-Since"] != nil:
-		return ConditionReason
+		return ReasonCondition
 	}
 	return ""
 }
@@ -52,14 +53,14 @@ func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 func (rt *Route) unsatisfied(l *leading) error {
 	h := l.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
-	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(OnlyIfCachedReason)})
+	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(ReasonOnlyIfCached)})
 	l.w.WriteHeader(http.StatusGatewayTimeout)
-	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: OnlyIfCachedReason, Cause: Reason(l.call.Cause(l.p.key)), Status: http.StatusGatewayTimeout})
+	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonOnlyIfCached, Cause: Reason(l.call.Cause(l.p.key)), Status: http.StatusGatewayTimeout})
 	return nil
 }
 
 // forwardedFor is why a stored answer does not do, in RFC 9211's words (§2.2).
-func forwardedFor(l *leading, e *store.Entry, use store.Use) string {
+func forwardedFor(l *leading, e *store.Entry, use readthrough.Use) string {
 	p := &l.p
 	switch {
 	case e == nil && l.call.Cause(p.key) == store.CauseAway: // what it has is not known

@@ -7,12 +7,12 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
 )
 
 // fallback reports whether a stale answer may stand in for one that fails.
 func (rec *recorder) fallback() bool {
-	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= store.OnError
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
 }
 
 // void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
@@ -20,8 +20,8 @@ func (rec *recorder) fallback() bool {
 // writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.
 func (rec *recorder) void() {
 	body := rec.body
-	rec.drop(PanicReason)
-	rec.run.Fail()
+	rec.drop(ReasonPanic)
+	rec.run.Abort()
 	if pump := rec.pump; pump != nil {
 		rec.pump = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
@@ -37,24 +37,24 @@ func (rec *recorder) void() {
 // standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
 // the server (http.ErrAbortHandler) goes on, unless it breaks off an answer in whose place the client gets the stale one in any
 // case: ReverseProxy does so where an upstream hangs in the body of a 503.
-func (rec *recorder) standIn(l *leading, panicked any) store.Outcome {
+func (rec *recorder) standIn(l *leading, panicked any) readthrough.Verdict {
 	switch panicked {
 	case nil: // runtime.Goexit: the goroutine is ending
 		rec.void()
-		return store.Fail
+		return readthrough.Aborted
 	case http.ErrAbortHandler:
 		if rec.failed {
-			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ErrorReason, Status: rec.status})
-			return store.Old
+			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
+			return readthrough.ServeOld
 		}
 		rec.void()
 		panic(panicked)
 	}
-	rec.drop(PanicReason) // there is no pump: the client has nothing yet
+	rec.drop(ReasonPanic) // there is no pump: the client has nothing yet
 	rec.mute = true
-	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: PanicReason,
+	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
-	return store.Old
+	return readthrough.ServeOld
 }
 
 // serverError reports whether the error is one of the server's. Frameworks that give errors a status tell it by a method

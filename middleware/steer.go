@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/user"
 )
 
 // Steering is what a handler says of its answer while it runs. It is safe for concurrent use.
@@ -28,18 +28,18 @@ type steerContext struct{}
 type steered struct {
 	context.Context
 	said Steering
-	link store.Link
+	link readthrough.Link
 }
 
 func (c *steered) Value(key any) any {
 	switch key.(type) {
 	case steerContext:
 		return &c.said
-	case store.LinkKey:
+	case readthrough.LinkKey:
 		return &c.link
-	case keying.UserKey:
+	case user.Key:
 		if c.said.hides() {
-			return keying.Hidden{}
+			return user.Hidden{}
 		}
 	}
 	return c.Context.Value(key)
@@ -47,7 +47,7 @@ func (c *steered) Value(key any) any {
 
 // Steer returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
 // becomes of what it makes. If that is shared by all users, the context hides who is asking.
-func Steer(ctx context.Context, run *store.Run, name, id string, shared bool) (context.Context, *Steering) {
+func Steer(ctx context.Context, run *readthrough.Run, name, id string, shared bool) (context.Context, *Steering) {
 	c := &steered{Context: ctx}
 	c.said.shared = shared
 	run.Link(&c.link, name, id)

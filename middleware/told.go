@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware/rfc9111"
-	"github.com/larder-go/cache/store"
 )
 
 // What the recorder adds to a handler's answer, or takes from it.
@@ -24,7 +24,7 @@ func (rec *recorder) privatize(h http.Header) {
 	rec.untarget(h)
 	switch {
 	case !rec.rt.Scheme.Private:
-	case rec.reason == IdentityReason:
+	case rec.reason == ReasonIdentity:
 		h["Cache-Control"] = []string{"private, no-store"}
 	default:
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
@@ -48,10 +48,10 @@ func (rec *recorder) tellStatus(h http.Header) {
 		how = rec.fwd
 	case rec.run.Old != nil:
 		how = "stale"
-	case cause == VariantCause:
+	case cause == CauseVariant:
 		how = "vary-miss"
 	}
-	stored, lines := rec.fate == store.Kept && rec.r.Method != http.MethodHead, c.missed
+	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
 	if stored {
 		lines = c.kept
 	}
@@ -60,7 +60,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 		return
 	}
 	reason := rec.reason
-	if reason == StoreReason && cause == AwayCause { // which says it all
+	if reason == ReasonStore && cause == CauseAway { // which says it all
 		reason = ""
 	}
 	if rec.part {
@@ -70,23 +70,23 @@ func (rec *recorder) tellStatus(h http.Header) {
 }
 
 // became notes what has become of the entry that was made of the answer.
-func (rec *recorder) became(fate store.Fate) {
+func (rec *recorder) became(fate readthrough.Fate) {
 	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
 		rec.reason = FateReason(fate)
 	}
 }
 
 // FateReason says why something is not kept that was for keeping, or "" if it is.
-func FateReason(fate store.Fate) Reason {
+func FateReason(fate readthrough.Fate) Reason {
 	switch fate {
-	case store.NotTaken:
-		return RefusedReason
-	case store.NotStored:
-		return StoreReason
-	case store.Overtaken:
-		return OvertakenReason
-	case store.NotKept:
-		return AgeReason
+	case readthrough.RefusedByStore:
+		return ReasonRefused
+	case readthrough.StoreFailed:
+		return ReasonStore
+	case readthrough.Overtaken:
+		return ReasonOvertaken
+	case readthrough.NotKept:
+		return ReasonAge
 	}
 	return ""
 }

@@ -9,11 +9,11 @@ import (
 
 // Reasons of warnings.
 const (
-	UserInSharedReason Reason = "user-in-shared" // the handler of a shared route, or a shared load, asks who is asking or tells it: nobody is known there
-	OuterCookieReason  Reason = "outer-cookie"   // middleware outside sets a cookie, or says Vary: Cookie, on answers that are kept for everyone
-	CheckInsideReason  Reason = "check-inside"   // the handler of a shared route whose answers are kept also refuses: 401, 403, or the way to a login
-	HiddenReason       Reason = "hidden-header"  // the answer varies by a request header that does not select it, and on shared routes is hidden
-	NegotiatedReason   Reason = "negotiated"     // a per-user route chooses by what the client accepts, and that does not select the answer
+	ReasonUserInShared Reason = "user-in-shared" // the handler of a shared route, or a shared load, asks who is asking or tells it: nobody is known there
+	ReasonOuterCookie  Reason = "outer-cookie"   // middleware outside sets a cookie, or says Vary: Cookie, on answers that are kept for everyone
+	ReasonCheckInside  Reason = "check-inside"   // the handler of a shared route whose answers are kept also refuses: 401, 403, or the way to a login
+	ReasonHidden       Reason = "hidden-header"  // the answer varies by a request header that does not select it, and on shared routes is hidden
+	ReasonNegotiated   Reason = "negotiated"     // a per-user route chooses by what the client accepts, and that does not select the answer
 )
 
 // maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
@@ -81,6 +81,6 @@ func (rec *recorder) recording() {}
 // warnNested tells of a cache around this one.
 func (rt *Route) warnNested(l *leading) {
 	if rt.Tell != nil && recorded(l.w) {
-		rt.warn(l.p.pattern, NestedReason, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
+		rt.warn(l.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
 	}
 }

@@ -18,12 +18,12 @@ func (rec *recorder) FlushError() error {
 	if !rec.wrote {
 		rec.WriteHeader(http.StatusOK)
 	}
-	rec.abandon(StreamReason)
+	rec.abandon(ReasonStream)
 	return http.NewResponseController(rec.w).Flush()
 }
 
 func (rec *recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	rec.abandon(HijackReason)
+	rec.abandon(ReasonHijack)
 	rec.surrender()
 	return http.NewResponseController(rec.w).Hijack()
 }
@@ -42,7 +42,7 @@ func (rec *recorder) EnableFullDuplex() error {
 
 // Unwrap returns the writer behind. Whoever writes there goes around the copy, so there is none from now on.
 func (rec *recorder) Unwrap() http.ResponseWriter {
-	rec.abandon(UnwrapReason)
+	rec.abandon(ReasonUnwrap)
 	rec.surrender()
 	return rec.w
 }

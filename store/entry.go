@@ -67,6 +67,19 @@ func (e *Entry) Keep(now time.Time) time.Duration {
 	return e.Left(now) + max(e.WhileRevalidate, e.IfError, e.IfValidated)
 }
 
+// earliest is how many times its cost before its end an entry may be refreshed early. Chance goes further once in nine
+// million.
+const earliest = 16
+
+// Nearing reports whether the entry is fresh and so near its end that it may be refreshed early. The first half of its
+// life is out of the question: so whoever comes late to refresh an entry knows one that was refreshed just now.
+func (e *Entry) Nearing(now time.Time) bool { return e.NearingAt(e.Left(now)) }
+
+// NearingAt is Nearing when so much of its freshness is left.
+func (e *Entry) NearingAt(left time.Duration) bool {
+	return left > 0 && left < e.Fresh/2 && left/earliest < e.Cost
+}
+
 // entryOverhead is about what an entry costs beside its bytes: the struct, and what the allocator rounds up.
 const entryOverhead = 320
 
@@ -96,8 +109,8 @@ func sizeOf(lines []string) (n int) {
 	return n
 }
 
-// near returns a copy of the entry that the far one stands behind from then on.
-func (e *Entry) near(until time.Time) *Entry {
+// NearUntil returns a copy of the entry that the far one stands behind from then on: see [Entry.Past].
+func (e *Entry) NearUntil(until time.Time) *Entry {
 	c := e.copy()
 	c.until = until.Sub(epoch)
 	return c
@@ -126,8 +139,16 @@ func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
 	return c
 }
 
-// past reports whether the far copy must be asked by now.
-func (e *Entry) past(now time.Time) bool { return e.until != 0 && now.Sub(epoch) > e.until }
+// MadeHere reports whether the entry was made in this process, rather than read from a store.
+func (e *Entry) MadeHere() bool { return e.born != 0 }
+
+// Beside returns an entry for another key, with the place in the purge log that this one has.
+func (e *Entry) Beside(key keying.Key) *Entry {
+	return &Entry{Key: key, At: e.At, born: e.born}
+}
+
+// Past reports whether the far copy must be asked by now.
+func (e *Entry) Past(now time.Time) bool { return e.until != 0 && now.Sub(epoch) > e.until }
 
 // epoch is where instants start that are kept as durations, which take a third of the room.
 var epoch = time.Now()

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -45,8 +44,3 @@ const (
 
 // A Token tells a lease's holder from all others. It is random.
 type Token [16]byte
-
-func newToken() (t Token) {
-	_, _ = rand.Read(t[:]) // never fails
-	return t
-}

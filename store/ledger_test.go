@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -171,8 +172,8 @@ func TestFirstLogMayHavePurgedEverything(t *testing.T) {
 // has nothing to do with them.
 func TestLedgerIsBounded(t *testing.T) {
 	const most = 1 << 16
-	labels := keying.NewLabeler(nil)
-	place := func(path string) keying.Label { return labels.Place(path).Within(1) }
+	labels := keys.NewLabeler(nil)
+	place := func(path string) keying.Label { return keys.Within(labels.Place(path), 1) }
 	for _, test := range []struct {
 		name   string
 		record func(i int) []keying.Label // of a flood
@@ -230,11 +231,11 @@ func TestRepeatedPurgeTakesNoRoom(t *testing.T) {
 
 // Floods in more areas than are told apart end with everything gone, and with nothing that comes back.
 func TestLedgerIsBoundedInAreas(t *testing.T) {
-	l, labels := store.NewLedger(), keying.NewLabeler(nil)
+	l, labels := store.NewLedger(), keys.NewLabeler(nil)
 	l.Restart(at(1, 1))
 	old := made(l)
 	for i := range 1 << 17 {
-		l.Apply(store.Record{At: at(1, uint64(10+i)), Wide: true, Labels: []keying.Label{labels.Place(fmt.Sprint("/", i)).Within(1)}})
+		l.Apply(store.Record{At: at(1, uint64(10+i)), Wide: true, Labels: []keying.Label{keys.Within(labels.Place(fmt.Sprint("/", i)), 1)}})
 	}
 	wantState(t, l, old, store.Gone, "of no area")
 	wantState(t, l, made(l, labels.Place("/1")), store.Live, "made after")
@@ -242,10 +243,10 @@ func TestLedgerIsBoundedInAreas(t *testing.T) {
 
 // A purge of a whole area hits what lies in it.
 func TestWidePurge(t *testing.T) {
-	l, labels := store.NewLedger(), keying.NewLabeler(nil)
+	l, labels := store.NewLedger(), keys.NewLabeler(nil)
 	l.Restart(at(1, 1))
 	in, out := made(l, label(1), labels.Place("/items/7")), made(l, label(1), labels.Place("/pages/7"))
-	l.Apply(store.Record{At: at(1, 2), Wide: true, Labels: []keying.Label{labels.Place("/items").Within(1)}})
+	l.Apply(store.Record{At: at(1, 2), Wide: true, Labels: []keying.Label{keys.Within(labels.Place("/items"), 1)}})
 	wantState(t, l, in, store.Gone, "within")
 	wantState(t, l, out, store.Live, "elsewhere")
 	wantState(t, l, made(l, labels.Place("/items/7")), store.Live, "made after")

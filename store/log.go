@@ -7,7 +7,7 @@ import (
 )
 
 // A Record is one purge: everything made before it that carries one of its labels is gone, or merely stale. A label of a
-// place (see [keying.Area]) says where the URLs lie whose labels stand before it; such purges share the room of their area.
+// place (see internal/keys) says where the URLs lie whose labels stand before it; such purges share the room of their area.
 type Record struct {
 	At     Position // set by the log
 	Labels []keying.Label
@@ -27,6 +27,22 @@ type Log interface {
 	// Ledger returns this process' view of the log. A store that is a Log has brought it up to the log's head before
 	// its Get returns.
 	Ledger() *Ledger
+}
+
+// A Catcher is a Log to which other processes append.
+type Catcher interface {
+	// CatchUp brings the ledger up to the log's head: once it has returned nil, the ledger knows every purge that was
+	// acknowledged before the call. It is called before an answer is shared with a request that came while it was made.
+	CatchUp(ctx context.Context) error
+}
+
+// A Follower is a Log to which other processes append, and that can tell its ledger at once.
+type Follower interface {
+	Log
+	// Follow keeps the ledger at the log's head until ctx ends, and returns soon after that with nothing left behind. It
+	// costs nobody else anything while the log cannot be reached: then it calls changed with the error, once, and with
+	// nil when it follows again. To follow twice at once only costs more.
+	Follow(ctx context.Context, changed func(err error))
 }
 
 // A Poster is a Log whose store gives a backend that keeps failing a rest.

@@ -3,6 +3,7 @@ package store
 import (
 	"container/list"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -37,21 +38,21 @@ func (m mark) after(e *Entry) bool {
 type marks struct {
 	all    mark // what is older has been purged
 	named  map[keying.Label]*list.Element
-	areas  map[keying.Area]mark
-	shares map[keying.Area]*list.List // the labels by their area, those whose purge is oldest first; of no area: the app's own
-	most   *list.List                 // the share that has made room last, or has more labels
-	rises  int                        // how often an area was marked, for want of room or by a purge that named it
+	areas  map[keys.Area]mark
+	shares map[keys.Area]*list.List // the labels by their area, those whose purge is oldest first; of no area: the app's own
+	most   *list.List               // the share that has made room last, or has more labels
+	rises  int                      // how often an area was marked, for want of room or by a purge that named it
 }
 
 // purged is a label and its last purge.
 type purged struct {
 	label keying.Label
-	area  keying.Area
+	area  keys.Area
 	mark  mark
 }
 
 func newMarks() *marks {
-	return &marks{named: map[keying.Label]*list.Element{}, areas: map[keying.Area]mark{}, shares: map[keying.Area]*list.List{}}
+	return &marks{named: map[keying.Label]*list.Element{}, areas: map[keys.Area]mark{}, shares: map[keys.Area]*list.List{}}
 }
 
 // untouched reports whether there is no purge.
@@ -65,21 +66,21 @@ func (ms *marks) apply(r Record, m mark) {
 	}
 	from := 0
 	for i, label := range r.Labels {
-		area, ok := label.Meant()
+		area, ok := keys.Meant(label)
 		if !ok {
 			continue
 		}
 		if r.Wide {
 			ms.raise(area, m)
-			area = keying.Area{}
+			area = keys.Area{}
 		}
 		ms.add(r.Labels[from:i], area, m)
 		from = i + 1
 	}
-	ms.add(r.Labels[from:], keying.Area{}, m)
+	ms.add(r.Labels[from:], keys.Area{}, m)
 }
 
-func (ms *marks) add(labels []keying.Label, area keying.Area, m mark) {
+func (ms *marks) add(labels []keying.Label, area keys.Area, m mark) {
 	for _, label := range labels {
 		if known := ms.named[label]; known != nil {
 			ms.remove(known)
@@ -125,13 +126,13 @@ func (ms *marks) makeRoom() {
 	}
 	p := ms.remove(ms.most.Front())
 	if p.area.Level == 0 {
-		p.area = p.label.Area(0)
+		p.area = keys.AreaOf(p.label, 0)
 	}
 	ms.raise(p.area, p.mark)
 }
 
 // raise marks an area.
-func (ms *marks) raise(area keying.Area, m mark) {
+func (ms *marks) raise(area keys.Area, m mark) {
 	ms.rises++
 	if m.newer(ms.areas[area]) {
 		ms.areas[area] = m
@@ -164,12 +165,12 @@ func (ms *marks) hits(e *Entry) bool {
 }
 
 func (ms *marks) hitsArea(e *Entry, label *keying.Label) bool {
-	if !label.IsPlace() {
-		m, ok := ms.areas[label.Area(0)]
+	if !keys.IsPlace(*label) {
+		m, ok := ms.areas[keys.AreaOf(*label, 0)]
 		return ok && m.after(e)
 	}
-	for level := uint8(1); level <= keying.Areas; level++ {
-		if m, ok := ms.areas[label.Area(level)]; ok && m.after(e) {
+	for level := uint8(1); level <= keys.Areas; level++ {
+		if m, ok := ms.areas[keys.AreaOf(*label, level)]; ok && m.after(e) {
 			return true
 		}
 	}

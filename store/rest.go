@@ -35,13 +35,6 @@ const (
 	Leases Operation = "leases"
 )
 
-// A Report says how an operation on a store went.
-type Report struct {
-	Route string // what it was for, as the call was named; "" if it was not
-	What  Operation
-	Err   error // nil: a store outside the process has answered
-}
-
 // A Warner is a store that works as it was made, but may surprise.
 type Warner interface {
 	// Warning says what may surprise, or nil.

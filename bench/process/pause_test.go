@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/store"
 )
 
@@ -67,7 +67,7 @@ func longestPause(b *testing.B, memory store.Store, entries int, keep time.Durat
 
 // setEntries sets n small entries, each made for its place in the order.
 func setEntries(s store.Store, from, n int, keep time.Duration) {
-	namer := keying.NewNamer(nil)
+	namer := keys.NewNamer(nil)
 	for i := from; i < from+n; i++ {
 		key := namer.Key("pause", "", uriOf(i), "")
 		e := &store.Entry{Key: key, Status: 200, Stored: time.Now(), Fresh: keep, Body: []byte("x")}

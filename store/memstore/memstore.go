@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -128,7 +129,7 @@ func (s *Store) Trace(key keying.Key) store.Cause {
 		}
 		return "" // it has come just now
 	}
-	return store.CauseOf(s.gone.Of(&key, time.Now()))
+	return readthrough.CauseOf(s.gone.Of(&key, time.Now()))
 }
 
 // Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
-
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -16,7 +15,7 @@ import (
 
 // Builds that run side by side have entries of their own, and purge each other's.
 func TestBuildsShareOnlyPurges(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	client := dial(t, server.Addr())
 	of := func(build string) *redisstore.Store { return on(t, client, redisstore.Options{Build: build}) }
 	key := storetest.Key("k")
@@ -39,7 +38,7 @@ func TestBuildsShareOnlyPurges(t *testing.T) {
 
 // What another layout or format has left under our keys is a miss that is counted, and is written over.
 func TestEntriesOfAnotherFormatAreMisses(t *testing.T) {
-	client := dial(t, miniredis.RunT(t).Addr())
+	client := dial(t, redistest.Start(t).Addr())
 	s := on(t, client, redisstore.Options{})
 	key := keep(t, s, "k")
 	encoded, err := client.Get(t.Context(), "larder:1:"+key.String()).Bytes()

@@ -21,7 +21,7 @@ func (s *Store) Probing() bool { return s.probe.due.Load() == never }
 
 // MeetNode has a node of a cluster asked, and returns how many are known.
 func (s *Store) MeetNode(addr string) (n int) {
-	s.nodes.at(addr, s.link)
+	s.nodes.at(addr, s.shared)
 	s.nodes.Range(func(any, any) bool { n++; return true })
 	return n
 }

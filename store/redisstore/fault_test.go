@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -80,7 +79,7 @@ func TestRedisDownAndBack(t *testing.T) {
 }
 
 func TestCancelledReadsDoNotOpenTheBreaker(t *testing.T) {
-	s := open(t, miniredis.RunT(t).Addr())
+	s := open(t, redistest.Start(t).Addr())
 	key := keep(t, s, "k")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -97,7 +96,7 @@ func TestCancelledReadsDoNotOpenTheBreaker(t *testing.T) {
 }
 
 func TestErrorRepliesOpenTheBreaker(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s := open(t, server.Addr())
 	key := keep(t, s, "k")
 	server.SetError("LOADING Redis is loading the dataset in memory")
@@ -119,7 +118,7 @@ func TestFailedPurgeIsMadeUpFor(t *testing.T) {
 	for name, r := range map[string]store.Record{"all": {All: true}, "label": {Labels: labels("one")}} {
 		for _, contact := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, contact), func(t *testing.T) {
-				server := miniredis.RunT(t)
+				server := redistest.Start(t)
 				other := open(t, server.Addr())
 				key := keep(t, other, "k")
 				s := open(t, server.Addr())
@@ -142,7 +141,7 @@ func TestFailedPurgeIsMadeUpFor(t *testing.T) {
 }
 
 func TestOwedPurgesAreBounded(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s, other := open(t, server.Addr()), open(t, server.Addr())
 	key := keep(t, other, "k")
 	server.SetError("LOADING")

@@ -5,98 +5,128 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
+// The near follower keeps the ledger at the log's head while no request reads Redis. Without it, copies in memory would
+// learn of purges elsewhere only when their short time to live ends. It waits in XREAD on a connection of its own.
+//
+// No purge falls into the gap between catching up and waiting:
+//
+//	follower   catches up: head 5
+//	purger     XADD → record 6
+//	follower   XREAD after 5 → returns record 6 at once
+//
+// XREAD names the last record that the ledger has. Had it named "$" (what comes from now on), record 6 would be noticed
+// with record 7 only.
+//
+// What XREAD brings is only a wake-up. The records themselves are read by catchUpVia, in order, with all its checks. It
+// also runs when XREAD brought nothing, once a second, since XREAD would wait for ever in a log that was replaced:
+//
+//	follower   XREAD after 900 …
+//	Redis      loses the log; another process begins a new one: record 1
+//	follower   XREAD ends after a second with nothing; catching up sees head 1: the ledger is rebuilt
+//
+// A connection can be cut off without a word (a firewall, a pulled cable):
+//
+//	t0          XREAD is sent, the reply never comes
+//	t0+1.25 s   time is up: XREAD should have answered after one second. The loss is reported, once
+//	            a pause of 250 ms, doubled with each failure up to 2 s, a fifth more or less
+//	            dial, catch up: purges that were missed meanwhile are applied; it is reported that all is well again
+//
+// Between t0 and the end of that, memory may serve what was purged elsewhere. That is bounded by the copies' time to live.
 const (
-	followRound = time.Second            // how long one read waits for news
-	followSlack = 250 * time.Millisecond // how much later it may end before its connection counts as dead
-	followPace  = 5 * time.Millisecond   // from one wake-up to the next: many purges at once are read together
+	blockTime    = time.Second            // how long one read waits for news
+	blockSlack   = 250 * time.Millisecond // how much later it may end before its connection counts as dead
+	wakeInterval = 5 * time.Millisecond   // from one wake-up to the next: many purges at once are read together
 
-	leastRest = 250 * time.Millisecond // after a loss, more or less; doubled while Redis stays away
-	mostRest  = 2 * time.Second
+	minRetryDelay = 250 * time.Millisecond // after a loss, more or less; doubled while Redis stays away
+	maxRetryDelay = 2 * time.Second
 )
 
-// Follow keeps the ledger at the purge log's head, whoever adds to it, and returns when ctx or the Store ends. It waits for
-// news on a connection of its own, and looks once a second whether the log is still the one it knows. When the log cannot
-// be followed, changed is called with the error, and with nil when it is followed again; until then near copies end with
-// their time to live. Its failures cost no request its Redis, and a Redis that is given a rest is not asked.
+// Follow keeps the ledger at the purge log's head, whoever appends to it, and returns when ctx or the Store ends. It waits
+// on a connection of its own, and checks once a second that the log is still the same.
+//
+// If the log cannot be followed, changed is called with the error, once, and with nil when it can be followed again.
+// In between, copies in memory end with their time to live. Failures of the follower do not count for the circuit
+// breaker, and a Redis whose circuit is open is not asked.
 func (s *Store) Follow(ctx context.Context, changed func(error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	f := follower{changed: changed, rest: leastRest}
+	defer context.AfterFunc(s.ctx, cancel)()
+	f := follower{changed: changed, delay: minRetryDelay}
 	for {
-		err := s.followOn(ctx, f.up)
+		err := s.followUntilError(ctx, f.up)
 		if ctx.Err() != nil {
 			return
 		}
 		f.down(err)
-		if !pause(ctx, f.takeRest()) {
+		if !sleep(ctx, f.nextDelay()) {
 			return
 		}
 	}
 }
 
-// followOn follows the log until something fails. It calls up whenever all is well.
-func (s *Store) followOn(ctx context.Context, up func()) (err error) {
-	defer caught(&err)
-	if err := s.catchUpFor(ctx, s.aside()); err != nil { // a Redis that is given a rest is not dialled either
+// followUntilError calls up whenever the ledger has the head of the log.
+func (s *Store) followUntilError(ctx context.Context, up func()) (err error) {
+	defer recoverTo(&err)
+	if err := s.catchUpVia(ctx, s.uncounted()); err != nil { // a Redis that is given a rest is not dialled either
 		return err
 	}
-	line, hangUp, err := s.line(ctx)
+	conn, closeConn, err := s.dedicatedConn(ctx)
 	if err != nil {
 		return err
 	}
-	defer hangUp()
+	defer closeConn()
 	var woken time.Time
 	for {
-		news, err := s.await(ctx, line)
+		found, err := s.awaitRecord(ctx, conn)
 		if err != nil {
 			return err
 		}
-		if news && !pause(ctx, time.Until(woken.Add(followPace))) {
+		if found && !sleep(ctx, time.Until(woken.Add(wakeInterval))) {
 			return ctx.Err()
 		}
 		woken = time.Now()
-		if err := s.catchUpFor(ctx, s.aside()); err != nil {
+		if err := s.catchUpVia(ctx, s.uncounted()); err != nil {
 			return err
 		}
 		up()
 	}
 }
 
-// await waits for a record after the last one that is known, for one round.
-func (s *Store) await(ctx context.Context, line redis.Cmdable) (news bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, followRound+followSlack)
+// awaitRecord waits up to a second for a record after the last known one.
+func (s *Store) awaitRecord(ctx context.Context, conn redis.Cmdable) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, blockTime+blockSlack)
 	defer cancel()
 	began := time.Now()
-	err = line.XRead(ctx, &redis.XReadArgs{
-		Streams: []string{s.log.name}, ID: s.log.seen.Load().id, Count: 1, Block: followRound,
+	err = conn.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{s.log.name}, ID: s.log.head.Load().id, Count: 1, Block: blockTime,
 	}).Err()
-	if errors.Is(err, redis.Nil) && time.Since(began) >= followRound/2 { // sooner it is said of the connection
+	if errors.Is(err, redis.Nil) && time.Since(began) >= blockTime/2 { // sooner it is said of the connection
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("redisstore: waiting for the purge log: %w", withoutArguments(err))
+		return false, fmt.Errorf("redisstore: waiting for the purge log: %w", redacted(err))
 	}
 	return true, nil
 }
 
-// follower tells of losses, once each, and rests longer from one to the next.
+// follower reports losses, once each, and waits longer from one to the next.
 type follower struct {
 	changed func(error)
 	lost    bool
-	rest    time.Duration
+	delay   time.Duration
 }
 
 func (f *follower) up() {
 	if f.lost {
 		f.changed(nil)
 	}
-	f.lost, f.rest = false, leastRest
+	f.lost, f.delay = false, minRetryDelay
 }
 
 func (f *follower) down(err error) {
@@ -106,20 +136,20 @@ func (f *follower) down(err error) {
 	f.lost = true
 }
 
-// takeRest returns how long to rest, a fifth more or less, so that processes which lost Redis together do not come back
-// together.
-func (f *follower) takeRest() time.Duration {
-	rest := f.rest
-	f.rest = min(2*rest, mostRest)
-	return jittered(rest)
+// nextDelay returns how long to wait before the next attempt.
+func (f *follower) nextDelay() time.Duration {
+	delay := f.delay
+	f.delay = min(2*delay, maxRetryDelay)
+	return jittered(delay)
 }
 
+// jittered returns d, a fifth more or less: processes that lost Redis together should not come back together.
 func jittered(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-// pause returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
@@ -131,4 +161,66 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// Connections of one's own. The near follower blocks its connection for a second at a time, and the probe of the commands
+// must see which command a proxy hangs up on. Neither can use the pool.
+
+// dedicatedConn returns a client with one connection to the node that has the purge log. closeConn ends it at once,
+// whatever it waits for, and so does the end of ctx. A UniversalClient of a kind that we do not know is used as it is.
+func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeConn func(), err error) {
+	node, err := s.logNode(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if node == nil {
+		return s.client, func() {}, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	client := redis.NewClient(s.dedicatedOptions(ctx, *node.Options()))
+	stop := context.AfterFunc(ctx, func() {
+		defer func() { _ = recover() }() // the connection may be the caller's own kind, and is of no use any more
+		_ = client.Close()
+	})
+	return client, func() {
+		stop()
+		cancel() // a dial under way
+		_ = client.Close()
+	}, nil
+}
+
+// logNode returns the client of the node that has the purge log, or nil if that cannot be found out.
+func (s *Store) logNode(ctx context.Context) (*redis.Client, error) {
+	switch c := s.client.(type) {
+	case *redis.Client:
+		return c, nil
+	case *redis.ClusterClient:
+		return c.MasterForKey(ctx, s.log.name)
+	case *redis.Ring:
+		return c.GetShardClientForKey(s.log.name)
+	}
+	return nil, nil
+}
+
+// dedicatedOptions are the client's options, changed for a client that runs one command at a time and is discarded after
+// the first failure.
+func (s *shared) dedicatedOptions(ctx context.Context, o redis.Options) *redis.Options {
+	o.PoolSize = 2 // go-redis dials on in the background after as many failures in a row
+	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.PipelinePoolSize = 0, 0, 0, -1
+	o.MaxRetries, o.DialerRetries = -1, 1
+	o.Limiter, o.ClientSideCacheConfig, o.PushNotificationProcessor = nil, nil, nil
+	o.MaintNotificationsConfig = maintenanceOff(nil)
+	o.ContextTimeoutEnabled = true
+	dial := o.Dialer // go-redis gives it a context that does not end with the client
+	o.Dialer = func(dialling context.Context, network, addr string) (net.Conn, error) {
+		dialling, cancel := context.WithCancel(dialling)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		conn, err := dial(dialling, network, addr)
+		return conn, s.sentinel.explain(err)
+	}
+	if greet := o.OnConnect; greet != nil {
+		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return asConnError(greet(ctx, conn)) }
+	}
+	return &o
 }

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/alicebob/miniredis/v2/server"
 
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -83,8 +80,8 @@ func TestFollowerLearnsOfPurges(t *testing.T) {
 
 func TestFollowerNoticesAnotherLog(t *testing.T) {
 	for name, lose := range map[string]func(w *wires){
-		"flushed":  func(w *wires) { w.FlushAll() },
-		"replaced": func(w *wires) { w.FlushAll(); keep(w.t, w.open(), "other") },
+		"flushed":  func(w *wires) { w.Do("flushall") },
+		"replaced": func(w *wires) { w.Do("flushall"); keep(w.t, w.open(), "other") },
 		"trimmed": func(w *wires) {
 			for range 5 {
 				purge(w.t, w.open(), "x")
@@ -150,26 +147,21 @@ func TestFollowerDoesNotHammer(t *testing.T) {
 		"refused":        {},
 		"loading":        {"LOADING Redis is loading the dataset in memory", ""},
 		"wrong password": {"WRONGPASS invalid username-password pair", ""},
-		"denied":         {"NOPERM this user has no permissions to run the 'xread' command", "XREAD"},
+		"denied":         {"NOPERM this user has no permissions to run the 'xread' command", "xread"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWires(t)
 				s := w.open()
-				if _, err := w.Dial(); err != nil { // starts the server
-					t.Fatal(err)
-				}
 				var reads atomic.Int64
-				w.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
-					cmd = strings.ToUpper(cmd)
-					if cmd == "XREVRANGE" {
+				w.SetHook(func(command []string) string {
+					if command[0] == "xrevrange" {
 						reads.Add(1)
 					}
-					denied := deny.reply != "" && (deny.command == "" || deny.command == cmd)
-					if denied {
-						c.WriteError(deny.reply)
+					if deny.command == "" || deny.command == command[0] {
+						return deny.reply
 					}
-					return denied
+					return ""
 				})
 				w.down.Store(deny.reply == "")
 				l := follow(t, s)
@@ -185,7 +177,7 @@ func TestFollowerDoesNotHammer(t *testing.T) {
 						}
 					}
 				}
-				w.Server().SetPreHook(nil)
+				w.SetHook(nil)
 				w.down.Store(false)
 				within(5 * time.Second)
 				l.want(t, "back")
@@ -263,7 +255,7 @@ func TestFollowerReadsAFloodTogether(t *testing.T) {
 		follow(t, s)
 		purge(t, other, "zero") // what is done beside the first use is done
 		within(3 * time.Second)
-		before := w.Server().TotalCommands()
+		before := w.Commands()
 		const purges = 1000
 		for range purges {
 			purge(t, other, "one")
@@ -275,7 +267,7 @@ func TestFollowerReadsAFloodTogether(t *testing.T) {
 			t.Error("the last purge is not known after 20 ms")
 		}
 		const ofPurge, ofWake = 4, 3 // commands
-		if n := w.Server().TotalCommands() - before; n > purges*ofPurge+210*ofWake {
+		if n := w.Commands() - before; n > purges*ofPurge+210*ofWake {
 			t.Errorf("%d commands; want %d for the purges and %d for the follower at most", n, purges*ofPurge, 210*ofWake)
 		}
 	})
@@ -332,15 +324,12 @@ func TestPurgeBetweenTwoBeginnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)
 		s, other := w.open(), w.open()
-		if _, err := w.Dial(); err != nil { // starts the server
-			t.Fatal(err)
-		}
 		var begun atomic.Bool
-		w.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
-			if strings.EqualFold(cmd, "XADD") && args[0] == logName && !begun.Swap(true) {
+		w.SetHook(func(command []string) string {
+			if command[0] == "xadd" && command[1] == logName && !begun.Swap(true) {
 				purge(t, other, "one")
 			}
-			return false
+			return ""
 		})
 		e := stamped(s, "k")
 		if err := s.CatchUp(t.Context()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -20,19 +21,19 @@ type gets struct {
 }
 
 // process is a process of a fleet: a store with a client of its own, read through.
-func (g *gets) process(t testing.TB, addr string) *store.Through {
+func (g *gets) process(t testing.TB, addr string) *readthrough.Cache {
 	s := open(t, addr)
-	return store.NewThrough(s, s, 250*time.Millisecond, func(r store.Report) {
+	return readthrough.New(s, s, 250*time.Millisecond, func(r readthrough.Report) {
 		if r.Err != nil {
 			g.faults.Add(1)
 		}
 	})
 }
 
-func (g *gets) ask(t *testing.T, n int, p *store.Through, load store.Load) {
+func (g *gets) ask(t *testing.T, n int, p *readthrough.Cache, load readthrough.LoaderFunc) {
 	for range n {
 		g.calls.Go(func() {
-			r := p.Get(t.Context(), storetest.Key("k"), func(run *store.Run) store.Outcome {
+			r := p.Get(t.Context(), storetest.Key("k"), func(run *readthrough.Run) readthrough.Verdict {
 				g.loads.Add(1)
 				return load(run)
 			})
@@ -53,9 +54,9 @@ func (g *gets) want(t *testing.T, loads int64) {
 	}
 }
 
-func load(run *store.Run) store.Outcome {
+func load(run *readthrough.Run) readthrough.Verdict {
 	run.Entry.Body, run.Entry.Stored, run.Entry.Fresh = []byte("body"), time.Now(), time.Minute
-	return store.Keep
+	return readthrough.Cacheable
 }
 
 func TestOneLoadPerFleet(t *testing.T) {
@@ -63,13 +64,13 @@ func TestOneLoadPerFleet(t *testing.T) {
 		var g gets
 		first := g.process(t, addr)
 		begun, release := make(chan struct{}), make(chan struct{})
-		g.ask(t, 1, first, func(run *store.Run) store.Outcome {
+		g.ask(t, 1, first, func(run *readthrough.Run) readthrough.Verdict {
 			close(begun)
 			<-release
 			return load(run)
 		})
 		<-begun
-		for _, p := range []*store.Through{first, g.process(t, addr), g.process(t, addr)} {
+		for _, p := range []*readthrough.Cache{first, g.process(t, addr), g.process(t, addr)} {
 			g.ask(t, 50, p, load)
 		}
 		time.AfterFunc(300*time.Millisecond, func() { close(release) })
@@ -85,15 +86,15 @@ func TestUnstorableAnswerLetsTheFleetGo(t *testing.T) {
 		var streaming, g gets
 		first, second := g.process(t, addr), g.process(t, addr)
 		begun, refuse, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		streaming.ask(t, 1, first, func(run *store.Run) store.Outcome {
+		streaming.ask(t, 1, first, func(run *readthrough.Run) readthrough.Verdict {
 			close(begun)
 			<-refuse
-			run.Refuse()
+			run.MarkUncacheable()
 			<-end
-			return store.Refuse
+			return readthrough.Uncacheable
 		})
 		<-begun
-		g.ask(t, 20, second, func(*store.Run) store.Outcome { return store.Refuse })
+		g.ask(t, 20, second, func(*readthrough.Run) readthrough.Verdict { return readthrough.Uncacheable })
 		close(refuse)
 		g.want(t, 20) // everyone's own
 		close(end)
@@ -149,9 +150,9 @@ func TestEndedLeaseReleasesNothing(t *testing.T) {
 func TestWithoutRedisOneLoadPerProcess(t *testing.T) {
 	server := storetest.NewServer(t)
 	var g gets
-	processes := []*store.Through{g.process(t, server.Addr()), g.process(t, server.Addr()), g.process(t, server.Addr())}
+	processes := []*readthrough.Cache{g.process(t, server.Addr()), g.process(t, server.Addr()), g.process(t, server.Addr())}
 	begun, release := make(chan struct{}, 3), make(chan struct{})
-	slow := func(run *store.Run) store.Outcome {
+	slow := func(run *readthrough.Run) readthrough.Verdict {
 		begun <- struct{}{}
 		<-release
 		return load(run)
@@ -268,8 +269,8 @@ func TestStuckLeaseIsTakenOver(t *testing.T) {
 					if took != 1 || held != 4 {
 						t.Errorf("%d took the lease and %d wait for it; want one and four", took, held)
 					}
-					r := store.NewThrough(s, s, time.Second, nil).Get(t.Context(), storetest.Key(t.Name()+"2"), load)
-					if waited := time.Since(began); r.Source != store.Loaded || waited > 2*time.Second {
+					r := readthrough.New(s, s, time.Second, nil).Get(t.Context(), storetest.Key(t.Name()+"2"), load)
+					if waited := time.Since(began); r.Source != readthrough.Loaded || waited > 2*time.Second {
 						t.Errorf("%v after %v", r.Source, waited)
 					}
 				})

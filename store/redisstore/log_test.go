@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -18,10 +18,10 @@ import (
 
 const logName = "larder:1:log"
 
-// servers play a test on a real Redis and on miniredis.
+// servers play a test on a real Redis and on the one in process.
 func servers(t *testing.T, test func(t *testing.T, addr string)) {
 	t.Run("redis", func(t *testing.T) { test(t, storetest.NewServer(t).Addr()) })
-	t.Run("miniredis", func(t *testing.T) { test(t, miniredis.RunT(t).Addr()) })
+	t.Run("in process", func(t *testing.T) { test(t, redistest.Start(t).Addr()) })
 }
 
 func wantState(t *testing.T, s *redisstore.Store, key keying.Key, want store.Liveness) {
@@ -50,7 +50,7 @@ func TestPurgeIsSeenByAll(t *testing.T) {
 }
 
 func TestSoftPurgeAndEverything(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	a, b := open(t, addr), open(t, addr)
 	for _, test := range []struct {
 		r    store.Record
@@ -71,7 +71,7 @@ func TestSoftPurgeAndEverything(t *testing.T) {
 }
 
 func TestPurgeOfManyLabels(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	a, b := open(t, addr), open(t, addr)
 	key := keep(t, a, "k")
 	tags := make([]string, 3*store.MaxLabels)
@@ -88,7 +88,7 @@ func TestPurgeOfManyLabels(t *testing.T) {
 
 // An entry whose handler began before the purge and ended after it is gone.
 func TestSlowHandlerDoesNotBringOldDataBack(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	a, b := open(t, addr), open(t, addr)
 	key := storetest.Key("k")
 	_, _, _ = a.Get(t.Context(), key)
@@ -129,7 +129,7 @@ func TestLostLogLosesEntries(t *testing.T) {
 }
 
 func TestPurgeIntoALostLog(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	a := open(t, addr)
 	key := keep(t, a, "k")
 	dial(t, addr).Del(t.Context(), logName)
@@ -173,7 +173,7 @@ func TestTrimmedPastLosesEntries(t *testing.T) {
 }
 
 func TestLongLogIsReadInPages(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	a, late := open(t, addr), open(t, addr)
 	early := keep(t, a, "early")
 	wantState(t, late, early, store.Live)
@@ -209,7 +209,7 @@ func TestUnreadableRecordPurgesEverything(t *testing.T) {
 		"text": {"r", "hello"}, "another field": {"x", "y"}, "another version": {"r", "\x95\x02\x01\x00\x90\xc4\x04abcd"}, "empty": {"r", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			addr := miniredis.RunT(t).Addr()
+			addr := redistest.Start(t).Addr()
 			client, a := dial(t, addr), open(t, addr)
 			key := keep(t, a, "k")
 			client.XAdd(t.Context(), &redis.XAddArgs{Stream: logName, Values: values})
@@ -224,7 +224,7 @@ func TestUnreadableRecordPurgesEverything(t *testing.T) {
 }
 
 func TestForgedRecordsOnly(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	client := dial(t, addr)
 	for range 5 {
 		client.XAdd(t.Context(), &redis.XAddArgs{Stream: logName, Values: []any{"r", "forged"}})
@@ -235,7 +235,7 @@ func TestForgedRecordsOnly(t *testing.T) {
 }
 
 func TestLogOfAnotherTypeIsAnError(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	s := open(t, addr)
 	key := keep(t, s, "k")
 	client := dial(t, addr)
@@ -249,7 +249,7 @@ func TestLogOfAnotherTypeIsAnError(t *testing.T) {
 }
 
 func TestSealedStoresHaveLogsOfTheirOwn(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	plain := open(t, addr)
 	sealed := plain.Sealed([]byte("secret")).(*redisstore.Store)
 	again := open(t, addr).Sealed([]byte("secret")).(*redisstore.Store)
@@ -296,7 +296,7 @@ func TestConcurrentPurges(t *testing.T) {
 
 // After Append returned, its own process and every other sees the purge, whatever is going on.
 func TestPurgeWinsEveryRace(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	a, b := open(t, addr), open(t, addr)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -322,7 +322,7 @@ func TestPurgeWinsEveryRace(t *testing.T) {
 }
 
 func TestCatchUpBringsPurgesOfOthers(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s, other := open(t, server.Addr()), open(t, server.Addr())
 	keep(t, s, "k")
 	e := stamped(s, "k")

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -113,7 +114,7 @@ func purge(t testing.TB, s *redisstore.Store, tags ...string) {
 func labels(tags ...string) []keying.Label {
 	labels := make([]keying.Label, len(tags))
 	for i, tag := range tags {
-		labels[i] = keying.NewLabeler(nil).Tag(tag)
+		labels[i] = keys.NewLabeler(nil).Tag(tag)
 	}
 	return labels
 }

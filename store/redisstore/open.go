@@ -2,64 +2,72 @@ package redisstore
 
 import (
 	"cmp"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Open returns a Store on a client of its own, tuned so that Redis can hold no request up: 50 ms to read, write or get a
-// connection, 100 ms to dial, no retries. The URL is one of
+// Open returns a Store on a client of its own. The client is tuned so that Redis cannot hold up a request: 50 ms to
+// read, to write or to get a connection, 100 ms to dial, no retries. Nothing is dialled. The Store must be closed.
+// The URL is one of
 //
-//	redis://user:password@host:6379/0     rediss:// with TLS
-//	unix:///run/redis.sock
+//	redis://user:password@host:6379/0     one server; rediss:// with TLS
+//	unix:///run/redis.sock                one server on this machine
 //	redis+cluster://user:password@host:6379?addr=host2:6379&addr=host3:6379
 //	redis+sentinel://host:26379/0?master_name=main&username=user&password=password&addr=host2:26379
 //
-// with go-redis' options as parameters (pool_size=20, read_timeout=100ms). A redis:// URL with addr parameters is a
-// cluster's, with a master_name Sentinel's. In a Sentinel's URL what stands before the host, user:password@, is for Sentinel
-// itself; Redis' own are the parameters username and password. Connections that were idle for 30 s are not used any more
-// (conn_max_idle_time). An error says what is wrong and holds no piece of the URL but names of parameters. Nothing is dialled;
-// the Store must be closed.
+// rediss+cluster:// and rediss+sentinel:// use TLS, too, and Options.TLS configures it. A redis:// URL with addr
+// parameters is a cluster's, one with a master_name is Sentinel's. In a Sentinel's URL user:password@ before the host is
+// for Sentinel; the parameters username and password are for Redis.
+//
+// go-redis' options can follow as parameters (pool_size=20, read_timeout=100ms). Connections that were idle for 30 s are not
+// used again (conn_max_idle_time). An error says what is wrong, and quotes nothing of the URL but names of parameters.
 func Open(url string, o Options) (*Store, error) {
 	client, sentinel, err := o.connect(url)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	o.TLS = nil
-	s, err := o.open(client)
+	s, err := o.newOwnStore(client)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
 	}
-	s.close, s.sentinel, s.sees = client.Close, sentinel, seesDead(client)
+	s.close, s.sentinel, s.detectsDead = client.Close, sentinel, detectsDeadConns(client)
 	return s, nil
 }
 
-// seesDead reports whether go-redis sees which connections of the client's pool are dead, as far as it can be known.
-func seesDead(client redis.UniversalClient) bool {
+// detectsDeadConns reports whether go-redis notices that the server has closed an idle connection, before it uses the
+// connection again. On a cluster and on Windows that is not known, so the answer is no.
+func detectsDeadConns(client redis.UniversalClient) bool {
 	c, ok := client.(*redis.Client)
-	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == pulls)
+	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == resp2)
 }
 
-// open returns a Store on the client that a URL asks for.
-func (o Options) open(client redis.UniversalClient) (*Store, error) {
+// newOwnStore returns a Store on the client that Open made. The URL may have set time-outs, so the client is checked.
+func (o Options) newOwnStore(client redis.UniversalClient) (*Store, error) {
 	budget, err := check(client)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: the URL's parameters do not suit a cache:\n%w", err)
 	}
-	return o.on(client, budget)
+	return o.newStore(client, budget)
 }
 
 var errURL = errors.New("the URL cannot be read; write redis://user:password@host:6379/0, " +
 	"and %-encode what the password has of : / ? # [ ] @ %")
 
-// connect makes the client that the URL asks for. What is wrong is said in our words: net/url and go-redis quote the piece that
-// they stumble over, even of a password.
+// connect makes the client that the URL describes. Errors are put in our own words: net/url and go-redis quote the part
+// that they cannot read, which may be part of a password.
 func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sentinel, err error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery, "@") {
@@ -79,19 +87,20 @@ func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sen
 	}
 	switch u.Scheme + "+" + kind {
 	case "redis+", "rediss+", "unix+":
-		client, err = o.single(u)
+		client, err = o.singleClient(u)
 		return client, nil, err
 	case "redis+cluster", "rediss+cluster":
-		client, err = o.cluster(u)
+		client, err = o.clusterClient(u)
 		return client, nil, err
 	case "redis+sentinel", "rediss+sentinel":
-		return o.sentinel(u)
+		return o.failoverClient(u)
 	}
 	return nil, nil, errors.New("unknown scheme at the start of the URL; use redis, rediss, unix, redis+cluster, rediss+cluster, " +
 		"redis+sentinel or rediss+sentinel")
 }
 
-func (own *Options) single(u *url.URL) (redis.UniversalClient, error) {
+// singleClient makes the client of redis://, rediss:// and unix://.
+func (own *Options) singleClient(u *url.URL) (redis.UniversalClient, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, err
 	}
@@ -102,15 +111,15 @@ func (own *Options) single(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseURL(s); return err })
 	}
-	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	commonOfSingle(o).fill()
-	o.DisableIdentity, o.MaintNotificationsConfig = true, quietly(nil)
+	setSingleDefaults(o)
 	return redis.NewClient(o), nil
 }
 
-func (own *Options) cluster(u *url.URL) (redis.UniversalClient, error) {
+// clusterClient makes the client of redis+cluster://.
+func (own *Options) clusterClient(u *url.URL) (redis.UniversalClient, error) {
 	if strings.Trim(u.Path, "/0") != "" {
 		return nil, errors.New("the URL's path names a database; a cluster has only one: drop the path")
 	}
@@ -118,17 +127,15 @@ func (own *Options) cluster(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseClusterURL(s); return err })
 	}
-	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
 		return nil, err
 	}
-	commonOfCluster(o).fill()
-	o.DisableIdentity, o.MaintNotificationsConfig = true, quietly(nil)
-	o.MinRetryBackoff, o.MaxRetryBackoff = cmp.Or(o.MinRetryBackoff, -1), cmp.Or(o.MaxRetryBackoff, -1)
-	o.ClusterStateReloadInterval = clusterReload
+	setClusterDefaults(o)
 	return redis.NewClusterClient(o), nil
 }
 
-func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, *sentinel, error) {
+// failoverClient makes the client of redis+sentinel://, and the hook that explains Sentinel's errors.
+func (own *Options) failoverClient(u *url.URL) (redis.UniversalClient, *sentinel, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, nil, err
 	}
@@ -142,17 +149,17 @@ func (own *Options) sentinel(u *url.URL) (redis.UniversalClient, *sentinel, erro
 		return nil, nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	if o.TLSConfig, err = own.secured(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
 		return nil, nil, err
 	}
-	commonOfFailover(o).fill()
-	o.DisableIdentity = true
+	setFailoverDefaults(o)
 	client := redis.NewFailoverClient(o)
 	behind := &sentinel{master: o.MasterName}
 	client.AddHook(behind)
 	return client, behind, nil
 }
 
+// checkDatabase refuses a path that is not a number: go-redis would use database 0.
 func checkDatabase(u *url.URL) error {
 	path := strings.Trim(u.Path, "/")
 	if _, err := strconv.Atoi(path); u.Scheme != "unix" && path != "" && err != nil {
@@ -161,8 +168,8 @@ func checkDatabase(u *url.URL) error {
 	return nil
 }
 
-// parameter says which of the URL's parameters go-redis does not take. A name that it does not know may be the rest of a
-// password with a "&", and is told by its place.
+// parameter says which parameter of the URL go-redis does not accept: it tries them one at a time. A name that go-redis does
+// not know may be the rest of a password that contains "&", so it is not quoted. Its position is given instead.
 func parameter(u *url.URL, parse func(string) error) error {
 	takes := func(query string) bool {
 		only := *u
@@ -185,4 +192,62 @@ func parameter(u *url.URL, parse func(string) error) error {
 		}
 	}
 	return errURL
+}
+
+// TLS.
+
+// tlsConfig returns the TLS configuration of a client that Open makes, or nil without TLS. The caller's configuration
+// wins; what it leaves open comes from the URL. A configuration that would have no effect is an error: the caller believes
+// that his connections are encrypted.
+func (o *Options) tlsConfig(url *tls.Config) (*tls.Config, error) {
+	switch {
+	case o.TLS == nil:
+		return url, nil
+	case url == nil:
+		return nil, errors.New("Options.TLS is set and the URL has no TLS; write rediss:// at its start, or leave TLS out")
+	}
+	config := o.TLS.Clone()
+	config.ServerName = cmp.Or(config.ServerName, url.ServerName)
+	config.MinVersion = cmp.Or(config.MinVersion, url.MinVersion)
+	config.InsecureSkipVerify = config.InsecureSkipVerify || url.InsecureSkipVerify
+	return config, nil
+}
+
+// dialFunc is what go-redis dials with.
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// keepAlive is go-redis' own.
+const keepAlive = 5 * time.Minute
+
+// tlsDialer returns a dialer for TLS connections that go-redis can check before it reuses them. Nil leaves the dialing to
+// go-redis.
+//
+// go-redis checks an idle connection by a look at its socket: if there is something to read, or the end, the connection
+// is discarded. It cannot do that with a *tls.Conn. That look is only valid if the server sends nothing unasked, so
+// session tickets are off, and RESP3, with its push messages, gets no such dialer.
+func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc {
+	if config == nil || protocol != resp2 {
+		return nil
+	}
+	config = config.Clone()
+	config.ClientSessionCache = nil // a session's ticket would be news on a connection at rest
+	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout, KeepAlive: keepAlive}, Config: config}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return checkedConn{conn.(*tls.Conn)}, nil
+	}
+}
+
+// checkedConn is a TLS connection that gives go-redis access to its socket.
+type checkedConn struct{ *tls.Conn }
+
+func (c checkedConn) SyscallConn() (syscall.RawConn, error) {
+	conn, ok := c.NetConn().(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return conn.SyscallConn()
 }

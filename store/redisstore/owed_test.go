@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -31,14 +31,13 @@ var aways = map[string]func(w *wires) (back func()){
 		return func() { w.SetError("") }
 	},
 	"read-only": func(w *wires) func() {
-		w.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
-			write := strings.EqualFold(cmd, "XADD")
-			if write {
-				c.WriteError("READONLY You can't write against a read only replica.")
+		w.SetHook(func(command []string) string {
+			if command[0] == "xadd" {
+				return "READONLY You can't write against a read only replica."
 			}
-			return write
+			return ""
 		})
-		return func() { w.Server().SetPreHook(nil) }
+		return func() { w.SetHook(nil) }
 	},
 	"black hole": func(w *wires) func() {
 		w.down.Store(true)
@@ -64,7 +63,7 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 							w := newWires(t)
 							other, s := w.open(), w.open()
 							defer s.Close()
-							key := keep(t, other, "k")
+							key := keepLabelled(t, other, "k", labels("one")...)
 							if read {
 								wantState(t, s, key, store.Live)
 							}
@@ -79,9 +78,9 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 							within(5 * time.Second)
 							wantState(t, other, key, store.Gone)
 							within(time.Second) // and what is done beside
-							before := w.CommandCount()
+							before := w.Commands()
 							within(time.Hour)
-							if n := w.CommandCount() - before; n > 0 {
+							if n := w.Commands() - before; n > 0 {
 								t.Errorf("%d commands in an hour after Redis was told; want none", n)
 							}
 						})
@@ -96,10 +95,10 @@ func TestAFailedPurgeIsToldByAQuietProcess(t *testing.T) {
 // stays, in this process and in others.
 func TestManyPurgesThatAreOwedTakeNothingElse(t *testing.T) {
 	const many = 100_000
-	l := keying.NewLabeler(nil)
+	l := keys.NewLabeler(nil)
 	url := func(path string) []keying.Label { // as requests name it
 		_, label := l.URLs(&url.URL{Path: path}, "http", "example.com")
-		return []keying.Label{label, l.Place(path).Within(1)}
+		return []keying.Label{label, keys.Within(l.Place(path), 1)}
 	}
 	for name, record := range map[string]func(i int) store.Record{
 		"one URL": func(int) store.Record { return store.Record{Labels: url("/items/0")} },
@@ -142,7 +141,7 @@ func TestManyPurgesThatAreOwedTakeNothingElse(t *testing.T) {
 	}
 }
 
-// keepLabelled stores an entry that carries the labels.
+// keepLabelled stores an entry that carries the labels, for longer than any outage of these tests.
 func keepLabelled(t *testing.T, s *redisstore.Store, name string, labels ...keying.Label) keying.Key {
 	t.Helper()
 	if err := s.CatchUp(t.Context()); err != nil {
@@ -151,7 +150,7 @@ func keepLabelled(t *testing.T, s *redisstore.Store, name string, labels ...keyi
 	e := storetest.Entry(storetest.Key(name), name)
 	e.Labels = labels
 	s.Ledger().Stamp(e)
-	if err := s.Set(t.Context(), e.Key, e, time.Hour); err != nil {
+	if err := s.Set(t.Context(), e.Key, e, 24*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	return e.Key

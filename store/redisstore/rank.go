@@ -12,20 +12,23 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
+// Rankings tell a process that starts which entries to load ahead. There is one sorted set for each hour, next to the
+// entries; what was hot is forgotten with its set, and nothing has to be counted down. Rankings are a convenience: they
+// never open a circuit.
 const (
 	rankLength = 1000      // keys of an hour
 	rankPeriod = time.Hour // a ranking begins anew: what was hot once is forgotten without counting down
 )
 
-// Rank counts the keys in this hour's ranking, which keeps the first thousand and lives for two hours. A Redis that is
-// given a rest is not asked, and what comes of it does not count for that.
+// Rank counts the keys in the ranking of this hour. The ranking keeps its first thousand keys, and lives for two hours.
+// Redis is not asked while the circuit is open, and a failure does not count for the breaker.
 func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
-	return prefixed(s.ask(ctx, nil, s.aside().write, func() error {
+	return wrap(s.roundTrip(ctx, nil, s.uncounted().write, func() error {
 		name := s.ranking(time.Now())
 		pipe := s.client.TxPipeline() // or a ranking might stay without a time to live, and no later hour sets it
 		for _, key := range keys {
@@ -33,26 +36,26 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 		}
 		pipe.ZRemRangeByRank(ctx, name, 0, -rankLength-1)
 		pipe.PExpire(ctx, name, 2*rankPeriod)
-		return lost(exec(ctx, pipe)...)
+		return firstError(exec(ctx, pipe)...)
 	}))
 }
 
-// Hottest returns the keys that were counted most in this hour and the last one, a thousand at most.
+// Hottest returns the n keys that were counted most in this hour and the one before, a thousand at most.
 func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
-	ctx, cancel := s.within(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	var hours [2]*redis.ZSliceCmd
-	err := s.ask(ctx, nil, s.aside().read, func() error {
+	err := s.roundTrip(ctx, nil, s.uncounted().read, func() error {
 		pipe := s.client.Pipeline()
 		now := time.Now()
 		for i := range hours {
 			hour := now.Add(-time.Duration(i) * rankPeriod)
 			hours[i] = pipe.ZRevRangeWithScores(ctx, s.ranking(hour), 0, rankLength-1)
 		}
-		return lost(exec(ctx, pipe)...)
+		return firstError(exec(ctx, pipe)...)
 	})
 	if err != nil {
-		return nil, prefixed(err)
+		return nil, wrap(err)
 	}
 	counts := map[keying.Key]float64{}
 	for _, hour := range hours {
@@ -76,7 +79,7 @@ func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 	return keys[:min(max(n, 0), rankLength, len(keys))]
 }
 
-// ranking is the name of an hour's ranking. Hours are those of the processes' clocks, which need not agree to the minute.
+// ranking is the name of an hour's ranking. The hour is that of the process' clock; clocks need not agree to the minute.
 func (s *Store) ranking(t time.Time) string {
-	return s.ranks + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
+	return s.rankPrefix + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
 }

@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -39,7 +38,7 @@ func storeKeys(names ...string) (keys []keying.Key) {
 func TestHottestComesFirst(t *testing.T) {
 	for name, addr := range map[string]func() string{
 		"redis-server": func() string { return storetest.NewServer(t).Addr() },
-		"miniredis":    func() string { return miniredis.RunT(t).Addr() },
+		"in process":   func() string { return redistest.Start(t).Addr() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr := addr()
@@ -76,7 +75,7 @@ func TestRankingsAreForgotten(t *testing.T) {
 }
 
 func TestRankingsAreBounded(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s := open(t, server.Addr())
 	rank(t, s, "hot")
 	rank(t, s, "hot")
@@ -95,14 +94,14 @@ func TestRankingsAreBounded(t *testing.T) {
 	if len(names) != 1 || !strings.HasPrefix(names[0], "larder:1:hot:") || server.TTL(names[0]) != 2*time.Hour {
 		t.Errorf("keys %q; want one, which lives for two hours", names)
 	}
-	if members, _ := server.ZMembers(names[0]); len(members) != 1000 {
+	if members := server.Do("zrevrange", names[0], "0", "-1").([]any); len(members) != 1000 {
 		t.Errorf("Redis has %d of them; want 1000", len(members))
 	}
 }
 
 // Entries of other builds and secrets are not to be had, so their rankings are of no use.
 func TestRankingsAreApartAsEntriesAre(t *testing.T) {
-	client := dial(t, miniredis.RunT(t).Addr())
+	client := dial(t, redistest.Start(t).Addr())
 	plain := on(t, client, redisstore.Options{})
 	stores := map[string]store.Ranker{
 		"plain":  plain,
@@ -120,16 +119,15 @@ func TestRankingsAreApartAsEntriesAre(t *testing.T) {
 }
 
 func TestForeignRankings(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s := open(t, server.Addr())
 	rank(t, s, "k")
 	name := server.Keys()[0]
 	for _, member := range []string{"", "short", strings.Repeat("long", 9)} {
-		_, _ = server.ZAdd(name, 9, member)
+		server.Do("zincrby", name, "9", member)
 	}
 	wantHottest(t, s, 10, "k")
-	server.Del(name)
-	_ = server.Set(name, "no sorted set")
+	server.Do("set", name, "no sorted set")
 	if keys, err := s.Hottest(t.Context(), 10); err == nil || len(keys) > 0 {
 		t.Errorf("Hottest of what is no ranking = %v, %v; want an error", keys, err)
 	}
@@ -138,7 +136,7 @@ func TestForeignRankings(t *testing.T) {
 
 // What ranks is no measure of what requests meet: its failures do not count.
 func TestRankingDoesNotOpenTheBreaker(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s := open(t, server.Addr())
 	key := keep(t, s, "k")
 	server.SetError("LOADING")

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,7 +26,20 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Options say how a Store uses Redis. The zero Options are ready to use in a program that was built from a module.
+// A Store offers everything that a cache can ask of a shared store.
+var (
+	_ store.Store    = (*Store)(nil)
+	_ store.Log      = (*Store)(nil)
+	_ store.Poster   = (*Store)(nil)
+	_ store.Catcher  = (*Store)(nil)
+	_ store.Follower = (*Store)(nil)
+	_ store.Sealer   = (*Store)(nil)
+	_ store.Ranker   = (*Store)(nil)
+	_ store.Reporter = (*Store)(nil)
+	_ store.Warner   = (*Store)(nil)
+)
+
+// Options say how a Store uses Redis. In a program that was built from a module, the zero value is ready to use.
 type Options struct {
 	// Prefix is what all keys begin with, the app's name: 256 letters, digits and "._~+/:@-" at most. Whoever shares a prefix
 	// shares entries and purges, so whoever purges must use the app's own, and two apps on one Redis must not have the same.
@@ -44,130 +58,178 @@ type Options struct {
 	TLS *tls.Config
 }
 
-// layout is the version of what is written under which key; another version's keys are never looked at.
-const layout = "1"
+// layoutVersion stands in every key name. It changes when the layout of what is kept changes: then old and new
+// processes share nothing, and the old keys end with their time to live.
+const layoutVersion = "1"
 
-var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
-
-// A Store keeps entries in Redis, under "<prefix>:1:<key>" or "<prefix>:1:<build>:<key>", the purges of all processes that
-// share it in a stream, "<prefix>:1:log", and each hour's hottest keys in a sorted set beside the entries, "…:hot:<hour>".
-// Every key has a time to live. A Store is made by [New] or [Open] and is safe for concurrent use.
+// A Store keeps these keys in Redis, each with a time to live:
+//
+//	PREFIX:1:KEY                   an entry; with a build PREFIX:1:BUILD:KEY
+//	PREFIX:1:lease:{ENTRY'S NAME}  a lease: who runs the handler for this entry
+//	PREFIX:1:log                   the purge log, a stream that all builds share
+//	PREFIX:1:hot:HOUR              the most requested keys of an hour; with a build PREFIX:1:BUILD:hot:HOUR
+//
+// A Store is made by [New] or [Open] and is safe for concurrent use. It never keeps an entry in the memory of the process.
 type Store struct {
-	*link
-	codec store.Codec
-	log   *tail
-	ranks string // prefix of the rankings
-	nodes *nodes
+	*shared
+	codec      store.Codec
+	log        *purgeLog
+	rankPrefix string // prefix of the rankings
+	nodes      *nodes
 }
 
-var (
-	_ store.Store    = (*Store)(nil)
-	_ store.Log      = (*Store)(nil)
-	_ store.Poster   = (*Store)(nil)
-	_ store.Catcher  = (*Store)(nil)
-	_ store.Follower = (*Store)(nil)
-	_ store.Sealer   = (*Store)(nil)
-	_ store.Ranker   = (*Store)(nil)
-	_ store.Reporter = (*Store)(nil)
-	_ store.Warner   = (*Store)(nil)
-)
-
-// link is what a Store shares with those that Sealed made of it.
-type link struct {
-	client   redis.UniversalClient
-	given    string // Options.Prefix
-	derived  bool   // it was made up
-	prefix   string
-	entries  string // prefix of the entries
-	maxBytes int
-	most     any           // maxBytes as an argument
-	budget   time.Duration // of one Get, Set or Delete
-	reads    *breaker
-	writes   *breaker
-	rests    listeners
-	faults   listeners
-	probe    probe
-	cuts     cuts
-	sees     bool        // go-redis, which connections of its pool are dead
-	unleased atomic.Bool // Redis refuses what leases are made with
-	close    func() error
-	sentinel *sentinel       // nil: none, or none that we know of
-	life     context.Context // ends with Close
-	end      context.CancelFunc
+// shared is what a Store has in common with the Stores that Sealed derives from it: one client, one set of circuit
+// breakers, one probe. They differ in codec, purge log and rankings.
+type shared struct {
+	client        redis.UniversalClient
+	prefixOption  string // Options.Prefix
+	prefixDerived bool   // it was made up
+	prefix        string
+	entryPrefix   string // prefix of the entries
+	maxBytes      int
+	maxBytesArg   any           // maxBytes as an argument
+	budget        time.Duration // of one Get, Set or Delete
+	reads         *breaker
+	writes        *breaker
+	circuitEvents listeners
+	faultEvents   listeners
+	probe         probe
+	oversized     oversizedEntries
+	detectsDead   bool        // go-redis, which connections of its pool are dead
+	leasesOff     atomic.Bool // Redis refuses what leases are made with
+	close         func() error
+	sentinel      *sentinel       // nil: none, or none that we know of
+	ctx           context.Context // ends with Close
+	cancel        context.CancelFunc
 }
 
-// New returns a Store on the client, which stays the caller's to close. A client that could hold a request up, or
-// that reads from replicas, is refused with an error that names every option to change; [Tune], [TuneCluster],
-// [TuneFailover] and [TuneUniversal] set them. A UniversalClient that is no *redis.Client, *redis.ClusterClient or
-// *redis.Ring is taken on trust. Nothing is dialled.
+// New returns a Store on a client of the caller's, which stays the caller's to close. Nothing is dialled.
+//
+// A client is refused if one of its options could hold up a request, or if it reads from replicas. The error names every
+// option to change; [Tune], [TuneCluster], [TuneFailover] and [TuneUniversal] set them. Options can only be read from a
+// *redis.Client, *redis.ClusterClient or *redis.Ring: any other UniversalClient is taken on trust.
 func New(client redis.UniversalClient, o Options) (*Store, error) {
 	budget, err := check(client)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; %s\n%w", tuner(client), err)
+		return nil, fmt.Errorf("redisstore: the client's options do not suit a cache; %s\n%w", remedy(client), err)
 	}
-	return o.on(client, budget)
+	return o.newStore(client, budget)
 }
 
-// on returns a Store on a client that suits.
-func (o Options) on(client redis.UniversalClient, budget time.Duration) (*Store, error) {
+// newStore returns a Store on a client whose options have been checked. One operation may take the budget.
+func (o Options) newStore(client redis.UniversalClient, budget time.Duration) (*Store, error) {
 	if !buildName.MatchString(o.Build) {
 		return nil, fmt.Errorf(`redisstore: Options.Build is %q; use at most 64 letters, digits and "._+-"`, o.Build)
 	}
 	if o.TLS != nil {
 		return nil, errors.New("redisstore: Options.TLS is for Open; set TLSConfig in the options of your client")
 	}
-	derived, err := o.setPrefix()
+	derived, err := o.fillPrefix()
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 20
 	}
-	l := &link{
-		client: client, given: o.Prefix, derived: derived, prefix: o.Prefix + ":" + layout + ":", maxBytes: o.MaxBytes, most: o.MaxBytes, budget: budget,
-		close: func() error { return nil },
+	s := &shared{
+		client: client, budget: budget, close: func() error { return nil },
+		prefixOption: o.Prefix, prefixDerived: derived, prefix: o.Prefix + ":" + layoutVersion + ":",
+		maxBytes: o.MaxBytes, maxBytesArg: o.MaxBytes,
 	}
-	l.reads = newBreaker(func(err error) { l.tellRest(store.Reads, err) })
-	l.writes = newBreaker(func(err error) { l.tellRest(store.Writes, err) })
-	l.entries = l.prefix
+	s.reads, s.writes = s.newBreakers()
+	s.entryPrefix = s.prefix
 	if o.Build != "" {
-		l.entries += o.Build + ":"
+		s.entryPrefix += o.Build + ":"
 	}
-	l.life, l.end = context.WithCancel(context.Background())
-	return &Store{link: l, log: newTail(l.prefix + "log"), ranks: l.entries + "hot:", nodes: new(nodes)}, nil
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return &Store{shared: s, log: newPurgeLog(s.prefix + "log"), rankPrefix: s.entryPrefix + "hot:", nodes: new(nodes)}, nil
 }
 
-// Close ends [Store.Follow], gives up purges that Redis could not be told of, and closes the client if [Open] made it, for this Store and for those that Sealed made of it.
+// Close ends [Store.Follow] and the timers of this Store and of those that Sealed derived from it. Purges that Redis has
+// not received yet are given up. The client is closed if [Open] made it.
 func (s *Store) Close() error {
-	s.end()
+	s.cancel()
 	return s.close()
 }
 
-// Sealed returns a Store on the same client whose entries and purge records are authenticated under the secret, which is
-// copied. It has a purge log and rankings of its own.
+// Sealed returns a Store on the same client whose entries and purge records are authenticated under the secret, which
+// is copied. It has a purge log and rankings of its own, because it cannot trust the records of others. Closing either
+// Store closes both.
 func (s *Store) Sealed(secret []byte) store.Store {
 	secret = slices.Clone(secret)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte("log"))
 	id := hex.EncodeToString(mac.Sum(nil)[:4])
 	return &Store{
-		link: s.link, codec: store.NewCodec(secret), log: newTail(s.prefix + "log:" + id),
-		ranks: s.entries + "hot:" + id + ":", nodes: new(nodes),
+		shared: s.shared, codec: store.NewCodec(secret), log: newPurgeLog(s.prefix + "log:" + id),
+		rankPrefix: s.entryPrefix + "hot:" + id + ":", nodes: new(nodes),
 	}
 }
 
-func (l *link) name(key keying.Key) string { return l.entries + key.String() }
+// entryName is the name of the key's entry in Redis.
+func (s *shared) entryName(key keying.Key) string { return s.entryPrefix + key.String() }
 
-// names are those of the keys' entries, one after the other, and how long each is.
-func (l *link) names(keys []keying.Key) (all string, each int) {
-	each = len(l.entries) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
+// entryNames returns the names of the keys' entries, one after the other, and the length of each. A batch needs up to 64
+// names: one string for all of them is one allocation.
+func (s *shared) entryNames(keys []keying.Key) (all string, each int) {
+	each = len(s.entryPrefix) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
 	var b strings.Builder
 	var text []byte
 	b.Grow(len(keys) * each)
 	for i := range keys {
 		text, _ = keys[i].AppendText(text[:0])
-		b.WriteString(l.entries)
+		b.WriteString(s.entryPrefix)
 		b.Write(text)
 	}
 	return b.String(), each
+}
+
+// The prefix separates apps that share one Redis.
+
+// maxPrefix is room for any module's path.
+const maxPrefix = 256
+
+// buildName has no colon: with one, a build could be named like the end of another build's keys.
+var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
+
+// prefixName has no braces, which on a cluster say which keys live together, and no character that has a meaning in the
+// key patterns of an access list.
+var prefixName = regexp.MustCompile(`^[A-Za-z0-9._~+/:@-]+$`)
+
+var errNoPrefix = errors.New("Options.Prefix is empty and none can be made of the app's module, because this binary has no " +
+	"module path of its own (a test, a plugin, a program run from single files); set Prefix to the app's name, the same in every " +
+	"process that shares or purges its answers")
+
+// fillPrefix checks the prefix, or derives one from the path of the main module. Without that, two apps on one Redis that
+// both leave it empty would read each other's answers.
+func (o *Options) fillPrefix() (derived bool, err error) {
+	switch {
+	case o.Prefix == "":
+		info, _ := debug.ReadBuildInfo()
+		o.Prefix, derived = modulePath(info), true
+		if o.Prefix == "" {
+			return true, errNoPrefix
+		}
+	case len(o.Prefix) > maxPrefix || !prefixName.MatchString(o.Prefix):
+		return false, fmt.Errorf(`Options.Prefix is %.300q; use at most %d letters, digits and "._~+/:@-"`, o.Prefix, maxPrefix)
+	}
+	return derived, nil
+}
+
+// modulePath returns the path of the module that the running program was built from, or "". A test binary has one, too,
+// but that is its app's: a test must not read or purge what the app has in Redis.
+func modulePath(info *debug.BuildInfo) string {
+	if info == nil || strings.HasSuffix(info.Path, ".test") || !prefixName.MatchString(info.Main.Path) || len(info.Main.Path) > maxPrefix {
+		return ""
+	}
+	return info.Main.Path
+}
+
+// Warning says that the prefix was derived, and what it is. It returns nil if Options name a prefix.
+func (s *shared) Warning() error {
+	if !s.prefixDerived {
+		return nil
+	}
+	return fmt.Errorf("redisstore: Options.Prefix is empty, so keys begin with %q, the main module's path; whoever shares or "+
+		"purges these answers must use the same Prefix, and another app of this module one of its own", s.prefixOption)
 }

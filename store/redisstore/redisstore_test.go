@@ -8,23 +8,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
 )
 
-func TestStoreOnMiniredis(t *testing.T) {
-	var server *miniredis.Miniredis
+func TestStoreInProcess(t *testing.T) {
+	var server *redistest.Server
 	storetest.Config{
 		Open: func(t *testing.T) store.Store {
-			server = miniredis.RunT(t)
+			server = redistest.Start(t)
 			return open(t, server.Addr())
 		},
-		Advance: func(d time.Duration) { server.FastForward(d) },
+		Advance: func(d time.Duration) { server.Advance(d) },
 	}.Run(t)
 }
 
@@ -67,7 +67,7 @@ func TestEveryKeyExpires(t *testing.T) {
 }
 
 func TestNothingIsKeptForNoTime(t *testing.T) {
-	s := open(t, miniredis.RunT(t).Addr())
+	s := open(t, redistest.Start(t).Addr())
 	for _, d := range []time.Duration{0, -1, -2, -time.Hour} {
 		key := keep(t, s, "k")
 		if err := s.Set(t.Context(), key, stamped(s, "k"), d); err != nil {
@@ -80,9 +80,9 @@ func TestNothingIsKeptForNoTime(t *testing.T) {
 }
 
 func TestLogLivesOnWhileItIsRead(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	keep(t, open(t, server.Addr()), "a")
-	server.FastForward(20 * 24 * time.Hour)
+	server.Advance(20 * 24 * time.Hour)
 	_, _, _ = open(t, server.Addr()).Get(t.Context(), storetest.Key("a"))
 	if ttl := server.TTL("larder:1:log"); ttl != 30*24*time.Hour {
 		t.Errorf("the log lives for another %v after a read; want 30 days", ttl)
@@ -103,7 +103,7 @@ func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 }
 
 func TestHitIsOneRoundTrip(t *testing.T) {
-	addr := miniredis.RunT(t).Addr()
+	addr := redistest.Start(t).Addr()
 	client := dial(t, addr)
 	s, other := on(t, client, redisstore.Options{}), open(t, addr)
 	key := keep(t, s, "a")
@@ -144,7 +144,7 @@ func wantCorrupt(t *testing.T, s store.Store, key keying.Key) {
 }
 
 func TestForeignValuesAreMisses(t *testing.T) {
-	client := dial(t, miniredis.RunT(t).Addr())
+	client := dial(t, redistest.Start(t).Addr())
 	s := on(t, client, redisstore.Options{MaxBytes: 4096})
 	a, b := keep(t, s, "a"), keep(t, s, "b")
 	encoded, err := client.Get(t.Context(), "larder:1:"+a.String()).Bytes()
@@ -175,7 +175,7 @@ func TestForeignValuesAreMisses(t *testing.T) {
 func TestDamageIsNoticed(t *testing.T) {
 	for name, secret := range map[string][]byte{"checksum": nil, "secret": []byte("secret")} {
 		t.Run(name, func(t *testing.T) {
-			server := miniredis.RunT(t)
+			server := redistest.Start(t)
 			var s store.Store = open(t, server.Addr())
 			if secret != nil {
 				s = s.(store.Sealer).Sealed(secret)
@@ -183,15 +183,15 @@ func TestDamageIsNoticed(t *testing.T) {
 			e := storetest.Entry(storetest.Key("k"), "body")
 			_ = s.Set(t.Context(), e.Key, e, time.Minute)
 			name := "larder:1:" + e.Key.String()
-			whole, _ := server.Get(name)
+			whole := server.Do("get", name).(string)
 			for bit := range len(whole) * 8 {
 				flipped := []byte(whole)
 				flipped[bit/8] ^= 1 << (bit % 8)
-				_ = server.Set(name, string(flipped))
+				server.Do("set", name, string(flipped))
 				wantCorrupt(t, s, e.Key)
 			}
 			for n := 1; n < len(whole); n++ {
-				_ = server.Set(name, whole[:n])
+				server.Do("set", name, whole[:n])
 				wantCorrupt(t, s, e.Key)
 			}
 		})
@@ -211,7 +211,7 @@ func TestPlantedHugeValueIsNotRead(t *testing.T) {
 }
 
 func TestForgedIsAMiss(t *testing.T) {
-	client := dial(t, miniredis.RunT(t).Addr())
+	client := dial(t, redistest.Start(t).Addr())
 	plain := on(t, client, redisstore.Options{})
 	sealed := plain.Sealed([]byte("secret"))
 	e := storetest.Entry(storetest.Key("k"), "body")
@@ -226,7 +226,7 @@ func TestForgedIsAMiss(t *testing.T) {
 }
 
 func TestOversizedIsRefused(t *testing.T) {
-	s := on(t, dial(t, miniredis.RunT(t).Addr()), redisstore.Options{MaxBytes: 4096})
+	s := on(t, dial(t, redistest.Start(t).Addr()), redisstore.Options{MaxBytes: 4096})
 	for name, e := range map[string]*store.Entry{
 		"body":   storetest.Entry(storetest.Key("k"), strings.Repeat("x", 4096)),
 		"status": {Status: 101},
@@ -239,7 +239,7 @@ func TestOversizedIsRefused(t *testing.T) {
 }
 
 func TestDeleteManyKeys(t *testing.T) {
-	s := open(t, miniredis.RunT(t).Addr())
+	s := open(t, redistest.Start(t).Addr())
 	last := keep(t, s, "last")
 	keys := make([]keying.Key, 2500)
 	if err := s.Delete(t.Context(), append(keys, last)...); err != nil {
@@ -251,7 +251,7 @@ func TestDeleteManyKeys(t *testing.T) {
 }
 
 func TestCloseLeavesAGivenClientOpen(t *testing.T) {
-	client := dial(t, miniredis.RunT(t).Addr())
+	client := dial(t, redistest.Start(t).Addr())
 	if err := on(t, client, redisstore.Options{}).Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}

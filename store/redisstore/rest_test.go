@@ -5,15 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 )
 
 // A rest is told once, with its cause, and so is its end; whoever has stopped listening is told nothing.
 func TestRestsAreTold(t *testing.T) {
-	server := miniredis.RunT(t)
+	server := redistest.Start(t)
 	s := open(t, server.Addr())
 	key := keep(t, s, "k")
 	type told struct {

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"cmp"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,23 +11,27 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Tune sets what [New] asks of a client and leaves the rest alone: ContextTimeoutEnabled, no retries (MaxRetries,
-// DialerRetries); ReadTimeout, WriteTimeout and PoolTimeout of 50 ms unless they are 250 ms or less, DialTimeout of 100 ms
-// unless it is 500 ms or less; ConnMaxIdleTime of 30 s unless it is set, and with TLS a minute at most. Where they are not
-// set, Protocol is 2 and MaintNotificationsConfig off, for nobody here waits for messages that Redis sends on its own account,
-// and with TLS the Dialer sees which connections are dead. [Open] sets the same. The options are the caller's: Tune keeps nothing
-// of them.
+// Tune sets what [New] demands of a client's options, and leaves the other options alone:
+//
+//   - ContextTimeoutEnabled; MaxRetries and DialerRetries, so that nothing is retried;
+//   - ReadTimeout, WriteTimeout and PoolTimeout to 50 ms unless they are 250 ms or less;
+//   - DialTimeout to 100 ms unless it is 500 ms or less;
+//   - ConnMaxIdleTime to 30 s unless it is set; with TLS a minute at most.
+//
+// If they are not set, Protocol becomes 2 and MaintNotificationsConfig off, because a Store does not use messages that
+// Redis pushes; and with TLS the Dialer becomes one that detects dead connections. [Open] sets the same. Tune keeps no
+// reference to the options.
 func Tune(o *redis.Options) {
-	commonOfSingle(o).tune()
-	o.MaintNotificationsConfig = quietly(o.MaintNotificationsConfig)
+	singleOptions(o).tune()
+	o.MaintNotificationsConfig = maintenanceOff(o.MaintNotificationsConfig)
 }
 
-// TuneCluster is [Tune] for the options of a cluster's client. In addition it does not sleep between nodes (MinRetryBackoff,
-// MaxRetryBackoff), reads from no replica (ReadOnly, RouteByLatency, RouteRandomly), and looks each second which node has
-// which slots (ClusterStateReloadInterval) unless that is set.
+// TuneCluster is [Tune] for the options of a cluster's client. The client also does not sleep between two nodes
+// (MinRetryBackoff, MaxRetryBackoff), does not read from replicas (ReadOnly, RouteByLatency, RouteRandomly), and looks
+// every second which node has which slots, unless ClusterStateReloadInterval is set.
 func TuneCluster(o *redis.ClusterOptions) {
-	commonOfCluster(o).tune()
-	o.MaintNotificationsConfig = quietly(o.MaintNotificationsConfig)
+	clusterOptions(o).tune()
+	o.MaintNotificationsConfig = maintenanceOff(o.MaintNotificationsConfig)
 	// Whatever MaxRetries says, a cluster's client sleeps before it asks another node.
 	o.MinRetryBackoff, o.MaxRetryBackoff = -1, -1
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
@@ -34,99 +39,118 @@ func TuneCluster(o *redis.ClusterOptions) {
 	o.ClusterStateReloadInterval = cmp.Or(o.ClusterStateReloadInterval, clusterReload)
 }
 
-// TuneFailover is [Tune] for the options of a client behind Sentinel, redis.NewFailoverClient's or NewFailoverClusterClient's.
-// In addition it does not sleep between nodes and reads from no replica (RouteByLatency, RouteRandomly, ReplicaOnly,
+// TuneFailover is [Tune] for the options of redis.NewFailoverClient and NewFailoverClusterClient. The client also does
+// not sleep between two nodes, and does not read from replicas (RouteByLatency, RouteRandomly, ReplicaOnly,
 // UseDisconnectedReplicas).
 func TuneFailover(o *redis.FailoverOptions) {
-	commonOfFailover(o).tune()
+	failoverOptions(o).tune()
 	o.MinRetryBackoff, o.MaxRetryBackoff = -1, -1
 	o.RouteByLatency, o.RouteRandomly, o.ReplicaOnly, o.UseDisconnectedReplicas = false, false, false, false
 }
 
-// TuneUniversal is [Tune], [TuneCluster] and [TuneFailover] for the options that may become any of these clients.
+// TuneUniversal is [Tune], [TuneCluster] and [TuneFailover] at once, for options that may become any of these clients.
 func TuneUniversal(o *redis.UniversalOptions) {
-	commonOfUniversal(o).tune()
-	o.MaintNotificationsConfig = quietly(o.MaintNotificationsConfig)
+	universalOptions(o).tune()
+	o.MaintNotificationsConfig = maintenanceOff(o.MaintNotificationsConfig)
 	o.MinRetryBackoff, o.MaxRetryBackoff = -1, -1
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 }
 
-// common are the options that all kinds of clients have.
-type common struct {
-	read, write, pool, dial, idle *time.Duration
-	retries, dials, protocol      *int
-	contextTimeout                *bool
-	tls                           *tls.Config
-	dialer                        *dialFunc
+// clientOptions points at the options that all kinds of clients have. go-redis has a struct of its own for each kind.
+type clientOptions struct {
+	read, write, pool, dial, idle  *time.Duration
+	retries, dialRetries, protocol *int
+	contextTimeout                 *bool
+	tls                            *tls.Config
+	dialer                         *dialFunc
 }
 
-func commonOfSingle(o *redis.Options) common {
-	return common{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
+func singleOptions(o *redis.Options) clientOptions {
+	return clientOptions{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
 		&o.Protocol, &o.ContextTimeoutEnabled, o.TLSConfig, &o.Dialer}
 }
 
-func commonOfCluster(o *redis.ClusterOptions) common {
-	return common{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
+func clusterOptions(o *redis.ClusterOptions) clientOptions {
+	return clientOptions{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
 		&o.Protocol, &o.ContextTimeoutEnabled, o.TLSConfig, &o.Dialer}
 }
 
-func commonOfFailover(o *redis.FailoverOptions) common {
-	return common{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
+func failoverOptions(o *redis.FailoverOptions) clientOptions {
+	return clientOptions{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
 		&o.Protocol, &o.ContextTimeoutEnabled, o.TLSConfig, &o.Dialer}
 }
 
-func commonOfUniversal(o *redis.UniversalOptions) common {
-	return common{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
+func universalOptions(o *redis.UniversalOptions) clientOptions {
+	return clientOptions{&o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.DialTimeout, &o.ConnMaxIdleTime, &o.MaxRetries, &o.DialerRetries,
 		&o.Protocol, &o.ContextTimeoutEnabled, o.TLSConfig, &o.Dialer}
 }
 
-// tune sets what New would refuse, and then what is left open.
-func (c common) tune() {
+// tune first clears what New would refuse, and then sets defaults for what is clear.
+func (c clientOptions) tune() {
 	for _, d := range []*time.Duration{c.read, c.write, c.pool} {
-		bound(d, maxTimeout)
+		resetAbove(d, maxTimeout)
 	}
-	bound(c.dial, maxDialTimeout)
+	resetAbove(c.dial, maxDialTimeout)
 	if c.tls != nil {
-		bound(c.idle, maxIdleTime)
+		resetAbove(c.idle, maxIdleTime)
 	}
-	*c.retries, *c.dials = 0, 0
-	c.fill()
+	*c.retries, *c.dialRetries = 0, 0
+	c.setDefaults()
 }
 
-// bound opens again what is too long, or without an end.
-func bound(d *time.Duration, most time.Duration) {
+// resetAbove clears a duration that is too long or has no end.
+func resetAbove(d *time.Duration, most time.Duration) {
 	if *d < 0 || *d > most {
 		*d = 0
 	}
 }
 
-// fill sets what is left open.
-func (c common) fill() {
+// setDefaults sets the options that are clear. It is all that Open needs: an option that its URL names must not be
+// changed silently, but refused.
+func (c clientOptions) setDefaults() {
 	for _, d := range []*time.Duration{c.read, c.write, c.pool} {
-		*d = cmp.Or(*d, goodTimeout)
+		*d = cmp.Or(*d, defaultTimeout)
 	}
-	*c.dial, *c.idle = cmp.Or(*c.dial, goodDialTimeout), cmp.Or(*c.idle, goodIdleTime)
-	*c.retries, *c.dials = cmp.Or(*c.retries, -1), cmp.Or(*c.dials, 1)
-	*c.protocol, *c.contextTimeout = cmp.Or(*c.protocol, pulls), true
+	*c.dial, *c.idle = cmp.Or(*c.dial, defaultDialTimeout), cmp.Or(*c.idle, defaultIdleTime)
+	*c.retries, *c.dialRetries = cmp.Or(*c.retries, -1), cmp.Or(*c.dialRetries, 1)
+	*c.protocol, *c.contextTimeout = cmp.Or(*c.protocol, resp2), true
 	if *c.dialer == nil {
-		*c.dialer = dialer(c.tls, *c.dial, *c.protocol)
+		*c.dialer = tlsDialer(c.tls, *c.dial, *c.protocol)
 	}
 }
 
-// pulls is the protocol (RESP2) without messages that Redis sends on its own account: nobody here waits for any, and go-redis
-// would look for them before each reply.
-const pulls = 2
+// What Open sets, beyond setDefaults, where the URL leaves it open. go-redis need not tell Redis its name and version.
+func setSingleDefaults(o *redis.Options) {
+	singleOptions(o).setDefaults()
+	o.DisableIdentity, o.MaintNotificationsConfig = true, maintenanceOff(nil)
+}
+
+func setClusterDefaults(o *redis.ClusterOptions) {
+	clusterOptions(o).setDefaults()
+	o.DisableIdentity, o.MaintNotificationsConfig = true, maintenanceOff(nil)
+	o.MinRetryBackoff, o.MaxRetryBackoff = cmp.Or(o.MinRetryBackoff, -1), cmp.Or(o.MaxRetryBackoff, -1)
+	o.ClusterStateReloadInterval = clusterReload
+}
+
+func setFailoverDefaults(o *redis.FailoverOptions) {
+	failoverOptions(o).setDefaults()
+	o.DisableIdentity = true
+}
+
+// resp2 is the protocol in which Redis sends nothing but replies. In RESP3 go-redis has to look for push messages
+// before each reply, and a Store does not use any.
+const resp2 = 2
 
 // clusterReload is how often a client looks again which node has which slots.
 const clusterReload = time.Second
 
-// quietly is the caller's word about messages that tell of maintenance, or that there are to be none.
-func quietly(config *maintnotifications.Config) *maintnotifications.Config {
+// maintenanceOff returns the caller's setting for messages about maintenance, or one that turns them off.
+func maintenanceOff(config *maintnotifications.Config) *maintnotifications.Config {
 	return cmp.Or(config, &maintnotifications.Config{Mode: maintnotifications.ModeDisabled})
 }
 
-// tuner says how the options of such a client are set.
-func tuner(client redis.UniversalClient) string {
+// remedy says how the options of such a client are set.
+func remedy(client redis.UniversalClient) string {
 	const call = "call %s on them before the client is made, or set"
 	switch c := client.(type) {
 	case *redis.Client:
@@ -138,4 +162,101 @@ func tuner(client redis.UniversalClient) string {
 		return fmt.Sprintf(call, "redisstore.TuneCluster, or behind Sentinel TuneFailover,")
 	}
 	return "before the client is made, set"
+}
+
+// What New checks.
+
+// The longest time-outs that are accepted, and the defaults. A request waits for one operation no longer than ReadTimeout.
+const (
+	maxTimeout     = 250 * time.Millisecond
+	maxDialTimeout = 500 * time.Millisecond
+
+	defaultTimeout     = 50 * time.Millisecond
+	defaultDialTimeout = 100 * time.Millisecond
+)
+
+// How long a TLS connection may be idle and still be used. Most load balancers close idle connections after a minute or
+// more, and on a client that was given to New, go-redis may not notice that.
+const (
+	maxIdleTime     = time.Minute
+	defaultIdleTime = 30 * time.Second
+)
+
+// limits are the options that decide how long a request may hang. go-redis reports them after it has set its own
+// defaults: a MaxRetries of -1 is reported as 0, a time-out that was switched off as 0 or -1.
+type limits struct {
+	contextTimeout          bool
+	read, write, pool, dial time.Duration
+	retries, dialRetries    int
+	replicas                bool
+	backoff                 time.Duration // between the nodes of a cluster
+	encrypted               bool
+	idle                    time.Duration
+}
+
+// check returns how long one operation on the client may take, or an error if its options do not suit.
+func check(client redis.UniversalClient) (time.Duration, error) {
+	var l limits
+	switch c := client.(type) {
+	case nil:
+		return 0, errors.New("no client; make one with redis.NewClient, or use Open")
+	case *redis.Client:
+		o := c.Options()
+		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
+			o.MaxRetries, o.DialerRetries, false, 0, o.TLSConfig != nil, o.ConnMaxIdleTime}
+	case *redis.ClusterClient:
+		o := c.Options()
+		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
+			o.MaxRetries, o.DialerRetries, o.ReadOnly, min(o.MinRetryBackoff, o.MaxRetryBackoff), o.TLSConfig != nil, o.ConnMaxIdleTime}
+	case *redis.Ring:
+		o := c.Options()
+		l = limits{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout, o.DialTimeout,
+			o.MaxRetries, o.DialerRetries, false, 0, o.TLSConfig != nil, o.ConnMaxIdleTime}
+	default:
+		return defaultTimeout, nil
+	}
+	return l.read, l.check()
+}
+
+// check names everything that is wrong at once: to learn of one option after the other would take as many starts.
+func (l limits) check() error {
+	var wrong []error
+	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	for _, t := range []struct {
+		name           string
+		is, most, good time.Duration
+	}{
+		{"ReadTimeout", l.read, maxTimeout, defaultTimeout},
+		{"WriteTimeout", l.write, maxTimeout, defaultTimeout},
+		{"PoolTimeout", l.pool, maxTimeout, defaultTimeout},
+		{"DialTimeout", l.dial, maxDialTimeout, defaultDialTimeout},
+	} {
+		switch {
+		case t.is <= 0:
+			fault("%s has no bound; set it to %v or less (%v is a good value)", t.name, t.most, t.good)
+		case t.is > t.most:
+			fault("%s is %v; set it to %v or less (%v is a good value)", t.name, t.is, t.most, t.good)
+		}
+	}
+	if !l.contextTimeout {
+		fault("ContextTimeoutEnabled is false, so that deadlines are ignored; set it to true")
+	}
+	if l.retries > 0 {
+		fault("MaxRetries is %d; set it to -1, which means none", l.retries)
+	}
+	if l.dialRetries != 1 {
+		fault("DialerRetries is %d; set it to 1", l.dialRetries)
+	}
+	if l.backoff > 0 {
+		fault("MinRetryBackoff and MaxRetryBackoff make a cluster's client sleep before it asks another node; set both to -1, " +
+			"which means none")
+	}
+	if l.encrypted && (l.idle <= 0 || l.idle > maxIdleTime) {
+		fault("ConnMaxIdleTime is %v, and a connection with TLS that was closed meanwhile cannot be told; set it to %v or less "+
+			"(%v is a good value)", l.idle, maxIdleTime, defaultIdleTime)
+	}
+	if l.replicas {
+		fault("ReadOnly, RouteByLatency or RouteRandomly reads from replicas, which lag behind purges; set them to false")
+	}
+	return errors.Join(wrong...)
 }

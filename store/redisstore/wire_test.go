@@ -9,15 +9,15 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store/redisstore"
 )
 
 // wires are the connections to a Redis in a bubble of fake time.
 type wires struct {
-	*miniredis.Miniredis
+	*redistest.Server
 	t     *testing.T
 	dials atomic.Int64
 	down  atomic.Bool // nothing can be dialled
@@ -26,9 +26,7 @@ type wires struct {
 }
 
 func newWires(t *testing.T) *wires {
-	w := &wires{Miniredis: miniredis.NewMiniRedis(), t: t}
-	t.Cleanup(w.Close)
-	return w
+	return &wires{Server: redistest.New(t), t: t}
 }
 
 func (w *wires) dial(context.Context, string, string) (net.Conn, error) {
@@ -36,13 +34,9 @@ func (w *wires) dial(context.Context, string, string) (net.Conn, error) {
 	if w.down.Load() {
 		return nil, errors.New("refused")
 	}
-	conn, err := w.Dial()
-	if err != nil {
-		return nil, err
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := &wire{Conn: conn, sent: make(chan []byte, 100), closed: make(chan struct{})}
+	c := &wire{Conn: w.Dial(), sent: make(chan []byte, 100), closed: make(chan struct{})}
 	go c.carry()
 	w.all = append(w.all, c)
 	return c, nil

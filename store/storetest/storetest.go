@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -50,7 +51,7 @@ func (c Config) Run(t *testing.T) {
 
 // Key returns a key made of the name, different names giving different keys. It is meant for short names.
 func Key(name string) keying.Key {
-	labels := keying.NewLabeler(nil)
+	labels := keys.NewLabeler(nil)
 	a, b := labels.Tag("a "+name), labels.Tag("b "+name)
 	return keying.Key(slices.Concat(a[:], b[:]))
 }
@@ -58,7 +59,7 @@ func Key(name string) keying.Key {
 // Entry returns an entry of the body under the key, with every field set, that was stored just now and is fresh for a
 // minute.
 func Entry(key keying.Key, body string) *store.Entry {
-	labels := keying.NewLabeler(nil)
+	labels := keys.NewLabeler(nil)
 	return &store.Entry{
 		Key:             key,
 		At:              store.Position{Epoch: 1<<63 + 1, Time: 1 << 41, Seq: 3},

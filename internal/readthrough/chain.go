@@ -1,0 +1,171 @@
+package readthrough
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/larder-go/cache/keying"
+)
+
+// maxNested is how often a key's load may be under way within itself. A load that asks for its own key runs once more and
+// may well end then, for it can know from its context; one that asks again has not known.
+const maxNested = 2
+
+// A Link is one run in the chain of those under way that have led to a call: a handler that asks for another page, whose
+// handler asks for a value. A run's context carries it, under [LinkKey]. It is memory of the run's own, because a handler may
+// keep its context. A nil Link is a call that no run has made.
+type Link struct {
+	outer    *Link
+	key      keying.Key
+	name, id string               // what is loaded, as messages name it
+	room     atomic.Pointer[runs] // where the run has room, or nil
+	ended    atomic.Bool
+
+	waits []*flight // guarded by waiting: those that a call waits for which the run has led to
+}
+
+// LinkKey is the key of a context's value that is a *Link.
+type LinkKey struct{}
+
+func linkOf(ctx context.Context) *Link {
+	l, _ := ctx.Value(LinkKey{}).(*Link)
+	return l
+}
+
+// Link makes l, which is zero, the run's. It is called before the load makes anything, and l belongs to the run's context.
+// The name and the id, which may be empty, say what is loaded.
+func (r *Run) Link(l *Link, name, id string) {
+	l.outer, l.key, l.name, l.id = linkOf(r.call.ctx), r.Entry.Key, name, id
+	if r.in.Load() {
+		l.room.Store(&r.call.t.runs)
+	}
+	r.unlink()
+	r.link = l
+	if r.f != nil {
+		r.f.link.Store(l)
+	}
+}
+
+// unlink is called when the load is over, whoever keeps its context.
+func (r *Run) unlink() {
+	if r.link != nil {
+		r.link.ended.Store(true)
+	}
+}
+
+// nested counts the runs for the key in the chain.
+func (l *Link) nested(key keying.Key) (n int) {
+	for ; l != nil; l = l.outer {
+		if l.key == key && !l.ended.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// holds reports whether a run in the chain has room there.
+func (l *Link) holds(r *runs) bool {
+	for ; l != nil; l = l.outer {
+		if l.room.Load() == r && !l.ended.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether the run is in the chain.
+func (l *Link) has(run *Link) bool {
+	for ; l != nil && l != run; l = l.outer {
+	}
+	return l != nil
+}
+
+// waiting guards who waits for what. Only calls that a run has made take it, when they would wait for another's load.
+var waiting sync.Mutex
+
+// wait notes that the call at the end of the chain waits for the flight, until waited; or it returns false, because the
+// flight's leader would wait for the call in turn. Say A's handler asks for B while B's handler asks for A:
+//
+//	A's run: joins B's flight; B's run waits for nothing yet, so it notes: A waits for B
+//	B's run: joins A's flight; A waits for B, and B is in this call's chain: whoever comes second does not wait
+//
+// A run that has several calls under way at once waits for all of them here, though it might go on without one: that costs
+// a run more than need be. What cannot be seen is a wait that the chain does not reach: a request over a socket, or one with
+// another context. It ends as long waits do.
+func (l *Link) wait(f *flight, r *runs) bool {
+	if l == nil {
+		return true
+	}
+	// A flight that has not begun may be waiting for the room that the chain has.
+	if f.link.Load() == nil && r.full() && l.holds(r) {
+		return false
+	}
+	waiting.Lock()
+	defer waiting.Unlock()
+	if l.blocks(f, map[*Link]bool{}) {
+		return false
+	}
+	for at := l; at != nil; at = at.outer {
+		at.waits = append(at.waits, f)
+	}
+	return true
+}
+
+// blocks reports whether the flight waits, by however many others, for a run in the chain.
+func (l *Link) blocks(f *flight, seen map[*Link]bool) bool {
+	run := f.link.Load()
+	switch {
+	case run == nil || seen[run] || run.ended.Load():
+		return false
+	case l.has(run):
+		return true
+	}
+	seen[run] = true
+	for _, next := range run.waits {
+		if l.blocks(next, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Link) waited(f *flight) {
+	if l == nil {
+		return
+	}
+	waiting.Lock()
+	defer waiting.Unlock()
+	for ; l != nil; l = l.outer {
+		for i := range l.waits {
+			if l.waits[i] == f {
+				last := len(l.waits) - 1
+				l.waits[i], l.waits[last] = l.waits[last], nil
+				l.waits = l.waits[:last]
+				break
+			}
+		}
+	}
+}
+
+// Cycle spells out how a call with the context has come to ask for the key within itself: what was loaded, the outermost
+// run for the key first.
+func Cycle(ctx context.Context, key keying.Key) string {
+	var names []string
+	for l, left := linkOf(ctx), linkOf(ctx).nested(key); left > 0; l = l.outer {
+		name := l.name
+		if l.id != "" {
+			name += " " + strconv.Quote(l.id)
+		}
+		names = append([]string{name}, names...)
+		if l.key == key && !l.ended.Load() {
+			left--
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return strings.Join(append(names, names[0]), " → ")
+}

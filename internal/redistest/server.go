@@ -1,0 +1,289 @@
+// Package redistest is a small Redis in the process of a test: for tests in a bubble of fake time, for faults that no real
+// server makes on demand, and for machines without a redis-server. It knows the commands that redisstore and its tests use,
+// of RESP2, and answers the scripts of leases by Go functions. What matters is tested on a real Redis, too.
+package redistest
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A Server is a Redis of a test. Its methods may be called from any goroutine.
+type Server struct {
+	listener net.Listener // nil: it can be reached by Dial alone
+	done     chan struct{}
+	serving  sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	conns    map[net.Conn]struct{}
+	data     map[string]*value
+	scripts  map[string]string // source by SHA-1
+	ahead    time.Duration     // of the machine's clock
+	fault    string            // what every command is answered
+	hook     func(command []string) (fault string)
+	commands int
+	added    chan struct{} // closed by the next XADD
+}
+
+// New returns a server that listens nowhere: it is reached by [Server.Dial], in a bubble of fake time, too.
+func New(t testing.TB) *Server {
+	s := &Server{
+		done: make(chan struct{}), added: make(chan struct{}),
+		conns: map[net.Conn]struct{}{}, data: map[string]*value{}, scripts: map[string]string{},
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start returns a server on a free port of 127.0.0.1.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	s := New(t)
+	s.listener = l
+	s.serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.serve(conn)
+		}
+	})
+	return s
+}
+
+// Addr returns the host and port that the server listens on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// URL returns the server's redis:// URL.
+func (s *Server) URL() string { return "redis://" + s.Addr() }
+
+// Dial returns a connection that needs no network.
+func (s *Server) Dial() net.Conn {
+	client, server := net.Pipe()
+	s.serve(server)
+	return client
+}
+
+// Close ends the server and its connections. Closing it again does nothing.
+func (s *Server) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	close(s.done)
+	for conn := range s.conns {
+		_ = conn.Close()
+	}
+	s.mu.Unlock()
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	s.serving.Wait()
+}
+
+// SetError has every command answered by the error; "" ends that.
+func (s *Server) SetError(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = text
+}
+
+// SetHook has the hook called with each command before it is run, its name in lower case. An error text that it returns is
+// the answer. Nil removes it.
+func (s *Server) SetHook(hook func(command []string) (fault string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook = hook
+}
+
+// Advance puts the server's clock forward.
+func (s *Server) Advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead += d
+}
+
+// Commands returns how many commands the server has had.
+func (s *Server) Commands() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.commands
+}
+
+// Do runs one command past hooks and faults, and returns its reply: a string, an int, nil, a []any of these, or an error.
+func (s *Server) Do(command ...string) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run(slices.Clone(command))
+}
+
+// Keys returns the names of all keys, in order.
+func (s *Server) Keys() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys()
+}
+
+// TTL returns how long the key lives, to the second; negative if it has no end, or is none.
+func (s *Server) TTL(key string) time.Duration {
+	ms, _ := s.Do("pttl", key).(int)
+	return (time.Duration(ms) * time.Millisecond).Round(time.Second)
+}
+
+func (s *Server) serve(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return
+	}
+	s.conns[conn] = struct{}{}
+	s.serving.Go(func() {
+		defer func() {
+			_ = conn.Close()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.conns, conn)
+		}()
+		s.converse(conn)
+	})
+}
+
+// converse answers one command after the other until the connection ends.
+func (s *Server) converse(conn net.Conn) {
+	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
+	var queue [][]string // of a transaction
+	queues := false
+	for {
+		command, err := readCommand(in)
+		if err != nil {
+			return
+		}
+		command[0] = strings.ToLower(command[0])
+		reply := s.refusal(command)
+		switch {
+		case reply != nil:
+		case command[0] == "multi":
+			queue, queues, reply = nil, true, status("OK")
+		case command[0] == "exec" && queues:
+			reply, queues = s.transact(queue), false
+		case queues:
+			queue, reply = append(queue, command), status("QUEUED")
+		case command[0] == "xread":
+			_ = out.Flush()
+			reply = s.awaitRecords(command)
+		default:
+			reply = s.Do(command...)
+		}
+		writeReply(out, reply)
+		if in.Buffered() > 0 { // of a pipeline there is more
+			continue
+		}
+		if out.Flush() != nil {
+			return
+		}
+	}
+}
+
+// refusal is the error that the test wants for the command, or nil. It counts the command.
+func (s *Server) refusal(command []string) any {
+	s.mu.Lock()
+	s.commands++
+	fault, hook := s.fault, s.hook
+	s.mu.Unlock()
+	if fault == "" && hook != nil {
+		fault = hook(command)
+	}
+	if fault != "" {
+		return errors.New(fault)
+	}
+	return nil
+}
+
+func (s *Server) transact(queue [][]string) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	replies := make([]any, len(queue))
+	for i, command := range queue {
+		replies[i] = s.run(command)
+	}
+	return replies
+}
+
+var errProtocol = errors.New("ERR Protocol error")
+
+// readCommand reads an array of bulk strings.
+func readCommand(in *bufio.Reader) ([]string, error) {
+	n, err := readLength(in, '*')
+	if err != nil || n == 0 {
+		return nil, errors.Join(errProtocol, err)
+	}
+	command := make([]string, n)
+	for i := range command {
+		size, err := readLength(in, '$')
+		if err != nil {
+			return nil, err
+		}
+		text := make([]byte, size+2)
+		if _, err := io.ReadFull(in, text); err != nil {
+			return nil, err
+		}
+		command[i] = string(text[:size])
+	}
+	return command, nil
+}
+
+func readLength(in *bufio.Reader, mark byte) (int, error) {
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(line[1:]))
+	if err != nil || line[0] != mark || n < 0 {
+		return 0, errProtocol
+	}
+	return n, nil
+}
+
+type (
+	status  string   // "+OK" and the like
+	nothing struct{} // an array that is none
+)
+
+func writeReply(out *bufio.Writer, reply any) {
+	switch r := reply.(type) {
+	case nil:
+		_, _ = out.WriteString("$-1\r\n")
+	case nothing:
+		_, _ = out.WriteString("*-1\r\n")
+	case status:
+		_, _ = out.WriteString("+" + string(r) + "\r\n")
+	case error:
+		_, _ = out.WriteString("-" + r.Error() + "\r\n")
+	case int:
+		_, _ = out.WriteString(":" + strconv.Itoa(r) + "\r\n")
+	case string:
+		_, _ = out.WriteString("$" + strconv.Itoa(len(r)) + "\r\n" + r + "\r\n")
+	case []any:
+		_, _ = out.WriteString("*" + strconv.Itoa(len(r)) + "\r\n")
+		for _, one := range r {
+			writeReply(out, one)
+		}
+	}
+}

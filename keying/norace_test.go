@@ -1,5 +1,0 @@
-//go:build !race
-
-package keying_test
-
-const raceEnabled = false

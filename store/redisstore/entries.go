@@ -1,0 +1,201 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// Get reads the entry and the head of the purge log in one round trip, and the log's new records if there are any. If it
+// cannot find out what was purged, it returns an error and no entry. While the circuit is open the error wraps [ErrOpen];
+// an entry that cannot be trusted is an error that wraps store.ErrCorrupt.
+func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	if s.oversized.has(key) {
+		return nil, false, wrap(errOversized)
+	}
+	ctx, cancel := s.withBudget(ctx)
+	defer cancel()
+	value, head, err := s.read(ctx, key)
+	if err == nil {
+		err = serverError(value)
+	}
+	if err == nil {
+		err = s.catchUpForRequest(ctx, head)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("redisstore: %w", s.explain(err))
+	}
+	e, err := s.decode(key, value)
+	if err != nil {
+		return nil, false, fmt.Errorf("redisstore: %w", err)
+	}
+	return e, e != nil, nil
+}
+
+// withBudget bounds ctx by the budget, unless its deadline comes sooner.
+func (s *shared) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.budget {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.budget)
+}
+
+// decode returns the entry that Redis had under the key, or nil for a miss. Whoever can write to Redis can put anything
+// there, so size, checksum or MAC, and the key itself are checked.
+func (s *Store) decode(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
+	b, err := value.Bytes()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	case len(b) == 0:
+		return nil, nil
+	case len(b) > s.maxBytes:
+		return nil, fmt.Errorf("%w: more than %d bytes", store.ErrCorrupt, s.maxBytes)
+	}
+	e, err := s.codec.Decode(b)
+	if err == nil && e.Key != key {
+		return nil, fmt.Errorf("%w: made for another key", store.ErrCorrupt)
+	}
+	return e, err
+}
+
+// Set stores the entry for the time keep, and does not retain it. An entry that cannot be encoded, or not within
+// Options.MaxBytes, is refused with an error that wraps store.ErrRefused. With a keep of zero or less Set deletes the key.
+func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	if keep <= 0 { // to go-redis 0 is for ever and -1 keeps the old time to live
+		return s.Delete(ctx, key)
+	}
+	b, err := s.encode(e)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	defer s.oversized.replaced(key, len(b))
+	return wrap(s.writeTo(ctx, key, func() error {
+		return confirmSet(s.client.Set(ctx, s.entryName(key), b, atLeastMilli(keep)))
+	}))
+}
+
+// encode returns the entry as it is stored; entries of different layouts never meet, because the layout is in the key.
+func (s *Store) encode(e *store.Entry) ([]byte, error) {
+	b, err := s.codec.Encode(e)
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: %w: %w", store.ErrRefused, err)
+	}
+	if len(b) > s.maxBytes {
+		return nil, fmt.Errorf("redisstore: %w: %d bytes; at most %d", store.ErrRefused, len(b), s.maxBytes)
+	}
+	return b, nil
+}
+
+// deleteAtOnce is how many keys one round trip deletes.
+const deleteChunkSize = 1000
+
+// Delete deletes the keys' entries, a thousand per round trip. A key without an entry is no error.
+func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
+	for some := range slices.Chunk(keys, deleteChunkSize) {
+		if err := s.deleteChunk(ctx, some); err != nil {
+			return wrap(err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, s.budget)
+	defer cancel()
+	defer s.oversized.forget(keys...)
+	n := &s.nodes.fallback
+	if len(keys) == 1 {
+		n = s.nodes.of(ctx, s.shared, keys[0])
+	}
+	return s.roundTrip(ctx, n, s.writeGate(n), func() error {
+		pipe := s.client.Pipeline()
+		for _, key := range keys {
+			pipe.Unlink(ctx, s.entryName(key)) // one by one: on a cluster they live apart
+		}
+		return n.wrap(firstError(exec(ctx, pipe)...))
+	})
+}
+
+// Entries that are larger than Redis' client-output-buffer-limit allows. Redis accepts such an entry, and then hangs up on
+// everybody who reads it:
+//
+//	a batch of 30 reads, one of them of such an entry   Redis hangs up: all 30 fail
+//	the batch is read apart (fetchApart)                29 are answered; the entry is remembered for a minute
+//	the next request for the entry                      fails at once, without a round trip, with an error that names the setting
+//	its handler's answer is stored again                as large as before: still remembered
+//
+// Otherwise each request for that one entry would cost others their answers, and open the circuit.
+
+// errCut is why an entry cannot be read.
+var errOversized = errors.New("redis hangs up on whoever reads this entry, as on a reply that is over its client-output-buffer-limit for normal " +
+	"clients; raise that, or lower redisstore.Options.MaxBytes")
+
+const (
+	oversizedFor = time.Minute // until an entry that Redis hangs up on is asked for again
+	maxOversized = 256         // of which we know so much
+)
+
+// oversizedEntries remembers entries on which Redis hangs up. The zero value is ready to use.
+type oversizedEntries struct {
+	any        atomic.Bool
+	lastFutile atomic.Int64 // when it was looked in vain which entry it is, in Unix nanoseconds
+	mu         sync.Mutex
+	until      map[keying.Key]time.Time
+}
+
+func (c *oversizedEntries) has(key keying.Key) bool {
+	if !c.any.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Before(c.until[key])
+}
+
+func (c *oversizedEntries) add(key keying.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.until == nil || len(c.until) >= maxOversized {
+		c.until = map[keying.Key]time.Time{}
+	}
+	c.until[key] = time.Now().Add(oversizedFor)
+	c.any.Store(true)
+}
+
+// replaced is called when another entry was stored under the key. If it is large, it may meet the same fate.
+func (c *oversizedEntries) replaced(key keying.Key, size int) {
+	if size <= batchBytes {
+		c.forget(key)
+	}
+}
+
+// forget is called when the keys' entries are gone.
+func (c *oversizedEntries) forget(keys ...keying.Key) {
+	if !c.any.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range keys {
+		delete(c.until, key)
+	}
+	c.any.Store(len(c.until) > 0)
+}
+
+// mayInspect reports whether it makes sense to look for such an entry. A Redis that hangs up on everybody is not searched
+// more than once a second.
+func (c *oversizedEntries) mayInspect() bool {
+	return time.Now().UnixNano()-c.lastFutile.Load() > int64(time.Second)
+}
