@@ -62,8 +62,7 @@ func run(ctx context.Context, w io.Writer, patterns []string, skip string, args 
 	r.follow(out)
 	err = cmd.Wait()
 	r.end()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return max(exit.ExitCode(), 1), nil // a signal's is negative
 	}
 	return 0, err

@@ -9,10 +9,10 @@ import (
 )
 
 // play lets a report read lines and returns what it writes.
-func play(t *testing.T, terminal, verbose bool, lines ...string) string {
+func play(t *testing.T, verbose bool, lines ...string) string {
 	t.Helper()
 	var out strings.Builder
-	r := newReport(&out, 2, terminal, verbose)
+	r := newReport(&out, 2, false, verbose)
 	r.follow(strings.NewReader(strings.Join(lines, "\n")))
 	r.end()
 	return out.String()
@@ -32,7 +32,7 @@ const (
 )
 
 func TestEachPackageHasALine(t *testing.T) {
-	got := play(t, false, false, startA, runOne, sayOne, passed, goodA, noneB)
+	got := play(t, false, startA, runOne, sayOne, passed, goodA, noneB)
 	const want = "ok    1 of 2     2.5 s  ./a  (0s so far)\n1 tests passed, 0 were skipped, in 0s\n"
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -41,7 +41,7 @@ func TestEachPackageHasALine(t *testing.T) {
 
 // What failed is shown in full, with what its package printed and with tests that never ended; what passed is not.
 func TestFailuresAreShownAtTheEnd(t *testing.T) {
-	got := play(t, false, false, startA, sayTwo, sayOne, failed, sayAll, goneA)
+	got := play(t, false, startA, sayTwo, sayOne, failed, sayAll, goneA)
 	const want = `FAIL  TestOne in ./a; its output follows at the end
 FAIL  1 of 2     2.5 s  ./a  (0s so far)
 
@@ -56,13 +56,13 @@ panic: too far
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if got := play(t, false, false, startA, sayOne, passed, sayAll, goneA); strings.Contains(got, "one is said") {
+	if got := play(t, false, startA, sayOne, passed, sayAll, goneA); strings.Contains(got, "one is said") {
 		t.Errorf("what a test printed that passed is shown:\n%s", got)
 	}
 }
 
 func TestBuildsThatFailAreShownOnce(t *testing.T) {
-	got := play(t, false, false,
+	got := play(t, false,
 		`{"ImportPath":"c","Action":"build-output","Output":"c.go:1: undefined: x\n"}`, `{"ImportPath":"c","Action":"build-fail"}`,
 		startA, `{"Action":"fail","Package":"a","Elapsed":0,"FailedBuild":"c"}`, `{"Action":"fail","Package":"b","Elapsed":0,"FailedBuild":"c"}`)
 	if strings.Count(got, "undefined: x") != 1 || !strings.Contains(got, "2 of 2 packages failed: a, b") {
@@ -76,10 +76,10 @@ func TestWhatTestsPrintIsShownWhereItIsAskedFor(t *testing.T) {
 			t.Errorf("%s: %v, want %v", arg, got, want)
 		}
 	}
-	if got := play(t, false, true, startA, sayOne, passed, goodA); !strings.Contains(got, "one is said\n") {
+	if got := play(t, true, startA, sayOne, passed, goodA); !strings.Contains(got, "one is said\n") {
 		t.Errorf("got:\n%s", got)
 	}
-	if got := play(t, false, false, "go: downloading something", goodA); !strings.HasPrefix(got, "go: downloading something\n") {
+	if got := play(t, false, "go: downloading something", goodA); !strings.HasPrefix(got, "go: downloading something\n") {
 		t.Errorf("got:\n%s", got)
 	}
 }
