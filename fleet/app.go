@@ -52,7 +52,7 @@ func runApp(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer redis.Close()
+	defer func() { _ = redis.Close() }()
 	var far store.Store = redis
 	if *skew != 0 {
 		far = skewed{redis, *skew}

@@ -30,11 +30,11 @@ func cold(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	s.board.takes(handlerTakes)
-	s.rush(nodes, nth(plain, 0), clients, nil) // opens the connections
+	s.rush(nodes, nth(plain, 0), nil) // opens the connections
 	var all rushes
 	for i := range or(s, 20, 5) {
 		for _, class := range []kind{fleet, user, hot} {
-			all.add(s.rush(nodes, nth(class, i), clients, nil))
+			all.add(s.rush(nodes, nth(class, i), nil))
 		}
 	}
 	for _, n := range nodes {
@@ -60,8 +60,8 @@ func (s *stage) deaths(redis *server) (figure, error) {
 		if err != nil {
 			return figure{}, err
 		}
-		s.rush(nodes, nth(plain, 0), clients, nil)
-		all.add(s.rush(nodes, nth(fleet, 1000+i), clients, s.killRunner))
+		s.rush(nodes, nth(plain, 0), nil)
+		all.add(s.rush(nodes, nth(fleet, 1000+i), s.killRunner))
 		for _, n := range nodes {
 			n.Kill()
 		}
@@ -99,7 +99,7 @@ func (r *rushes) String() string {
 // rush asks every node for the key, from many clients at once. It returns how often handlers ran and how many clients got no
 // answer. meanwhile, if it is not nil, does something to the nodes. A client whose process dies asks the next one, as a load
 // balancer would.
-func (s *stage) rush(nodes []*node, k key, clients int, meanwhile func([]*node, key)) (runs, unanswered int) {
+func (s *stage) rush(nodes []*node, k key, meanwhile func([]*node, key)) (runs, unanswered int) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for i := range nodes {

@@ -151,8 +151,8 @@ func babble(c net.Conn, i int) {
 }
 
 // honest starts a Redis behind a proxy.
-func (s *stage) honest(args ...string) (*server, *liar, error) {
-	r, err := s.redis(args...)
+func (s *stage) honest() (*server, *liar, error) {
+	r, err := s.redis()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -278,7 +278,8 @@ func appendReply(b []byte, from *bufio.Reader) ([]byte, error) {
 		return b, errReply
 	}
 	b = append(b, line...)
-	count, many := 0, 1
+	var count int
+	many := 1 // elements for each that is counted
 	switch line[0] {
 	case '+', '-', ':', '_', '#', ',', '(': // one line
 		return b, nil
