@@ -51,7 +51,7 @@ if [ -n "$short" ]; then
 	slow='TestPartsThatMayNotBeSharedAreNot|TestFloodOf|TestLongBodies|TestClientThatDoesNotRead|TestStalledStreams'
 	slow="$slow|TestPanickingHookIsAFault|TestListenerMayCallTheCache|TestSlowAnswersAreRefreshedEarly|TestAStreamAllocatesLittle"
 	slow="$slow|TestAPurgeOutlivesItsRecord|TestAFailedPurgeIsTold|TestFollowerOutlivesFailover|TestNothingCountsAsWritten"
-	tests "./... ./chi/... ./echov5/... ./examples/... ./fleet/..." -skip 'examples/prox(y|ies)$' -- -count=1 -timeout 5m -skip "$slow" "$@"
+	tests "./... ./chi/... ./echov5/... ./examples/... ./fleet/... ./store/otterstore/..." -skip 'examples/prox(y|ies)$' -- -count=1 -timeout 5m -skip "$slow" "$@"
 	echo "test.sh: passed, without:$left_out
   the race detector
   the slowest tests: $(echo "$slow" | tr '|' ' ')
@@ -76,7 +76,7 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null; t
 fi
 
 echo "test.sh: part 1 of 3, all tests${race:+ under the race detector}"
-tests "./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/..." -- $race -count=1 -timeout 15m "$@"
+tests "./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/... ./store/otterstore/..." -- $race -count=1 -timeout 15m "$@"
 # What holds of every router, of those too that this module does not depend on. Races are looked for in their own tests.
 echo "test.sh: part 2 of 3, the suites of middleware on the routers of other modules"
 tests ./middleware -- -count=1 -timeout 10m "$@" -overlay .ci/edges.json

@@ -6,20 +6,27 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/store/otterstore"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
 )
 
-// onOtter gives the site another memory than the default one.
-func onOtter(s *site) *otterstore.Store {
-	near := otterstore.New(otterstore.Options{})
+// plainNear is memory that can no more than a near store must.
+type plainNear struct {
+	store.Store
+	store.Local
+}
+
+// onPlainMemory gives the site another memory than the default one.
+func onPlainMemory(s *site) *memstore.Store {
+	near := memstore.New(memstore.Options{})
 	s.t.Cleanup(func() { _ = near.Close() })
-	s.options.Near = near
+	s.options.Near = plainNear{near, near}
 	return near
 }
 
 func TestAnotherNearStoreServesHits(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
-		near := onOtter(s)
+		near := onPlainMemory(s)
 		s.handle("GET /p/{id}", cache.Policy{TTL: 10 * time.Second}, s.mirror)
 		for _, target := range []string{"/p/7", "/p/8", "/p/7?a=b"} {
 			again := s.missHit(target)
@@ -37,7 +44,7 @@ func TestAnotherNearStoreServesHits(t *testing.T) {
 
 func TestAnotherNearStoreIsPurged(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
-		onOtter(s)
+		onPlainMemory(s)
 		s.handle("GET /p/{id}", cache.Policy{Tags: []string{"p:{id}"}}, s.mirror)
 		s.missHit("/p/7")
 		s.missHit("/p/8")
