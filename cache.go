@@ -29,9 +29,9 @@ type Cache struct {
 	log        store.Log
 	poster     store.Poster // the same; nil: it needs no rest
 	following  *following   // nil: nobody else purges
-	joints     joints
-	rises      atomic.Int64         // of the ledger that were told, and
-	risesTold  atomic.Int64         // when, in Unix nanoseconds
+	batches    purgeBatches
+	widened    atomic.Int64         // purges that the ledger widened and events have told of
+	widenedAt  atomic.Int64         // when they did, in Unix nanoseconds
 	ranking    *readthrough.Ranking // nil: Far ranks nothing
 	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
 	labeler    keys.Labeler
@@ -41,7 +41,7 @@ type Cache struct {
 	by         map[string]func(*http.Request) string
 	observe    func(Event) // nil: nobody is told how requests are answered
 	listen     func(Event) // told all else
-	troubles   troubles
+	limiter    eventLimiter
 	traces     readthrough.Traces // of what is kept elsewhere than in memory
 	deaf       sync.Once          // it panics whatever it is told
 	secret     []byte
@@ -78,7 +78,7 @@ func New(o Options) (*Cache, error) {
 	if c.listen == nil {
 		c.listen = logs
 	}
-	c.troubles.tell = c.tell
+	c.limiter.tell = c.tell
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
 	}
@@ -97,7 +97,7 @@ func New(o Options) (*Cache, error) {
 		c.log = store.NewLog()
 	}
 	c.poster, _ = c.log.(store.Poster)
-	c.joints.needed = shared
+	c.batches.needed = shared
 	c.follow()
 	c.unwatch = c.watchStore()
 	if ranker, ok := c.far.(store.Ranker); ok {
@@ -134,7 +134,7 @@ func (c *Cache) close(ctx context.Context) error {
 	if c.own != nil {
 		err = errors.Join(err, c.own.Close())
 	}
-	c.troubles.close()
+	c.limiter.close()
 	if err != nil {
 		return fmt.Errorf("cache: close: %w", err)
 	}

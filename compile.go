@@ -91,7 +91,7 @@ func (c *Cache) realm(p Policy) string {
 	if p.RFC9111 {
 		realm += " rfc9111"
 	}
-	if p.Class == SharedGlobal && c.own == nil && !c.joints.needed {
+	if p.Class == SharedGlobal && c.own == nil && !c.batches.needed {
 		realm = fmt.Sprint(realm, " ", c.number)
 	}
 	return realm
@@ -213,6 +213,6 @@ func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what
 	case http.ErrAbortHandler: // meant for the server
 		panic(v)
 	default:
-		c.troubles.meet(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
+		c.limiter.happened(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
 	}
 }

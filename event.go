@@ -74,7 +74,7 @@ func (c *Cache) survive(again bool) {
 		c.deaf.Do(func() { log.Print(err) })
 		return
 	}
-	c.troubles.meet(Event{Outcome: Fault, Reason: ReasonObserve, Err: err})
+	c.limiter.happened(Event{Outcome: Fault, Reason: ReasonObserve, Err: err})
 }
 
 // observing reports whether the caller was called by the listener: what it would wait for may be waiting for itself. Its own
@@ -139,7 +139,7 @@ func (c *Cache) teller(class Class) func(middleware.Event) {
 			c.tell(told)
 			return
 		}
-		c.troubles.meet(told)
+		c.limiter.happened(told)
 	}
 }
 
@@ -150,16 +150,16 @@ func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
 		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: ReasonStore, Err: r.Err}
 		switch {
 		case r.Err == nil:
-			c.troubles.over(ev, r.What)
+			c.limiter.ended(ev, r.What)
 		case errors.Is(r.Err, store.ErrCorrupt):
-			c.troubles.over(ev, r.What) // it has answered
+			c.limiter.ended(ev, r.What) // it has answered
 			ev.Reason = ReasonCorrupt
-			c.troubles.meet(ev)
+			c.limiter.happened(ev)
 		case errors.Is(r.Err, store.ErrRefused):
 			ev.Reason = ReasonRefused
-			c.troubles.meet(ev)
+			c.limiter.happened(ev)
 		default:
-			c.troubles.begin(ev, r.What)
+			c.limiter.began(ev, r.What)
 		}
 	}
 }
@@ -183,13 +183,13 @@ func (c *Cache) watchFaults() (stop func()) {
 		case errors.Is(err, store.ErrUnfit):
 			reason = ReasonCommands
 		}
-		c.troubles.meet(Event{Outcome: Fault, Reason: reason, Err: err})
+		c.limiter.happened(Event{Outcome: Fault, Reason: reason, Err: err})
 	})
 }
 
 // panicked tells of a panic in a goroutine of ours that has no route.
 func (c *Cache) panicked(err error) {
-	c.troubles.meet(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
+	c.limiter.happened(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
 }
 
 // watchRests tells of stores that are given a rest, until the returned function is called.
@@ -201,10 +201,10 @@ func (c *Cache) watchRests() (stop func()) {
 	return rester.OnRest(func(what store.Operation, err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonRest, Err: err}
 		if err == nil {
-			c.troubles.over(ev, what)
+			c.limiter.ended(ev, what)
 			return
 		}
-		c.troubles.begin(ev, what)
+		c.limiter.began(ev, what)
 	})
 }
 

@@ -104,8 +104,8 @@ func (c *Cache) follow() {
 	c.following = &following{log: log, changed: func(err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonLog, Err: err}
 		if err != nil {
-			c.troubles.begin(ev, store.Reads)
-		} else if !c.troubles.over(ev, store.Reads) {
+			c.limiter.began(ev, store.Reads)
+		} else if !c.limiter.ended(ev, store.Reads) {
 			c.tell(Event{Outcome: Followed})
 		}
 	}}

@@ -93,11 +93,11 @@ func (c *Cache) append(ctx context.Context, r store.Record) error {
 // recorded tells of a purge that the log has taken, or with an error has not.
 func (c *Cache) recorded(err error) error {
 	if err != nil {
-		c.troubles.meet(Event{Outcome: Purged, Reason: ReasonPurge, Err: err})
+		c.limiter.happened(Event{Outcome: Purged, Reason: ReasonPurge, Err: err})
 	} else {
 		c.tell(Event{Outcome: Purged})
 	}
-	c.tellRises()
+	c.warnWidened()
 	if err != nil {
 		return fmt.Errorf("cache: the purge holds for this process alone: %w", err)
 	}
