@@ -102,8 +102,8 @@ func (c *Cache) warning(reason Reason, format string, args ...any) {
 	c.tell(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
 }
 
-// doubt is warning for what may come again, once a subject and reason.
-func (c *Cache) doubt(reason Reason, subject, format string, args ...any) {
+// warnOnce is warning for what may come again, once a subject and reason.
+func (c *Cache) warnOnce(reason Reason, subject, format string, args ...any) {
 	if c.common.Names.First(reason, subject) {
 		c.warning(reason, format, args...)
 	}

@@ -111,7 +111,7 @@ func (c *call[T]) run(run *readthrough.Run) readthrough.Verdict {
 	c.value, c.err = c.v.load(ctx, c.id)
 	returned = true
 	if said.AskedWho() {
-		c.v.cache.doubt(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
+		c.v.cache.warnOnce(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
 	}
 	switch {
 	case c.err != nil && run.Old != nil:
