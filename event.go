@@ -133,8 +133,8 @@ func (c *Cache) doubt(reason Reason, subject, format string, args ...any) {
 
 // warn tells what may surprise about Far.
 func (c *Cache) warn() {
-	if warner, ok := c.far.(store.Warner); ok {
-		if err := warner.Warning(); err != nil {
+	if c.tiers.Warner != nil {
+		if err := c.tiers.Warner.Warning(); err != nil {
 			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
 	}
@@ -193,11 +193,10 @@ func (c *Cache) watchStore() (stop func()) {
 }
 
 func (c *Cache) watchFaults() (stop func()) {
-	reporter, ok := c.far.(store.Reporter)
-	if !ok {
+	if c.tiers.Reporter == nil {
 		return func() {}
 	}
-	return reporter.OnFault(func(err error) {
+	return c.tiers.Reporter.OnFault(func(err error) {
 		reason := ReasonStore
 		switch {
 		case errors.Is(err, store.ErrRecordsLost):
@@ -216,11 +215,10 @@ func (c *Cache) panicked(err error) {
 
 // watchRests tells of stores that are given a rest, until the returned function is called.
 func (c *Cache) watchRests() (stop func()) {
-	rester, ok := c.far.(store.Rester)
-	if !ok {
+	if c.tiers.Rester == nil {
 		return func() {}
 	}
-	return rester.OnRest(func(what store.Operation, err error) {
+	return c.tiers.Rester.OnRest(func(what store.Operation, err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonRest, Err: err}
 		if err == nil {
 			c.troubles.over(ev, what)

@@ -26,7 +26,7 @@ const (
 
 // invalidate purges what an answer says is no longer so.
 func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
-	if c.poster != nil && c.poster.Rests() {
+	if c.tiers.Poster != nil && c.tiers.Poster.Rests() {
 		return c.post(ctx, r)
 	}
 	own, first := c.joints.join(r, time.Now())
@@ -49,8 +49,8 @@ func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
 
 // post has the log take the record, for a request.
 func (c *Cache) post(ctx context.Context, r store.Record) error {
-	if c.poster != nil {
-		return c.recorded(c.poster.Post(ctx, r))
+	if c.tiers.Poster != nil {
+		return c.recorded(c.tiers.Poster.Post(ctx, r))
 	}
 	return c.append(ctx, r)
 }
@@ -147,7 +147,7 @@ func (j *joint) records() []store.Record {
 
 // tellRises tells, once in a while, that purges were too many.
 func (c *Cache) tellRises() {
-	rises, now := int64(c.log.Ledger().Rises()), time.Now().UnixNano()
+	rises, now := int64(c.tiers.Log.Ledger().Rises()), time.Now().UnixNano()
 	told := c.risesTold.Load()
 	if rises == c.rises.Load() || now-told < int64(riseEvery) || !c.risesTold.CompareAndSwap(told, now) {
 		return

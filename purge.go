@@ -87,7 +87,7 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 }
 
 func (c *Cache) append(ctx context.Context, r store.Record) error {
-	return c.recorded(c.log.Append(ctx, r))
+	return c.recorded(c.tiers.Log.Append(ctx, r))
 }
 
 // recorded tells of a purge that the log has taken, or with an error has not.

@@ -18,7 +18,7 @@ import (
 
 // through returns a Through over the store that must meet no fault.
 func through(t *testing.T, s store.Store, log store.Log) *readthrough.Cache {
-	return readthrough.New(s, log, 50*time.Millisecond, func(r readthrough.Report) {
+	return over(s, log, 50*time.Millisecond, func(r readthrough.Report) {
 		if r.Err != nil {
 			t.Errorf("fault: %v", r.Err)
 		}
@@ -195,7 +195,7 @@ func TestTheFateOfAnEntryIsTold(t *testing.T) {
 				if at.err != nil {
 					s = failing{memory, at.err}
 				}
-				th := readthrough.New(s, log, 50*time.Millisecond, nil)
+				th := over(s, log, 50*time.Millisecond, nil)
 				if r := th.Get(t.Context(), storetest.Key("get"), at.load(log)); r.Fate != at.want {
 					t.Errorf("Get: %d; want %d", r.Fate, at.want)
 				}
