@@ -74,6 +74,8 @@ const (
 	ReasonNoScheme = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
 	ReasonNoUser   = Reason("no-user")        // a purge names a user where nothing is kept for one user
 	ReasonOptions  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ReasonNoLog    = Reason("no-log")         // Far is no store.Log, or hides it or a part of it: purges do not reach the other processes, or late
+	ReasonNoLeases = Reason("no-leases")      // Far hides the store.Leaser inside it: a load runs once per process
 	ReasonObserve  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
@@ -137,6 +139,18 @@ func (c *Cache) warn() {
 		if err := c.tiers.Warner.Warning(); err != nil {
 			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
+	}
+	const passOn = "embed the type of the store inside instead of store.Store, or pass the methods on"
+	log, leaser := c.tiers.Hidden()
+	switch far := c.tiers.Far; {
+	case far == nil:
+	case len(log) > 0:
+		c.warning(ReasonNoLog, "Options.Far, a %T, hides %s of the store inside it: purges do not reach other processes, or late; %s", far, strings.Join(log, ", "), passOn)
+	case !c.tiers.Shared:
+		c.warning(ReasonNoLog, "Options.Far, a %T, is no store.Log: a purge reaches this process alone, and entries there are good for this process alone; implement store.Log, or use a redisstore", far)
+	}
+	if leaser {
+		c.warning(ReasonNoLeases, "Options.Far, a %T, hides store.Leaser of the store inside it: each process runs a load of its own; %s", c.tiers.Far, passOn)
 	}
 }
 

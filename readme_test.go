@@ -101,7 +101,7 @@ func TestDocsNameTests(t *testing.T) {
 // TestDocsNameReasonsOfWarnings holds the table of docs/policy.md against the reasons that there are.
 func TestDocsNameReasonsOfWarnings(t *testing.T) {
 	doc := read(t, "docs/policy.md")
-	reasons := regexp.MustCompile(`Reason\s+Reason = "([a-z-]+)"|Reason\("(no-[a-z]+)"\)`).FindAllStringSubmatch(read(t, "middleware/warn.go")+read(t, "event.go"), -1)
+	reasons := regexp.MustCompile(`Reason\w+\s+Reason = "([a-z-]+)"|Reason\("(no-[a-z]+)"\)`).FindAllStringSubmatch(read(t, "middleware/warn.go")+read(t, "event.go"), -1)
 	if len(reasons) < 9 {
 		t.Fatalf("%d reasons of warnings", len(reasons))
 	}

@@ -2,7 +2,6 @@ package readthrough
 
 import (
 	"reflect"
-	"slices"
 
 	"github.com/larder-go/cache/store"
 )
@@ -87,79 +86,78 @@ func Seal(far store.Store, secret []byte) (sealed store.Store, ok bool) {
 // A wrapper that has a field of type store.Store, embedded or named, has the three methods of a Store and no others: it hides
 // what the store inside can do. That compiles, and seems to work, until a purge is missed. So Hidden looks inside.
 
-// optional are the interfaces that are missed when a wrapper hides them.
-var optional = []reflect.Type{
-	reflect.TypeFor[store.Log](), reflect.TypeFor[store.Catcher](), reflect.TypeFor[store.Follower](),
-	reflect.TypeFor[store.Poster](), reflect.TypeFor[store.Leaser](),
+var (
+	storeType  = reflect.TypeFor[store.Store]()
+	leaserType = reflect.TypeFor[store.Leaser]()
+	logTypes   = []reflect.Type{
+		reflect.TypeFor[store.Log](), reflect.TypeFor[store.Catcher](), reflect.TypeFor[store.Follower](), reflect.TypeFor[store.Poster](),
+	}
+)
+
+// Hidden returns the names of those interfaces of purge logs that a store inside Far implements and Far does not, like
+// "store.Log", and whether the same holds for store.Leaser. A store is inside if Far's method Unwrap() store.Store returns it,
+// or if Far is a struct, or a pointer to one, that has it in a field; so on for the store inside.
+func (t Tiers) Hidden() (log []string, leaser bool) {
+	if t.Far == nil {
+		return nil, false
+	}
+	inside := map[reflect.Type]bool{}
+	findStores(reflect.ValueOf(t.Far), inside, maxDepth)
+	hides := func(what reflect.Type) bool {
+		for inner := range inside {
+			if inner.Implements(what) && !reflect.TypeOf(t.Far).Implements(what) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, what := range logTypes {
+		if hides(what) {
+			log = append(log, what.String())
+		}
+	}
+	return log, hides(leaserType)
 }
 
-var storeType = reflect.TypeFor[store.Store]()
+const maxDepth = 8 // of wrappers: a store may hold itself
 
-// Hidden returns the names of the interfaces that a store inside Far implements and Far does not, like "store.Log". A store
-// is inside if Far's method Unwrap() store.Store returns it, or if Far is a struct, or a pointer to one, that has it in a
-// field; so on for the store inside.
-func (t Tiers) Hidden() []string {
-	var names []string
-	if t.Far == nil {
-		return nil
+// findStores adds the types of the stores inside v, a store. Of its fields it reads those only that may hold a store: another
+// goroutine may be writing the others.
+func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
+	if depth == 0 {
+		return
 	}
-	outer := reflect.TypeOf(t.Far)
-	for inner := range insideOf(t.Far) {
-		for _, i := range optional {
-			if inner.Implements(i) && !outer.Implements(i) && !slices.Contains(names, i.String()) {
-				names = append(names, i.String())
+	add := func(inner reflect.Value) {
+		found[inner.Type()] = true
+		findStores(inner, found, depth-1)
+	}
+	if v.CanInterface() {
+		if wrapper, ok := v.Interface().(interface{ Unwrap() store.Store }); ok {
+			if inner := wrapper.Unwrap(); inner != nil {
+				add(reflect.ValueOf(inner))
 			}
 		}
 	}
-	return names
-}
-
-// insideOf returns the types of the stores inside s.
-func insideOf(s store.Store) map[reflect.Type]bool {
-	found := map[reflect.Type]bool{}
-	search(reflect.ValueOf(s), found, maxDepth)
-	for range maxDepth { // a chain may be a ring
-		wrapper, ok := s.(interface{ Unwrap() store.Store })
-		if !ok {
-			break
-		}
-		if s = wrapper.Unwrap(); s == nil {
-			break
-		}
-		found[reflect.TypeOf(s)] = true
-		search(reflect.ValueOf(s), found, maxDepth)
-	}
-	return found
-}
-
-const maxDepth = 8 // of wrappers
-
-// search adds the types of the stores in the fields of v, a struct or what leads to one. It calls no method and reads no
-// more than the fields that may lead to a store: another goroutine may be writing the others.
-func search(v reflect.Value, found map[reflect.Type]bool, depth int) {
-	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
+	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
-	if v.Kind() != reflect.Struct || depth == 0 {
+	if v.Kind() != reflect.Struct {
 		return
 	}
 	for i := range v.NumField() {
 		field := v.Field(i)
-		switch t := field.Type(); {
-		case t.Kind() == reflect.Interface && (storeType.Implements(t) || t.Implements(storeType)):
-			if field = field.Elem(); !field.IsValid() || !field.Type().Implements(storeType) {
-				continue
-			}
-			found[field.Type()] = true
-		case t.Implements(storeType):
-			found[t] = true
-		case t.Kind() == reflect.Struct:
-			if reflect.PointerTo(t).Implements(storeType) {
-				found[reflect.PointerTo(t)] = true
-			}
-		default:
-			continue
+		t := field.Type()
+		if t.Kind() == reflect.Interface && (storeType.Implements(t) || t.Implements(storeType)) && !field.IsNil() {
+			field = field.Elem()
+			t = field.Type()
 		}
-		search(field, found, depth-1)
+		switch {
+		case t.Kind() == reflect.Interface:
+		case t.Implements(storeType):
+			add(field)
+		case t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(storeType):
+			found[reflect.PointerTo(t)] = true
+			findStores(field, found, depth-1)
+		}
 	}
 }
