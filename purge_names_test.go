@@ -16,7 +16,6 @@ import (
 	echocache "github.com/larder-go/cache/echo"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/nethttp"
-	"github.com/larder-go/cache/store/memstore"
 )
 
 // A warned is a cache that remembers what it has warned of.
@@ -286,7 +285,7 @@ func TestAPurgeOfAUserWithoutPerUserRoutesIsADoubt(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	options := cache.Options{Far: memstore.New(memstore.Options{}), User: keying.FromContext()}
+	options := cache.Options{Far: newFar(), User: keying.FromContext()}
 	c := newWarned(t, options)
 	c.Middleware(cache.Policy{Class: cache.HotShared})
 	purge(c)

@@ -3,6 +3,9 @@ package readthrough
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/keying"
@@ -101,12 +104,10 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	}
 	for waited, later := 0, false; waited < maxFlights; later = true {
 		f, role := rc.flights.join(shared, &c.flight)
-		switch {
-		case role == loner:
+		switch role {
+		case loner:
 			return c.GetAlone(key, load, judge)
-		case role == leader && c.part:
-			return c.leadPart(key, f, load, judge)
-		case role == leader:
+		case leader:
 			return c.lead(key, f, load, judge)
 		}
 		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
@@ -279,4 +280,110 @@ func (c *Call) reportOp(what store.Operation, err error) {
 	if err != nil || c.rc.remote && what != "" {
 		c.rc.report(Report{c.route, what, err})
 	}
+}
+
+// The time that a request waits for the stores.
+
+// bounded reports whether calls have so much time for the stores and no more.
+func (rc *Cache) bounded() bool { return rc.remote && rc.budget > 0 }
+
+// opTime is how much: the rest of the budget is for timers that are late.
+func (rc *Cache) opTime() time.Duration { return rc.budget - rc.budget/8 }
+
+var errBudget = errors.New("store: the time for this request's store operations was used up")
+
+// do is an operation on a store. It does not end with the request, since others may be waiting for what it brings. What
+// panics in it is not ours, a hook of a Redis client's for example. It is a fault like any other: no request pays for it.
+func (c *Call) do(f func(context.Context) error) error {
+	if !c.rc.bounded() {
+		return guarded(c.ctx, f)
+	}
+	if c.left <= 0 {
+		return errBudget
+	}
+	began := time.Now()
+	err := guarded(c.operation(began), f)
+	c.lastOp = time.Now()
+	c.left -= c.lastOp.Sub(began)
+	return err
+}
+
+// now is when the last operation was over, where that took time.
+func (c *Call) now() time.Time {
+	if c.rc.bounded() {
+		return c.lastOp
+	}
+	return time.Now()
+}
+
+// spent is how much of its time the call has used up.
+func (c *Call) spent() time.Duration {
+	if !c.rc.bounded() {
+		return 0
+	}
+	return c.rc.opTime() - c.left
+}
+
+// spend takes off time for which the call has waited for another call's store.
+func (c *Call) spend(d time.Duration) { c.left = max(0, c.left-max(0, d)) }
+
+// inTime reports whether there is time left.
+func (c *Call) inTime() bool { return !c.rc.bounded() || c.left > 0 }
+
+// operation is the context of one operation: it has the request's values and an end of its own.
+type operation struct {
+	*ending
+	request context.Context
+}
+
+func (c *Call) operation(now time.Time) context.Context {
+	op := &c.op
+	if op.ending != nil { // somebody may have kept that one
+		op = new(operation)
+	}
+	*op = operation{c.rc.opEndings.after(now, c.left, c.rc.opTime()), c.ctx}
+	return op
+}
+
+// Value asks the ending first: it has no values but what package context finds it by.
+func (o *operation) Value(key any) any {
+	if v := o.ending.Value(key); v != nil {
+		return v
+	}
+	return o.request.Value(key)
+}
+
+// endings are the ends of many waits. Those that end at nearly the same time share one: under load most need no timer of
+// their own.
+type endings struct{ last atomic.Pointer[ending] }
+
+// ending is a context that ends by itself.
+type ending struct {
+	context.Context
+	at     time.Time
+	cancel context.CancelFunc // not called: others may share the ending
+}
+
+// after returns an ending for when the time has passed, or for up to a 64th of the longest time later.
+func (es *endings) after(now time.Time, left, longest time.Duration) *ending {
+	due, slack := now.Add(left), longest/64
+	if e := es.last.Load(); e != nil && !e.at.Before(due) && e.at.Sub(due) <= slack {
+		return e
+	}
+	e := &ending{at: due.Add(slack)}
+	e.Context, e.cancel = context.WithDeadlineCause(context.Background(), e.at, errBudget)
+	es.last.Store(e)
+	return e
+}
+
+var errPanic = errors.New("panic")
+
+// guarded makes an error of what f panics with.
+func guarded(ctx context.Context, f func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("store: %w: %v\n%s", errPanic, v, debug.Stack())
+		}
+	}()
+	return f(ctx)
 }

@@ -1,6 +1,8 @@
 package readthrough
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,7 +137,7 @@ func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 		f.await()
 		return f, waiter
 	}
-	if len(fs.uncacheable.slots) > 0 && fs.uncacheable.has(key, time.Now()) {
+	if len(fs.uncacheable.slots) > 0 && fs.uncacheable.has(key, 0, time.Now()) {
 		return nil, loner
 	}
 	*at = own
@@ -194,7 +196,7 @@ func (fs *flights) leave(f *flight, verdict Verdict) {
 	f.ended = true
 	fs.remove(f)
 	if verdict == Uncacheable {
-		fs.uncacheable.add(f.key, time.Now())
+		fs.uncacheable.add(f.key, 0, time.Now().Add(uncacheableFor))
 	}
 	if f.entry == nil {
 		f.retry = verdict == Aborted
@@ -225,16 +227,59 @@ func (fs *flights) overtake(f *flight) {
 	fs.remove(f)
 }
 
-// markUncacheable and unmark tell what became of a load without a flight: the key stays marked for as long as its answers
-// cannot be kept.
-func (fs *flights) markUncacheable(key keying.Key) {
+// mark tells what became of a load without a flight: the key stays marked for as long as its answers cannot be kept.
+func (fs *flights) mark(key keying.Key, uncacheable bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.uncacheable.add(key, time.Now())
+	if uncacheable {
+		fs.uncacheable.add(key, 0, time.Now().Add(uncacheableFor))
+	} else {
+		fs.uncacheable.remove(key)
+	}
 }
 
-func (fs *flights) unmark(key keying.Key) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.uncacheable.remove(key)
+// uncacheableFor is how long requests for a key do not wait for each other after an answer that could not be kept. Other
+// caches call such a key hit-for-miss. If its requests waited, each would wait for an answer that it will not get, and they
+// would run one after the other.
+const uncacheableFor = time.Second
+
+// keyMarks are marks on keys that end by themselves. The table is small, fixed and forgetful: a key that is pushed out by
+// another merely costs its next requests a wait.
+type keyMarks struct{ slots map[uint16]keyMark }
+
+type keyMark struct {
+	key   keying.Key
+	beat  uint64 // of a lease, see deadLeases
+	until time.Time
+}
+
+func (m *keyMarks) add(key keying.Key, beat uint64, until time.Time) {
+	if m.slots == nil {
+		m.slots = map[uint16]keyMark{}
+	}
+	m.slots[slotOf(key)] = keyMark{key, beat, until}
+}
+
+func (m *keyMarks) has(key keying.Key, beat uint64, now time.Time) bool {
+	mark, ok := m.slots[slotOf(key)]
+	return ok && mark.key == key && mark.beat == beat && now.Before(mark.until)
+}
+
+func (m *keyMarks) remove(key keying.Key) {
+	if slot := slotOf(key); m.slots[slot].key == key {
+		delete(m.slots, slot)
+	}
+}
+
+// slots is how many places a table has for keys.
+const (
+	slotBits = 10
+	slots    = 1 << slotBits
+)
+
+// spread is this process' own: whoever makes up keys does not know which of them share a place.
+var spread = rand.Uint64() | 1
+
+func slotOf(key keying.Key) uint16 {
+	return uint16(binary.LittleEndian.Uint64(key[24:]) * spread >> (64 - slotBits))
 }

@@ -41,10 +41,10 @@ type earlyTries struct {
 func (ts *earlyTries) begin(key keying.Key, now time.Time) bool {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if ts.begun.has(key, now) {
+	if ts.begun.has(key, 0, now) {
 		return false
 	}
-	ts.begun.add(key, now)
+	ts.begun.add(key, 0, now.Add(time.Second))
 	return true
 }
 

@@ -244,30 +244,19 @@ func (h *heartbeat) stopped(beat uint64, now time.Time) bool {
 }
 
 // deadLeases remember leases that were held, did not beat and did not end, so that one costs one call its wait, and not each.
-// The table is small and forgetful, as keyMarks are.
 type deadLeases struct {
 	mu    sync.Mutex
-	slots map[uint16]deadLease
-}
-
-type deadLease struct {
-	key   keying.Key
-	beat  uint64
-	until time.Time // it is not waited for
+	marks keyMarks
 }
 
 func (d *deadLeases) add(key keying.Key, beat uint64, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.slots == nil {
-		d.slots = map[uint16]deadLease{}
-	}
-	d.slots[slotOf(key)] = deadLease{key, beat, now.Add(maxWait)}
+	d.marks.add(key, beat, now.Add(maxWait))
 }
 
 func (d *deadLeases) has(key keying.Key, beat uint64, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l, known := d.slots[slotOf(key)]
-	return known && l.key == key && l.beat == beat && now.Before(l.until)
+	return d.marks.has(key, beat, now)
 }
