@@ -7,7 +7,6 @@
 package readthrough
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
@@ -237,16 +236,4 @@ func (j Judge) use(e *store.Entry, use Use, made Made) Use {
 		return use
 	}
 	return j(e, use, made)
-}
-
-// Get is [Call.Get] of a call that does nothing else.
-func (rc *Cache) Get(ctx context.Context, key keying.Key, load LoaderFunc) Result {
-	c := rc.Call(ctx, "")
-	return c.Get(key, load, nil)
-}
-
-// Refresh is [Call.Refresh] of a call that does nothing else.
-func (rc *Cache) Refresh(ctx context.Context, key keying.Key, load LoaderFunc) Fate {
-	c := rc.Call(ctx, "")
-	return c.Refresh(key, load)
 }

@@ -172,11 +172,11 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 	case serveFound:
 		r, verdict = c.found(f, l)
 		return r
-	case hungUp:
+	case hungUp, late:
 		rc.flights.handOver(f)
-		return Result{Source: Canceled}
-	case late:
-		rc.flights.handOver(f)
+		if l.next == hungUp {
+			return Result{Source: Canceled}
+		}
 	case letOthersGo:
 		if l.use < OnError { // if the load fails, a stale answer stands in for everybody: that is worth waiting for
 			rc.flights.leave(f, Uncacheable)
