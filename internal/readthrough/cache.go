@@ -3,7 +3,23 @@
 // has leases. What a load makes is kept, unless a purge has overtaken it.
 //
 // A memory hit is [Cache.Find] alone. Everything else is a [Call]: read call.go for what a request goes through, flight.go for
-// requests of one process that miss the same key, and lease.go for processes that do.
+// requests of one process that miss the same key, lease.go for processes that do, and share.go for purges that come between.
+//
+// # Why a purge cannot lose a race
+//
+// A purge deletes nothing: it appends a record to a log, [store.Log]. An entry carries the log's position from before its load
+// began. Whoever reads an entry, in memory or from Far, asks the ledger, which is this process' view of the log, whether a
+// record after that position names one of the entry's labels. Take the race that a cache which deletes loses:
+//
+//	A: begins a load; the entry is stamped with position 7
+//	A: reads version 1 from the database
+//	B: writes version 2, purges: the record has position 8. Nothing is there to be deleted
+//	A: stores the entry, of version 1 and position 7
+//	C: reads the entry. Record 8 is after 7 and names its label: the entry is absent
+//
+// So it does not matter when the entry is stored, in how many places, or whether B knows of it. It matters that C's ledger
+// knows record 8. A purge of C's own process it knows at once. Of a purge elsewhere it learns in the round trip in which Far
+// brings the entry. For what comes without such a round trip, a near copy or another request's load, see stores and share.go.
 package readthrough
 
 import (

@@ -107,11 +107,8 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 		case leader:
 			return c.lead(key, f, load, judge)
 		}
-		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
-			if e, use := c.Look(key, judge); use >= WhileRefreshed {
-				rc.flights.giveUp(f)
-				return Result{Entry: e, Use: use, Source: Stored}
-			}
+		if e, use := c.insteadOf(f, key, judge); e != nil {
+			return Result{Entry: e, Use: use, Source: Stored}
 		}
 		if !c.waitFor(f, chain) {
 			rc.flights.giveUp(f)
@@ -125,15 +122,28 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 		}
 		waited++
 		use, next := c.take(f, judge, caughtUp, later)
-		switch next {
-		case serveIt:
+		if next == serveIt {
 			return Result{Entry: f.entry, Use: use, Source: Shared}
-		case joinNext:
-			continue
 		}
-		break
+		if next == loadAlone {
+			break
+		}
 	}
 	return c.GetAlone(key, load, judge)
+}
+
+// insteadOf returns what a waiter is served with instead of waiting for the flight, if that is a refresh: the stale answer is as
+// good for this call as for the one that has started the refresh.
+func (c *Call) insteadOf(f *flight, key keying.Key, judge Judge) (*store.Entry, Use) {
+	if !f.refresh {
+		return nil, NoUse
+	}
+	e, use := c.Look(key, judge)
+	if use < WhileRefreshed {
+		return nil, NoUse
+	}
+	c.rc.flights.giveUp(f)
+	return e, use
 }
 
 // Get is [Call.Get] of a call that does nothing else.

@@ -18,9 +18,13 @@ const maxNested = 2
 // handler asks for a value. A run's context carries it, under [LinkKey]. It is memory of the run's own, because a handler may
 // keep its context. A nil Link is a call that no run has made.
 //
-// The chain prevents three deadlocks. A load that asks for its own key must not wait for itself: it runs once more, alone. A
-// load must not wait for another that waits for it, see wait. And a load must not wait for a slot that a run in its own chain
-// holds, see holds.
+// The chain prevents three deadlocks:
+//
+//	a load asks for its own key            it would wait for itself: it runs once more, alone, and may know from its
+//	                                       context that it is within itself. If it asks again, the call is Looped
+//	two loads ask for each other's keys    each would wait for the other: the second does not wait, see wait
+//	a load asks for another key, and all   the other load would wait for the slot that this one holds: it needs
+//	slots of the limit are taken           none, see holds
 type Link struct {
 	outer    *Link
 	key      keying.Key

@@ -62,8 +62,14 @@ type Run struct {
 	in     atomic.Bool // it has a slot of the limit
 }
 
-// begin makes the call's run. It comes after the look, whose round trip has brought the ledger up to date, and before the
-// handler runs: a purge from here on is later than the entry.
+// begin makes the call's run, and stamps its entry with the log's position. It comes after the look, whose round trip has brought
+// the ledger up to date, and before the handler runs. Later would be wrong:
+//
+//	A: runs the handler, which reads version 1
+//	B: purges: record 8
+//	A: stamps the entry with position 8, and version 1 would outlive the purge
+//
+// Too early costs a load and no more: what was purged between the stamp and the handler's first read counts as purged.
 func (c *Call) begin(key keying.Key, l lookup, f *flight, in bool) *Run {
 	run, e := &c.run, newEntry(key)
 	c.rc.ledger.Stamp(e)
@@ -331,7 +337,9 @@ const (
 )
 
 // runLimit bounds how many loads run at once: a cache that is cold, or cannot reach its store, must not drown what the loads
-// live on. It delays a load and never fails it.
+// live on. Loads of one key are one already, but ten thousand keys may be missed at once. It delays a load and never fails it.
+// If a second passes without one run ending, the runs under way are stuck, or streams, and say nothing of how busy the database
+// is: the load waits no longer.
 type runLimit struct {
 	slots chan struct{}
 	ended atomic.Uint64

@@ -42,7 +42,7 @@ type lookup struct {
 // failed reports whether the store could not be asked.
 func (l lookup) failed() bool { return l.err != nil && !errors.Is(l.err, store.ErrCorrupt) }
 
-// has reports whether the lookup has read this entry, perhaps another time: from memory, where times are exact, or from a far
+// has reports whether the lookup has read this same entry, perhaps in another copy: from memory, where times are exact, or from a far
 // store, where they are in milliseconds.
 func (l lookup) has(e *store.Entry) bool {
 	return l.read != nil && e != nil && l.read.At == e.At && l.read.Stored.UnixMilli() == e.Stored.UnixMilli() && l.read.Key == e.Key
@@ -105,7 +105,9 @@ func (c *Call) reportOp(what store.Operation, err error) {
 	}
 }
 
-// The time that a request waits for the stores.
+// The time that a request waits for the stores. A request has one budget for all of its operations: a miss looks, takes the
+// lease and keeps, and a far store that hangs must not make it wait three times. Once the budget is spent, every operation
+// fails at once, and the handler answers.
 
 // bounded reports whether calls have so much time for the stores and no more.
 func (rc *Cache) bounded() bool { return rc.remote && rc.budget > 0 }

@@ -12,8 +12,14 @@ import (
 // stores are the tiers that one Cache reads and writes: memory alone, a far store alone, or a far store with short-lived
 // copies near, in memory. Of two tiers Far is the truth. A near copy saves the round trip to it.
 //
-// What a near copy may be behind is bounded three ways. It lives for nearTTL at most. A purge of this process makes it
-// absent at once, since the ledger knows of it. A purge elsewhere does so as soon as the log is followed, see follow.
+// What a near copy may be behind is bounded three ways. It lives for nearTTL at most. A purge of this process makes it absent
+// at once, since the ledger knows of it. A purge elsewhere does so as soon as the log brings its record, which follow sees to.
+// A copy that is left after a purge does no harm, for it is the same entry, with the same position in the log:
+//
+//	A: reads the entry of position 7 from Far
+//	B: purges: record 8; A's ledger learns of it
+//	A: leaves a near copy, of position 7
+//	C: finds the copy in A's memory: purged, so it asks Far
 type stores struct {
 	near, far store.Store  // one may be nil
 	leaser    store.Leaser // far, if processes share loads
