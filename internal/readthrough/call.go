@@ -97,13 +97,13 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	}
 	chain := linkOf(c.ctx)
 	if chain.nested(key) > 0 {
-		return c.GetAlone(key, load, judge)
+		return c.getAlone(key, load, judge)
 	}
 	for waited, later := 0, false; waited < maxFlights; later = true {
 		f, role := rc.flights.join(shared, &c.flight)
 		switch role {
 		case loner:
-			return c.GetAlone(key, load, judge)
+			return c.getAlone(key, load, judge)
 		case leader:
 			return c.lead(key, f, load, judge)
 		}
@@ -129,7 +129,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 			break
 		}
 	}
-	return c.GetAlone(key, load, judge)
+	return c.getAlone(key, load, judge)
 }
 
 // insteadOf returns what a waiter is served with instead of waiting for the flight, if that is a refresh: the stale answer is as
@@ -192,8 +192,8 @@ func (rc *Cache) Answer(client Client, r Result) bool {
 	return true
 }
 
-// GetAlone is Get without waiting for others, and without letting others wait.
-func (c *Call) GetAlone(key keying.Key, load Loader, judge Judge) Result {
+// getAlone is Get without waiting for others, and without letting others wait.
+func (c *Call) getAlone(key keying.Key, load Loader, judge Judge) Result {
 	c.flight.key = key
 	l := c.look(key, judge)
 	if c.good(l) {
