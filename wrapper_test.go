@@ -49,11 +49,8 @@ func (l leasing) Keep(ctx context.Context, key keying.Key, _ store.Token, e *sto
 
 // Wrappers, as one writes them to count or to log.
 type (
-	embeds struct{ store.Store }
-	names  struct {
-		calls int
-		inner store.Store
-	}
+	embeds  struct{ store.Store }
+	names   struct{ inner store.Store }
 	narrows struct {
 		inner interface {
 			Get(context.Context, keying.Key) (*store.Entry, bool, error)
