@@ -2,9 +2,11 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -37,9 +39,6 @@ type Event struct {
 // request, also for one that a panic ends, or whose client hangs up.
 type Outcome = middleware.Outcome
 
-// Reason is a stable code, of an Event's Reason or its Cause; package middleware lists them all.
-type Reason = middleware.Reason
-
 // Outcomes.
 const (
 	Hit       = middleware.Hit       // from the cache, fresh
@@ -54,29 +53,6 @@ const (
 	Purged    = Outcome("purged")    // Purge or Expire was called
 	Recovered = Outcome("recovered") // the fault of the reason is over: the store answers the route, or everybody, again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
-)
-
-// Reasons of this package's own events.
-const (
-	ReasonNearTTL  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
-	ReasonValue    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
-	ReasonCorrupt  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	ReasonRefused  = middleware.ReasonRefused // a store does not take the entry, for its size
-	ReasonStore    = middleware.ReasonStore   // a store fails or takes too long; of a fault, Recovered tells of the end
-	ReasonRest     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
-	ReasonPurge    = Reason("purge-failed")   // Redis was not told of a purge
-	ReasonRecords  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	ReasonWidened  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
-	ReasonCommands = Reason("commands")       // Redis does not know commands that are needed, or refuses them: Err names them and the remedy
-	ReasonLog      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
-	ReasonNoRoute  = Reason("no-route")       // a purge names a route that no request has come by so far
-	ReasonNoTag    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
-	ReasonNoScheme = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
-	ReasonNoUser   = Reason("no-user")        // a purge names a user where nothing is kept for one user
-	ReasonOptions  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
-	ReasonNoLog    = Reason("no-log")         // Far is no store.Log, or hides it or a part of it: purges do not reach the other processes, or late
-	ReasonNoLeases = Reason("no-leases")      // Far hides the store.Leaser inside it: a load runs once per process
-	ReasonObserve  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
@@ -240,4 +216,69 @@ func (c *Cache) watchRests() (stop func()) {
 		}
 		c.troubles.begin(ev, what)
 	})
+}
+
+// LogTo returns a listener for [Options.Observe] that writes events to the logger; nil is [slog.Default], asked each time.
+// Panics, lost purges and purges that Redis was not told of are errors, other faults, warnings and refreshes that failed are warnings, the ends of faults
+// are infos, and all else, above all how each request was answered, is for debugging. What a record has beside its message,
+// which names the outcome, are those of the event's fields that are set: reason, cause, class, route, tier, status, count and error.
+// It names no URL and no user, as events do not. It is safe for concurrent use.
+func LogTo(l *slog.Logger) func(Event) {
+	return func(ev Event) { write(l, levelOf(ev), ev) }
+}
+
+// logs is what listens where nobody else does.
+func logs(ev Event) {
+	if level := levelOf(ev); level > slog.LevelDebug {
+		write(nil, level, ev)
+	}
+}
+
+func levelOf(ev Event) slog.Level {
+	switch {
+	case ev.Reason == ReasonPurge, ev.Reason == ReasonRecords, ev.Reason == ReasonObserve,
+		ev.Reason == middleware.ReasonPanic && ev.Err != nil, ev.Outcome == Fault && ev.Reason == middleware.ReasonIdentity:
+		return slog.LevelError
+	case ev.Outcome == Fault, ev.Outcome == Warning, ev.Outcome == Refresh && ev.Err != nil:
+		return slog.LevelWarn
+	case ev.Outcome == Recovered, ev.Outcome == Followed:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+func write(l *slog.Logger, level slog.Level, ev Event) {
+	if l == nil {
+		l = slog.Default()
+	}
+	ctx := context.Background()
+	if !l.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 8)
+	text := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	number := func(name string, n int) {
+		if n != 0 {
+			attrs = append(attrs, slog.Int(name, n))
+		}
+	}
+	text("reason", string(ev.Reason))
+	text("cause", string(ev.Cause))
+	if ev.Class != 0 {
+		text("class", ev.Class.String())
+	}
+	text("route", ev.Route)
+	text("tier", ev.Tier)
+	number("status", ev.Status)
+	if ev.Count > 1 || ev.Outcome == Recovered || ev.Outcome == Followed {
+		number("count", ev.Count)
+	}
+	if ev.Err != nil {
+		text("error", ev.Err.Error())
+	}
+	l.LogAttrs(ctx, level, "larder: "+string(ev.Outcome), attrs...)
 }

@@ -2,10 +2,21 @@
 # Runs every test of the project, under the race detector and on a real Redis where there is one. What is missing is
 # installed where apt or brew can; what had to be left out is said at the end.
 #
-#	./test.sh            all tests
+#	./test.sh            all tests: about 15 minutes on two cores
+#	./test.sh -short     the essentials: two to three minutes
 #	./test.sh -run Purge whatever go test understands
 set -eu
 cd "$(dirname "$0")"
+
+short=
+for arg in "$@"; do
+	case $arg in -short | --short | -short=true | --short=true) short=1 ;; esac
+done
+if [ -n "$short" ]; then
+	echo "test.sh: the essentials, without the race detector. This takes two to three minutes on two cores; more the first time, when Go builds."
+else
+	echo "test.sh: everything, in three parts. This takes about 15 minutes on two cores; ./test.sh -short proves the essentials in two to three."
+fi
 
 as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo -n "$@"; else return 1; fi
@@ -27,6 +38,29 @@ left_out=
 need redis-server redis-server redis || left_out="$left_out
   tests on a real Redis (they ran on an embedded one): install redis-server"
 
+# tests PACKAGES FLAGS: runs the tests of the packages, which are words, and shows how far they are.
+tests() {
+	in=
+	for pattern in $1; do in="$in -in $pattern"; done
+	shift
+	go run ./internal/progress $in "$@"
+}
+
+if [ -n "$short" ]; then
+	# A third of the time goes into a dozen tests: floods, stalls, slow clients, failovers and long waits.
+	slow='TestPartsThatMayNotBeSharedAreNot|TestFloodOf|TestLongBodies|TestClientThatDoesNotRead|TestStalledStreams'
+	slow="$slow|TestPanickingHookIsAFault|TestListenerMayCallTheCache|TestSlowAnswersAreRefreshedEarly|TestAStreamAllocatesLittle"
+	slow="$slow|TestAPurgeOutlivesItsRecord|TestAFailedPurgeIsTold|TestFollowerOutlivesFailover|TestNothingCountsAsWritten"
+	tests "./... ./chi/... ./echov5/... ./examples/... ./fleet/..." -skip 'examples/prox(y|ies)$' -- -count=1 -timeout 5m -skip "$slow" "$@"
+	echo "test.sh: passed, without:$left_out
+  the race detector
+  the slowest tests: $(echo "$slow" | tr '|' ' ')
+  the suites of middleware on the routers of other modules
+  the measuring programs (bench) and the proxies in examples
+All of it runs without -short."
+	exit
+fi
+
 need wrk wrk || left_out="$left_out
   measuring hits over sockets with wrk (they were measured with a client of our own): install wrk"
 
@@ -41,13 +75,14 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null; t
 	fi
 fi
 
-set -x
-go test $race -count=1 -timeout 15m "$@" ./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/...
+echo "test.sh: part 1 of 3, all tests${race:+ under the race detector}"
+tests "./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/..." -- $race -count=1 -timeout 15m "$@"
 # What holds of every router, of those too that this module does not depend on. Races are looked for in their own tests.
-go test -count=1 -timeout 10m "$@" -overlay .ci/edges.json .
+echo "test.sh: part 2 of 3, the suites of middleware on the routers of other modules"
+tests ./middleware -- -count=1 -timeout 10m "$@" -overlay .ci/edges.json
 # Allocations cannot be counted under the race detector.
-go test -count=1 -run Allocat ./... ./echov5/...
-{ set +x; } 2>/dev/null
+echo "test.sh: part 3 of 3, allocations"
+tests "./... ./echov5/..." -- -count=1 -run Allocat
 
 if [ -n "$left_out" ]; then
 	echo "test.sh: passed, without:$left_out"

@@ -8,13 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
+	"golang.org/x/net/http/httpguts"
 )
 
 // maxLife bounds every duration of a policy.

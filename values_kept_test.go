@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -43,7 +44,7 @@ func (o *told) has(outcome cache.Outcome, reason cache.Reason, text string) (n i
 }
 
 // newValues returns values of a class in a cache of its own, what it tells, and a count of loads.
-func newValues[T any](t *testing.T, far *farStore, class cache.Class, load func(id string) T) (*cache.Values[T], *told, *atomic.Int64) {
+func newValues[T any](t *testing.T, far *fartest.Store, class cache.Class, load func(id string) T) (*cache.Values[T], *told, *atomic.Int64) {
 	t.Helper()
 	o, loads := new(told), new(atomic.Int64)
 	c, err := cache.New(cache.Options{Far: far, Observe: o.observe})
@@ -60,7 +61,7 @@ func newValues[T any](t *testing.T, far *farStore, class cache.Class, load func(
 // fromRedis is the value that a process gets from Redis which has loaded none.
 func fromRedis[T any](t *testing.T, class cache.Class, value T) T {
 	t.Helper()
-	far := newFar()
+	far := fartest.New()
 	first, _, _ := newValues(t, far, class, func(string) T { return value })
 	if _, err := first.Get(alice(t), "7"); err != nil {
 		t.Fatal(err)
@@ -103,7 +104,7 @@ func TestValuesThatEndComeBack(t *testing.T) {
 func refused[T any](t *testing.T, place string) {
 	t.Helper()
 	for _, class := range classes {
-		c, err := cache.New(cache.Options{Far: newFar()})
+		c, err := cache.New(cache.Options{Far: fartest.New()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +168,7 @@ func TestValuesInMemoryAreKeptAsTheyAre(t *testing.T) {
 		Self *live
 		name string
 	}
-	v, _, loads := newValues(t, newFar(), cache.SharedGlobal, func(id string) live {
+	v, _, loads := newValues(t, fartest.New(), cache.SharedGlobal, func(id string) live {
 		l := live{F: func() int { return 7 }, C: make(chan int, 1), name: id}
 		l.Self = &l
 		return l
@@ -244,9 +245,9 @@ func TestValuesThatCannotComeBackAreNotKept(t *testing.T) {
 			var loads *atomic.Int64
 			switch value := value.(type) {
 			case *node:
-				v, o, loads = getterOf(newValues(t, newFar(), class, func(string) *node { return value }))
+				v, o, loads = getterOf(newValues(t, fartest.New(), class, func(string) *node { return value }))
 			default:
-				v, o, loads = getterOf(newValues(t, newFar(), class, func(string) any { return value }))
+				v, o, loads = getterOf(newValues(t, fartest.New(), class, func(string) any { return value }))
 			}
 			for range 2 {
 				if err := v.get(t); err != nil {
@@ -278,7 +279,7 @@ func getterOf[T any](v *cache.Values[T], o *told, loads *atomic.Int64) (getter[T
 // A build with other fields finds nothing of the one before.
 func TestValuesOfOtherTypesNeverMix(t *testing.T) {
 	for _, class := range inRedis {
-		far := newFar()
+		far := fartest.New()
 		old, _, _ := newValues(t, far, class, func(string) struct{ Name string } { return struct{ Name string }{"a"} })
 		_, _ = old.Get(alice(t), "x")
 		renamed, _, loads := newValues(t, far, class, func(string) struct{ Title string } { return struct{ Title string }{"b"} })
@@ -339,7 +340,7 @@ func TestAStaleValueTellsTheErrorItHides(t *testing.T) {
 		for _, p := range []cache.Policy{{StaleIfError: time.Minute}, {StaleIfError: time.Minute, StaleWhileRevalidate: time.Minute}} {
 			synctest.Test(t, func(t *testing.T) {
 				o, fail := new(told), error(nil)
-				c, err := cache.New(cache.Options{Far: newFar(), Observe: o.observe})
+				c, err := cache.New(cache.Options{Far: fartest.New(), Observe: o.observe})
 				if err != nil {
 					t.Fatal(err)
 				}

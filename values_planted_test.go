@@ -1,7 +1,6 @@
 package cache_test
 
 import (
-	"maps"
 	"runtime"
 	"sync"
 	"testing"
@@ -9,25 +8,8 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
 )
-
-// overwrite puts a body in the place of those of all values in Redis.
-func (f *farStore) overwrite(t *testing.T, body []byte) {
-	t.Helper()
-	f.mu.Lock()
-	all := maps.Clone(f.entries)
-	f.mu.Unlock()
-	for key := range all {
-		e, ok, err := f.Get(t.Context(), key)
-		if err != nil || !ok {
-			t.Fatal(ok, err)
-		}
-		e.Body = body
-		if err := f.Set(t.Context(), key, e, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // A value that is none is a miss like any other: one load for all, and then it is one.
 func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
@@ -36,11 +18,11 @@ func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
 		for _, class := range inRedis {
 			t.Run(class.String()+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					far := newFar()
+					far := fartest.New()
 					load := func(string) int { time.Sleep(time.Second); return 7 }
 					first, _, _ := newValues(t, far, class, load)
 					_, _ = first.Get(alice(t), "x")
-					far.overwrite(t, body)
+					far.Overwrite(t, body)
 					second, o, loads := newValues(t, far, class, load)
 					var all sync.WaitGroup
 					for range 500 {
@@ -79,11 +61,11 @@ func TestPlantedValuesTakeLittleMemory(t *testing.T) {
 			}
 		}
 		for _, class := range inRedis {
-			far := newFar()
+			far := fartest.New()
 			load := func(string) []large { return []large{{}} }
 			first, _, _ := newValues(t, far, class, load)
 			_, _ = first.Get(alice(t), "x")
-			far.overwrite(t, body)
+			far.Overwrite(t, body)
 			second, o, loads := newValues(t, far, class, load)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

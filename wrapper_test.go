@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
@@ -27,8 +28,13 @@ func (b bare) Delete(ctx context.Context, keys ...keying.Key) error {
 	return b.memory.Delete(ctx, keys...)
 }
 
+// following is a Far store whose purges reach other processes.
+type following struct{ *fartest.Store }
+
+func (following) Follow(ctx context.Context, _ func(error)) { <-ctx.Done() }
+
 // leasing is a Far store that can do all that purges and loads need.
-type leasing struct{ *fleet }
+type leasing struct{ following }
 
 func (leasing) CatchUp(context.Context) error                                           { return nil }
 func (leasing) Post(context.Context, store.Record) error                                { return nil }
@@ -90,7 +96,7 @@ func (c calls) Unwrap() store.Store { return c.inner() }
 func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
 	memory := memstore.New(memstore.Options{})
 	t.Cleanup(func() { _ = memory.Close() })
-	far, plain := leasing{newFleet(t)}, bare{memory}
+	far, plain := leasing{following{fartest.New()}}, bare{memory}
 	for name, tt := range map[string]struct {
 		far    store.Store
 		log    string // what the warnings say; "": there is none
@@ -117,7 +123,7 @@ func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
 		"with a log of its own":     {logs{far, far}, "hides store.Catcher, store.Follower, store.Poster", "hides store.Leaser"},
 		"one that passes all on":    {far: passes{far}},
 		"around one that has none":  {far: embeds{plain}, log: "is no store.Log"},
-		"around one without leases": {far: embeds{newFleet(t)}, log: "hides store.Log, store.Follower"},
+		"around one without leases": {far: embeds{following{fartest.New()}}, log: "hides store.Log, store.Follower"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told []cache.Event

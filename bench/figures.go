@@ -81,7 +81,7 @@ const (
 	requests = "req/s"
 )
 
-// value is a benchmark's own figure, times so many.
+// value is the figure of one benchmark, times a factor.
 func value(name, unit string, times float64) measure {
 	return func(f figures, round int) (float64, bool) {
 		v, ok := f.in(round, name, unit)
@@ -89,7 +89,7 @@ func value(name, unit string, times float64) measure {
 	}
 }
 
-// ratio is how many times the other's figure the one's is.
+// ratio is the figure of one divided by that of the other.
 func ratio(unit, one, other string) measure {
 	return func(f figures, round int) (float64, bool) {
 		a, ok := f.in(round, one, unit)
@@ -98,13 +98,13 @@ func ratio(unit, one, other string) measure {
 	}
 }
 
-// times is how many times the other's time the one takes.
+// times is the time of one divided by that of the other.
 func times(one, other string) measure { return ratio(duration, one, other) }
 
-// rate is how many times the other's requests the one answers in a second.
+// rate is the requests a second of one divided by those of the other.
 func rate(one, other string) measure { return ratio(requests, one, other) }
 
-// above is by how much the one's figure exceeds the other's, times so many.
+// above is the difference between the figures of one and the other, times a factor.
 func above(unit, one, other string, times float64) measure {
 	return func(f figures, round int) (float64, bool) {
 		a, ok := f.in(round, one, unit)
@@ -113,7 +113,7 @@ func above(unit, one, other string, times float64) measure {
 	}
 }
 
-// largest is the largest of some measures, all of which there must be.
+// largest is the largest of the measures. All of them must have been measured.
 func largest(all ...measure) measure {
 	return func(f figures, round int) (float64, bool) {
 		most := math.Inf(-1)
@@ -128,7 +128,7 @@ func largest(all ...measure) measure {
 	}
 }
 
-// smallest is the smallest of some measures, all of which there must be.
+// smallest is the smallest of the measures. All of them must have been measured.
 func smallest(all ...measure) measure {
 	negated := make([]measure, len(all))
 	for i, m := range all {

@@ -100,7 +100,7 @@ func redis(clients int, who string) string { return fmt.Sprintf("Redis/clients=%
 
 func paced(who string) string { return "Redis/clients=64/paced/" + who }
 
-// onRedis is how many times the other's requests Larder answers from Redis, with 64 clients.
+// onRedis is the rate of Larder's Redis hits divided by the other's, with 64 clients.
 func onRedis(pages, other string) measure {
 	clients := "Redis/clients=64" + pages + "/"
 	return rate(clients+"larder", clients+other)
@@ -129,7 +129,7 @@ func behindOtter() (all []measure) {
 	return all
 }
 
-// leadOverLRU is how much of what otter is ahead of LRU with scans Larder is, too.
+// leadOverLRU is how far Larder is ahead of LRU on traces with scans, divided by how far otter is.
 func leadOverLRU() (all []measure) {
 	for _, s := range exponents {
 		lru := hitRatio(s, "scan", "lru")
@@ -199,8 +199,7 @@ func judge(f figures) []verdict {
 	return verdicts
 }
 
-// fails reports whether the median, to the digits that are shown, is not as it must be. What was not measured does not
-// fail.
+// fails reports whether the median, rounded as it is shown, breaks the bound. What was not measured does not fail.
 func (v verdict) fails() bool {
 	return len(v.values) > 0 && !v.must.holds(math.Round(median(v.values)*100)/100)
 }

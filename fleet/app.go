@@ -23,7 +23,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// app is the process that is tested: a web app with routes of all classes, on a port of 127.0.0.1 that it prints.
+// app is the process under test: a web app with routes of all classes. It prints the address that it serves on.
 type app struct {
 	id    uint64
 	board *board
@@ -52,7 +52,7 @@ func runApp(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer redis.Close()
+	defer func() { _ = redis.Close() }()
 	var far store.Store = redis
 	if *skew != 0 {
 		far = skewed{redis, *skew}
@@ -65,7 +65,7 @@ func runApp(args []string) error {
 	return a.serve(a.mux(*ttl, *near))
 }
 
-// quiet keeps go-redis from logging every dial that fails: failing is what Redis does here.
+// quiet stops go-redis from logging every dial that fails. Here Redis fails on purpose.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
@@ -118,7 +118,7 @@ func who(r *http.Request) (string, bool) {
 	return id, id != ""
 }
 
-// answer is every route's handler. It reads its data first and takes its time then, as handlers do that race with a write.
+// answer is every route's handler. It reads its data first and takes its time afterwards: so it races with writes.
 func (a *app) answer(w http.ResponseWriter, r *http.Request) {
 	k, err := parsePath(r.URL.Path)
 	if err != nil {
@@ -136,7 +136,7 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request) {
 
 func trimUser(s string) string { return strings.TrimPrefix(s, "u") }
 
-// purge purges by the tags that it is sent. A status of 503 says that Redis was not told.
+// purge purges by the tags in the query. A status of 503 says that the purge did not reach Redis.
 func (a *app) purge(w http.ResponseWriter, r *http.Request) {
 	var labels []cache.Label
 	for _, tag := range r.URL.Query()["tag"] {
@@ -156,7 +156,7 @@ type tally struct {
 // counts are what a process tells the harness of its events.
 type counts struct {
 	Events map[string]int // by outcome and reason
-	Opened time.Time      // of the first event that said that Redis is given a rest
+	Opened time.Time      // of the first event that told of an open circuit
 	Last   string         // the last fault other than that
 }
 

@@ -11,7 +11,7 @@ import (
 // fail at random.
 func chaos(s *stage) ([]figure, error) {
 	const ttl = 3 * time.Second
-	c := havoc{stage: s}
+	c := chaosRun{stage: s}
 	var err error
 	if c.redis, err = s.redis(); err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func chaos(s *stage) ([]figure, error) {
 	s.board.takes(time.Millisecond)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	t := new(told)
+	t := new(purged)
 	wg.Go(func() { c.fail(stop) })
 	wg.Go(func() {
 		for !over(stop) && s.pause(20*time.Millisecond) == nil {
@@ -44,7 +44,7 @@ func chaos(s *stage) ([]figure, error) {
 	wg.Wait()
 	return []figure{row(
 		fmt.Sprintf("%d random faults, 1,000 users × 200 routes, TTL 3 s", c.faults), "0 foreign, 0 truncated, 0 stale beyond the bound",
-		fmt.Sprintf("%v; %d older than a purge that had returned", &v, v.outrun.Load()), v.clean(),
+		fmt.Sprintf("%v; %d older than a purge that had returned", &v, v.afterPurge.Load()), v.clean(),
 	)}, s.Err()
 }
 
@@ -57,8 +57,8 @@ func over(stop <-chan struct{}) bool {
 	}
 }
 
-// havoc is what fails.
-type havoc struct {
+// A chaosRun is load, and what fails meanwhile.
+type chaosRun struct {
 	*stage
 	redis   *server
 	proxies []*proxy
@@ -66,8 +66,8 @@ type havoc struct {
 	faults  int
 }
 
-// any is a process and what it is asked for: one of few things that all ask for, or one of a thousand users' own.
-func (c *havoc) any() (*node, key) {
+// any picks a process and a key: one of a few that everybody asks for, or one of a thousand users' own.
+func (c *chaosRun) any() (*node, key) {
 	k := key{kind: kind(rand.IntN(int(plain))), route: rand.IntN(routes), id: rand.IntN(3)}
 	if k.kind == user {
 		k.user, k.id = rand.IntN(1000), 0
@@ -75,8 +75,8 @@ func (c *havoc) any() (*node, key) {
 	return c.nodes[rand.IntN(len(c.nodes))], k
 }
 
-// fail has one thing fail after the other, with some rest in between.
-func (c *havoc) fail(stop <-chan struct{}) {
+// fail has one thing fail after the other, with pauses in between.
+func (c *chaosRun) fail(stop <-chan struct{}) {
 	for !over(stop) && c.pause(rand.N(time.Second)) == nil {
 		name, begin, end := c.one()
 		c.logf("chaos: %s", name)
@@ -92,7 +92,7 @@ func (c *havoc) fail(stop <-chan struct{}) {
 }
 
 // one picks a fault of the way to Redis, for one process or all, or one of Redis itself.
-func (c *havoc) one() (name string, begin, end func() error) {
+func (c *chaosRun) one() (name string, begin, end func() error) {
 	if rand.IntN(2) == 0 {
 		m := mode(1 + rand.IntN(int(modes)-1))
 		hit := c.proxies[:1+rand.IntN(len(c.proxies))]

@@ -27,19 +27,19 @@ func clock(s *stage) ([]figure, error) {
 		}
 		nodes = append(nodes, n)
 	}
-	v := s.untold(nodes, or(s, 2*time.Minute, 6*time.Second), ttl)
+	v := s.unpurged(nodes, or(s, 2*time.Minute, 6*time.Second), ttl)
 	a := agreement{kinds: []kind{fleet, user}, workers: 4, slow: 4 * time.Millisecond}
 	a.rounds.Store(1000) // other keys
 	a.play(s, nodes, or(s, 10_000, 300), func() bool { return true })
 	a.rounds.Add(-1000)
 	return []figure{row(
 		"clocks of two processes ± 1 h apart from a third's, TTL 2 s", "no stale read beyond the bound",
-		fmt.Sprintf("without purges: %v; with purges: %v", v, &a), v.clean() && a.outrun.Load() == 0 && a.failed.Load() == 0,
+		fmt.Sprintf("without purges: %v; with purges: %v", v, &a), v.clean() && a.afterPurge.Load() == 0 && a.failed.Load() == 0,
 	)}, s.Err()
 }
 
-// untold has data change that nobody purges: only the bound ends an old answer.
-func (s *stage) untold(nodes []*node, lasts, bound time.Duration) *verdicts {
+// unpurged writes data without a purge: only the TTL ends an old answer.
+func (s *stage) unpurged(nodes []*node, lasts, bound time.Duration) *verdicts {
 	some := func() key { return nth([]kind{user, fleet, hot}[rand.IntN(3)], rand.IntN(20)) }
 	deadline := time.Now().Add(lasts)
 	wrote := make(chan struct{})
@@ -50,16 +50,19 @@ func (s *stage) untold(nodes []*node, lasts, bound time.Duration) *verdicts {
 		}
 	}()
 	v := new(verdicts)
-	v.closedLoop(s, 6, 1<<30, lasts, bound, new(told), func() (*node, key) { return nodes[rand.IntN(len(nodes))], some() })
+	v.closedLoop(s, 6, 1<<30, lasts, bound, new(purged), func() (*node, key) { return nodes[rand.IntN(len(nodes))], some() })
 	<-wrote
 	return v
 }
 
-// skewed makes a process behave as if its wall clock were ahead by a while. The clock itself cannot be faked: Go reads it
-// without libc, so that libfaketime does not reach it, and a Linux time namespace shifts only the monotonic one. But the
-// one reading of the wall clock that leaves a process is Entry.Stored. An entry that a process with a shifted clock writes
-// carries a shifted Stored; one that it reads looks to it as much older or younger. This store does both; whatever else it
-// does is redisstore's.
+// skewed makes a process behave as if its wall clock were ahead. The clock itself cannot be faked. Go reads it without libc,
+// so libfaketime does not reach it, and a Linux time namespace shifts only the monotonic clock. But only one reading of the
+// wall clock ever leaves a process: Entry.Stored. So it is enough to shift that one, in both directions:
+//
+//   - an entry that the process writes carries a shifted Stored;
+//   - an entry that the process reads looks older or younger to it by the same time.
+//
+// Everything else is redisstore's.
 type skewed struct {
 	*redisstore.Store
 	ahead time.Duration
@@ -95,7 +98,7 @@ func (s skewed) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	return s.Store.Keep(ctx, key, token, shifted(e, s.ahead), keep)
 }
 
-// shifted is a copy: all that leaves the process, and nothing else.
+// shifted returns a copy with the fields that leave the process, and Stored shifted.
 func shifted(e *store.Entry, by time.Duration) *store.Entry {
 	c := new(store.Entry)
 	from, to := reflect.ValueOf(e).Elem(), reflect.ValueOf(c).Elem()

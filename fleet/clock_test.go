@@ -13,15 +13,14 @@ import (
 func TestEveryEntryIsSkewed(t *testing.T) {
 	redis, entry := reflect.TypeFor[*redisstore.Store](), reflect.TypeFor[*store.Entry]()
 	var names []string
-	for i := range redis.NumMethod() {
-		m := redis.Method(i)
-		for j := range m.Type.NumIn() {
-			if m.Type.In(j) == entry {
+	for m := range redis.Methods() {
+		for in := range m.Type.Ins() {
+			if in == entry {
 				names = append(names, m.Name)
 			}
 		}
-		for j := range m.Type.NumOut() {
-			if m.Type.Out(j) == entry {
+		for out := range m.Type.Outs() {
+			if out == entry {
 				names = append(names, m.Name)
 			}
 		}

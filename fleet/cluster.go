@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// clusters moves slots of a cluster, swaps a primary and its replica, and kills a primary: the one that has the purge log.
+// clusters moves slots of a cluster, swaps a primary and its replica, and kills a primary. All three hit the primary that has
+// the purge log.
 func clusters(s *stage) ([]figure, error) {
 	c, err := s.cluster()
 	if err != nil {

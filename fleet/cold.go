@@ -18,8 +18,8 @@ const (
 	clients      = 500 // of each process
 )
 
-// cold asks four processes for a key that none has, from 500 clients each at once, with and without a crash of the process
-// whose handler runs.
+// cold asks four processes at once for a key that none of them has, from 500 clients each. It does so again while the process
+// whose handler runs is killed.
 func cold(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {
@@ -30,11 +30,11 @@ func cold(s *stage) ([]figure, error) {
 		return nil, err
 	}
 	s.board.takes(handlerTakes)
-	s.rush(nodes, nth(plain, 0), clients, nil) // opens the connections
+	s.rush(nodes, nth(plain, 0), nil) // opens the connections
 	var all rushes
 	for i := range or(s, 20, 5) {
 		for _, class := range []kind{fleet, user, hot} {
-			all.add(s.rush(nodes, nth(class, i), clients, nil))
+			all.add(s.rush(nodes, nth(class, i), nil))
 		}
 	}
 	for _, n := range nodes {
@@ -42,8 +42,8 @@ func cold(s *stage) ([]figure, error) {
 		s.logf("cold: %v, last %s", c.Events, c.Last)
 		n.Kill()
 	}
-	// On a busy machine a process may not reach Redis in time. Then it runs the handler without a lease, and once more for those
-	// who come late, as it could keep nothing.
+	// On a busy machine a process may not reach Redis in time. Then it runs the handler without a lease. It can keep nothing, so
+	// it runs the handler once more for clients that come late.
 	slowest := 2 * len(nodes)
 	figures := []figure{row(
 		"4 processes × 500 clients, one cold key, handler 100 ms", "handler runs = 1", all.String(), all.within(1),
@@ -60,8 +60,8 @@ func (s *stage) deaths(redis *server) (figure, error) {
 		if err != nil {
 			return figure{}, err
 		}
-		s.rush(nodes, nth(plain, 0), clients, nil)
-		all.add(s.rush(nodes, nth(fleet, 1000+i), clients, s.killRunner))
+		s.rush(nodes, nth(plain, 0), nil)
+		all.add(s.rush(nodes, nth(fleet, 1000+i), s.killRunner))
 		for _, n := range nodes {
 			n.Kill()
 		}
@@ -71,7 +71,7 @@ func (s *stage) deaths(redis *server) (figure, error) {
 	).timed(all.unanswered == 0), nil
 }
 
-// rushes are how often handlers ran in each round, and how many clients were not answered in all.
+// rushes count how often handlers ran in each round, and how many clients got no answer in all rounds.
 type rushes struct {
 	runs       []int
 	unanswered int
@@ -96,10 +96,10 @@ func (r *rushes) String() string {
 	return fmt.Sprintf("%s; %d unanswered", strings.Join(text, ", "), r.unanswered)
 }
 
-// rush asks every node for the key, from many clients at once, and returns how often handlers ran and how many clients
-// were not answered. meanwhile may do something to the nodes. A client whose process dies asks the next, as a load
+// rush asks every node for the key, from many clients at once. It returns how often handlers ran and how many clients got no
+// answer. meanwhile, if it is not nil, does something to the nodes. A client whose process dies asks the next one, as a load
 // balancer would.
-func (s *stage) rush(nodes []*node, k key, clients int, meanwhile func([]*node, key)) (runs, unanswered int) {
+func (s *stage) rush(nodes []*node, k key, meanwhile func([]*node, key)) (runs, unanswered int) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for i := range nodes {
@@ -202,7 +202,7 @@ func herdOn(n *node, k key, clients int) (failed int, err error) {
 	}
 	for _, c := range conns {
 		wg.Go(func() {
-			if !fineOn(c, k) {
+			if !answeredOn(c, k) {
 				mu.Lock()
 				defer mu.Unlock()
 				failed++
@@ -213,7 +213,7 @@ func herdOn(n *node, k key, clients int) (failed int, err error) {
 	return failed, nil
 }
 
-func fineOn(c net.Conn, k key) bool {
+func answeredOn(c net.Conn, k key) bool {
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return false

@@ -78,8 +78,8 @@ sentinel failover-timeout main 5000
 	return addr, p.Answers(s, addr)
 }
 
-// failoverTTL bounds how long an old answer may live when a failover loses a purge that Redis had acknowledged: replication
-// is asynchronous.
+// failoverTTL bounds how long an old answer lives when a failover loses a purge. Redis acknowledges a purge before its replica
+// has it, because replication is asynchronous; the replica that takes over may lack it.
 const failoverTTL = 3 * time.Second
 
 // failover is agreement before, across and after a change of who is master.
@@ -87,11 +87,11 @@ type failover struct {
 	*stage
 	nodes []*node
 	next  int
-	began time.Time // the latest change
+	began time.Time // of the latest change
 	err   error
 }
 
-// ready waits until every node can purge: finding out who is master takes longer than a purge waits.
+// ready waits until every node can purge. To find out who is master takes longer than a purge waits.
 func (f *failover) ready() error {
 	for _, n := range f.nodes {
 		if err := f.until("the processes find Redis", 5*time.Second, func() bool { return n.purge(nth(hot, 0)) == nil }); err != nil {
@@ -118,26 +118,26 @@ func (f *failover) agree(lasts time.Duration, change func() error) *agreement {
 	a.play(f.stage, f.nodes, 1<<30, func() bool { return !done.Load() })
 	a.rounds.Add(-int64(f.next))
 	f.next += int(a.rounds.Load())
-	if last := a.refused.Load(); last != nil {
+	if last := a.lastRefused.Load(); last != nil {
 		f.logf("the last purge that Redis was not told of, %v after the latest change: %v", last.at.Sub(f.began), last.err)
 	}
 	return a
 }
 
-// figure wants purges to work before and after, and nothing to be stale but what a failover may have lost, for one TTL. A
-// purge that says that Redis was not told is no fault, where it is rare.
+// figure demands that purges work before and after the change. During it, only what a failover may have lost can be stale, and
+// for one TTL at most. A purge that returns an error is no fault, as long as that is rare.
 func (f *failover) figure(what string, before, across, after *agreement) figure {
 	holds := time.Duration(across.oldest.Load()) <= failoverTTL+slack
 	for _, a := range []*agreement{before, after} {
-		holds = holds && a.outrun.Load() == 0 && a.told.Load() > a.rounds.Load()*9/10
+		holds = holds && a.afterPurge.Load() == 0 && a.acknowledged.Load() > a.rounds.Load()*9/10
 	}
 	for _, a := range []*agreement{before, across, after} {
 		holds = holds && a.failed.Load() == 0
 	}
-	outrun := before.outrun.Load() + across.outrun.Load() + after.outrun.Load()
+	afterPurge := before.afterPurge.Load() + across.afterPurge.Load() + after.afterPurge.Load()
 	figure := row(
 		what, fmt.Sprintf("0 stale reads after the purge returned; in the failover none beyond the TTL of %v", failoverTTL),
 		fmt.Sprintf("before: %v; meanwhile: %v, oldest %s; after: %v", before, across, ms(time.Duration(across.oldest.Load())), after), holds,
 	)
-	return figure.timed(outrun == 0)
+	return figure.timed(afterPurge == 0)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// lies has Redis answer, but not as it should.
+// lies has Redis answer wrongly: with rubbish, with other types, with refusals.
 func lies(s *stage) ([]figure, error) {
 	var figures []figure
 	for _, lie := range []struct {
@@ -40,8 +40,8 @@ func lies(s *stage) ([]figure, error) {
 type liar struct {
 	proxy *proxy
 	url   string
-	lie   func() error // tells it what to say, once the app has had some honest answers; nil: it lies from the start
-	heals bool         // the app mends what is wrong: then it may ask as often as it likes
+	lie   func() error // makes it lie, after some honest answers; nil if it lies from the start
+	heals bool         // the app repairs what is wrong, and so may ask as often as it likes
 }
 
 // listen asks 500 times a second for a while, and counts how often Redis was asked.
@@ -91,11 +91,10 @@ func (l *liar) figure(v *verdicts, c counts, probes float64) figure {
 }
 
 func (v *verdicts) bad() int64 {
-	return v.foreign.Load() + v.truncated.Load() + v.tardy.Load() + v.unanswered.Load() + v.failed.Load()
+	return v.foreign.Load() + v.truncated.Load() + v.tooOld.Load() + v.unanswered.Load() + v.failed.Load()
 }
 
-// bursts is how often something happened, where what happens within 50 ms counts once: one probe is a dial, a greeting and
-// a command.
+// bursts counts events, where all within 50 ms count once: a probe is a dial, a greeting and a command.
 func bursts(times []time.Time) (n int) {
 	var begun time.Time
 	for _, t := range times {
@@ -151,9 +150,9 @@ func babble(c net.Conn, i int) {
 	}
 }
 
-// honest is a Redis behind a proxy, with options.
-func (s *stage) honest(args ...string) (*server, *liar, error) {
-	r, err := s.redis(args...)
+// honest starts a Redis behind a proxy.
+func (s *stage) honest() (*server, *liar, error) {
+	r, err := s.redis()
 	if err != nil {
 		return nil, nil, err
 	}

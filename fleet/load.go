@@ -27,7 +27,7 @@ type asked struct {
 	status int
 	err    error // not answered, or not whole
 	answer answer
-	hit    bool // made by a run of the handler that had begun before the request was sent
+	hit    bool // its answer is of a run of the handler that had begun before the request was sent
 }
 
 // fine says that the request got a whole answer, and its own.
@@ -49,7 +49,7 @@ func (s *stage) ask(n *node, k key, due time.Time) asked {
 	return a
 }
 
-// site is the host that clients believe to ask, whichever process answers: answers of different hosts are not shared.
+// site is the Host of every request, whichever process answers: responses of different hosts are not shared.
 const site = "fleet.test"
 
 var errTruncated = errors.New("not a whole body")
@@ -79,8 +79,8 @@ func get(ctx context.Context, n *node, k key) (int, answer, error) {
 	return resp.StatusCode, a, err
 }
 
-// openLoop sends rate requests a second for a while, whether or not earlier ones were answered. Each has its time in a fixed
-// schedule, and what it took is counted from then: a stall is felt by all who would have come during it.
+// openLoop sends rate requests a second, whether or not earlier ones were answered. Each has its time in a fixed schedule, and
+// its latency counts from that time. So a stall shows in every request that was due during it.
 func (s *stage) openLoop(rate int, lasts time.Duration, pick func(i int) (*node, key)) []asked {
 	total := int(lasts.Seconds() * float64(rate))
 	results := make([]asked, total)
@@ -99,7 +99,7 @@ func (s *stage) openLoop(rate int, lasts time.Duration, pick func(i int) (*node,
 	return results
 }
 
-// percentile returns what p of the durations do not exceed; 0 if there are none.
+// percentile returns the duration that the share p of all does not exceed; 0 if there are none.
 func percentile(all []time.Duration, p float64) time.Duration {
 	if len(all) == 0 {
 		return 0
@@ -155,10 +155,10 @@ func (s *stage) apps(count int, redisURL string, flags ...string) ([]*node, erro
 	return nodes, nil
 }
 
-// control is for what the harness asks of the app processes beside the load.
+// control sends what the harness asks of the app processes, apart from the load.
 var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 
-// purge purges the resources on the node. An error says that Redis was not told.
+// purge purges the resources on the node. An error says that the purge did not reach Redis.
 func (n *node) purge(keys ...key) error {
 	tags := url.Values{}
 	for _, k := range keys {

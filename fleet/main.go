@@ -101,7 +101,7 @@ func playAll(ctx context.Context, only string, long, verbose bool) ([]figure, er
 	return figures, failed
 }
 
-// play plays one scenario, for so long at most, and leaves nothing of it behind.
+// play plays one scenario within a time limit, and leaves nothing of it behind.
 func play(ctx context.Context, sc scenario, long, verbose bool) ([]figure, error) {
 	most := 2 * time.Minute
 	if long {
@@ -123,11 +123,11 @@ type figure struct {
 	must  string // be
 	got   string
 	holds bool
-	noise string // why the machine was too busy to tell whether it holds; "" otherwise
-	speed bool   // what is amiss, if anything, may be the machine's speed: no answer was wrong
+	noise string // why the machine was too busy to tell; "" if it was not
+	speed bool   // if it does not hold, the machine may be too slow: no answer was wrong
 }
 
-// timed says of a figure that it is about speed alone if nothing was wrong.
+// timed marks a figure that is about speed alone, if nothing was wrong.
 func (f figure) timed(nothingWrong bool) figure {
 	f.speed = nothingWrong
 	return f

@@ -34,7 +34,7 @@ func outage(s *stage) ([]figure, error) {
 	recovered := true
 	for i, f := range redis.faults(p) {
 		nodes := direct
-		if f.name == hole.String() { // behind the proxy, which the other faults do without
+		if f.name == blackHole.String() { // behind the proxy, which the other faults do without
 			if nodes, err = s.apps(2, p.url(), "-near", "1s"); err != nil {
 				return figures, err
 			}
@@ -62,7 +62,7 @@ type outageRun struct {
 
 	all          []asked
 	began, ended time.Time
-	opened       map[*node]time.Time // when the breaker first gave Redis a rest; not at all: zero
+	opened       map[*node]time.Time // when its circuit first opened; zero if it did not
 }
 
 func (o *outageRun) play() error {
@@ -117,7 +117,7 @@ func (o *outageRun) fail(before, during time.Duration) error {
 	return err
 }
 
-// pick is one of the warm keys, or a new one in one of twenty cases, so that there is always something to write.
+// pick returns a warm key, or in one of twenty cases a new one, so that there is always something to write.
 func (o *outageRun) pick(i int) (*node, key) {
 	n := o.nodes[i%len(o.nodes)]
 	if rand.IntN(20) > 0 {
@@ -146,16 +146,14 @@ func everyKey(i int) key {
 	}
 }
 
-// tooBusy is how late a hundredth of answers may come that need no Redis, before latencies say more about the machine than
-// about the cache.
+// tooBusy bounds the p99 of answers that need no Redis. Above it, latencies say more about the machine than about the cache.
 const tooBusy = 10 * time.Millisecond
 
-// figure compares requests to what was asked in the same seconds of the same handlers without a cache, so that the machine's
-// own noise is in both.
+// figure compares cached routes with uncached ones in the same seconds, so that the machine's own noise is in both.
 func (o *outageRun) figure() figure {
 	unanswered, errors5xx, wrong := o.bad()
-	early := o.added(func(a *asked) bool { return o.during(a) && !o.rested(a) })
-	late := o.added(func(a *asked) bool { return o.during(a) && o.rested(a) })
+	early := o.added(func(a *asked) bool { return o.during(a) && !o.circuitOpen(a) })
+	late := o.added(func(a *asked) bool { return o.during(a) && o.circuitOpen(a) })
 	was := percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == global && a.at.Before(o.began) }), 0.99)
 	is := percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == global && o.during(a) }), 0.99)
 	same := is <= was+max(was/10, time.Millisecond)
@@ -175,7 +173,7 @@ func (o *outageRun) figure() figure {
 	}
 }
 
-// bad are requests without an answer, with a failure's, and with what is not theirs.
+// bad counts requests without an answer, with a 5xx, and with an answer that is not theirs.
 func (o *outageRun) bad() (unanswered, errors5xx, wrong int) {
 	for i := range o.all {
 		switch a := &o.all[i]; {
@@ -192,17 +190,17 @@ func (o *outageRun) bad() (unanswered, errors5xx, wrong int) {
 
 func (o *outageRun) during(a *asked) bool { return a.at.After(o.began) && a.at.Before(o.ended) }
 
-// secondBreaker is how long after the one breaker the other may open: writes are tried when reads fail no more, and have a
-// breaker and a budget of their own.
+// secondBreaker is how long after the circuit for reads that for writes may open. Writes have a breaker and a time budget of
+// their own, and are only tried once reads no longer wait.
 const secondBreaker = 200 * time.Millisecond
 
-// rested says whether the request came when its process gave Redis a rest already.
-func (o *outageRun) rested(a *asked) bool {
+// circuitOpen says whether the circuit of its process was open when the request came.
+func (o *outageRun) circuitOpen(a *asked) bool {
 	opened := o.opened[a.node]
 	return !opened.IsZero() && a.at.After(opened.Add(secondBreaker))
 }
 
-// added is how much later the slowest hundredth of answers comes than without a cache.
+// added is by how much the p99 of n answers exceeds that of the handlers without a cache.
 type added struct {
 	d time.Duration
 	n int
@@ -223,12 +221,12 @@ func (o *outageRun) added(match func(*asked) bool) added {
 	return added{max(0, percentile(far, 0.99)-o.bare()), len(far)}
 }
 
-// bare is the same for the handlers without a cache, during the fault.
+// bare is the p99 of the handlers without a cache, during the fault.
 func (o *outageRun) bare() time.Duration {
 	return percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == plain && o.during(a) }), 0.99)
 }
 
-// recovery returns after which time the hit ratio of what lives in Redis was good again, over half a second.
+// recovery returns when after the fault the hit ratio of Redis classes was good again over half a second.
 func (o *outageRun) recovery() (string, bool) {
 	const window = 500 * time.Millisecond
 	before := o.hitRatio(o.all[0].at, o.began)

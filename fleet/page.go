@@ -39,7 +39,7 @@ const (
 	slots  = int(kinds) * routes * ids
 )
 
-// key is what one answer is of: a resource and, on per-user routes, who asks.
+// A key is a resource and, on per-user routes, the user who asks for it.
 type key struct {
 	kind  kind
 	route int
@@ -86,7 +86,7 @@ func parsePath(path string) (key, error) {
 	return key{}, fmt.Errorf("not a path of ours: %q", path)
 }
 
-// An answer names what it is the answer to, so that whoever reads it can tell whether it is the right one and whole.
+// An answer names its request, so that the reader can tell whether it is the right one, and whole.
 type answer struct {
 	path    string
 	owner   string

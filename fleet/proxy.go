@@ -17,18 +17,18 @@ import (
 type mode int32
 
 const (
-	pass    mode = iota
-	hole         // connections are taken and stay open; nothing passes, either way
-	slow         // replies come late
-	half         // of a reply the first half comes, then nothing any more
-	cut          // of a reply the first half comes, then the connection ends
-	reorder      // two replies that are there at once change places
-	swap         // replies of two connections change places
-	flip         // a bit of a reply or a command is another
+	pass      mode = iota
+	blackHole      // connections are taken and stay open; nothing passes, either way
+	slow           // replies come late
+	half           // of a reply the first half comes, then nothing any more
+	cut            // of a reply the first half comes, then the connection ends
+	reorder        // two replies that are there at once change places
+	swap           // replies of two connections change places
+	flip           // a bit of a reply or a command is another
 	modes
 )
 
-var modeNames = [modes]string{"pass", "black hole", "delay", "half reply", "cut reply", "reordered replies", "swapped replies", "flipped bits"}
+var modeNames = [modes]string{"pass", "black blackHole", "delay", "half reply", "cut reply", "reordered replies", "swapped replies", "flipped bits"}
 
 func (m mode) String() string { return modeNames[m] }
 
@@ -39,7 +39,7 @@ type proxy struct {
 	mode     atomic.Int32
 	late     atomic.Int64 // how late replies come in the mode slow
 	offers   chan offer   // of replies to be swapped
-	blind    bool         // what the target says need not be replies of Redis, and is passed on as it comes
+	blind    bool         // the target need not speak Redis' protocol: what it says is passed on as it comes
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -69,8 +69,8 @@ func (s *stage) proxy(target string) (*proxy, error) {
 func (p *proxy) addr() string { return p.listener.Addr().String() }
 func (p *proxy) url() string  { return "redis://" + p.addr() }
 
-// set changes the mode, for open connections too. What was stuck in a mode that lets nothing pass is gone with its
-// connections.
+// set changes the mode, also of open connections. Back in pass, connections of a mode that breaks them are ended: what was
+// stuck in them is lost.
 func (p *proxy) set(m mode) {
 	if old := mode(p.mode.Swap(int32(m))); m == pass && old != pass && old != slow {
 		p.drop()
@@ -120,8 +120,8 @@ func (p *proxy) accept() {
 
 // serve passes on one connection. The target is dialled when something is to be sent to it.
 func (p *proxy) serve(down net.Conn) {
-	p.keep(down)
-	defer p.forget(down)
+	p.track(down)
+	defer p.untrack(down)
 	first := bufio.NewReader(down)
 	if _, err := first.Peek(1); err != nil || !p.passes(down) {
 		return
@@ -131,8 +131,8 @@ func (p *proxy) serve(down net.Conn) {
 		p.note()
 		return
 	}
-	p.keep(up)
-	defer p.forget(up)
+	p.track(up)
+	defer p.untrack(up)
 	go func() {
 		p.replies(up, down)
 		_ = down.Close()
@@ -141,9 +141,9 @@ func (p *proxy) serve(down net.Conn) {
 	p.commands(first, down, up)
 }
 
-// passes says whether the mode lets anything pass; if not it comes back when the connection has ended.
+// passes says whether the mode lets anything pass. If not, it returns only when the connection has ended.
 func (p *proxy) passes(c net.Conn) bool {
-	if mode(p.mode.Load()) != hole {
+	if mode(p.mode.Load()) != blackHole {
 		return true
 	}
 	p.note()
@@ -151,13 +151,13 @@ func (p *proxy) passes(c net.Conn) bool {
 	return false
 }
 
-func (p *proxy) keep(c net.Conn) {
+func (p *proxy) track(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[c] = struct{}{}
 }
 
-func (p *proxy) forget(c net.Conn) {
+func (p *proxy) untrack(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
@@ -212,11 +212,10 @@ func (p *proxy) replies(up, down net.Conn) {
 	}
 }
 
-// spoil sends a reply, and the one after it if there is one, as the mode says. It returns false when the connection is to
-// end.
+// spoil sends a reply, and the next one if there is one, the way the mode says. It returns false if the connection must end.
 func (p *proxy) spoil(m mode, reply, next []byte, down net.Conn) bool {
 	switch m {
-	case hole:
+	case blackHole:
 		return p.passes(down)
 	case slow:
 		time.Sleep(time.Duration(p.late.Load()))
@@ -243,13 +242,13 @@ func (p *proxy) spoil(m mode, reply, next []byte, down net.Conn) bool {
 
 func flipBit(b []byte) { b[rand.IntN(len(b))] ^= 1 << rand.IntN(8) }
 
-// An offer is a reply that waits for another connection's to take its place.
+// An offer is a reply that waits to be swapped with another connection's.
 type offer struct {
 	reply []byte
 	other chan<- []byte
 }
 
-// exchange returns another connection's reply, if one comes at the same time, and gives it ours.
+// exchange swaps the reply with that of another connection, if one comes at the same time.
 func (p *proxy) exchange(reply []byte) []byte {
 	other := make(chan []byte, 1)
 	select {
@@ -279,7 +278,8 @@ func appendReply(b []byte, from *bufio.Reader) ([]byte, error) {
 		return b, errReply
 	}
 	b = append(b, line...)
-	count, many := 0, 1
+	var count int
+	many := 1 // elements for each that is counted
 	switch line[0] {
 	case '+', '-', ':', '_', '#', ',', '(': // one line
 		return b, nil
@@ -306,7 +306,7 @@ func appendReply(b []byte, from *bufio.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// appendBulk reads so many bytes and a line end; fewer than none are no reply.
+// appendBulk reads count bytes and a line end. A negative count is the null reply, without bytes.
 func appendBulk(b []byte, from *bufio.Reader, count int) ([]byte, error) {
 	if count < 0 {
 		return b, nil

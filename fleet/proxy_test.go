@@ -90,7 +90,7 @@ func TestProxyIsABlackHole(t *testing.T) {
 	p, dial := proxied(t, pass)
 	open := dial()
 	says(t, open, "abc\n", 9)
-	p.set(hole)
+	p.set(blackHole)
 	for _, c := range []net.Conn{open, dial()} {
 		_ = c.SetDeadline(time.Now().Add(50 * time.Millisecond))
 		if got := says(t, c, "def\n", 9); got != "" {
@@ -102,7 +102,7 @@ func TestProxyIsABlackHole(t *testing.T) {
 	}
 	p.set(pass)
 	if got := says(t, dial(), "ghi\n", 9); got != "$3\r\nghi\r\n" {
-		t.Errorf("got %q after the hole", got)
+		t.Errorf("got %q after the blackHole", got)
 	}
 }
 

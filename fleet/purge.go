@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// purges lets one process purge and three read, with slow handlers in between.
+// purges has one process purge and three others read, while slow handlers are still working on old data.
 func purges(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {
@@ -23,23 +23,23 @@ func purges(s *stage) ([]figure, error) {
 	a.play(s, nodes, or(s, 100_000, 2_000), func() bool { return true })
 	return []figure{row(
 		"purge on one process, read on 3 others, with racing slow handlers", "Redis classes: 0 stale reads after the purge returned",
-		a.String(), a.outrun.Load() == 0 && a.failed.Load() == 0 && a.told.Load() > a.rounds.Load()*9/10,
+		a.String(), a.afterPurge.Load() == 0 && a.failed.Load() == 0 && a.acknowledged.Load() > a.rounds.Load()*9/10,
 	)}, s.Err()
 }
 
-// An agreement is rounds of a write and a purge on one process and reads on the others.
+// An agreement is many rounds of a write and a purge on one process, and reads on the others.
 type agreement struct {
 	kinds   []kind
 	workers int
 	slow    time.Duration // handlers take up to this
 
-	rounds  atomic.Int64
-	told    atomic.Int64 // purges that returned nil
-	reads   atomic.Int64
-	failed  atomic.Int64            // reads that were not fine
-	outrun  atomic.Int64            // old answers after the purge returned nil
-	oldest  atomic.Int64            // the longest that a version had been out of date when it was read, in nanoseconds
-	refused atomic.Pointer[refusal] // the last purge that Redis was not told of
+	rounds       atomic.Int64
+	acknowledged atomic.Int64 // purges that returned nil
+	reads        atomic.Int64
+	failed       atomic.Int64            // reads that were not fine
+	afterPurge   atomic.Int64            // old answers after the purge returned nil
+	oldest       atomic.Int64            // the longest that a version had been out of date when it was read, in nanoseconds
+	lastRefused  atomic.Pointer[refusal] // the last purge that returned an error: it did not reach Redis
 }
 
 type refusal struct {
@@ -47,7 +47,7 @@ type refusal struct {
 	err error
 }
 
-// play plays rounds until it has so many or more says no. The first node purges, the others read.
+// play plays the given number of rounds, or fewer if more says no. The first node purges, the others read.
 func (a *agreement) play(s *stage, nodes []*node, rounds int, more func() bool) {
 	s.board.takes(a.slow)
 	first := int(a.rounds.Load())
@@ -68,8 +68,13 @@ func (a *agreement) play(s *stage, nodes []*node, rounds int, more func() bool) 
 	wg.Wait()
 }
 
-// round has slow handlers under way, with old data, while the write and the purge happen; what they answer late must not
-// take the place of what is new.
+// round is the race that a purge must not lose:
+//
+//  1. Every node is asked for every key. A handler that runs reads the old version, and then takes its time.
+//  2. Meanwhile the data are written, and the first node purges the keys.
+//  3. The other nodes are read. Once the purge has returned nil, they must not answer with the old version.
+//  4. The slow handlers of step 1 end. They bring the old version, which must not replace the new one.
+//  5. The other nodes are read once more.
 func (a *agreement) round(s *stage, nodes []*node, i int) {
 	var keys []key
 	for _, k := range a.kinds {
@@ -88,9 +93,9 @@ func (a *agreement) round(s *stage, nodes []*node, i int) {
 	}
 	err := nodes[0].purge(keys...)
 	if err == nil {
-		a.told.Add(1)
+		a.acknowledged.Add(1)
 	} else {
-		a.refused.Store(&refusal{time.Now(), err})
+		a.lastRefused.Store(&refusal{time.Now(), err})
 	}
 	a.read(s, nodes[1:], keys, versions, err == nil)
 	racers.Wait()
@@ -98,7 +103,7 @@ func (a *agreement) round(s *stage, nodes []*node, i int) {
 }
 
 // read reads the keys on all nodes at once.
-func (a *agreement) read(s *stage, nodes []*node, keys []key, versions []uint64, told bool) {
+func (a *agreement) read(s *stage, nodes []*node, keys []key, versions []uint64, acknowledged bool) {
 	var wg sync.WaitGroup
 	for i, k := range keys {
 		for _, n := range nodes {
@@ -112,8 +117,8 @@ func (a *agreement) read(s *stage, nodes []*node, keys []key, versions []uint64,
 					s.logf("agree: %s: status %d, %v", k.path(), got.status, got.err)
 				case got.answer.version < versions[i]:
 					raise(&a.oldest, s.stale(k, got.answer.version, begun))
-					if told {
-						a.outrun.Add(1)
+					if acknowledged {
+						a.afterPurge.Add(1)
 						s.logf("agree: %s: version %d after %d was written", k.path(), got.answer.version, versions[i])
 					}
 				}
@@ -134,8 +139,8 @@ func raise(v *atomic.Int64, d time.Duration) {
 }
 
 func (a *agreement) String() string {
-	text := fmt.Sprintf("%d stale of %d reads in %d rounds", a.outrun.Load(), a.reads.Load(), a.rounds.Load())
-	if refused := a.rounds.Load() - a.told.Load(); refused > 0 {
+	text := fmt.Sprintf("%d stale of %d reads in %d rounds", a.afterPurge.Load(), a.reads.Load(), a.rounds.Load())
+	if refused := a.rounds.Load() - a.acknowledged.Load(); refused > 0 {
 		text += fmt.Sprintf(", %d purges not told to Redis", refused)
 	}
 	if n := a.failed.Load(); n > 0 {
@@ -146,8 +151,8 @@ func (a *agreement) String() string {
 
 const nearTTL = time.Second
 
-// near measures how long copies in the memory of other processes outlive a purge. Nothing but hot-shared routes is asked
-// for: a read that goes to Redis would bring the news along.
+// near measures how long copies in the memory of other processes outlive a purge. Only hot-shared routes are requested: a
+// read of Redis for another class would tell the process of the purge, too.
 func near(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {
@@ -187,8 +192,8 @@ func near(s *stage) ([]figure, error) {
 	).timed(len(lags) > 0)), err
 }
 
-// converge has all nodes hold copies of the keys, writes, purges on the first node, and returns for how long after that the
-// others gave old answers. It asks them every millisecond.
+// converge fills the memory of all nodes with the keys, writes, and purges on the first node. It returns for how long after
+// that the others gave old answers. It asks them every millisecond.
 func (s *stage) converge(nodes []*node, keys []key) ([]time.Duration, error) {
 	for _, k := range keys {
 		for _, n := range nodes {
@@ -220,7 +225,7 @@ func (s *stage) outlive(nodes []*node, keys []key, purge func(...key) error) ([]
 	return lags, s.Err()
 }
 
-// lag asks until the answer is new and returns when the last old one was asked for.
+// lag asks until the answer is new. It returns how long after the purge the last old answer was asked for.
 func (s *stage) lag(n *node, k key, version uint64, purged time.Time) (lag time.Duration) {
 	for s.Err() == nil {
 		at := time.Now()
@@ -244,7 +249,7 @@ func (s *stage) cutOff(other, cutOff *node, p *proxy) ([]time.Duration, error) {
 		for _, k := range keys {
 			s.ask(cutOff, k, time.Now())
 		}
-		p.set(hole)
+		p.set(blackHole)
 		lags, err := s.outlive([]*node{other, cutOff}, keys, other.purge)
 		p.set(pass)
 		if err != nil {

@@ -33,7 +33,7 @@ func (s *stage) redis(args ...string) (*server, error) {
 	return r, nil
 }
 
-// do sends a command by the patient client.
+// do sends a command, with the harness' own client.
 func (r *server) do(args ...any) error {
 	ctx, cancel := context.WithTimeout(r.stage, 10*time.Second)
 	defer cancel()
@@ -55,7 +55,7 @@ func (r *server) faults(p *proxy) []fault {
 		{"killed", func() error { r.Kill(); return nil }, func() error { return r.Start(r.stage) }},
 		// r.Process is read when the fault begins: it is another one after "killed".
 		{"stopped", func() error { return r.Signal(syscall.SIGSTOP) }, func() error { return r.Signal(syscall.SIGCONT) }},
-		{hole.String(), func() error { p.set(hole); return nil }, func() error { p.set(pass); return nil }},
+		{blackHole.String(), func() error { p.set(blackHole); return nil }, func() error { p.set(pass); return nil }},
 		{"read-only", func() error { return r.do("REPLICAOF", "127.0.0.1", "1") }, func() error { return r.do("REPLICAOF", "NO", "ONE") }},
 		{"full", func() error { return r.do("CONFIG", "SET", "maxmemory", "1") }, func() error { return r.do("CONFIG", "SET", "maxmemory", "0") }},
 	}
@@ -70,7 +70,7 @@ func (r *server) evict(policy, limit string) error {
 	return r.do("CONFIG", "SET", "maxmemory", limit)
 }
 
-// retype makes some keys lists, whatever they were.
+// retype replaces what some keys have by lists.
 func (r *server) retype() error {
 	for range 50 {
 		name, err := r.admin.RandomKey(r.stage).Result()

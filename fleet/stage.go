@@ -86,9 +86,9 @@ func (s *stage) until(what string, most time.Duration, met func() bool) error {
 	return proc.Until(s, what, most, met)
 }
 
-// A board is memory that all processes of a scenario share, through a file. The handlers' data are on it: the version of
-// every resource, which the harness raises and the handlers read. So the harness knows which answer is stale, and a
-// handler's run costs nothing but its delay.
+// A board is memory that all processes of a scenario share, through a file. It has the handlers' data: the version of every
+// resource. The harness raises a version, handlers read it. So the harness knows which answer is stale, and a handler's run
+// costs nothing but its delay.
 type board struct {
 	delay atomic.Int64  // how long handlers take
 	runs  atomic.Uint64 // of all handlers: every run has its number
@@ -125,7 +125,7 @@ func (b *board) close() {
 	_ = syscall.Munmap(memory)
 }
 
-// history knows since when a resource has had each of its versions.
+// history records when a resource got each of its versions.
 type history struct {
 	mu    sync.Mutex
 	since map[int][]time.Time // by slot; the nth is when version n+1 came
@@ -140,11 +140,11 @@ func (s *stage) write(k key) uint64 {
 	if h.since == nil {
 		h.since = map[int][]time.Time{}
 	}
-	h.since[slot] = append(h.since[slot], time.Now()) // after the write: who has read the old version did so before this
+	h.since[slot] = append(h.since[slot], time.Now()) // after the write: whoever read the old version did so before
 	return version
 }
 
-// stale returns for how long the version had been out of date at a time; 0: it was not.
+// stale returns for how long the version had been out of date at that time; 0 if it was not.
 func (s *stage) stale(k key, version uint64, at time.Time) time.Duration {
 	h := &s.past
 	h.mu.Lock()

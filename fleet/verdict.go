@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// verdicts are what became of many requests.
+// verdicts count what became of many requests.
 type verdicts struct {
 	all, hits, unanswered, failed, foreign, truncated atomic.Int64
 
-	tardy  atomic.Int64 // answers older than the bound
-	oldest atomic.Int64 // the longest that an answer had been out of date, in nanoseconds
-	outrun atomic.Int64 // answers from Redis that are older than a purge that had returned nil
+	tooOld     atomic.Int64 // answers older than the bound
+	oldest     atomic.Int64 // the longest that an answer had been out of date, in nanoseconds
+	afterPurge atomic.Int64 // answers from Redis that are older than a purge that had returned nil
 }
 
-// slack is what the harness gives handlers and itself: a version is read before the handler takes its time, and the age of
-// an answer counts from when that is over.
+// slack is what the harness allows for itself and for handlers. A handler reads the version first and then takes its time,
+// but the age of its answer counts from the end of its run.
 const slack = 500 * time.Millisecond
 
-// see judges one request. told is the version that a purge had made known before the request was sent.
-func (v *verdicts) see(s *stage, a asked, told uint64, bound time.Duration) {
+// see judges one request. known is the version that a purge had acknowledged before the request was sent.
+func (v *verdicts) see(s *stage, a asked, known uint64, bound time.Duration) {
 	v.all.Add(1)
 	switch {
 	case errors.Is(a.err, errTruncated), errors.Is(a.err, io.ErrUnexpectedEOF):
@@ -36,42 +36,42 @@ func (v *verdicts) see(s *stage, a asked, told uint64, bound time.Duration) {
 	case !a.answer.is(a.key):
 		v.foreign.Add(1)
 	default:
-		v.age(s, a, told, bound)
+		v.age(s, a, known, bound)
 		return
 	}
 	s.logf("%s: status %d, %v, %+v", a.key.path(), a.status, a.err, a.answer)
 }
 
-func (v *verdicts) age(s *stage, a asked, told uint64, bound time.Duration) {
+func (v *verdicts) age(s *stage, a asked, known uint64, bound time.Duration) {
 	if a.hit {
 		v.hits.Add(1)
 	}
-	if (a.key.kind == fleet || a.key.kind == user) && a.answer.version < told {
-		v.outrun.Add(1)
+	if (a.key.kind == fleet || a.key.kind == user) && a.answer.version < known {
+		v.afterPurge.Add(1)
 	}
 	old := s.stale(a.key, a.answer.version, a.at)
 	raise(&v.oldest, old)
 	if old > bound+slack {
-		v.tardy.Add(1)
+		v.tooOld.Add(1)
 		s.logf("%s: %v out of date", a.key.path(), old)
 	}
 }
 
 func (v *verdicts) String() string {
 	return fmt.Sprintf("%d answers (%.0f %% hits): %d foreign, %d truncated, %d stale beyond the bound (oldest %s), %d unanswered, %d not 200",
-		v.all.Load(), 100*float64(v.hits.Load())/float64(max(1, v.all.Load())), v.foreign.Load(), v.truncated.Load(), v.tardy.Load(),
+		v.all.Load(), 100*float64(v.hits.Load())/float64(max(1, v.all.Load())), v.foreign.Load(), v.truncated.Load(), v.tooOld.Load(),
 		ms(time.Duration(v.oldest.Load())), v.unanswered.Load(), v.failed.Load())
 }
 
 func (v *verdicts) clean() bool {
-	return v.foreign.Load()+v.truncated.Load()+v.tardy.Load()+v.unanswered.Load()+v.failed.Load() == 0
+	return v.foreign.Load()+v.truncated.Load()+v.tooOld.Load()+v.unanswered.Load()+v.failed.Load() == 0
 }
 
-// told is what purges have made known: the version of each resource that the latest one was for.
-type told [slots]atomic.Uint64
+// purged is the version of each resource that the latest acknowledged purge was for.
+type purged [slots]atomic.Uint64
 
-// closedLoop has clients ask one request after the other until there were so many, or until the time is over.
-func (v *verdicts) closedLoop(s *stage, clients, requests int, lasts, bound time.Duration, t *told, pick func() (*node, key)) {
+// closedLoop has each client send one request after the other, until there were enough or the time is over.
+func (v *verdicts) closedLoop(s *stage, clients, requests int, lasts, bound time.Duration, t *purged, pick func() (*node, key)) {
 	deadline := time.Now().Add(lasts)
 	var wg sync.WaitGroup
 	for range clients {
@@ -87,7 +87,7 @@ func (v *verdicts) closedLoop(s *stage, clients, requests int, lasts, bound time
 }
 
 // change writes a resource and purges it on the node.
-func (s *stage) change(n *node, k key, t *told) {
+func (s *stage) change(n *node, k key, t *purged) {
 	version := s.write(k)
 	if n.purge(k) == nil {
 		raiseTo(&t[k.slot()], version)

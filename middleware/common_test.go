@@ -186,7 +186,7 @@ func TestAPanicGoesOn(t *testing.T) {
 				}
 			}()
 			serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) {
-				pieces(w, r)
+				chunks(w, r)
 				panic(value)
 			})
 		}()
@@ -195,7 +195,7 @@ func TestAPanicGoesOn(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	serve(rt, w, httptest.NewRequest("GET", "/", nil), pieces)
+	serve(rt, w, httptest.NewRequest("GET", "/", nil), chunks)
 	if w.Body.String() != long {
 		t.Errorf("after the panics: %d bytes", w.Body.Len())
 	}

@@ -9,8 +9,27 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
+
+// refresh runs the handler for the cache alone, and tells of it when the answer is kept.
+func (rt *Route) refresh(l *leading) {
+	l.refresh = true
+	fate := l.call.Refresh(l.p.key, l)
+	if l.rec != nil {
+		l.rec.became(fate)
+		l.rec.finish()
+		ev := Event{Route: l.p.pattern, Outcome: Refresh, Reason: l.rec.reason, Status: l.rec.status, Err: l.err}
+		if l.err != nil { // nobody else will hear of it
+			rt.tell(ev)
+		} else {
+			rt.observe(ev)
+		}
+	}
+	l.end()
+}
 
 // refreshFor bounds a refresh in the background.
 const refreshFor = 30 * time.Second
@@ -151,6 +170,25 @@ func flush(w http.ResponseWriter) {
 // nobody is the client of a refresh.
 type nobody struct{ header http.Header }
 
-func (n *nobody) Header() http.Header         { return n.header }
-func (n *nobody) WriteHeader(int)             {}
+func (n *nobody) Header() http.Header { return n.header }
+
+func (n *nobody) WriteHeader(int) {}
+
 func (n *nobody) Write(p []byte) (int, error) { return len(p), nil }
+
+// early refreshes a fresh answer that was served and nears its end, where that holds up nobody: in the background.
+func (rt *Route) early(p *Passage, r *http.Request, e *store.Entry, now time.Time) {
+	if !rt.Through.Early(e, now) || markOf(r.Context()) != nil {
+		return
+	}
+	if server := rt.entrance(r); server != nil {
+		rt.refreshThrough(server, p, r)
+	}
+}
+
+// renewed reports whether the memory has an answer that needs no refresh: it was served to one that came too late.
+func (rt *Route) renewed(key keying.Key) bool {
+	now := time.Now()
+	e, use := rt.Through.Peek(key, now)
+	return use == readthrough.Fresh && !e.Nearing(now)
+}

@@ -51,7 +51,7 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 		}
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"in pieces": func(w http.ResponseWriter, r *http.Request) { write(w, fill(r), 10_000) },
+		"in chunks": func(w http.ResponseWriter, r *http.Request) { write(w, fill(r), 10_000) },
 		"at once":   func(w http.ResponseWriter, r *http.Request) { write(w, fill(r), size) },
 		"with its length": func(w http.ResponseWriter, r *http.Request) {
 			body := fill(r)
@@ -72,7 +72,7 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 				}
 				for i := range 20 {
 					target := fmt.Sprint("/other/", i)
-					serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", target, nil), pieces)
+					serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", target, nil), chunks)
 					serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", target, nil), func(http.ResponseWriter, *http.Request) {
 						t.Errorf("%s was not kept", target)
 					})
@@ -111,7 +111,7 @@ func TestThoseWhoWaitAreLetGoBeforeASlowClient(t *testing.T) {
 				h := func(w http.ResponseWriter, r *http.Request) {
 					mine := first
 					first = false
-					pieces(w, r)
+					chunks(w, r)
 					if mine {
 						<-finish
 						end(w, r)

@@ -4,20 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 )
 
-// Reasons of warnings.
-const (
-	ReasonUserInShared Reason = "user-in-shared" // the handler of a shared route, or a shared load, asks who is asking or tells it: nobody is known there
-	ReasonOuterCookie  Reason = "outer-cookie"   // middleware outside sets a cookie, or says Vary: Cookie, on answers that are kept for everyone
-	ReasonCheckInside  Reason = "check-inside"   // the handler of a shared route whose answers are kept also refuses: 401, 403, or the way to a login
-	ReasonHidden       Reason = "hidden-header"  // the answer varies by a request header that does not select it, and on shared routes is hidden
-	ReasonNegotiated   Reason = "negotiated"     // a per-user route chooses by what the client accepts, and that does not select the answer
-)
-
-// maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
-const maxWarnings = 64
+// warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
+type warnings struct {
+	mu   sync.Mutex
+	told map[warning]struct{}
+}
 
 // A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
 type warning struct {
@@ -26,11 +23,8 @@ type warning struct {
 	subject string
 }
 
-// warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
-type warnings struct {
-	mu   sync.Mutex
-	told map[warning]struct{}
-}
+// maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
+const maxWarnings = 64
 
 // first reports whether the warning is new, and there is room to remember it.
 func (ws *warnings) first(w warning) bool {
@@ -84,3 +78,47 @@ func (rt *Route) warnNested(l *leading) {
 		rt.warn(l.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
 	}
 }
+
+// logins are the names that pages have where one logs in, as a segment of a path, the first label of a host, or in a query.
+var logins = []string{"login", "log-in", "log_in", "logon", "signin", "sign-in", "sign_in", "sso", "auth", "oauth", "oauth2", "oidc", "saml", "authorize",
+	"authenticate", "authentication", "idp"}
+
+// returns are the parameters that tell a login where to lead back to: that is no place to log in.
+var returns = []string{"next", "return", "return_to", "returnto", "returnurl", "return_url", "redirect", "redirect_to", "redirect_uri",
+	"redirecturl", "redirect_url", "continue", "from", "back", "rd", "dest", "destination", "url", "target", "goto", "referer", "service"}
+
+// toLogin reports whether a redirect leads to a login: its path, the beginning of its host or its query says so, in a whole
+// word. "/author" does not, nor does a redirect from one page of the login to the next.
+func toLogin(asked *url.URL, location string) bool {
+	to, err := url.Parse(location)
+	if err != nil || location == "" {
+		return false
+	}
+	return login(to) && !loginPath(asked.Path)
+}
+
+func login(u *url.URL) bool {
+	label, _, dotted := strings.Cut(u.Hostname(), ".")
+	if dotted && loginWord(label) || loginPath(u.Path) {
+		return true
+	}
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if loginWord(name) || !slices.Contains(returns, strings.ToLower(name)) && loginPath(value) {
+			return true
+		}
+	}
+	return false
+}
+
+func loginPath(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		word, _, _ := strings.Cut(segment, ".") // "login.php"
+		if loginWord(word) {
+			return true
+		}
+	}
+	return false
+}
+
+func loginWord(word string) bool { return slices.Contains(logins, strings.ToLower(word)) }

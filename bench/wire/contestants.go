@@ -24,7 +24,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// What is measured of this library has its defaults, except that nothing expires during a run.
+// Larder is measured with its defaults, except that nothing expires during a run.
 
 func larderMemory(a *app) (http.Handler, error) { return a.larder(cache.SharedGlobal, a) }
 
@@ -81,13 +81,13 @@ func (a *app) echo(m ...echo.MiddlewareFunc) *echo.Echo {
 	return e
 }
 
-// The limits do without a cache what a cache would do at best: write the answer, or get its body from Redis and write it.
+// The limits do without a cache the best that a cache could do: write the response, or get its body from Redis and write it.
 
 func bare(a *app) (http.Handler, error) { return a, nil }
 
 func bareEcho(a *app) (http.Handler, error) { return a.echo(), nil }
 
-// getter writes the answer with a body that get has from Redis, where its key is the query.
+// getter writes the response with a body that get reads from Redis. The key is the query.
 func (a *app) getter(get func(context.Context, string) ([]byte, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.runs.Add(1)
@@ -100,8 +100,8 @@ func (a *app) getter(get func(context.Context, string) ([]byte, error)) http.Han
 	})
 }
 
-// client is go-redis with its defaults, and as many connections as there are clients at most: with its default of ten for
-// each core they would wait for one another. What it reads is there.
+// client is go-redis with its defaults, but more connections: with its default of ten for each core, clients would wait for
+// one another. It writes every page first, so that all reads find something.
 func (a *app) client() (*redis.Client, error) {
 	o, err := redis.ParseURL(a.redis)
 	if err != nil {
@@ -130,7 +130,7 @@ func plainGet(a *app) (http.Handler, error) {
 
 func autoPipeline(a *app) (http.Handler, error) { return a.pipelined(nil) }
 
-// autoPipelineUnordered has several batches under way at once, which go-redis offers to those who need no order.
+// autoPipelineUnordered sends several batches at the same time, which go-redis does for callers that need no order.
 func autoPipelineUnordered(a *app) (http.Handler, error) {
 	o := redis.DefaultBlockingAutoPipelineOptions()
 	o.Unordered, o.MaxConcurrentBatches = true, 4
@@ -150,7 +150,7 @@ func (a *app) pipelined(o *redis.AutoPipelineOptions) (http.Handler, error) {
 	return a.getter(func(ctx context.Context, key string) ([]byte, error) { return p.Get(ctx, key).Bytes() }), nil
 }
 
-// rueidisGet is without rueidis' cache in the client: Do, which pipelines what is asked at the same time.
+// rueidisGet uses rueidis without its client-side cache. Its Do pipelines commands of the same time.
 func rueidisGet(a *app) (http.Handler, error) {
 	if _, err := a.client(); err != nil {
 		return nil, err
@@ -188,38 +188,38 @@ func (a *app) gin(s persist.CacheStore) http.Handler {
 	return g
 }
 
-// echoHTTPCache has an adapter for Redis, too, which does not compile with the msgpack that we need ourselves.
+// echoHTTPCache also has an adapter for Redis. It does not compile with the version of msgpack that we need.
 func echoHTTPCache(a *app) (http.Handler, error) {
-	kept, err := memory.NewAdapter(memory.AdapterWithAlgorithm(memory.LRU), memory.AdapterWithCapacity(5000))
+	adapter, err := memory.NewAdapter(memory.AdapterWithAlgorithm(memory.LRU), memory.AdapterWithCapacity(5000))
 	if err != nil {
 		return nil, err
 	}
-	c, err := echohttpcache.NewClient(echohttpcache.ClientWithAdapter(kept), echohttpcache.ClientWithTTL(lifetime))
+	c, err := echohttpcache.NewClient(echohttpcache.ClientWithAdapter(adapter), echohttpcache.ClientWithTTL(lifetime))
 	if err != nil {
 		return nil, err
 	}
 	return a.echo(c.Middleware()), nil
 }
 
-// go-redis/cache is not for HTTP: the handler keeps head and body with it, as its users do.
+// go-redis/cache is not made for HTTP. The handler stores headers and body with it, as its users do.
 
-// goRedisCacheGet reads, and where there is nothing makes and keeps.
+// goRedisCacheGet reads; on a miss it makes the response and stores it.
 func goRedisCacheGet(a *app) (http.Handler, error) {
 	return a.goRedisCache(func(c *rediscache.Cache, i *rediscache.Item) error {
 		err := c.Get(i.Ctx, i.Key, i.Value)
 		if errors.Is(err, rediscache.ErrCacheMiss) {
-			a.make(i.Value.(*kept))
+			a.make(i.Value.(*stored))
 			return c.Set(i)
 		}
 		return err
 	})
 }
 
-// goRedisCacheOnce leaves that to Once, by which all who ask at the same time share one read.
+// goRedisCacheOnce leaves that to Once, which shares one read among requests of the same time.
 func goRedisCacheOnce(a *app) (http.Handler, error) {
 	return a.goRedisCache(func(c *rediscache.Cache, i *rediscache.Item) error {
 		i.Do = func(*rediscache.Item) (any, error) {
-			var k kept
+			var k stored
 			a.make(&k)
 			return &k, nil
 		}
@@ -234,7 +234,7 @@ func (a *app) goRedisCache(get func(*rediscache.Cache, *rediscache.Item) error) 
 	}
 	c := rediscache.New(&rediscache.Options{Redis: client})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var got kept
+		var got stored
 		item := &rediscache.Item{Ctx: r.Context(), Key: r.URL.RequestURI(), Value: &got, TTL: lifetime}
 		if err := get(c, item); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
@@ -245,18 +245,18 @@ func (a *app) goRedisCache(get func(*rediscache.Cache, *rediscache.Item) error) 
 	}), nil
 }
 
-type kept struct {
+type stored struct {
 	Header http.Header
 	Body   []byte
 }
 
-func (a *app) make(k *kept) {
+func (a *app) make(k *stored) {
 	a.runs.Add(1)
 	k.Header, k.Body = http.Header{}, body
 	head(k.Header)
 }
 
-// fiberCache has a server of its own, fasthttp: it shows what net/http costs, too.
+// fiberCache runs on fasthttp, not on net/http: the difference shows what net/http costs.
 func fiberCache(a *app) (server, error) {
 	f := fiber.New()
 	f.Get(path, fibercache.New(fibercache.Config{

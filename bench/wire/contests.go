@@ -1,6 +1,6 @@
 package main
 
-// A contest is measured in one way, and its contestants do the same thing in ways of their own.
+// A contest has contestants that do the same thing in different ways, and one way to measure them.
 type contest struct {
 	name        string
 	clients     int  // connections at once
@@ -17,33 +17,33 @@ type contest struct {
 type contestant struct {
 	name   string
 	build  func(*app) (server, error)
-	keeps  bool   // the handler does not run for a hit
-	reads  bool   // an answer to a request alone takes a read of Redis
+	caches bool   // the handler does not run for a hit
+	reads  bool   // a lone request takes a read of Redis
 	beside string // the contestant whose memory its own is compared with
 }
 
-// A peer is a row: more of them need no more than their module and a function that sets them up.
+// A peer is a row. To add one takes its module, and a function in contestants.go that sets it up.
 var contests = []contest{
 	{name: "Loopback", clients: 64, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "bare", build: web(bare)},
-		{name: "larder", build: web(larderMemory), keeps: true},
+		{name: "larder", build: web(larderMemory), caches: true},
 		{name: "bare-echo", build: web(bareEcho)},
-		{name: "larder-echo", build: web(larderEcho), keeps: true},
-		{name: "gin-cache", build: web(ginCache), keeps: true},
-		{name: "echo-http-cache", build: web(echoHTTPCache), keeps: true},
-		{name: "fiber-cache", build: fiberCache, keeps: true}, // fasthttp, not net/http
+		{name: "larder-echo", build: web(larderEcho), caches: true},
+		{name: "gin-cache", build: web(ginCache), caches: true},
+		{name: "echo-http-cache", build: web(echoHTTPCache), caches: true},
+		{name: "fiber-cache", build: fiberCache, caches: true}, // fasthttp, not net/http
 	}},
 	{name: "Redis/clients=64", clients: 64, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
 	{name: "Redis/clients=64/pages=256", clients: 64, pages: mostPages, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
-	// Under a load that both can carry the wait is the server's, and not that for a turn.
+	// Under a load that all can carry, clients wait for the server and not in its queue.
 	{name: "Redis/clients=64/paced", clients: 64, pages: mostPages, pause: 4, timed: true, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "bare", build: web(bare)},
-		{name: "larder", build: web(larderFleet), keeps: true, reads: true},
-		{name: "larder-near", build: web(larderHot), keeps: true},
+		{name: "larder", build: web(larderFleet), caches: true, reads: true},
+		{name: "larder-near", build: web(larderHot), caches: true},
 	}},
 	{name: "Redis/clients=1", clients: 1, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "plain-get", build: web(plainGet), reads: true},
-		{name: "larder", build: web(larderFleet), keeps: true, reads: true},
+		{name: "larder", build: web(larderFleet), caches: true, reads: true},
 	}},
 	{name: "Stream", clients: 1, verify: verifyStream, measure: streams, contestants: []contestant{
 		{name: "bare", build: web(streamed(false))},
@@ -53,18 +53,18 @@ var contests = []contest{
 	}},
 }
 
-// onRedis is measured with one page, which all clients ask for at the same time, and with more pages than clients: who shares
-// a read among those who ask for the same has nothing to share there.
+// onRedis is measured with one page, which all clients request at the same time, and with more pages than clients. With many
+// pages, contestants that share one read among equal requests have nothing to share.
 var onRedis = []contestant{
 	{name: "plain-get", build: web(plainGet), reads: true},
 	{name: "auto-pipeline", build: web(autoPipeline), reads: true},
 	{name: "auto-pipeline-unordered", build: web(autoPipelineUnordered), reads: true},
 	{name: "rueidis", build: web(rueidisGet), reads: true},
-	{name: "larder", build: web(larderFleet), keeps: true, reads: true},
-	{name: "larder-near", build: web(larderHot), keeps: true},
-	{name: "gin-cache", build: web(ginCacheRedis), keeps: true, reads: true},
-	{name: "go-redis-cache", build: web(goRedisCacheGet), keeps: true, reads: true},
-	{name: "go-redis-cache-once", build: web(goRedisCacheOnce), keeps: true, reads: true}, // one read for who asks at once
+	{name: "larder", build: web(larderFleet), caches: true, reads: true},
+	{name: "larder-near", build: web(larderHot), caches: true},
+	{name: "gin-cache", build: web(ginCacheRedis), caches: true, reads: true},
+	{name: "go-redis-cache", build: web(goRedisCacheGet), caches: true, reads: true},
+	{name: "go-redis-cache-once", build: web(goRedisCacheOnce), caches: true, reads: true}, // one read for requests at the same time
 }
 
 const mostPages = 256

@@ -12,8 +12,8 @@ import (
 // warmUp is how long the server has the load's connections before it is measured.
 const warmUp = 300 * time.Millisecond
 
-// hits measures the rate and the latency of answers, and what one takes. The server's time for each shows what rate and
-// latency hide where it is the load that is slow, or the machine has other things to do.
+// hits measures rate and latency, and the server's CPU time for each response. CPU time says more than rate and latency where
+// the load is the slower part, or the machine is busy.
 func hits(v *visit) (sample, error) {
 	if _, err := drive(v.addr, v.contest.clients, v.contest.count(), warmUp); err != nil {
 		return sample{}, fmt.Errorf("warming up: %w", err)
@@ -47,11 +47,11 @@ func hits(v *visit) (sample, error) {
 	return sample{t.requests, append(figures, spent.each(v, t.requests)...)}, nil
 }
 
-// allowed says whether the load has met hits alone, or as good as. Where the machine stalls, a cache that waits for Redis so
-// long and no longer has its handler run.
+// allowed returns an error if the load met more than a few misses. A few are allowed: when the machine stalls, a cache with a
+// time budget for Redis runs its handler.
 func (v *visit) allowed(runs, requests int64) error {
 	switch {
-	case !v.one.keeps || runs == 0:
+	case !v.one.caches || runs == 0:
 		return nil
 	case runs*100 > requests:
 		return fmt.Errorf("the handler ran %d times for %d requests that should be hits", runs, requests)
@@ -65,8 +65,8 @@ func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsec
 // asked is how many answers are looked at before the load.
 const asked = 20
 
-// verifyHit asks until the answer comes from where it should, and then some more: each answer must be right, a cache's
-// handler must not run any more, and Redis must be read for each, or not at all.
+// verifyHit sends requests until the response comes from where it should, and then some more. Each response must be right. A
+// cache must not run its handler any more. Redis must be read for each request, or not at all.
 func verifyHit(v *visit) error {
 	if err := v.settle(); err != nil {
 		return err
@@ -82,9 +82,9 @@ func verifyHit(v *visit) error {
 	switch {
 	case err != nil:
 		return err
-	case v.one.keeps && spent.runs != 0:
+	case v.one.caches && spent.runs != 0:
 		return fmt.Errorf("the handler ran %d times for %d requests that should be hits", spent.runs, asked)
-	case !v.one.keeps && spent.runs != asked:
+	case !v.one.caches && spent.runs != asked:
 		return fmt.Errorf("the handler ran %d times for %d requests", spent.runs, asked)
 	case v.one.reads && spent.reads < asked:
 		return fmt.Errorf("%d reads of Redis for %d requests", spent.reads, asked)
@@ -94,14 +94,14 @@ func verifyHit(v *visit) error {
 	return nil
 }
 
-// settle asks for every page until the handler runs for none, where there is a cache: some are written to after the answer.
+// settle requests every page until a cache's handler runs for none. Some caches store a response only after it was sent.
 func (v *visit) settle() error {
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		spent, err := v.spend(v.all)
 		if err != nil {
 			return err
 		}
-		if spent.runs == 0 || !v.one.keeps {
+		if spent.runs == 0 || !v.one.caches {
 			return nil
 		}
 		if time.Now().After(deadline) {

@@ -19,7 +19,7 @@ import (
 	"github.com/gofiber/fiber/v3"
 )
 
-// app is what a server process has beside the contestant's own.
+// app is what every server process has, whichever contestant it runs.
 type app struct {
 	redis string // URL; "" where there is none
 	runs  atomic.Int64
@@ -47,8 +47,8 @@ func (f fasthttp) Serve(l net.Listener) error {
 	return f.Listener(l, fiber.ListenConfig{DisableStartupMessage: true})
 }
 
-// serve is the program as "serve CONTESTANT ADDRESS": it prints the address that it serves on, and the one that it tells
-// of itself on. It ends when its standard input does, and so never outlives the harness.
+// serve is the program as "serve CONTESTANT ADDRESS". It prints two addresses: the one that it serves on, and the one of its
+// control. It ends when its standard input does, and so never outlives the harness.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	var a app
@@ -85,7 +85,7 @@ func serve(args []string) error {
 	return s.Serve(l)
 }
 
-// stats is what a server tells of itself.
+// stats is what a server tells about itself.
 type stats struct {
 	Runs int64         // of the handler
 	CPU  time.Duration // that the process has had; 0 where the system does not say
@@ -93,7 +93,7 @@ type stats struct {
 	P99  time.Duration // of answers since the last reset, within the server; 0: they are not timed
 }
 
-// control is on a port of its own, so that nothing of it is on the way that is measured.
+// control is served on a port of its own, so that it is no part of what is measured.
 func (a *app) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
@@ -118,13 +118,13 @@ func (a *app) reset() {
 	resetPeak()
 }
 
-// Loads ask for pages of one list, each as often as the others. They differ in nothing but their URL.
+// Loads request the pages of one list, each as often as the others. Pages differ only in their URL.
 const path = "/products"
 
-// query returns a page's, which is also the limits' key in Redis.
+// query returns the query of a page. The limits use it as the key in Redis, too.
 func query(page int) string { return "page=" + strconv.Itoa(page) + "&sort=price" }
 
-// asks is what a browser sends, besides Host.
+// asks are the headers that a browser sends, besides Host.
 var asks = [][2]string{
 	{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
 	{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
@@ -138,7 +138,7 @@ var asks = [][2]string{
 	{"Sec-Fetch-Site", "same-origin"},
 }
 
-// says is the head of the answer, besides what servers add: the fields of the answer in process.
+// says are the headers of the response, besides those that servers add. They are the same as in bench/process.
 var says = [][2]string{
 	{"Content-Type", "application/json"},
 	{"Content-Length", strconv.Itoa(len(body))},
@@ -153,7 +153,7 @@ const lifetime = time.Hour
 // body is 1 KiB.
 var body = bytes.Repeat([]byte(`{"id": 42, "name": "Lamp"},    `+"\n"), 32)
 
-// write writes the answer as a handler does that thinks nothing of it.
+// write writes the response in the usual way.
 func write(w http.ResponseWriter, body []byte) {
 	head(w.Header())
 	_, _ = w.Write(body)
@@ -165,15 +165,15 @@ func head(h http.Header) {
 	}
 }
 
-// ServeHTTP is the handler behind every cache. That it counts its runs is how the harness knows hits.
+// ServeHTTP is the handler behind every cache. It counts its runs: so the harness knows what was a hit.
 func (a *app) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	a.runs.Add(1)
 	write(w, body)
 }
 
-// A watch takes the time of each answer within the server: from when the server calls the handler to when that returns. It
-// is what a cache has in its hand. What clients see is longer by the queues of server, load and kernel, and where one core
-// has sixty clients these are most of it.
+// A watch takes the time of each response within the server, from the call of the handler to its return. That is the part
+// that a cache can change. What clients see is longer, by the queues of server, load and kernel; with sixty clients on one
+// core, these are most of it.
 type watch struct {
 	mu   sync.Mutex
 	took []time.Duration
@@ -198,7 +198,7 @@ func (t *watch) note(d time.Duration) {
 	}
 }
 
-// reset forgets all times, and has room for new ones.
+// reset forgets all times, and allocates memory for new ones.
 func (t *watch) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

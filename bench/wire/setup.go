@@ -20,7 +20,7 @@ type core int
 
 const anyCore core = -1
 
-// arrange finds out what there is. Only Redis cannot be done without.
+// arrange finds out what the machine has. Only a missing Redis is an error.
 func arrange(contests []contest) (setup, error) {
 	s := setup{server: anyCore, load: anyCore}
 	if all := cores(); len(all) > 1 && entered(all[0]) && entered(all[1]) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,8 +75,12 @@ func (v *visit) wholeStream() error {
 			return fmt.Errorf("piece %d is not what the handler wrote", i)
 		}
 	}
-	if n, err := resp.Body.Read(buffer); n > 0 || err != io.EOF {
-		return fmt.Errorf("%d bytes more after the end, %v", n, err)
+	n, err := resp.Body.Read(buffer)
+	switch {
+	case n > 0:
+		return fmt.Errorf("%d bytes more after the end", n)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("after the end: %w", err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// A visit is one contestant's turn in a round: its processes, which end with it.
+// A visit measures one contestant once. It starts the processes that this needs, and ends them.
 type visit struct {
 	context.Context
 	servers proc.Group // on the core of the server that is measured
@@ -35,7 +35,7 @@ type visit struct {
 
 // visit starts what the contestant needs, verifies it and measures it.
 func (p plan) visit(ctx context.Context, s setup, c contest, one contestant, round int) (sample, error) {
-	// A server that hangs is an error of one visit, not the end of the run.
+	// A server that hangs fails one visit, not the whole run.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+2*time.Duration(p.seconds)*time.Second)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "wire")
@@ -46,7 +46,7 @@ func (p plan) visit(ctx context.Context, s setup, c contest, one contestant, rou
 	v := &visit{Context: ctx, plan: p, setup: s, contest: c, one: one, round: round, dir: dir}
 	v.servers.Prepare, v.others.Prepare = s.server.enter, s.load.enter
 	defer v.end()
-	defer context.AfterFunc(ctx, v.end)() // whoever waits for a process sees its end
+	defer context.AfterFunc(ctx, v.end)() // so that nobody waits for a process for longer
 	if err := v.start(); err != nil {
 		return sample{}, err
 	}
@@ -116,7 +116,7 @@ func self(args ...string) (*exec.Cmd, error) {
 
 func (v *visit) url(page int) string { return "http://" + v.addr + path + "?" + query(page) }
 
-// stats asks the server of itself.
+// stats returns what the server tells about itself.
 func (v *visit) stats() (stats, error) {
 	var s stats
 	resp, err := v.get(v.control + "/stats")
@@ -127,7 +127,7 @@ func (v *visit) stats() (stats, error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
-// reset has the server begin anew what it measures of itself.
+// reset has the server start its own measurements anew.
 func (v *visit) reset() error {
 	resp, err := v.get(v.control + "/reset")
 	if err != nil {
@@ -136,7 +136,7 @@ func (v *visit) reset() error {
 	return resp.Body.Close()
 }
 
-// get asks as the load does.
+// get sends a request with the load's headers.
 func (v *visit) get(url string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(v, http.MethodGet, url, nil)
 	if err != nil {
@@ -148,7 +148,7 @@ func (v *visit) get(url string) (*http.Response, error) {
 	return http.DefaultClient.Do(r)
 }
 
-// profiled has the server profiled while f runs, if that is wanted. The profile is not of what comes before and after.
+// profiled runs f, and profiles the server meanwhile if the plan says so. What comes before and after is not in the profile.
 func (v *visit) profiled(f func() error) error {
 	if v.plan.profiles == "" {
 		return f()
@@ -183,7 +183,7 @@ func (v *visit) profile() error {
 	return err
 }
 
-// cost is what answers have taken, beside time.
+// cost is what responses cost, besides time.
 type cost struct {
 	runs  int64         // of the handler
 	cpu   time.Duration // of the server; 0 where the system does not say

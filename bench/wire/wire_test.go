@@ -110,8 +110,8 @@ func TestWrongContestantsAreFound(t *testing.T) {
 	}
 	loopback := contests[0]
 	bare, larder := loopback.contestants[0], loopback.contestants[1]
-	bare.keeps = true
-	larder.keeps, larder.reads = true, true
+	bare.caches = true
+	larder.caches, larder.reads = true, true
 	for _, c := range []struct {
 		one  contestant
 		want string

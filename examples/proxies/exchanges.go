@@ -55,14 +55,14 @@ var exchanges = []exchange{
 		p.get()
 		return p.again("Cache-Control: no-cache")
 	}},
-	{"`max-age=2, max-age=60` after four seconds", after(4*time.Second, "Cache-Control: max-age=2, max-age=60")},
-	{"`max-age=60, max-age=2` after four seconds", after(4*time.Second, "Cache-Control: max-age=60, max-age=2")},
-	{"`max-age=60, s-maxage=2` after four seconds", after(4*time.Second, "Cache-Control: max-age=60, s-maxage=2")},
+	{"`max-age=2, max-age=60` after four seconds", afterFourSeconds("Cache-Control: max-age=2, max-age=60")},
+	{"`max-age=60, max-age=2` after four seconds", afterFourSeconds("Cache-Control: max-age=60, max-age=2")},
+	{"`max-age=60, s-maxage=2` after four seconds", afterFourSeconds("Cache-Control: max-age=60, s-maxage=2")},
 	{"`max-age=60` and `Expires` in the past", func(p *play) string {
 		p.sends("Cache-Control: max-age=60", "Expires: Sat, 01 Jan 2000 00:00:00 GMT")
 		return p.kept()
 	}},
-	{"`max-age=6` with `Age: 4`, after four seconds", after(4*time.Second, "Cache-Control: max-age=6", "Age: 4")},
+	{"`max-age=6` with `Age: 4`, after four seconds", afterFourSeconds("Cache-Control: max-age=6", "Age: 4")},
 	{"`max-age=60` with `Age: 10`: the Age that clients get after four seconds", func(p *play) string {
 		p.sends("Cache-Control: max-age=60", "Age: 10")
 		p.kept()
@@ -159,14 +159,14 @@ var exchanges = []exchange{
 	}},
 }
 
-// after asks again when time has passed.
-func after(d time.Duration, fields ...string) func(p *play) string {
+// afterFourSeconds asks again when the time has passed.
+func afterFourSeconds(fields ...string) func(p *play) string {
 	return func(p *play) string {
 		p.sends(fields...)
 		if p.kept() != "kept" {
 			return "not kept"
 		}
-		pass(d)
+		pass(4 * time.Second)
 		return p.freshness()
 	}
 }

@@ -51,7 +51,7 @@ func choose(names string) ([]proxy, error) {
 		return proxies, nil
 	}
 	var chosen []proxy
-	for _, name := range strings.Split(names, ",") {
+	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(proxies, func(p proxy) bool { return strings.EqualFold(p.name, name) })
 		if i < 0 {
 			return nil, fmt.Errorf("-only names %q; the proxies are %s", name, strings.Join(namesOf(proxies), ", "))

@@ -79,7 +79,7 @@ func newServer(handler http.Handler) *http.Server {
 
 // openCache opens a cache, with the Redis at the URL if there is one. A Redis that does not answer is no error: until it
 // does, the origin answers.
-func openCache(redisURL string) (c *cache.Cache, close func(context.Context) error, err error) {
+func openCache(redisURL string) (c *cache.Cache, end func(context.Context) error, err error) {
 	if redisURL == "" {
 		if c, err = cache.New(cache.Options{}); err != nil {
 			return nil, nil, err

@@ -19,7 +19,7 @@ func (s *shop) events(w http.ResponseWriter, r *http.Request) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if err := s.sendEvent(w, r.Context()); err != nil {
+		if err := s.sendEvent(r.Context(), w); err != nil {
 			return nil // the client has gone, or the database: the stream ends
 		}
 		select {
@@ -32,7 +32,7 @@ func (s *shop) events(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-func (s *shop) sendEvent(w http.ResponseWriter, ctx context.Context) error {
+func (s *shop) sendEvent(ctx context.Context, w http.ResponseWriter) error {
 	var event struct {
 		At    string `json:"at"`
 		Runs  int64  `json:"handler_runs"`

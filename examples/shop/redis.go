@@ -20,7 +20,7 @@ func hushRedis() { redis.SetLogger(silent{}) }
 
 // openRedis opens the store at the URL, or one in a Redis of our own if there is no URL. A server that does not answer is
 // no error: until it does, handlers answer.
-func openRedis(url string) (store *redisstore.Store, close func(), err error) {
+func openRedis(url string) (store *redisstore.Store, end func(), err error) {
 	stop := func() {}
 	if url == "" {
 		if url, stop, err = embedRedis(); err != nil {

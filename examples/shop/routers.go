@@ -71,8 +71,7 @@ func forEcho(a action) echo.HandlerFunc {
 
 // asFault makes echo's own errors, such as 404, faults.
 func asFault(err error) error {
-	var he *echo.HTTPError
-	if errors.As(err, &he) {
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return faultf(he.Code, "%v", he.Message)
 	}
 	return err

@@ -3,6 +3,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -137,7 +138,7 @@ func publicPackages(t *testing.T) map[string]surface {
 // read reads the surface of the package in the directory. A program and a directory without code have none.
 func read(path string) (s surface, public bool, err error) {
 	found, err := build.ImportDir(path, 0)
-	if _, none := err.(*build.NoGoError); none || err == nil && (found.Name == "main" || len(found.GoFiles) == 0) {
+	if _, none := errors.AsType[*build.NoGoError](err); none || err == nil && (found.Name == "main" || len(found.GoFiles) == 0) {
 		return surface{}, false, nil
 	}
 	if err != nil {
@@ -199,29 +200,29 @@ func render(fset *token.FileSet, p *doc.Package) surface {
 
 // changed returns the lines that only one of the texts has, each with its sign; "" if there are none.
 func changed(before, after string) string {
-	old, new := strings.Split(before, "\n"), strings.Split(after, "\n")
-	// common[i][j] is the length of the longest common subsequence of old[i:] and new[j:].
-	common := make([][]int, len(old)+1)
+	was, is := strings.Split(before, "\n"), strings.Split(after, "\n")
+	// common[i][j] is the length of the longest common subsequence of was[i:] and is[j:].
+	common := make([][]int, len(was)+1)
 	for i := range common {
-		common[i] = make([]int, len(new)+1)
+		common[i] = make([]int, len(is)+1)
 	}
-	for i := len(old) - 1; i >= 0; i-- {
-		for j := len(new) - 1; j >= 0; j-- {
-			if common[i][j] = max(common[i+1][j], common[i][j+1]); old[i] == new[j] {
+	for i := range slices.Backward(was) {
+		for j := range slices.Backward(is) {
+			if common[i][j] = max(common[i+1][j], common[i][j+1]); was[i] == is[j] {
 				common[i][j] = common[i+1][j+1] + 1
 			}
 		}
 	}
 	var b strings.Builder
-	for i, j := 0, 0; i < len(old) || j < len(new); {
+	for i, j := 0, 0; i < len(was) || j < len(is); {
 		switch {
-		case i < len(old) && j < len(new) && old[i] == new[j]:
+		case i < len(was) && j < len(is) && was[i] == is[j]:
 			i, j = i+1, j+1
-		case j == len(new) || i < len(old) && common[i+1][j] >= common[i][j+1]:
-			fmt.Fprintf(&b, "\t- %s\n", old[i])
+		case j == len(is) || i < len(was) && common[i+1][j] >= common[i][j+1]:
+			fmt.Fprintf(&b, "\t- %s\n", was[i])
 			i++
 		default:
-			fmt.Fprintf(&b, "\t+ %s\n", new[j])
+			fmt.Fprintf(&b, "\t+ %s\n", is[j])
 			j++
 		}
 	}

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -114,5 +115,5 @@ func FreePort() (int, error) {
 			return port, l.Close()
 		}
 	}
-	return 0, fmt.Errorf("no port is free")
+	return 0, errors.New("no port is free")
 }

@@ -1,0 +1,259 @@
+package middleware_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/keying"
+)
+
+// Which fields are kept, and how.
+func TestStandardFields(t *testing.T) {
+	obey(t, []rule{
+		{of: "RFC 9111 §3.1: what is one connection's is not kept", script: `
+			origin 200 | Cache-Control: max-age=10 | Connection: close, X-Hop | X-Hop: a | Keep-Alive: timeout=5 | Proxy-Authenticate: Basic | Proxy-Authentication-Info: x | Upgrade: h2c | Te: gzip | Proxy-Connection: x | X-End: b
+			GET => run #1 | X-Hop: a
+			GET => hit #1 | X-End: b | X-Hop: - | Connection: - | Keep-Alive: - | Proxy-Authenticate: - | Proxy-Authentication-Info: - | Upgrade: - | Te: - | Proxy-Connection: -`},
+		{of: "RFC 9111 §3.1: nor when a 304 has it", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | X-Hop: a
+			GET => run #1
+			+10s
+			origin 304 | ETag: "a" | Connection: X-Hop | X-Hop: b | Keep-Alive: timeout=5
+			GET => run #1 | Keep-Alive: - | Connection: -
+			GET => hit #1 | Keep-Alive: - | Connection: - | X-Hop: !b`},
+		{of: "RFC 9110 §5.3: lines, their order and unknown fields are kept", script: `
+			origin 200 | Cache-Control: max-age=10 | X-A: 1 | X-A: 2, 3 | X-A: | X-Unknown: ü | x-lower: c | Link: <a> | Link: <b> | Retry-After: 5 | X-Request-Id: d
+			GET => run #1
+			GET => hit #1 | X-A: 1, 2, 3,  | X-Unknown: ü | X-Lower: c | Link: <a>, <b> | Retry-After: 5 | X-Request-Id: d`},
+		{of: "RFC 9110 §5.5: bytes beyond ASCII are kept", script: "\n origin 200 | Cache-Control: max-age=10 | X-A: \xff\xfe obs \x80 | X-Tab: a\tb\n GET => run #1\n GET => hit #1 | X-A: \xff\xfe obs \x80 | X-Tab: a\tb"},
+		{of: "RFC 9110 §8.3: no type is made up where the handler wants none", script: `
+			origin 200 | Cache-Control: max-age=10 | nil Content-Type | body <html>
+			GET => run #1
+			GET => hit #1 | Content-Type: !html
+			HEAD => hit empty | Content-Type: !html
+			GET | Range: bytes=0-1 => hit 206 | Content-Type: !html`},
+		{of: "RFC 9111 §4.2.3: an Age, and this cache's own fields, are not kept", script: `
+			origin 200 | Cache-Control: max-age=10 | Age: 5 | Cache-Status: Origin; hit
+			GET => run #1 | Cache-Status: Origin; hit, larder; fwd=uri-miss; stored; detail=cold
+			GET => hit #1 | Age: 5 | Cache-Status: ~larder; hit; ttl=5`},
+		{of: "RFC 9110 §15.4.5: a 304 tells what a 200 would", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Content-Location: /x | Vary: X-A | Expires: {+10s} | Date: {-0s} | Content-Type: text/x | Content-Language: en
+			GET => run #1
+			GET | If-None-Match: "a" => hit 304 empty | ETag: "a" | Content-Location: /x | Vary: X-A | Cache-Control: ~max-age=10 | Expires: {+10s} | Date: {-0s} | Content-Length: -`},
+	})
+}
+
+// CDN-Cache-Control: RFC 9213. It rules in both modes.
+func TestStandardTargetedControl(t *testing.T) {
+	rules := []rule{
+		{of: "RFC 9213 §2.2: it takes the place of Cache-Control", only: shared, script: `
+			origin 200 | Cache-Control: no-store, max-age=1 | CDN-Cache-Control: max-age=10
+			GET => run #1
+			+8s
+			GET => hit #1 | Cache-Control: no-store, max-age=1 | CDN-Cache-Control: max-age=10
+			+2s
+			GET => run #2`},
+		{of: "RFC 9213 §2.2: … also to forbid", only: shared, script: `
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store
+			GET => run #1
+			GET => run #2
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: private
+			GET => run #3
+			GET => run #4
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store=?0, max-age=10
+			GET => run #5
+			GET => hit #5`},
+		{of: "RFC 9213 §2.1: all of it is ignored when it is not valid", only: shared, script: `
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store, max-age="5"
+			GET /a => run #1
+			GET /a => hit #1
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store, &
+			GET /b => run #2
+			GET /b => hit #2
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: max-age=10, =
+			GET /c => run #3
+			GET /c => run #4
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: max-age=1.5
+			GET /d => run #5
+			GET /d => run #6
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control:
+			GET /e => run #7
+			GET /e => run #8`},
+		{of: "RFC 9213 §2.1: what names fields leaves the rest in force", only: shared, script: `
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store, private="X-A"
+			GET => run #1
+			GET => run #2
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: no-cache=("X-A"), max-age=10
+			GET => run #3
+			GET => run #4`},
+		{of: "RFC 9213 §2.1: one user's cache is no CDN", only: perUser, script: `
+			origin 200 | Cache-Control: max-age=10 | CDN-Cache-Control: no-store
+			GET => run #1
+			GET => hit #1
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: max-age=10
+			GET /b => run #2
+			GET /b => run #3`},
+	}
+	obey(t, rules)
+	for i := range rules { // a lifetime of policy mode is spread downwards: by a bound of its own the answer's counts
+		rules[i].policy = cache.Policy{TTL: time.Minute, StaleIfError: -1}
+	}
+	obey(t, rules)
+}
+
+// Fields that a targeted field names are not stored: RFC 9213 §2.1, RFC 9111 §5.2.2.4, §5.2.2.7.
+func TestStandardTargetedFieldNames(t *testing.T) {
+	var rules []rule
+	for _, directive := range []string{`private="X-A"`, `no-cache="x-a"`, `private=X-A`, `private="X-C, X-A";x`, `no-cache="X-A", private="X-C"`} {
+		rules = append(rules, rule{of: "RFC 9213 §2.1: " + directive, only: shared, script: `
+			origin 200 | Cache-Control: no-store | CDN-Cache-Control: max-age=10, ` + directive + ` | X-A: 1 | X-B: 2
+			GET => run #1 | X-A: 1 | X-B: 2
+			GET => hit #1 | X-A: - | X-B: 2`})
+	}
+	rules = append(rules,
+		rule{of: "RFC 9213 §2.1: the last one counts", only: shared, script: `
+			origin 200 | CDN-Cache-Control: max-age=10, private="X-A" | CDN-Cache-Control: private="X-B" | X-A: 1 | X-B: 2
+			GET => run #1
+			GET => hit #1 | X-A: 1 | X-B: -`},
+		rule{of: "RFC 9111 §5.2.2.7: names that are none stand for the whole", only: shared, script: `
+			origin 200 | CDN-Cache-Control: max-age=10, private="" | X-A: 1
+			GET => run #1
+			GET => run #2
+			origin 200 | CDN-Cache-Control: max-age=10, private="X A" | X-A: 1
+			GET => run #3
+			GET => run #4`},
+		rule{of: "RFC 9111 §3.2: also those of a 304", only: shared, script: `
+			origin 200 | CDN-Cache-Control: max-age=10 | ETag: "a" | X-A: 1
+			GET => run #1
+			GET => hit #1 | X-A: 1
+			+10s
+			origin 304 | CDN-Cache-Control: max-age=10, no-cache="X-A" | ETag: "a" | X-A: 2
+			GET => run #1
+			GET => hit #1 | X-A: -`})
+	obey(t, rules)
+}
+
+// Cache-Status: RFC 9211.
+func TestStandardCacheStatus(t *testing.T) {
+	obey(t, []rule{
+		{of: "RFC 9211 §2.1, §2.4: hit and ttl", script: `
+			origin 200 | Cache-Control: max-age=10, stale-while-revalidate=10 | ETag: "a"
+			GET => run #1 | Cache-Status: larder; fwd=uri-miss; stored; detail=cold
+			+3s
+			GET => hit #1 | Cache-Status: ~larder; hit; ttl=7; detail=
+			+8s
+			GET => run #1 | Cache-Status: ~larder; hit; ttl=-1; detail=`},
+		{of: "RFC 9211 §2.2, §2.3: stale, and what the handler said", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a"
+			GET => run #1
+			+10s
+			origin 304
+			GET => run #1 | Cache-Status: larder; fwd=stale; fwd-status=304; stored; ttl=10
+			+10s
+			origin 200 | Cache-Control: max-age=10
+			GET => run #3 | Cache-Status: larder; fwd=stale; stored; detail=expired`},
+		{of: "RFC 9211 §2.2: the request would not have it", script: `
+			origin 200 | Cache-Control: max-age=10
+			GET => run #1
+			GET | Cache-Control: no-cache => run #2 | Cache-Status: larder; fwd=request; stored
+			GET | Cache-Control: no-store => run #3 | Cache-Status: larder; fwd=request; detail=request-no-store
+			GET | If-Match: "a" => run #4 | Cache-Status: larder; fwd=bypass; detail=condition
+			GET /b | Cache-Control: only-if-cached => hit 504 | Cache-Status: larder; detail=only-if-cached`},
+		{of: "RFC 9211 §2.2: the method, and what is not kept", script: `
+			origin 200 | Cache-Control: no-store
+			POST => run | Cache-Status: larder; fwd=method; detail=method
+			GET => run | Cache-Status: larder; fwd=uri-miss; detail=no-store`},
+		{of: "RFC 9211 §2: a member is appended to those of caches nearer to the origin", script: `
+			origin 200 | Cache-Control: max-age=10 | Cache-Status: Far; hit
+			GET | Cache-Control: no-store => run | Cache-Status: Far; hit, larder; fwd=request; detail=request-no-store
+			HEAD => run | Cache-Status: Far; hit, larder; fwd=miss; detail=head
+			GET => run | Cache-Status: Far; hit, larder; fwd=uri-miss; stored; detail=cold`},
+	})
+}
+
+// The key is told only on demand (RFC 9211 §2.7).
+func TestStandardCacheStatusTellsKeysInDebug(t *testing.T) {
+	for _, debug := range []bool{false, true} {
+		run(t, func(t *testing.T, s *site) {
+			s.options.Debug = debug
+			o := &origin{s: s, rule: rule{of: "RFC 9211 §2.7", script: map[bool]string{
+				false: `
+					origin 200 | Cache-Control: max-age=10 | Vary: X-A
+					GET => run | Cache-Status: !key=
+					GET => hit | Cache-Status: !key=`,
+				true: `
+					origin 200 | Cache-Control: max-age=10 | Vary: X-A
+					GET => run | Cache-Status: ~; key="
+					GET => hit | Cache-Status: ~; key="
+					POST => run | Cache-Status: !key=`,
+			}[debug]}}
+			s.handle("/{rest...}", standardPolicy, o.serve)
+			if o.applies() {
+				o.play()
+			}
+		})
+	}
+}
+
+// Who shares another's run is told so (RFC 9211 §2.6).
+func TestStandardCacheStatusOfCollapsedRequests(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, r *http.Request) error {
+			time.Sleep(time.Second)
+			return answering(200, "a", "Cache-Control: max-age=10")(w, r)
+		})
+		told := map[string]int{}
+		for _, got := range s.together(5, func(int) reply { return s.get("/x") }) {
+			told[got.header.Get("Cache-Status")]++
+		}
+		if told["larder; fwd=uri-miss; stored; detail=cold"] != 1 || told["larder; fwd=uri-miss; collapsed"] != 4 {
+			t.Errorf("Cache-Status tells %v", told)
+		}
+	})
+}
+
+// Policy mode: a validator where the handler has none, and its own where it has.
+func TestPolicyModeMakesValidators(t *testing.T) {
+	policy := cache.Policy{TTL: time.Minute}
+	obey(t, []rule{
+		{of: "RFC 9110 §8.8.3: a weak tag of the bytes", policy: policy, script: `
+			origin 200 | body one
+			GET /a => run | ETag: ~W/"
+			GET /a => hit | ETag: ~W/"
+			GET /a | If-None-Match: * => hit 304
+			GET /a | If-None-Match: "x" => hit
+			GET /a | Range: bytes=0-0 => hit 206 #1[0:1] | ETag: ~W/"`},
+		{of: "RFC 9110 §8.8.3: the handler's own", policy: policy, script: `
+			origin 200 | ETag: W/"mine" | body one
+			GET => run | ETag: W/"mine"
+			GET => hit | ETag: W/"mine"
+			GET | If-None-Match: "mine" => hit 304`},
+		{of: "No-Vary-Search tells the policy's rules for the query", policy: cache.Policy{TTL: time.Minute, Query: keying.Only("page")}, script: `
+			origin 200
+			GET => run | No-Vary-Search: ~except=("page")
+			GET => hit | No-Vary-Search: ~except=("page")
+			origin 200 | No-Vary-Search: key-order
+			GET /own => run | No-Vary-Search: key-order
+			GET /own => hit | No-Vary-Search: key-order`},
+	})
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /{id}", policy, func(w http.ResponseWriter, r *http.Request) error {
+			return answering(200, r.PathValue("id")+r.PathValue("id"))(w, r)
+		})
+		tags := map[string]string{}
+		for _, path := range []string{"/a", "/b", "/aa"} {
+			s.miss(path)
+			tag := s.hit(path).header.Get("Etag")
+			if other, twice := tags[tag]; twice || tag == "" {
+				t.Errorf("%s and %q have the tag %s", path, other, tag)
+			}
+			tags[tag] = path
+			wantStatus(t, s.hit(path, header("If-None-Match", tag)), 304)
+			s.purge(cache.URL(path))
+			s.miss(path)
+			wantHeader(t, s.hit(path), "Etag", tag) // the same bytes
+		}
+	})
+}

@@ -1,0 +1,321 @@
+package middleware
+
+import (
+	"bytes"
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// renewal is what a handler is asked for instead of a whole answer.
+type renewal uint8
+
+const (
+	nothing      renewal = iota
+	confirmation         // whether the stored answer is still good: 304 (RFC 9111 §4.3)
+	rest                 // the bytes that a stored part lacks: 206 (§3.3, §3.4)
+)
+
+// ask puts the conditions into the handler's request, a copy, under which the stored answer can be used again, and returns
+// what they ask for. A client that wants a range gets it from the handler, unless a stored whole can be validated.
+func (rt *Route) ask(l *leading, old *store.Entry, h http.Header) renewal {
+	asked := nothing
+	switch {
+	case l.r.Method == http.MethodHead:
+		return nothing
+	case l.plain, old == nil:
+	case old.Status != http.StatusPartialContent:
+		asked = askConfirmation(old, h)
+	case !l.part:
+		asked = askRest(old, h, rt.MaxBody)
+	}
+	if asked == nothing && l.part {
+		copyFields(h, l.r.Header, "Range", "If-Range")
+	}
+	return asked
+}
+
+func askConfirmation(old *store.Entry, h http.Header) renewal {
+	tag, modified := validators(old)
+	if tag != "" {
+		h["If-None-Match"] = []string{tag}
+	}
+	if modified != "" {
+		h["If-Modified-Since"] = []string{modified}
+	}
+	if tag == "" && modified == "" {
+		return nothing
+	}
+	return confirmation
+}
+
+// validators are the entity tag and the date by which the entry can be asked for again; "" for what it has not. No condition
+// is made of a tag or a date that is malformed, or of several: origins read them each in their own way, and one that takes
+// such a date for a late one would confirm what has changed.
+func validators(e *store.Entry) (tag, modified string) {
+	if lines := fieldOf(e, "Etag"); len(lines) == 1 && rfc9111.WeakMatch(lines[0], lines[0]) {
+		tag = lines[0]
+	}
+	if lines := fieldOf(e, "Last-Modified"); len(lines) == 1 {
+		if _, ok := rfc9111.ParseDate(lines[0], time.Now()); ok {
+			modified = lines[0]
+		}
+	}
+	return tag, modified
+}
+
+func askRest(old *store.Entry, h http.Header, most int64) renewal {
+	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
+	missing, one := part.Missing()
+	tag := first(fieldOf(old, "Etag"))
+	strong := rfc9111.StrongMatch(tag, tag)
+	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
+		return nothing
+	}
+	h["Range"] = []string{missing.String()}
+	if strong { // without, the new part must bring one that the old part lacked, or the whole is asked for
+		h["If-Range"] = []string{tag}
+	}
+	return rest
+}
+
+func copyFields(to, from http.Header, names ...string) {
+	for _, name := range names {
+		if lines := from[name]; lines != nil {
+			to[name] = append([]string(nil), lines...)
+		}
+	}
+}
+
+// renews reports whether the status is an answer to what the handler was asked for, which is none for the client: it may
+// well have asked for no range.
+func (rec *recorder) renews(status int) bool {
+	switch rec.asked {
+	case confirmation:
+		return status == http.StatusNotModified
+	case rest:
+		return status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable
+	}
+	return false
+}
+
+// confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the stored one's. A
+// strong tag is that of an answer which has it strong: another that has it weak may have other bytes, which must not be put
+// together with those of the strong one. A weak tag may be that of either. A 304 without any is about what it was asked for.
+func (rec *recorder) confirms(old *store.Entry) bool {
+	if tag, stored := first(rec.fieldOf("Etag")), first(fieldOf(old, "Etag")); tag != "" {
+		return tag == stored || strings.HasPrefix(tag, "W/") && rfc9111.WeakMatch(tag, stored)
+	}
+	modified, stored := first(rec.fieldOf("Last-Modified")), first(fieldOf(old, "Last-Modified"))
+	return modified == "" || modified == stored || stored == "" && fieldOf(old, "Etag") != nil
+}
+
+// contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).
+func (rec *recorder) contradicts(old *store.Entry) bool {
+	tag, modified := first(rec.fieldOf("Etag")), first(rec.fieldOf("Last-Modified"))
+	return tag != "" && !rec.confirms(old) || modified != "" && modified != first(fieldOf(old, "Last-Modified"))
+}
+
+// validated reports whether the answer has a validator.
+func (rec *recorder) validated() bool {
+	return first(rec.fieldOf("Etag")) != "" || first(rec.fieldOf("Last-Modified")) != ""
+}
+
+// renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
+// together the handler is run again, without conditions.
+func (rt *Route) renew(l *leading) readthrough.Verdict {
+	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
+	rec.restore() // what interim answers have put there
+	ok := rec.keeping && l.err == nil && !rec.said.hasFailed()
+	if ok && rec.asked == confirmation {
+		ok = rec.confirms(old)
+		e.Status, e.Body = old.Status, old.Body
+	} else if ok {
+		ok = rec.status == http.StatusPartialContent && rec.join(old, rec.compact()) && e.Status == http.StatusOK
+	}
+	if !ok {
+		return rt.anew(l)
+	}
+	rec.freshen(old)
+	e.Labels = slices.Clip(old.Labels)
+	storable := rt.storableRenewed(rec)
+	if rec.reason = rt.settle(l); rec.reason == "" {
+		rec.reason = storable
+	}
+	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see readthrough.Call.GetPart
+		rec.reason = ReasonOvertaken
+	}
+	if rec.reason == "" {
+		rec.supersede(old, l.p.resource)
+		return readthrough.Renew
+	}
+	// It is good for this client, and no other.
+	rec.run.Index, rec.run.Replaced = nil, nil
+	e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
+	if disowns(storable) || rec.reason == ReasonHandler {
+		rec.run.Replaced = []keying.Key{old.Key}
+	}
+	return readthrough.Renew
+}
+
+// disowns reports whether an answer that may not be kept for the reason says so of the stored one that it is about, too
+// (§3.2, §4.3.4): its directives take the place of the stored ones. What comes of one client's cookie or
+// authorization says nothing of others.
+func disowns(reason Reason) bool {
+	switch reason {
+	case ReasonNoStore, ReasonPrivate, ReasonControl, ReasonVary:
+		return true
+	}
+	return false
+}
+
+// storableRenewed judges the stored fields together with those of the new answer, and leaves out what the directives of
+// the two together say must not be stored.
+func (rt *Route) storableRenewed(rec *recorder) Reason {
+	e, age := rec.run.Entry, rec.law.verdict.Age // which the new answer alone tells: no Age is stored
+	reason := rt.storableStandard(rec, e.Status, headerOf(e, rec.outer))
+	rec.law.verdict.Age = age
+	for _, name := range rec.law.verdict.Omit {
+		e.Header, e.Added = makeHeader(withoutField(e.Header.Fields(), name)), withoutField(e.Added, name)
+	}
+	return reason
+}
+
+// headerOf is the header of a response that is replayed from the entry.
+func headerOf(e *store.Entry, outer http.Header) http.Header {
+	h := outer.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	apply(h, e, false)
+	return h
+}
+
+// anew runs the handler once more and asks for the whole: nothing has gone to the client so far.
+func (rt *Route) anew(l *leading) readthrough.Verdict {
+	run := l.rec.run
+	l.rec.end()
+	l.plain, l.err = true, nil
+	run.Entry.Labels = nil
+	return rt.lead(l, run, new(handling))
+}
+
+// headed makes of an answer to HEAD what it means to the stored one (§4.3.5), and to those who wait for the same.
+func (rt *Route) headed(l *leading) readthrough.Verdict {
+	rec, verdict := l.rec, l.rec.law.verdict
+	if rt.update(l) {
+		return readthrough.Cacheable
+	}
+	rec.law.verdict = verdict
+	return rt.pass(l)
+}
+
+// update updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
+// for stale. It reports whether there is anything to be kept.
+func (rt *Route) update(l *leading) bool {
+	rec, old, e := l.rec, l.tells(), l.rec.run.Entry
+	switch {
+	case old == nil:
+		return false
+	case !rec.agrees(old):
+		rec.run.MarkUncacheable() // those who wait want the new one
+		return outdate(rec.run, old)
+	case old.Status == http.StatusPartialContent: // it tells nothing of a part
+		return false
+	}
+	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
+	rec.freshen(old)
+	if rec.reason = rt.storableRenewed(rec); rec.reason == "" {
+		rec.reason = rt.settle(l)
+	}
+	if rec.reason != "" {
+		return false
+	}
+	rec.supersede(old, l.p.resource)
+	return true
+}
+
+// supersede has the stored answer forgotten that the run's entry is made of, where the two have keys of their own, because
+// it varies by more than it did. Under the resource's key is its index by then.
+func (rec *recorder) supersede(old *store.Entry, resource keying.Key) {
+	if old.Key != rec.run.Entry.Key && old.Key != resource {
+		rec.run.Replaced = append(rec.run.Replaced, old.Key)
+	}
+}
+
+// tells is the stored answer that one to HEAD tells of: what it was to be validated against, or what did for others. It tells
+// of none where the store has another by now, or none since a purge: the handler may have seen what was before.
+func (l *leading) tells() *store.Entry {
+	old := cmp.Or(l.rec.run.Old, l.p.whole)
+	if !l.rec.about(old) || !l.call.Still(old) {
+		return nil
+	}
+	return old
+}
+
+// about reports whether an answer to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
+func (rec *recorder) about(old *store.Entry) bool {
+	return old != nil && rec.r.Method == http.MethodHead && rec.status == wholeStatus(old)
+}
+
+// agrees reports whether an answer to HEAD is about the representation that is stored: what it has of validators, length and
+// body is the same. One that has nothing of these may be about anything: to take the stored one for stale costs a run, and to
+// take it for good might keep what is long changed.
+func (rec *recorder) agrees(old *store.Entry) bool {
+	size := int64(rec.size())
+	switch {
+	case rec.contradicts(old), rec.declared >= 0 && rec.declared != wholeSize(old):
+		return false
+	case size > 0 && old.Status != http.StatusPartialContent: // the handler has written what net/http does not send
+		return bytes.Equal(rec.compact(), old.Body)
+	}
+	return size > 0 || rec.declared >= 0 || rec.validated() || wholeSize(old) == 0
+}
+
+// refused makes of an answer to HEAD that may not be kept what it means to the stored one. It reports whether there is
+// anything to be kept.
+func (rt *Route) refused(l *leading) bool {
+	if !rt.Standard || !disowns(l.rec.reason) {
+		return false
+	}
+	old := l.tells()
+	return old != nil && outdate(l.rec.run, old)
+}
+
+// wholeStatus is the status of what the entry is, or is a part of.
+func wholeStatus(e *store.Entry) int {
+	if e.Status == http.StatusPartialContent {
+		return http.StatusOK
+	}
+	return e.Status
+}
+
+// wholeSize is how many bytes that has.
+func wholeSize(e *store.Entry) int64 {
+	if part, ok := rfc9111.ParseContentRange(fieldOf(e, "Content-Range")); ok && e.Status == http.StatusPartialContent {
+		return part.Complete
+	}
+	return int64(len(e.Body))
+}
+
+// outdate makes the run's entry what the old one is, but stale from now on. One that is then of no use is forgotten.
+func outdate(run *readthrough.Run, old *store.Entry) bool {
+	e, now := run.Entry, time.Now()
+	if old.Left(now) <= 0 {
+		return false
+	}
+	e.Key, e.Status, e.Header, e.Added, e.Body, e.Labels = old.Key, old.Status, old.Header, old.Added, old.Body, old.Labels
+	e.Stored, e.Aged, e.Fresh = old.Stored, old.Aged, old.Age(now)
+	e.WhileRevalidate, e.IfError, e.IfValidated = old.WhileRevalidate, old.IfError, old.IfValidated
+	if e.Keep(now) <= 0 {
+		run.Replaced = []keying.Key{old.Key}
+	}
+	return true
+}
