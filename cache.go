@@ -23,12 +23,10 @@ import (
 
 // A Cache keeps answers by the policies of their routes. Make it with [New]; it is safe for concurrent use.
 type Cache struct {
-	near, far  store.Store
-	own        *memstore.Store // to be closed by us; nil if the caller gave one
+	tiers      readthrough.Tiers
+	own        *memstore.Store // tiers.Near, to be closed by us; nil if the caller gave one
 	number     uint64          // of this process' Caches
-	log        store.Log
-	poster     store.Poster // the same; nil: it needs no rest
-	following  *following   // nil: nobody else purges
+	following  *following      // nil: nobody else purges
 	batches    purgeBatches
 	widened    atomic.Int64         // purges that the ledger widened and events have told of
 	widenedAt  atomic.Int64         // when they did, in Unix nanoseconds
@@ -61,8 +59,6 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		near:       o.Near,
-		far:        o.Far,
 		common:     middleware.NewCommon(name, o.Debug),
 		user:       o.User,
 		skips:      maps.Clone(o.Skips),
@@ -85,27 +81,50 @@ func New(o Options) (*Cache, error) {
 	if err := errors.Join(checkNamed("Skips", o.Skips), checkNamed("By", o.By)); err != nil {
 		return nil, err
 	}
-	if err := c.seal(); err != nil {
+	if err := c.resolve(o.Near, o.Far); err != nil {
 		return nil, err
-	}
-	if c.near == nil {
-		c.own = memstore.New(memstore.Options{})
-		c.near = c.own
-	}
-	var shared bool
-	if c.log, shared = c.far.(store.Log); !shared {
-		c.log = store.NewLog()
-	}
-	c.poster, _ = c.log.(store.Poster)
-	c.batches.needed = shared
-	c.follow()
-	c.unwatch = c.watchStore()
-	if ranker, ok := c.far.(store.Ranker); ok {
-		c.ranking = readthrough.NewRanking(ranker, c.panicked)
 	}
 	c.common.Fault = c.panicked
 	c.warn()
 	return c, nil
+}
+
+// minSecret is how short a secret may be.
+const minSecret = 16
+
+// resolve finds out what the stores can do, for good.
+func (c *Cache) resolve(near, far store.Store) error {
+	far, err := c.seal(far)
+	if err != nil {
+		return err
+	}
+	if near == nil {
+		c.own = memstore.New(memstore.Options{})
+		near = c.own
+	}
+	c.tiers = readthrough.Resolve(near, far)
+	c.batches.needed = c.tiers.Shared
+	c.follow()
+	c.unwatch = c.watchStore()
+	if c.tiers.Ranker != nil {
+		c.ranking = readthrough.NewRanking(c.tiers.Ranker, c.panicked)
+	}
+	return nil
+}
+
+// seal makes the far store authenticate what it keeps, if there is a secret.
+func (c *Cache) seal(far store.Store) (store.Store, error) {
+	if len(c.secret) > 0 && len(c.secret) < minSecret {
+		return nil, fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
+	}
+	if len(c.secret) == 0 || far == nil {
+		return far, nil
+	}
+	sealed, ok := readthrough.Seal(far, c.secret)
+	if !ok {
+		return nil, fmt.Errorf("cache: Options.Secret is set and the Far store (%T) cannot authenticate entries; leave Secret out, or use one that implements store.Sealer", far)
+	}
+	return sealed, nil
 }
 
 // Close waits for refreshes in the background and for the end of following other processes' purges, as long as the context
@@ -256,22 +275,3 @@ func SetDefault(c *Cache) { standard.Store(c) }
 
 // Middleware caches the answers of the handler that it wraps in the [Default] cache; see [Cache.Middleware].
 func Middleware(p Policy) func(http.Handler) http.Handler { return Default().Middleware(p) }
-
-// minSecret is how short a secret may be.
-const minSecret = 16
-
-// seal makes the far store authenticate what it keeps, if there is a secret.
-func (c *Cache) seal() error {
-	if len(c.secret) > 0 && len(c.secret) < minSecret {
-		return fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
-	}
-	if len(c.secret) == 0 || c.far == nil {
-		return nil
-	}
-	sealer, ok := c.far.(store.Sealer)
-	if !ok {
-		return fmt.Errorf("cache: Options.Secret is set and the Far store (%T) cannot authenticate entries; leave Secret out, or use one that implements store.Sealer", c.far)
-	}
-	c.far = sealer.Sealed(c.secret)
-	return nil
-}

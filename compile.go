@@ -39,7 +39,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         c.through(p, pattern),
+		Through:         c.readThrough(p, pattern, nil),
 		User:            c.userOf(p),
 		Skip:            c.skipOf(p, pattern),
 		VaryBy:          c.varyByOf(p, pattern),

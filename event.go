@@ -111,10 +111,22 @@ func (c *Cache) warnOnce(reason Reason, subject, format string, args ...any) {
 
 // warn tells what may surprise about Far.
 func (c *Cache) warn() {
-	if warner, ok := c.far.(store.Warner); ok {
-		if err := warner.Warning(); err != nil {
+	if c.tiers.Warner != nil {
+		if err := c.tiers.Warner.Warning(); err != nil {
 			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
+	}
+	const passOn = "embed the type of the store inside instead of store.Store, or pass the methods on"
+	log, leaser := c.tiers.Hidden()
+	switch far := c.tiers.Far; {
+	case far == nil:
+	case len(log) > 0:
+		c.warning(ReasonNoLog, "Options.Far, a %T, hides %s of the store inside it: purges do not reach other processes, or late; %s", far, strings.Join(log, ", "), passOn)
+	case !c.tiers.Shared:
+		c.warning(ReasonNoLog, "Options.Far, a %T, is no store.Log: a purge reaches this process alone, and entries there are good for this process alone; implement store.Log, or use a redisstore", far)
+	}
+	if leaser {
+		c.warning(ReasonNoLeases, "Options.Far, a %T, hides store.Leaser of the store inside it: each process runs a load of its own; %s", c.tiers.Far, passOn)
 	}
 }
 
@@ -171,11 +183,10 @@ func (c *Cache) watchStore() (stop func()) {
 }
 
 func (c *Cache) watchFaults() (stop func()) {
-	reporter, ok := c.far.(store.Reporter)
-	if !ok {
+	if c.tiers.Reporter == nil {
 		return func() {}
 	}
-	return reporter.OnFault(func(err error) {
+	return c.tiers.Reporter.OnFault(func(err error) {
 		reason := ReasonStore
 		switch {
 		case errors.Is(err, store.ErrRecordsLost):
@@ -194,11 +205,10 @@ func (c *Cache) panicked(err error) {
 
 // watchRests tells of stores that are given a rest, until the returned function is called.
 func (c *Cache) watchRests() (stop func()) {
-	rester, ok := c.far.(store.Rester)
-	if !ok {
+	if c.tiers.Rester == nil {
 		return func() {}
 	}
-	return rester.OnRest(func(what store.Operation, err error) {
+	return c.tiers.Rester.OnRest(func(what store.Operation, err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonRest, Err: err}
 		if err == nil {
 			c.limiter.ended(ev, what)

@@ -35,7 +35,7 @@ const (
 
 // invalidate purges what a response says has changed. The error is the log's: the purge holds for this process in any case.
 func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
-	if c.poster != nil && c.poster.Rests() {
+	if c.tiers.Poster != nil && c.tiers.Poster.Rests() {
 		return c.post(ctx, r)
 	}
 	batch, first := c.batches.join(r, time.Now())
@@ -58,8 +58,8 @@ func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
 
 // post appends the record on behalf of a request, which waits for a failing log no longer than for any other operation.
 func (c *Cache) post(ctx context.Context, r store.Record) error {
-	if c.poster != nil {
-		return c.recorded(c.poster.Post(ctx, r))
+	if c.tiers.Poster != nil {
+		return c.recorded(c.tiers.Poster.Post(ctx, r))
 	}
 	return c.append(ctx, r)
 }
@@ -158,7 +158,7 @@ func (b *purgeBatch) records() []store.Record {
 
 // warnWidened tells, once in a while, that the ledger had to widen purges: there were more labels than it remembers.
 func (c *Cache) warnWidened() {
-	widened, now := int64(c.log.Ledger().Rises()), time.Now().UnixNano()
+	widened, now := int64(c.tiers.Log.Ledger().Rises()), time.Now().UnixNano()
 	told := c.widenedAt.Load()
 	if widened == c.widened.Load() || now-told < int64(widenedEvery) || !c.widenedAt.CompareAndSwap(told, now) {
 		return

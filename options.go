@@ -19,8 +19,9 @@ type Options struct {
 	// is common, too, stands behind.
 	Near store.Store
 	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
-	// close, after the Cache. If it is a store.Log, purges reach every process that shares it; if not, its entries are good
-	// for this process alone. If that is a store.Follower, too, copies in memory, SharedGlobal ones among them, learn of
+	// close, after the Cache. If it is a store.Log, purges reach every process that shares it. If not, its entries are good
+	// for this process alone, and a Warning says so; also where Far wraps a store and hides that this is a store.Log. If it is
+	// a store.Follower, too, copies in memory, SharedGlobal ones among them, learn of
 	// purges elsewhere at once: from the first copy on one goroutine follows the log, until Close.
 	Far store.Store
 	// FarBudget is how long one request waits for Far, all its operations together; then the handler answers. 0: 50 ms;

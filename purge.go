@@ -102,7 +102,7 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 
 // append has the log take the record, on behalf of the app, which waits for the answer.
 func (c *Cache) append(ctx context.Context, r store.Record) error {
-	return c.recorded(c.log.Append(ctx, r))
+	return c.recorded(c.tiers.Log.Append(ctx, r))
 }
 
 // recorded makes an event of a purge that the log has taken, or has not.

@@ -97,6 +97,8 @@ const (
 const (
 	ReasonNearTTL  = Reason("near-ttl")       // a near TTL above 10 s: processes may differ for that long
 	ReasonOptions  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
+	ReasonNoLog    = Reason("no-log")         // Far is no store.Log, or hides that the store inside it is one: purges do not reach the other processes, or late
+	ReasonNoLeases = Reason("no-leases")      // Far hides that the store inside it is a store.Leaser: each process runs a load of its own
 	ReasonWidened  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one purge of the whole area
 	ReasonNoRoute  = Reason("no-route")       // a purge names a route that no request has used so far
 	ReasonNoTag    = Reason("no-tag")         // a purge names a tag that no policy has and that no response carried so far

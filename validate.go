@@ -44,7 +44,7 @@ func (c *Cache) check(p Policy) error {
 		return err
 	}
 	switch {
-	case p.Class.usesRedis() && c.far == nil:
+	case p.Class.usesRedis() && c.tiers.Far == nil:
 		return fmt.Errorf("%s lives in Redis and this cache has none; set Options.Far, with redisstore.Open for example, or use shared-global", p.Class)
 	case p.Class == PerUser && p.User == nil && c.user == nil:
 		return fmt.Errorf("per-user needs to know who is asking; set Policy.User or Options.User, to keying.FromContext() for example")

@@ -44,12 +44,12 @@ func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 				memory, kept := memstore.New(memstore.Options{}), http.ResponseWriter(nil)
 				t.Cleanup(func() { _ = memory.Close() })
 				rt := newRoute(t, func(rt *middleware.Route) {
-					rt.Through = readthrough.New(keeping{memory, func() {
+					rt.Through = readthrough.New(readthrough.Resolve(keeping{memory, func() {
 						if w := kept; w != nil {
 							kept = nil
 							late(w)
 						}
-					}}, store.NewLog(), 0, nil)
+					}}, nil), readthrough.Options{})
 				})
 				write := func(fill byte) http.HandlerFunc {
 					return func(w http.ResponseWriter, r *http.Request) {

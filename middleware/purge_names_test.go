@@ -17,7 +17,6 @@ import (
 	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/nethttp"
-	"github.com/larder-go/cache/store/memstore"
 )
 
 // A warned is a cache that remembers what it has warned of.
@@ -287,7 +286,7 @@ func TestAPurgeOfAUserWithoutPerUserRoutesIsADoubt(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	options := cache.Options{Far: memstore.New(memstore.Options{}), User: keying.FromContext()}
+	options := cache.Options{Far: fartest.New(), User: keying.FromContext()}
 	c := newWarned(t, options)
 	c.Middleware(cache.Policy{Class: cache.HotShared})
 	purge(c)

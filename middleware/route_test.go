@@ -8,7 +8,6 @@ import (
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -20,7 +19,7 @@ func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route
 	rt := &middleware.Route{
 		Common:  middleware.NewCommon("larder", false),
 		Scheme:  &keys.Scheme{Realm: "shared"},
-		Through: readthrough.New(memory, store.NewLog(), 0, nil),
+		Through: readthrough.New(readthrough.Resolve(memory, nil), readthrough.Options{}),
 		TTL:     time.Minute,
 		MaxBody: 1 << 20,
 	}

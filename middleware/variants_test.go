@@ -11,7 +11,6 @@ import (
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -36,7 +35,7 @@ func newGallery(t *testing.T, standard bool) *gallery {
 	g := &gallery{t: t, memory: memstore.New(memstore.Options{MaxEntries: 1 << 20})}
 	t.Cleanup(func() { _ = g.memory.Close() })
 	g.route = newRoute(t, func(rt *middleware.Route) {
-		rt.Through = readthrough.New(g.memory, store.NewLog(), 0, nil)
+		rt.Through = readthrough.New(readthrough.Resolve(g.memory, nil), readthrough.Options{})
 		rt.Observe = func(ev middleware.Event) { g.last = ev }
 		if rt.Standard, rt.Scheme.Open = standard, standard; !standard {
 			rt.Scheme.Headers = []string{"X-T"}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
 
 // A Table has a fixed number of marks. It is safe for concurrent use, without a lock; a nil Table remembers nothing. Two keys
@@ -80,6 +81,19 @@ const (
 	Early         // it was to be kept for longer
 	Over          // its time is over
 )
+
+// Cause is what that means for a key that is not found.
+func (k Known) Cause() store.Cause {
+	switch k {
+	case Never:
+		return store.CauseCold
+	case Early:
+		return store.CauseEvicted
+	case Over:
+		return store.CauseExpired
+	}
+	return ""
+}
 
 // Of says what is known of the key at that time.
 func (t *Table) Of(key *keying.Key, now time.Time) Known {

@@ -19,7 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -129,7 +128,7 @@ func (s *Store) Trace(key keying.Key) store.Cause {
 		}
 		return "" // it has come just now
 	}
-	return readthrough.CauseOf(s.gone.Of(&key, time.Now()))
+	return s.gone.Of(&key, time.Now()).Cause()
 }
 
 // Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not

@@ -48,7 +48,7 @@ func runShared(t *testing.T, s *shared, happens func()) (first, loads int64) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
 		s.Log, s.Store = store.NewLog(), struct{ store.Store }{memory} // which hides Peek
-		th, key := readthrough.New(s, s, 50*time.Millisecond, nil), storetest.Key("k")
+		th, key := over(s, s, 50*time.Millisecond, nil), storetest.Key("k")
 		finish := lead(t, th, key, "first")
 		happens()
 		var firsts, ran atomic.Int64

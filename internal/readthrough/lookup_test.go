@@ -38,7 +38,7 @@ type valueKey struct{}
 func TestOperationsEndWithinTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var faults []error
-		th := readthrough.New(asked{ask: func(ctx context.Context) error {
+		th := over(asked{ask: func(ctx context.Context) error {
 			deadline, ok := ctx.Deadline()
 			if left := time.Until(deadline); !ok || left < budget*7/8 || left > budget {
 				t.Errorf("an operation has %v; want most of %v", left, budget)
@@ -72,7 +72,7 @@ func TestEveryCallHasItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		ends := map[time.Time]bool{}
-		th := readthrough.New(asked{ask: func(ctx context.Context) error {
+		th := over(asked{ask: func(ctx context.Context) error {
 			mu.Lock()
 			defer mu.Unlock()
 			deadline, _ := ctx.Deadline()
@@ -100,7 +100,7 @@ func TestEveryCallHasItsTime(t *testing.T) {
 func TestOperationsOfOneCallShareItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lefts []time.Duration
-		th := readthrough.New(asked{ask: func(ctx context.Context) error {
+		th := over(asked{ask: func(ctx context.Context) error {
 			deadline, _ := ctx.Deadline()
 			lefts = append(lefts, time.Until(deadline))
 			time.Sleep(50 * time.Millisecond)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
-	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/storetest"
 )
@@ -35,19 +34,20 @@ func (r *rush) ask(t *testing.T, th *readthrough.Cache, n int, load readthrough.
 	return &all
 }
 
-func inMemory(t *testing.T, test func(t *testing.T, th *readthrough.Cache)) {
+// inMemory plays a test on a Cache in memory that runs so many loads at once; 0: as many as by default.
+func inMemory(t *testing.T, most int, test func(t *testing.T, th *readthrough.Cache)) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
-		test(t, through(t, memory, store.NewLog()))
+		test(t, readthrough.New(readthrough.Resolve(memory, nil), readthrough.Options{MaxRuns: most}))
 	})
 }
 
 func TestLoadsAtOnceAreBounded(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
+	inMemory(t, 10, func(t *testing.T, th *readthrough.Cache) {
 		var r rush
 		began := time.Now()
-		r.ask(t, th.LimitRuns(10), 300, after(100*time.Millisecond, kept("body"))).Wait()
+		r.ask(t, th, 300, after(100*time.Millisecond, kept("body"))).Wait()
 		if r.most.Load() != 10 || r.done.Load() != 300 || time.Since(began) != 3*time.Second {
 			t.Errorf("%d loads in %v, %d at once; want 300 in 3 s, 10 at once", r.done.Load(), time.Since(began), r.most.Load())
 		}
@@ -55,7 +55,7 @@ func TestLoadsAtOnceAreBounded(t *testing.T) {
 }
 
 func TestLoadsAreBoundedByDefault(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
+	inMemory(t, 0, func(t *testing.T, th *readthrough.Cache) {
 		var r rush
 		r.ask(t, th, 1000, after(100*time.Millisecond, kept("body"))).Wait()
 		if r.most.Load() != 256 || r.done.Load() != 1000 {
@@ -70,9 +70,9 @@ func TestLoadsDoNotWaitForEver(t *testing.T) {
 		{time.Hour, time.Second},
 		{900 * time.Millisecond, 5 * time.Second},
 	} {
-		inMemory(t, func(t *testing.T, th *readthrough.Cache) {
+		inMemory(t, 1, func(t *testing.T, th *readthrough.Cache) {
 			var r rush
-			all := r.ask(t, th.LimitRuns(1), 100, after(c.takes, kept("body")))
+			all := r.ask(t, th, 100, after(c.takes, kept("body")))
 			time.Sleep(c.within + 2*time.Millisecond)
 			if n := r.now.Load() + r.done.Load(); n != 100 {
 				t.Errorf("after %v, with loads of %v, %d have begun; want 100", c.within, c.takes, n)
@@ -84,9 +84,9 @@ func TestLoadsDoNotWaitForEver(t *testing.T) {
 
 // An answer that is not kept may stream for long: it counts no more.
 func TestRefusedLoadMakesRoom(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
+	inMemory(t, 2, func(t *testing.T, th *readthrough.Cache) {
 		var streams, r rush
-		all := streams.ask(t, th.LimitRuns(2), 100, func(run *readthrough.Run) readthrough.Verdict {
+		all := streams.ask(t, th, 100, func(run *readthrough.Run) readthrough.Verdict {
 			run.MarkUncacheable()
 			run.MarkUncacheable()
 			time.Sleep(time.Hour)
@@ -105,8 +105,7 @@ func TestRefusedLoadMakesRoom(t *testing.T) {
 }
 
 func TestPanickingLoadMakesRoom(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
-		th.LimitRuns(1)
+	inMemory(t, 1, func(t *testing.T, th *readthrough.Cache) {
 		for range 3 {
 			func() {
 				defer func() { _ = recover() }()
@@ -122,9 +121,9 @@ func TestPanickingLoadMakesRoom(t *testing.T) {
 }
 
 func TestWhoHangsUpInTheQueueRunsNothing(t *testing.T) {
-	inMemory(t, func(t *testing.T, th *readthrough.Cache) {
+	inMemory(t, 1, func(t *testing.T, th *readthrough.Cache) {
 		var r rush
-		all := r.ask(t, th.LimitRuns(1), 1, after(900*time.Millisecond, kept("body")))
+		all := r.ask(t, th, 1, after(900*time.Millisecond, kept("body")))
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		all.Go(func() {

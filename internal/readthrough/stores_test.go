@@ -57,8 +57,8 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 				defer there.Close()
 				log, far := store.NewLog(), &moody{Store: there}
 				faults, loads := 0, 0
-				layered := &readthrough.Layered{Near: near, Far: far, NearTTL: 5 * time.Second, Outage: tt.outage, Ledger: log.Ledger()}
-				th := readthrough.New(layered, log, time.Second, func(r readthrough.Report) {
+				layered := layers{near: near, far: far, ttl: 5 * time.Second, outage: tt.outage}
+				th := over(layered, log, time.Second, func(r readthrough.Report) {
 					if r.Err != nil {
 						faults++
 					}

@@ -25,7 +25,7 @@ func TestEarlyRefreshIsLeftToChance(t *testing.T) {
 	const n = 20_000
 	for _, left := range []time.Duration{time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			th, early := readthrough.New(memstore.New(memstore.Options{}), store.NewLog(), 0, nil), 0
+			th, early := over(memstore.New(memstore.Options{}), store.NewLog(), 0, nil), 0
 			e := aged("k", 2*time.Second, left)
 			for range n {
 				if th.Early(e, time.Now()) {
@@ -44,7 +44,7 @@ func TestEarlyRefreshIsLeftToChance(t *testing.T) {
 
 func TestEarlyRefreshIsNotTooEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := readthrough.New(memstore.New(memstore.Options{}), store.NewLog(), 0, nil)
+		th := over(memstore.New(memstore.Options{}), store.NewLog(), 0, nil)
 		for name, e := range map[string]*store.Entry{
 			"of no cost":               aged("a", 0, time.Nanosecond),
 			"far from its end":         aged("b", time.Millisecond, 17*time.Millisecond),
@@ -104,16 +104,16 @@ func TestOneRefreshPerFleet(t *testing.T) {
 					time.Sleep(age)
 					memory := memstore.New(memstore.Options{})
 					defer memory.Close()
-					near := &readthrough.Layered{Near: memory, Far: f, NearTTL: 5 * time.Second, Ledger: f.log.Ledger()}
-					if _, _, err := near.Get(t.Context(), storetest.Key("k")); err != nil {
-						t.Fatal(err)
+					layered := over(layers{near: memory, far: f, ttl: 5 * time.Second}, f.log, 50*time.Millisecond, nil)
+					call := layered.Call(t.Context(), "")
+					if e, _ := call.Look(storetest.Key("k"), nil); e == nil {
+						t.Fatal("there is nothing in the store")
 					}
 					want := int64(1)
 					if crash {
 						f.crash()
 						want = 3
 					}
-					layered := readthrough.New(near, f.log, 50*time.Millisecond, nil)
 					if n := refreshes(t, load, f.process(), layered, f.process()); n != want {
 						t.Errorf("%d loads; want %d", n, want)
 					}

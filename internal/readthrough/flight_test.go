@@ -16,9 +16,9 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// through returns a Through over the store that must meet no fault.
+// through returns a Cache over the store that must meet no fault.
 func through(t *testing.T, s store.Store, log store.Log) *readthrough.Cache {
-	return readthrough.New(s, log, 50*time.Millisecond, func(r readthrough.Report) {
+	return over(s, log, 50*time.Millisecond, func(r readthrough.Report) {
 		if r.Err != nil {
 			t.Errorf("fault: %v", r.Err)
 		}
@@ -195,7 +195,7 @@ func TestTheFateOfAnEntryIsTold(t *testing.T) {
 				if at.err != nil {
 					s = failing{memory, at.err}
 				}
-				th := readthrough.New(s, log, 50*time.Millisecond, nil)
+				th := over(s, log, 50*time.Millisecond, nil)
 				if r := th.Get(t.Context(), storetest.Key("get"), at.load(log)); r.Fate != at.want {
 					t.Errorf("Get: %d; want %d", r.Fate, at.want)
 				}
@@ -203,6 +203,42 @@ func TestTheFateOfAnEntryIsTold(t *testing.T) {
 					t.Errorf("Refresh: %d; want %d", fate, at.want)
 				}
 			})
+		})
+	}
+}
+
+// Keys that end alike share a list of flights and nothing else, in whatever order their loads end.
+func TestFlightsOfOneListKeepApart(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := memstore.New(memstore.Options{})
+			defer s.Close()
+			th := through(t, s, store.NewLog())
+			var keys [3]keying.Key
+			var ends [3]chan struct{}
+			var all sync.WaitGroup
+			for i := range keys {
+				keys[i][0], ends[i] = byte(i+1), make(chan struct{})
+				all.Go(func() {
+					wantLoaded(t, th.Get(t.Context(), keys[i], func(run *readthrough.Run) readthrough.Verdict {
+						<-ends[i]
+						return kept(fmt.Sprint(i))(run)
+					}))
+				})
+				synctest.Wait()
+			}
+			for _, i := range order {
+				for range 2 {
+					all.Go(func() { wantEntry(t, th.Get(t.Context(), keys[i], kept("another")), fmt.Sprint(i), readthrough.Shared) })
+				}
+				synctest.Wait()
+				close(ends[i])
+				synctest.Wait()
+				wantEntry(t, th.Get(t.Context(), keys[i], kept("another")), fmt.Sprint(i), readthrough.Stored)
+			}
+			all.Wait()
+			time.Sleep(time.Minute) // past all that was kept: nobody is waited for any more
+			wantLoaded(t, th.Get(t.Context(), keys[0], kept("new")))
 		})
 	}
 }
