@@ -303,3 +303,85 @@ func TestCachesThatShareMemoryAndRedis(t *testing.T) {
 		})
 	}
 }
+
+// plainNear is memory that can no more than a near store must.
+type plainNear struct {
+	store.Store
+	store.Local
+}
+
+// onPlainMemory gives the site another memory than the default one.
+func onPlainMemory(s *site) *memstore.Store {
+	near := memstore.New(memstore.Options{})
+	s.t.Cleanup(func() { _ = near.Close() })
+	s.options.Near = plainNear{near, near}
+	return near
+}
+
+func TestAnotherNearStoreServesHits(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		near := onPlainMemory(s)
+		s.handle("GET /p/{id}", cache.Policy{TTL: 10 * time.Second}, s.mirror)
+		for _, target := range []string{"/p/7", "/p/8", "/p/7?a=b"} {
+			again := s.missHit(target)
+			if got := again.header.Get("Cache-Status"); !strings.HasSuffix(got, "detail=near") {
+				t.Errorf("GET %s: Cache-Status is %q; want a near hit", target, got)
+			}
+		}
+		if near.Len() != 3 {
+			t.Errorf("the store has %d entries; want 3", near.Len())
+		}
+		time.Sleep(10 * time.Second)
+		s.missHit("/p/7")
+	}, cache.SharedGlobal, cache.HotShared)
+}
+
+func TestAnotherNearStoreIsPurged(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		onPlainMemory(s)
+		s.handle("GET /p/{id}", cache.Policy{Tags: []string{"p:{id}"}}, s.mirror)
+		s.missHit("/p/7")
+		s.missHit("/p/8")
+		s.purge(cache.Tag("p:7"))
+		s.hit("/p/8")
+		s.missHit("/p/7")
+		s.purge(cache.Everything())
+		s.missHit("/p/7")
+		s.missHit("/p/8")
+	}, cache.SharedGlobal, cache.HotShared)
+}
+
+// However often a copy near is asked for, and the clock therefore ticks, it is not served for longer than NearTTL.
+func TestACopyNearThatIsAskedForOftenIsServedForNearTTLAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var looked []time.Time
+		far := fartest.New()
+		far.Before = func(op string, _ context.Context) {
+			if op == "get" {
+				looked = append(looked, time.Now())
+			}
+		}
+		c, err := cache.New(cache.Options{Far: far})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		policy := cache.Policy{Class: cache.HotShared, TTL: time.Hour, NearTTL: 1005 * time.Millisecond} // between two ticks
+		h := c.Middleware(policy)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("body"))
+		}))
+		r, w := newRequest("GET", "/"), &reused{header: http.Header{}}
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(37 * time.Microsecond) {
+			clear(w.header)
+			h.ServeHTTP(w, r)
+		}
+		if len(looked) < 4 {
+			t.Fatalf("%d looks at the far store in five seconds", len(looked))
+		}
+		for i := range looked[1:] {
+			if d := looked[i+1].Sub(looked[i]); d > policy.NearTTL {
+				t.Errorf("%v between two looks at the far store; want %v at most", d, policy.NearTTL)
+			}
+		}
+	})
+}

@@ -1,7 +1,12 @@
 package middleware_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,4 +261,209 @@ func TestPolicyModeMakesValidators(t *testing.T) {
 			wantHeader(t, s.hit(path), "Etag", tag) // the same bytes
 		}
 	})
+}
+
+// An interim answer passes, and its fields are in no other (RFC 8297): neither in one that is made, nor in one that a
+// handler confirms, fails to confirm or asks to be made anew, nor in what is kept.
+func TestStandardInterimFieldsStayInterim(t *testing.T) {
+	answers := []func(http.ResponseWriter, *http.Request) error{
+		answering(200, "one", `Etag: "a"`, "Cache-Control: no-cache, stale-if-error=1000"),
+		answering(304, "", `Etag: "a"`),
+		answering(304, "", `Etag: "b"`), // anew
+		answering(200, "two", `Etag: "a"`, "Cache-Control: max-age=0, stale-if-error=1000"),
+		answering(500, "oops"),
+	}
+	runLive(t, func(t *testing.T, s *site) {
+		if strings.HasPrefix(s.router.name, "echo") && t.Failed() {
+			return
+		}
+		s.handle("GET /x", cache.Policy{RFC9111: true}, func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Link", "</style.css>; rel=preload")
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Del("Link")
+			return answers[min(int(s.runs.Load()), len(answers))-1](w, r)
+		})
+		server, client := s.serve(false)
+		for i, want := range []struct {
+			hints int
+			body  string
+		}{{1, "one"}, {1, "one"}, {2, "two"}, {1, "two"}} {
+			hints := 0
+			trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+				hints++
+				return nil
+			}}
+			r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "GET", server.URL+"/x", nil)
+			r.Header.Set("Cookie", "who=alice")
+			response, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != 200 || string(body) != want.body || response.Header["Link"] != nil || hints != want.hints {
+				t.Errorf("request %d: %d %q with %d interim answers, %v; want %q with %d", i, response.StatusCode, body, hints, response.Header, want.body, want.hints)
+			}
+		}
+	})
+}
+
+// What outer middleware does to the header is done by itself each time, and neither twice nor to what is kept: also when
+// an answer is confirmed in a refresh, where there is no outer middleware, and the other way round.
+func TestStandardOuterFieldsAreNeitherKeptNorDoubled(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.outer = append(s.outer, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h := w.Header()
+				h.Set("Vary", "Origin")
+				h.Set("Link", "<outer>")
+				h.Set("Content-Type", "text/outer")
+				h.Set("X-Outer", fmt.Sprint(s.runs.Load()))
+				h.Set("X-Removed", "yes")
+				next.ServeHTTP(w, r)
+			})
+		})
+		s.handle("GET /x", cache.Policy{RFC9111: true, StaleWhileRevalidate: 5 * time.Second}, func(w http.ResponseWriter, r *http.Request) error {
+			h := w.Header()
+			h.Add("Vary", "X-A")
+			h.Add("Link", "<inner>")
+			h.Del("X-Removed")
+			h.Set("Cache-Control", "max-age=10")
+			h.Set("Etag", `"a"`)
+			if r.Header.Get("If-None-Match") != "" {
+				h.Del("Content-Type") // as http.ServeContent does
+				w.WriteHeader(http.StatusNotModified)
+				return nil
+			}
+			h.Set("Content-Type", "text/inner")
+			_, err := io.WriteString(w, "body")
+			return err
+		})
+		for i := range 8 {
+			got := s.get("/x", header("X-A", "a"), header("Origin", "o"))
+			wantHeader(t, got, "Vary", "Origin", "X-A")
+			wantHeader(t, got, "Link", "<outer>", "<inner>")
+			wantHeader(t, got, "Content-Type", "text/inner")
+			wantHeader(t, got, "X-Removed")
+			if got.header.Get("X-Outer") == "" || got.body != "body" {
+				t.Errorf("request %d: %q %v", i, got.body, got.header)
+			}
+			time.Sleep([]time.Duration{0, 12 * time.Second, 3 * time.Second, 20 * time.Second}[i%4])
+		}
+	})
+}
+
+// Cache groups (RFC 9875) and tags are one thing.
+func TestStandardGroups(t *testing.T) {
+	tagged := standardPolicy
+	tagged.Tags = []string{"policy's"}
+	const kept = `
+			origin 200 | Cache-Control: max-age=1000 | Cache-Groups: "a", "b";x
+			GET /ab => run #1
+			origin 200 | Cache-Control: max-age=1000 | Cache-Groups: "b" | Cache-Groups: "B"
+			GET /b => run #2
+			origin 200 | Cache-Control: max-age=1000
+			GET /none => run #3
+`
+	obey(t, []rule{
+		{of: "RFC 9875 §3: a success of an unsafe method invalidates groups", script: kept + `
+			origin 204 | Cache-Group-Invalidation: "a"
+			POST /x => run 204
+			GET /b => hit #2
+			GET /none => hit #3
+			GET /ab => run 204`},
+		{of: "RFC 9875 §3: several, case as it is", script: kept + `
+			origin 303 | Cache-Group-Invalidation: "A", "B"
+			POST /x => run 303
+			GET /ab => hit #1
+			GET /b => run 303`},
+		{of: "RFC 9875 §3: not on errors, not by safe methods, not what cannot be read", script: kept + `
+			origin 400 | Cache-Group-Invalidation: "a"
+			POST /x => run 400
+			origin 200 | Cache-Group-Invalidation: "a"
+			GET /x => run
+			OPTIONS /x => run
+			HEAD /x => run
+			origin 200 | Cache-Group-Invalidation: a
+			POST /x => run
+			origin 200 | Cache-Group-Invalidation: "a", b
+			POST /x => run
+			GET /ab => hit #1`},
+		{of: "a policy's tags are groups", policy: tagged, script: kept + `
+			origin 204 | Cache-Group-Invalidation: "policy's"
+			POST /x => run 204
+			GET /none => run 204
+			GET /ab => run 204`},
+		{of: "… in policy mode too", policy: cache.Policy{TTL: time.Hour, Tags: []string{"policy's"}}, script: kept + `
+			origin 204 | Cache-Group-Invalidation: "a"
+			POST /x => run 204
+			GET /b => hit #2
+			GET /ab => run 204
+			origin 204 | Cache-Group-Invalidation: "policy's"
+			POST /x => run 204
+			GET /b => run 204`},
+		{of: "RFC 9875 §2: what is confirmed is in the groups that it was in", script: `
+			origin 200 | Cache-Control: max-age=10 | ETag: "a" | Cache-Groups: "g"
+			GET => run #1
+			+10s
+			origin 304
+			GET => run #1
+			GET => hit #1
+			origin 204 | Cache-Group-Invalidation: "g"
+			POST /x => run 204
+			GET => run 204 | saw If-None-Match: -`},
+	})
+}
+
+// A group is of one origin; a tag is not.
+func TestStandardGroupsAreOfOneOrigin(t *testing.T) {
+	at := func(host string) option { return func(r *http.Request) { r.Host = host } }
+	run(t, func(t *testing.T, s *site) {
+		s.handle("/{rest...}", standardPolicy, setting("Cache-Control: max-age=1000", `Cache-Groups: "g"`, `Cache-Group-Invalidation: "g"`))
+		s.miss("/a", at("one.example"))
+		s.miss("/a", at("two.example"))
+		s.do("POST", "/b", at("one.example"))
+		s.hit("/a", at("two.example"))
+		s.miss("/a", at("one.example"))
+		s.purge(cache.Tag("g"))
+		s.miss("/a", at("two.example"))
+		s.miss("/a", at("one.example"))
+	})
+}
+
+// Clear-Site-Data: what it asks of a browser's cache holds for this one's part of it, that user's.
+func TestStandardClearSiteData(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		for pattern, fields := range map[string][]string{
+			"/a": nil, "/logout": {`Clear-Site-Data: "cookies", "cache"`}, "/all": {`Clear-Site-Data: "*"`},
+			"/others": {`Clear-Site-Data: "cookies"`}, "/unquoted": {"Clear-Site-Data: cache"},
+		} {
+			s.handle(pattern, standardPolicy, setting(append(fields, "Cache-Control: max-age=1000")...))
+		}
+		s.handle("/fails", standardPolicy, answering(500, "", `Clear-Site-Data: "cache"`))
+		s.miss("/a")
+		s.miss("/a", as("bob"))
+		for _, path := range []string{"/others", "/unquoted", "/fails"} {
+			s.get(path)
+			s.hit("/a")
+		}
+		for _, path := range []string{"/logout", "/all"} {
+			s.get(path)
+			s.hit("/a", as("bob"))
+			s.miss("/a")
+			s.get(path) // it is not kept itself: it would not be heard a second time
+			s.miss("/a")
+		}
+	}, perUser...)
+}
+
+// On a shared route it is a field like any other, and clears nothing of everyone's.
+func TestStandardClearSiteDataOnSharedRoutes(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("/a", standardPolicy, setting("Cache-Control: max-age=1000"))
+		s.handle("/logout", standardPolicy, setting("Cache-Control: max-age=1000", `Clear-Site-Data: "*"`))
+		s.miss("/a")
+		s.get("/logout")
+		s.hit("/a")
+	}, shared...)
 }

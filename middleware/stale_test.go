@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/labstack/echo/v4"
-
 	"github.com/larder-go/cache"
 )
 
@@ -348,4 +348,107 @@ func TestPurgedAnswersStandInForNothing(t *testing.T) {
 		fail = true
 		wantStatus(t, s.miss("/x"), http.StatusBadGateway)
 	})
+}
+
+// Outer authentication refuses a refresh in the background, which has nobody's credentials: a request that it lets in
+// refreshes the answer inline, after its client has the stale one.
+func TestRefreshBehindAuthenticationIsInline(t *testing.T) {
+	runLive(t, func(t *testing.T, s *site) {
+		refreshes := make(chan cache.Reason, 2000)
+		s.options.Observe = func(ev cache.Event) {
+			if ev.Outcome == cache.Refresh {
+				refreshes <- ev.Reason
+			}
+		}
+		s.outer = append(s.outer, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, err := r.Cookie("who"); err != nil {
+					http.Error(w, "who are you?", http.StatusUnauthorized)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		answered := make(chan struct{}, 1)
+		answered <- struct{}{} // the first run has nobody to wait for
+		s.handle("GET /p/{id}", stale, func(w http.ResponseWriter, r *http.Request) error {
+			<-answered
+			return s.mirror(w, r)
+		})
+		server, client := s.serve(false)
+		first := fetch(t, client, "GET", server.URL+"/p/7")
+		if err := s.cache.Expire(t.Context(), cache.URL("/p/7")); err != nil {
+			t.Fatal(err)
+		}
+		wantBody(t, fetch(t, client, "GET", server.URL+"/p/7"), first.body)
+		if reason := <-refreshes; reason != "refresh-not-reached" {
+			t.Fatalf("the refresh in the background ends with %q; want it refused", reason)
+		}
+		for range cap(refreshes) { // the refused one may not have been cleared away yet
+			if got := fetch(t, client, "GET", server.URL+"/p/7"); got.body != first.body {
+				s.wantTotal(2)
+				return
+			}
+			select {
+			case answered <- struct{}{}:
+			default:
+			}
+		}
+		t.Error("the answer is never refreshed")
+	}, shared...)
+}
+
+// Of an answer that takes its time, one of many requests shortly before its end has a new one made: nobody ever waits.
+func TestSlowAnswersAreRefreshedEarly(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /p/{id}", cache.Policy{TTL: 20 * time.Second}, func(w http.ResponseWriter, r *http.Request) error {
+			time.Sleep(time.Second)
+			return s.mirror(w, r)
+		})
+		first := s.miss("/p/7", behindServer(s))
+		time.Sleep(8 * time.Second)
+		for range 100 {
+			wantBody(t, s.get("/p/7", behindServer(s)), first.body)
+			wantBody(t, s.get("/p/7"), first.body) // without a server nothing runs in the background
+		}
+		s.wantTotal(1)
+		for range 4000 {
+			began := time.Now()
+			s.get("/p/7", behindServer(s))
+			if took := time.Since(began); took > 0 {
+				t.Fatalf("a request waited %v", took)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := s.runs.Load(); n < 3 || n > 5 {
+			t.Errorf("the handler ran %d times in 48 s; want about every 15 s", n)
+		}
+	})
+}
+
+// A refresh that comes too late, because the answer was made anew meanwhile, says nothing of what stands in front of the
+// route: the next one is in the background again.
+func TestRefreshThatComesTooLateIsNotRefused(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /p/{id}", cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, s.mirror)
+		var requests atomic.Int64
+		s.outer = append(s.outer, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if requests.Add(1) == 3 { // the refresh
+					time.Sleep(time.Second)
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		s.miss("/p/7")
+		time.Sleep(11 * time.Second)
+		s.get("/p/7", behindServer(s))
+		synctest.Wait()
+		s.purge(cache.Everything())
+		s.miss("/p/7")
+		time.Sleep(2 * time.Second)
+		if requests.Load() != 4 || s.count(cache.Refresh, "refresh-not-reached") > 0 {
+			t.Errorf("%d requests, %d refreshes refused; want 4 and none", requests.Load(), s.count(cache.Refresh, "refresh-not-reached"))
+		}
+	}, shared...)
 }

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -339,5 +341,105 @@ func TestEventsNameNobody(t *testing.T) {
 		if len(s.events) < 4 {
 			t.Errorf("%d events; want more", len(s.events))
 		}
+	})
+}
+
+// A store may know of an operation's context after the operation: it goes on being that request's.
+func TestAContextThatAStoreHasKeptIsItsRequestsOwn(t *testing.T) {
+	type number struct{}
+	kept := map[int][]context.Context{}
+	far := fartest.New()
+	at := 0
+	far.Before = func(_ string, ctx context.Context) { kept[at] = append(kept[at], ctx) }
+	c, err := cache.New(cache.Options{Far: far})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	h := c.Middleware(cache.Policy{Class: cache.FleetShared})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("body"))
+	}))
+	for at = range 50 {
+		r := newRequest("GET", fmt.Sprint("/", at/2)) // a miss and a hit of each
+		h.ServeHTTP(&reused{header: http.Header{}}, r.WithContext(context.WithValue(r.Context(), number{}, at)))
+	}
+	for i, all := range kept {
+		for _, ctx := range all {
+			if got := ctx.Value(number{}); got != i {
+				t.Errorf("a context of request %d is that of %v by now", i, got)
+			}
+		}
+	}
+	if len(kept) != 50 {
+		t.Errorf("the store was asked for %d requests; want 50", len(kept))
+	}
+}
+
+// A route whose handler is slow, and Values whose load is, leave others room for refreshes.
+func TestSlowRefreshesLeaveOthersRoom(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		end, slow, loads := make(chan struct{}), false, 0
+		p := cache.Policy{TTL: time.Minute, StaleWhileRevalidate: time.Hour}
+		s.handle("GET /slow/{id}", p, func(w http.ResponseWriter, r *http.Request) error {
+			if slow {
+				<-end
+			}
+			return text("hello")(w, r)
+		})
+		s.handle("GET /quick", p, text("hello"))
+		s.start()
+		p.Class = s.class
+		values := cache.NewValues(s.cache, "quick", p, func(context.Context, string) (int, error) { loads++; return loads, nil })
+		ask := func(target string) { s.get(target, behindServer(s)) }
+		all := func() {
+			for i := range 100 {
+				ask(fmt.Sprint("/slow/", i))
+			}
+			ask("/quick")
+			_, _ = values.Get(cache.WithUser(t.Context(), "alice"), "1")
+			synctest.Wait()
+		}
+		all()
+		time.Sleep(2 * time.Minute)
+		slow = true
+		all()
+		before := s.runs.Load()
+		if ask("/quick"); s.runs.Load() != before || s.count(cache.Refresh, "") != 2 {
+			t.Errorf("%d refreshes; want those of the quick route and value", s.count(cache.Refresh, ""))
+		}
+		if loads != 2 {
+			t.Errorf("the value was loaded %d times; want 2", loads)
+		}
+		close(end)
+		synctest.Wait()
+	})
+}
+
+// A route whose clients all hang up leaves others room to finish what nobody waits for any more.
+func TestSlowHandlersWithoutClientsLeaveOthersRoom(t *testing.T) {
+	run(t, func(t *testing.T, s *site) {
+		s.handle("GET /slow/{id}", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
+			<-r.Context().Done()
+			return r.Context().Err()
+		})
+		s.handle("GET /quick", cache.Policy{TTL: time.Minute}, func(w http.ResponseWriter, r *http.Request) error {
+			time.Sleep(time.Second)
+			return text("hello")(w, r)
+		})
+		s.start()
+		ctx, hangUp := context.WithCancel(t.Context())
+		for i := range 100 {
+			go s.get(fmt.Sprint("/slow/", i), within(ctx))
+		}
+		synctest.Wait()
+		hangUp()
+		synctest.Wait()
+		ctx, hangUp = context.WithCancel(t.Context())
+		go s.get("/quick", within(ctx))
+		synctest.Wait()
+		hangUp()
+		time.Sleep(2 * time.Second)
+		s.hit("/quick")
+		time.Sleep(time.Minute)
 	})
 }
