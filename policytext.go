@@ -12,8 +12,11 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// String returns the policy in the form that [ParsePolicy] reads. User, Skip and VaryBy are code and are left out; the
-// names of the latter two are not.
+// The text form of a policy, in both directions. A setting stands in three places here: String, set (with settingNames), and the
+// doc comment of ParsePolicy; and its rules stand in validate.go.
+
+// String returns the policy in the form that [ParsePolicy] reads, its settings in a fixed order. What has its default is left out. User,
+// Skip and VaryBy are code and are left out, too; SkipName and VaryByName are not.
 func (p Policy) String() string {
 	words := []string{p.Class.String()}
 	add := func(key, value string) { words = append(words, key+"="+value) }
@@ -72,6 +75,7 @@ func (p Policy) String() string {
 	return strings.Join(words, " ")
 }
 
+// statusText writes statuses in their order, so that equal policies have equal texts.
 func statusText(ttls map[int]time.Duration) string {
 	var items []string
 	for _, status := range slices.Sorted(maps.Keys(ttls)) {
@@ -80,7 +84,7 @@ func statusText(ttls map[int]time.Duration) string {
 	return strings.Join(items, ",")
 }
 
-// quoteList joins the items with commas and quotes those that would not be read back as one.
+// quoteList joins the items with commas. It quotes, as Go does, what would not be read back as one item.
 func quoteList(items []string) string {
 	quoted := make([]string, len(items))
 	for i, item := range items {
@@ -91,6 +95,7 @@ func quoteList(items []string) string {
 	return strings.Join(quoted, ",")
 }
 
+// special reports whether the character needs quotes: it would end the item or the line, begin a comment, or not be seen.
 func special(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune("\",#\\\uFFFD\u0085\u00a0", r)
 }
@@ -123,6 +128,7 @@ func ParsePolicy(text string) (Policy, error) {
 	return p, nil
 }
 
+// clip shortens text of the user's that an error repeats.
 func clip(text string) string { return clipAt(text, 200) }
 
 func clipAt(text string, most int) string {
@@ -132,18 +138,19 @@ func clipAt(text string, most int) string {
 	return text
 }
 
-// syntaxError is a fault at a byte of the text.
+// A syntaxError is a fault at a place in the text. ParseRoutes adds the line, and moves the column to where the policy begins in it.
 type syntaxError struct {
-	column int // from 1
+	column int // in bytes, from 1
 	text   string
 }
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("column %d: %s", e.column, e.text) }
 
-// places are the columns of a policy's settings, by their names.
+// places are the columns of a policy's settings, by their names. They give a fault that only validation finds the column of the
+// setting that causes it.
 type places map[string]int
 
-// of gives a refusal the column of the setting at fault. A policy's class stands first.
+// of gives a refusal the column of the setting at fault; that of the class has the name "".
 func (at places) of(err error) error {
 	var r *refusal
 	if !errors.As(err, &r) {
@@ -152,7 +159,8 @@ func (at places) of(err error) error {
 	return &syntaxError{at[r.setting], clipAt(r.text, 500)}
 }
 
-// parsePolicy reads a policy that could work somewhere.
+// parsePolicy reads a policy and checks all that can be checked without a Cache. A setting that is given twice is a mistake: nobody
+// would know which one counts.
 func parsePolicy(text string) (p Policy, at places, err error) {
 	words, err := splitWords(text)
 	if err != nil {
@@ -185,8 +193,10 @@ func parsePolicy(text string) (p Policy, at places, err error) {
 	return p, at, at.of(p.check())
 }
 
+// classList names the classes for errors.
 func classList() string { return strings.Join(classNames[1:], ", ") }
 
+// parseClass reads the first word. Names are exact: "Shared-Global" is refused rather than guessed.
 func parseClass(w word) (Class, error) {
 	for c := SharedGlobal; c.valid(); c++ {
 		if c.String() == w.text {
@@ -196,15 +206,17 @@ func parseClass(w word) (Class, error) {
 	return 0, w.fault("unknown class %q; the classes are %s", clip(w.text), classList())
 }
 
-// setting is one key=value, or a flag.
+// A setting is one key=value, or a flag without "=", at its place in the text.
 type setting struct {
 	word
 	key, value string
 	hasValue   bool
 }
 
+// settingNames are listed in the error about an unknown setting.
 const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, by, skip, max-body, max-runs, status, client, ignore-authorization, rfc9111"
 
+// set puts the setting into the policy. Lists are in setList.
 func (p *Policy) set(s setting) (err error) {
 	switch s.key {
 	case "ignore-authorization":
@@ -241,6 +253,7 @@ func (p *Policy) set(s setting) (err error) {
 	return err
 }
 
+// setList puts a setting whose value is a list into the policy, or refuses a name that is none.
 func (p *Policy) setList(s setting) error {
 	lists := map[string]*[]string{"vary": &p.Vary, "cookies": &p.Cookies, "tags": &p.Tags, "pass": &p.Pass}
 	target, known := lists[s.key]
@@ -262,6 +275,7 @@ func (p *Policy) setList(s setting) error {
 	return nil
 }
 
+// flag reads a setting that is there or is not.
 func (s setting) flag() (bool, error) {
 	if s.hasValue {
 		return false, s.fault("%s takes no value; write %s", s.key, s.key)
@@ -269,6 +283,7 @@ func (s setting) flag() (bool, error) {
 	return true, nil
 }
 
+// duration reads a Go duration above zero. A bare number is refused: is it seconds, or milliseconds?
 func (s setting) duration() (time.Duration, error) {
 	d, err := time.ParseDuration(s.value)
 	if err != nil || d <= 0 {
@@ -277,7 +292,7 @@ func (s setting) duration() (time.Duration, error) {
 	return d, nil
 }
 
-// name reads one item of a list.
+// name reads exactly one item of a list, the name of a function in the Options.
 func (s setting) name(example string) (string, error) {
 	if !s.hasValue || s.value == "" {
 		return "", s.fault("%s needs a name; write for example %s=%s", s.key, s.key, example)
@@ -292,7 +307,7 @@ func (s setting) name(example string) (string, error) {
 	return items[0], nil
 }
 
-// list reads a comma-separated list; an empty value is an empty one.
+// list reads a comma-separated list. An empty value is an empty list, which only "query=" may have: it selects by no parameter.
 func (s setting) list() (items []string, err error) {
 	if !s.hasValue {
 		return nil, s.fault("%s needs a list; write for example %s=a,b", s.key, s.key)
@@ -329,6 +344,7 @@ func (s setting) list() (items []string, err error) {
 	return items, nil
 }
 
+// bytes reads a number of bytes, or of KiB or MiB: powers of 1,024, at most 1 TiB.
 func (s setting) bytes() (int64, error) {
 	digits, unit := s.value, int64(1)
 	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20} {
@@ -343,6 +359,7 @@ func (s setting) bytes() (int64, error) {
 	return n * unit, nil
 }
 
+// count reads a number above zero.
 func (s setting) count() (int, error) {
 	n, err := strconv.Atoi(s.value)
 	if err != nil || n <= 0 {
@@ -351,6 +368,7 @@ func (s setting) count() (int, error) {
 	return n, nil
 }
 
+// statuses reads lifetimes of statuses, "404:10s,301:1h". Which statuses may have one is checked later.
 func (s setting) statuses() (map[int]time.Duration, error) {
 	ttls := map[int]time.Duration{}
 	for item := range strings.SplitSeq(s.value, ",") {
