@@ -35,7 +35,7 @@ func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*sto
 		others := maps.Clone(p.StatusTTL)
 		o.Statuses = func(status int) bool { return others[status] > 0 }
 	}
-	switch p.Class {
+	switch p.Class { // see Class: where an answer lives
 	case SharedGlobal:
 		tiers = tiers.NearOnly()
 	case HotShared:
@@ -47,8 +47,9 @@ func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*sto
 	return readthrough.New(tiers, o)
 }
 
-// within cuts the times of an entry down to the policy's, or does nothing if the policy bounds none. The stale windows of standard
-// answers are their own, and what leads to them has no time of theirs.
+// within returns what cuts the times of an entry down to the policy's, or nil if the policy bounds none. An entry in Redis may
+// have been kept under another policy: by processes of the version before while a new one is rolled out, or by another program
+// with the same prefix. The stale windows of a standard answer are its own, and an index, of status 0, has no times.
 func within(p Policy) func(*store.Entry) *store.Entry {
 	if p.RFC9111 && p.TTL == 0 {
 		return nil
@@ -91,6 +92,8 @@ type following struct {
 	ended chan struct{} // nil: it never began
 }
 
+// begin begins to follow, once. It is called whenever an entry is kept in memory, so it is cheap afterwards. A Cache that keeps
+// nothing there starts no goroutine.
 func (f *following) begin() {
 	if f.begun.Load() {
 		return
@@ -105,6 +108,7 @@ func (f *following) begin() {
 	go f.run(ctx)
 }
 
+// run follows until the context ends. A panic is told like a log that cannot be reached: copies live on until their near TTL ends.
 func (f *following) run(ctx context.Context) {
 	defer close(f.ended)
 	defer func() {
@@ -115,7 +119,7 @@ func (f *following) run(ctx context.Context) {
 	f.log.Follow(ctx, f.changed)
 }
 
-// end waits for the end of it as long as the context allows.
+// end stops following, and waits for that as long as the context allows. What never began does not begin any more.
 func (f *following) end(ctx context.Context) error {
 	f.mu.Lock()
 	f.begun.Store(true)

@@ -155,7 +155,9 @@ func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
 	}
 }
 
-// valueCall is one Get that memory does not answer at once, or one refresh. To the engine it is a [readthrough.Client].
+// valueCall is one Get that memory does not answer at once, or one refresh. To the engine it is a [readthrough.Client], as a
+// request for a response is: the engine decides when to load, to wait, to serve what is stale and to refresh. What is left here is
+// what differs: how a value is made, how it gets into an entry and out of it, and what is told.
 type valueCall[T any] struct {
 	v    *Values[T]
 	ctx  context.Context
@@ -245,7 +247,13 @@ func (c *valueCall[T]) refresh(timeout context.Context) {
 	c.tellLoaded(call.Refresh(c.key, c))
 }
 
-// Load runs the load for the engine. Its context outlasts the caller's while others wait for the value.
+// Load runs the load for the engine. Its context outlasts the caller's while others wait for the value. What becomes of an
+// outcome:
+//
+//	a value             kept and shared, unless the load said NoStore or it is too large
+//	an error            the caller's own. If there is a stale value that is good in place of an error, everybody gets that, and
+//	                    an event tells of the error
+//	cancelled           nothing is known of the value: one of those who wait loads it
 func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()

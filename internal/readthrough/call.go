@@ -19,7 +19,7 @@ import (
 //	    first: lead it                          load.go
 //	        look in the stores once more
 //	        take the lease, or wait for it      lease.go
-//	        wait for one of MaxRuns             limits.go
+//	        wait for a slot of the limit        chain.go
 //	        load, hand over, keep, release
 //	    others: wait for its entry              share.go
 //	        take it, or go round again, or load alone

@@ -2,10 +2,12 @@ package readthrough
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/larder-go/cache/keying"
 )
@@ -179,4 +181,63 @@ func Cycle(ctx context.Context, key keying.Key) string {
 		return ""
 	}
 	return strings.Join(append(names, names[0]), " → ")
+}
+
+const (
+	maxRuns  = 256             // far more than a database likes; see Options.MaxRuns
+	runStall = time.Second     // if no run ends for so long, those under way are no measure for the next
+	runWait  = 5 * time.Second // the longest wait; then the load runs at once, beside the others
+)
+
+// runLimit bounds how many loads run at once: a cache that is cold, or cannot reach its store, must not drown what the loads
+// live on. Loads of one key are one already, but ten thousand keys may be missed at once. It delays a load and never fails it.
+// If a second passes without one run ending, the runs under way are stuck, or streams, and say nothing of how busy the database
+// is: the load waits no longer.
+type runLimit struct {
+	slots chan struct{}
+	ended atomic.Uint64
+}
+
+func (r *runLimit) init(n int) {
+	if n <= 0 {
+		n = maxRuns
+	}
+	r.slots = make(chan struct{}, n)
+}
+
+// enter waits for a slot and reports whether it has one, which is to be left. A call that a run with a slot has made does not
+// wait: the run would hold the slot that the call waits for. Canceled is a call whose client has gone.
+func (r *runLimit) enter(ctx context.Context) (in, canceled bool) {
+	select {
+	case r.slots <- struct{}{}:
+		return true, false
+	default:
+	}
+	if linkOf(ctx).holds(r) {
+		return false, false
+	}
+	tick := time.NewTicker(runStall)
+	defer tick.Stop()
+	for range runWait / runStall {
+		ended := r.ended.Load()
+		select {
+		case r.slots <- struct{}{}:
+			return true, false
+		case <-ctx.Done():
+			return false, errors.Is(ctx.Err(), context.Canceled)
+		case <-tick.C:
+			if r.ended.Load() == ended {
+				return false, false
+			}
+		}
+	}
+	return false, false
+}
+
+// full reports whether a load would have to wait.
+func (r *runLimit) full() bool { return len(r.slots) == cap(r.slots) }
+
+func (r *runLimit) leave() {
+	r.ended.Add(1)
+	<-r.slots
 }

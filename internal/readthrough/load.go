@@ -19,7 +19,7 @@ type LoaderFunc func(*Run) Verdict
 // Load calls f.
 func (f LoaderFunc) Load(run *Run) Verdict { return f(run) }
 
-// Verdict is what a load says of its answer.
+// Verdict is what a load says of its answer. It decides what those who wait get, and whether the answer is kept.
 type Verdict uint8
 
 const (
@@ -80,8 +80,8 @@ func (c *Call) begin(key keying.Key, l lookup, f *flight, in bool) *Run {
 	return run
 }
 
-// labelledEntry is an entry with room for its usual labels: its route, its URL with and without origin, where that lies, and a
-// user's.
+// labelledEntry is an entry with room for its usual labels, so that most entries are one allocation: the labels of its route, its
+// URL with and without origin, where that lies, and a user.
 type labelledEntry struct {
 	store.Entry
 	labels [5]keying.Label
@@ -113,7 +113,8 @@ func (r *Run) letGo(verdict Verdict) {
 	r.end(verdict == Uncacheable)
 }
 
-// end gives back what the run has of what others wait for. Further calls do nothing.
+// end gives back what the run has of what others wait for, its lease and its slot. Further calls do nothing: a load may let go
+// of both while it still streams to its client.
 func (r *Run) end(uncacheable bool) {
 	r.lease.giveBack(uncacheable)
 	if r.in.Swap(false) {
@@ -146,7 +147,21 @@ func (r *Run) result(verdict Verdict, fate Fate) Result {
 	return Result{Fate: fate}
 }
 
-// What the leader of a flight does: look once more, get the lease, load, keep.
+// What the leader of a flight does, and why in this order:
+//
+//	1 look once more    another flight may have kept the entry since the call looked
+//	2 take the lease    after the look, which spares the lease if the entry is there; before the slot, for the wait
+//	                    for another process must not keep a slot from loads here
+//	3 take a slot       of the limit
+//	4 stamp the entry   with the log's position, before the handler reads anything
+//	5 load
+//	6 land              those who wait here get the entry at once: they do not wait for the store
+//	7 keep              in the store, which gives the lease back in the same step
+//	8 leave             the next request finds the entry in the store, or leads a flight of its own
+//
+// Whatever goes wrong, 8 comes: it is deferred, so that a panic in the load releases those who wait. If a load fails and a
+// stale entry is good in place of an error, that entry lands instead, and is not kept again: all who wait are served with it,
+// and the next request tries anew.
 
 // leadStep is how a call that leads goes on, once it has looked and perhaps waited for the lease.
 type leadStep uint8
@@ -275,8 +290,9 @@ func (c *Call) load(key keying.Key, l lookup, f *flight, load Loader) (r Result,
 	return run.result(verdict, fate), verdict
 }
 
-// keep stores what a run has made. If it is the lease's own key, it gives the lease back in the same round trip. The index
-// comes first: an entry to which nothing leads is as good as none.
+// keep stores what a run has made. The index comes first: an entry to which nothing leads is as good as none, while an index
+// that leads to nothing yet is a miss. If the entry is the lease's own key, the store gives the lease back in the same round
+// trip. What was replaced is forgotten last: until then a reader may still come by it.
 func (c *Call) keep(run *Run, now time.Time) Fate {
 	index := Kept
 	if run.Index != nil {
@@ -328,63 +344,4 @@ func (c *Call) write(e *store.Entry, lease *heldLease, now time.Time) Fate {
 // forget deletes. What cannot be deleted now ends with its time to live.
 func (c *Call) forget(keys []keying.Key) {
 	c.reportOp(store.Writes, c.do(func(ctx context.Context) error { return c.rc.stores.remove(ctx, keys...) }))
-}
-
-const (
-	maxRuns  = 256             // far more than a database likes; see Options.MaxRuns
-	runStall = time.Second     // if no run ends for so long, those under way are no measure for the next
-	runWait  = 5 * time.Second // the longest wait; then the load runs at once, beside the others
-)
-
-// runLimit bounds how many loads run at once: a cache that is cold, or cannot reach its store, must not drown what the loads
-// live on. Loads of one key are one already, but ten thousand keys may be missed at once. It delays a load and never fails it.
-// If a second passes without one run ending, the runs under way are stuck, or streams, and say nothing of how busy the database
-// is: the load waits no longer.
-type runLimit struct {
-	slots chan struct{}
-	ended atomic.Uint64
-}
-
-func (r *runLimit) init(n int) {
-	if n <= 0 {
-		n = maxRuns
-	}
-	r.slots = make(chan struct{}, n)
-}
-
-// enter waits for a slot and reports whether it has one, which is to be left. A call that a run with a slot has made does not
-// wait: the run would hold the slot that the call waits for. Canceled is a call whose client has gone.
-func (r *runLimit) enter(ctx context.Context) (in, canceled bool) {
-	select {
-	case r.slots <- struct{}{}:
-		return true, false
-	default:
-	}
-	if linkOf(ctx).holds(r) {
-		return false, false
-	}
-	tick := time.NewTicker(runStall)
-	defer tick.Stop()
-	for range runWait / runStall {
-		ended := r.ended.Load()
-		select {
-		case r.slots <- struct{}{}:
-			return true, false
-		case <-ctx.Done():
-			return false, errors.Is(ctx.Err(), context.Canceled)
-		case <-tick.C:
-			if r.ended.Load() == ended {
-				return false, false
-			}
-		}
-	}
-	return false, false
-}
-
-// full reports whether a load would have to wait.
-func (r *runLimit) full() bool { return len(r.slots) == cap(r.slots) }
-
-func (r *runLimit) leave() {
-	r.ended.Add(1)
-	<-r.slots
 }

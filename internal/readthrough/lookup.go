@@ -56,7 +56,8 @@ func (c *Call) good(l lookup) bool {
 	return l.use >= WhileRefreshed
 }
 
-// look reads the key.
+// look reads the key: in memory, and in Far where memory does not do. Where memory did, nobody outside the process was asked,
+// and nothing is reported.
 func (c *Call) look(key keying.Key, judge Judge) lookup {
 	var e *store.Entry
 	var asked bool
@@ -71,7 +72,8 @@ func (c *Call) look(key keying.Key, judge Judge) lookup {
 	return c.judged(key, e, what, err, Before, judge)
 }
 
-// lookFar reads past near copies.
+// lookFar reads past near copies. A refresh does: it wants to know whether another process has refreshed the entry meanwhile, and
+// a near copy is older than that.
 func (c *Call) lookFar(key keying.Key) lookup {
 	var e *store.Entry
 	err := c.do(func(ctx context.Context) (err error) {
@@ -133,7 +135,7 @@ func (c *Call) do(f func(context.Context) error) error {
 	return err
 }
 
-// now is when the last operation was over, where that took time.
+// now is when the last operation was over, where that took time. So a miss asks the clock once less.
 func (c *Call) now() time.Time {
 	if c.rc.bounded() {
 		return c.lastOp
@@ -178,8 +180,9 @@ func (o *operation) Value(key any) any {
 	return o.request.Value(key)
 }
 
-// endings are the ends of many waits. Those that end at nearly the same time share one: under load most need no timer of
-// their own.
+// endings are the ends of many waits. A context with a deadline costs a timer and three allocations, once per operation. But
+// many operations of one process end at nearly the same time, and nobody minds a 64th of the budget: so they share one
+// context. It is never cancelled, only left to expire, because others may still use it.
 type endings struct{ last atomic.Pointer[ending] }
 
 // ending is a context that ends by itself.

@@ -70,8 +70,8 @@ func (s *stores) readFar(ctx context.Context, key keying.Key) (*store.Entry, err
 	return e, err
 }
 
-// openFar is open for what Far has brought. That may have been kept under a policy of longer times than this one's: trim
-// cuts it down first.
+// openFar is open for what Far has brought. That may have been kept under a policy of longer times than this one's, by a process
+// of the version before, say: trim cuts it down first. What memory has was trimmed when it came.
 func (s *stores) openFar(e *store.Entry, ok bool, err error) (*store.Entry, error) {
 	if e != nil && s.trim != nil {
 		e = s.trim(e)
@@ -79,7 +79,8 @@ func (s *stores) openFar(e *store.Entry, ok bool, err error) (*store.Entry, erro
 	return s.open(e, ok, err)
 }
 
-// open applies the hook Options.Open to what a tier has brought. An entry that does not open is a miss, with the error.
+// open applies the hook Options.Open to what a tier has brought. An entry that does not open is a miss, with the error: the load
+// that follows puts a sound one in its place.
 func (s *stores) open(e *store.Entry, ok bool, err error) (*store.Entry, error) {
 	if !ok || e == nil {
 		return nil, err

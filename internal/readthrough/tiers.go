@@ -33,7 +33,8 @@ type Tiers struct {
 	Poster   store.Poster
 }
 
-// Resolve finds out what the stores can do. Either may be nil.
+// Resolve finds out what the stores can do. Either may be nil. This is the one place that asserts the optional interfaces: a store
+// that implements another one from now on is taken into account here, or nowhere.
 func Resolve(near, far store.Store) Tiers {
 	t := Tiers{Near: near, Far: far}
 	t.Memory, _ = near.(store.Local)
