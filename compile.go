@@ -34,21 +34,21 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: ReasonNearTTL,
 			Err: fmt.Errorf("cache: %s: its near TTL is %v: where a purge does not arrive, processes differ for that long; shorten NearTTL to %v at most", nameOf(p, pattern), near, maxNear)})
 	}
-	return &middleware.Route{
+	return middleware.New(middleware.Config{
 		Pattern:         pattern,
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         c.readThrough(p, pattern, nil),
+		Cache:           c.readThrough(p, pattern, nil),
 		User:            c.userOf(p),
 		Skip:            c.skipOf(p, pattern),
 		VaryBy:          c.varyByOf(p, pattern),
 		Tags:            tagsOf(p),
 		Observe:         c.observer(p.Class),
-		Tell:            tell,
+		Alert:           tell,
 		Purge:           c.invalidate,
-		HideAuth:        p.IgnoreAuthorization,
-		Standard:        p.RFC9111,
+		IgnoreAuth:      p.IgnoreAuthorization,
+		RFC9111:         p.RFC9111,
 		NoVarySearch:    noVarySearch(p.Query),
 		Vary:            varyLine(p),
 		Client:          clientLine(p),
@@ -57,7 +57,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		IfError:         p.ifError(),
 		StatusTTL:       maps.Clone(p.StatusTTL),
 		MaxBody:         p.maxBody(),
-	}, nil
+	}), nil
 }
 
 // nameOf is what an error calls the policy: its route, if that is known.

@@ -60,7 +60,7 @@ func (rec *recorder) records(p []byte) bool {
 		rec.abandon(ReasonLength) // net/http tells the handler
 	case len(p) > 0 && rec.another():
 		rec.abandon(ReasonLate)
-	case int64(rec.size()+len(p)) > rec.rt.MaxBody:
+	case int64(rec.size()+len(p)) > rec.rt.maxBody:
 		rec.abandon(ReasonSize)
 	}
 	return rec.keeping
@@ -137,7 +137,7 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 		rec.records(nil)
 	}
 	if rec.keeping {
-		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.MaxBody+1-int64(rec.size())))
+		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.rt.maxBody+1-int64(rec.size())))
 		if err != nil {
 			rec.abandon(ReasonLate) // many a handler only logs it
 		}
@@ -209,7 +209,7 @@ func (rec *recorder) add(p []byte) bool {
 
 // room is how much the body needs: what it was said to have, or what its first write brings, since there is often no other.
 func (rec *recorder) room(have, need int) int {
-	switch most := rec.rt.MaxBody; {
+	switch most := rec.rt.maxBody; {
 	case int64(need) <= rec.declared:
 		return int(min(rec.declared, most))
 	case have == 0:
@@ -228,7 +228,7 @@ func roomy(n int) int64 { return 1 << bits.Len(uint(n-1)) }
 func (rec *recorder) goOn(p []byte) bool {
 	rest := cap(rec.body) - len(rec.body)
 	size := rec.size() + rest
-	n := int(min(roomy(max(size, len(p)-rest)), rec.rt.MaxBody-int64(size)))
+	n := int(min(roomy(max(size, len(p)-rest)), rec.rt.maxBody-int64(size)))
 	if !rec.reserve(n) {
 		return false
 	}
@@ -263,7 +263,7 @@ func (rec *recorder) pieces() [][]byte {
 
 // reserve takes n more bytes of the room for recording that all copies share, if there are so many.
 func (rec *recorder) reserve(n int) bool {
-	if !rec.rt.Common.reserve(n) {
+	if !rec.rt.common.reserve(n) {
 		return false
 	}
 	rec.reserved += n
@@ -273,7 +273,7 @@ func (rec *recorder) reserve(n int) bool {
 // unreserve gives the room for recording back: the copy is complete, or given up. A client that reads slowly does not hold
 // it: what such a client is yet to get is held by its own request, as a handler holds what it writes.
 func (rec *recorder) unreserve() {
-	rec.rt.Common.release(rec.reserved)
+	rec.rt.common.release(rec.reserved)
 	rec.reserved = 0
 }
 

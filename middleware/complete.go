@@ -16,33 +16,32 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// complete judges a whole answer and fills the run's entry with it.
-func (rt *Route) complete(l *leading) Reason {
-	rec := l.rec
+// complete judges a whole response and fills the run's entry with it.
+func (f *fetch) complete() Reason {
+	rec := f.rec
 	if reason := rec.incomplete(); reason != "" {
 		return reason
 	}
 	e := rec.run.Entry
 	e.Status, e.Added, e.Body = rec.status, rec.added, rec.compact()
 	if e.Status == http.StatusPartialContent {
-		rec.extend()
+		extend(rec)
 	}
 	rec.describe(e)
 	e.Header = makeHeader(rec.header)
-	return rt.settle(l)
+	return f.settle()
 }
 
-// settle gives an entry whose fields and body are there its life, key and labels, or says why it must not be kept.
-func (rt *Route) settle(l *leading) Reason {
-	e := l.rec.run.Entry
-	tags, ttl, noStore := l.rec.said.Said()
+// settle gives an entry that has its header and body its lifetimes, key and labels, or says why it must not be stored.
+func (f *fetch) settle() Reason {
+	rt, e := f.rt, f.rec.run.Entry
+	tags, ttl, noStore := f.rec.said.Said()
 	now := time.Now()
-	rt.times(e, l.rec, ttl, now)
-	rt.place(l)
+	variant := rt.rules.settle(f, ttl, now)
 	if noStore {
 		return ReasonHandler
 	}
-	if reason := rt.labels(l, e, tags); reason != "" {
+	if reason := f.label(e, tags); reason != "" {
 		return reason
 	}
 	if e.Validate() != nil {
@@ -52,9 +51,9 @@ func (rt *Route) settle(l *leading) Reason {
 	if keep <= 0 {
 		return ReasonAge
 	}
-	if rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource {
-		if least := rt.Common.variants.admit(rt.resource(l), e.Key, now, now.Add(keep)); least != (keying.Key{}) {
-			l.rec.run.Replaced = append(l.rec.run.Replaced, least)
+	if variant {
+		if least := rt.common.variants.admit(f.resource(), e.Key, now, now.Add(keep)); least != (keying.Key{}) {
+			f.rec.run.Replaced = append(f.rec.run.Replaced, least)
 		}
 	}
 	return ""
@@ -80,7 +79,7 @@ func (rec *recorder) incomplete() Reason {
 func (rec *recorder) describe(e *store.Entry) {
 	var room [64]byte // for both texts at once
 	text := room[:0]
-	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && rec.fieldOf("Etag") == nil {
+	if rec.rt.makesTags && e.Status == http.StatusOK && rec.outer["Etag"] == nil && rec.fieldOf("Etag") == nil {
 		text = appendEntityTag(text, e.Body)
 	}
 	tag := len(text)
@@ -139,16 +138,11 @@ func appendEntityTag(to, body []byte) []byte {
 	return append(to, '"')
 }
 
-// Spread shortens a lifetime by up to a tenth, by the key, so that answers made together do not expire together.
-func Spread(ttl time.Duration, key keying.Key) time.Duration {
-	return ttl - ttl/10*time.Duration(key[0])/256
-}
+// A response to HEAD, or to a range, is not the whole that a key stands for. Where the store has nothing to make it of, the
+// handler makes it: once for all requests at the same time that want just the same, under a key of their own. Nothing is ever
+// stored under that key, but only what could be stored is shared.
 
-// An answer to HEAD, or to a range, is not the whole that a key stands for. Where the store has nothing to make it of, the
-// handler makes it: once for all who want just the same at the same time, under a key of its own that nothing is ever stored
-// under. What may be shared so is what may be kept.
-
-// isPart reports whether the request is for less than a whole answer.
+// isPart reports whether the request is for less than a whole response.
 func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Header["Range"] != nil }
 
 func partReason(r *http.Request) Reason {
@@ -158,8 +152,8 @@ func partReason(r *http.Request) Reason {
 	return ReasonRange
 }
 
-// partKey is what those share under who want the same of the answer that the key stands for. The handler of a HEAD does not
-// see ranges, and no handler sees conditions: they are judged for each.
+// partKey is the key of requests that want the same part of what the key stands for. The handler of a HEAD does not see
+// ranges, and no handler sees conditions: those are judged for each request.
 func partKey(key keying.Key, r *http.Request) keying.Key {
 	text := append(make([]byte, 0, 128), key[:]...)
 	text = append(text, r.Method...)
@@ -174,29 +168,27 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 	return sha256.Sum256(text)
 }
 
-// selects reports whether the entry, which another request's run has made, is the answer that the request selects.
-func (rt *Route) selects(p *Passage, r *http.Request, e *store.Entry) bool {
-	key := rt.variant(p, r, linesOf(e, p.outer, "Vary"))
-	return key == e.Key || isPart(r) && partKey(key, r) == e.Key
+func copyFields(to, from http.Header, names ...string) {
+	for _, name := range names {
+		if lines := from[name]; lines != nil {
+			to[name] = append([]string(nil), lines...)
+		}
+	}
 }
 
-// pass makes the run's entry of an answer that is not whole, for those who wait for it.
-func (rt *Route) pass(l *leading) readthrough.Verdict {
-	rec, e := l.rec, l.rec.run.Entry
-	l.p.reason, rec.part = cmp.Or(l.p.reason, partReason(l.r)), true
-	if rec.reason = rt.passable(l); rec.reason != "" {
-		rec.keeping = false
-		return readthrough.Uncacheable
+// shareOnly makes the run's entry of a response that is not whole, for the requests that wait for it. Stale says that the
+// response must not be used again without validation.
+func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
+	rec, e := f.rec, f.rec.run.Entry
+	f.p.reason, rec.part = cmp.Or(f.p.reason, partReason(f.r)), true
+	if reason := f.shareable(stale); reason != "" {
+		return f.refuse(reason)
 	}
-	key := l.p.key
-	if rt.Standard {
-		key = rt.variantOf(&l.p, l.r, rec.law.verdict.Vary)
-	}
-	e.Key, e.Status, e.Added, e.Body = partKey(key, l.r), rec.status, rec.added, rec.compact()
+	rec.reason = ""
+	e.Key, e.Status, e.Added, e.Body = partKey(key, f.r), rec.status, rec.added, rec.compact()
 	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
 	if e.Validate() != nil {
-		rec.keeping, rec.reason = false, ReasonHeader
-		return readthrough.Uncacheable
+		return f.refuse(ReasonHeader)
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
 		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
@@ -205,9 +197,9 @@ func (rt *Route) pass(l *leading) readthrough.Verdict {
 	return readthrough.ShareOnly
 }
 
-// passable says why the answer must not be passed on, or "".
-func (rt *Route) passable(l *leading) Reason {
-	rec := l.rec
+// shareable says why the response must not be shared, or "".
+func (f *fetch) shareable(stale bool) Reason {
+	rec := f.rec
 	if reason := rec.incomplete(); reason != "" {
 		return reason
 	}
@@ -215,12 +207,12 @@ func (rt *Route) passable(l *leading) Reason {
 	switch {
 	case noStore:
 		return ReasonHandler
-	case rt.Standard && rec.law.verdict.Fresh <= rec.law.verdict.Age:
+	case stale:
 		return ReasonAge
 	}
 	e := rec.run.Entry
-	// What an attempt to update a stored answer has left there is not this one's.
+	// An attempt to update a stored response has perhaps left that one's labels and lifetimes there.
 	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.header), rec.added, nil, nil
 	e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0
-	return rt.labels(l, e, tags) // a purge may come before those who wait
+	return f.label(e, tags) // a purge may come before the requests that wait
 }

@@ -10,115 +10,138 @@ import (
 // detachedFor is how long a handler may run on after its client has gone.
 const detachedFor = 30 * time.Second
 
-// A tether lets a handler outlast its client for as long as others may have use of its answer: a leader that hangs up
-// must not fail those who wait. A deadline of the request holds in any case.
-type tether struct {
+// A runContext is the context of one run of a handler. It is detached from the client's: a client that hangs up must not fail
+// the others that wait for the response of its run. Three histories show what that means.
+//
+// The client hangs up while others wait:
+//
+//	client A                            clients B, C               the run
+//	1. misses, and leads the run                                   begins
+//	2.                                  miss, and wait for it
+//	3. hangs up                                                    goes on: for 30 s at most (detachedFor),
+//	                                                               and beside 63 others at most (maxDetached)
+//	4.                                                             ends, and the response is stored
+//	5.                                  get the response           gives its room back (end)
+//
+// All clients have gone. Nobody knows that: another one may come at any moment and wait. So the run goes on as above, and the
+// next request is a hit. After 30 s its context ends, and what the handler then returns is not stored.
+//
+// Nobody can use the response, for it must not be stored:
+//
+//	client A                            client B                   the run
+//	1. misses, and leads the run        misses, and waits for it   begins
+//	2.                                                             writes a Set-Cookie: the recorder gives up its copy
+//	3.                                  is let go: runs the        ends with its client from now on (followClient),
+//	                                    handler itself             as without a cache
+//	4. hangs up                                                    its context ends at once
+//
+// Step 4 may come before step 2: then the run has gone on without its client, and followClient ends it.
+//
+// A deadline of the request, unlike a hang-up, is a bound on the run: it holds in any case, also for those who wait.
+type runContext struct {
 	share  *Share // whose run it is; nil: nobody's in particular
 	client values // what the run's context begins with
 
 	cancelRun    context.CancelCauseFunc
 	dropDeadline context.CancelFunc // nil: there is none
-	stop         func() bool
+	stop         func() bool        // stops waiting for the client's end
 
 	mu        sync.Mutex
-	following bool // the client's end is the handler's again
+	following bool // the client's end is the run's again
 	ended     bool
-	timer     *time.Timer // runs while detached
+	timer     *time.Timer // runs while the client has gone
 }
 
 // values is a context that never ends, with another's values: context.WithoutCancel as a part of something larger.
 type values struct{ of context.Context }
 
 func (values) Deadline() (at time.Time, ok bool) { return at, false }
+func (values) Done() <-chan struct{}             { return nil }
+func (values) Err() error                        { return nil }
+func (v *values) Value(key any) any              { return v.of.Value(key) }
 
-func (values) Done() <-chan struct{} { return nil }
-
-func (values) Err() error { return nil }
-
-func (v *values) Value(key any) any { return v.of.Value(key) }
-
-// tie returns the context for a handler's run, and what ties it to the client's: t, or nil where nothing does.
-func (t *tether) tie(c *Common, parent context.Context) (context.Context, *tether) {
-	if parent.Done() == nil || parent.Err() != nil { // cannot end, or has: a waiter that hung up needs no answer
-		return parent, nil
+// start returns the context for a run, and c, or nil where the run's context is the client's itself.
+func (c *runContext) start(common *Common, client context.Context) (context.Context, *runContext) {
+	if client.Done() == nil || client.Err() != nil { // it cannot end, or has: nobody needs the run's response
+		return client, nil
 	}
-	if t.share == nil {
-		t.share = new(Share)
+	if c.share == nil {
+		c.share = new(Share)
 	}
-	if t.share.common.Load() != c {
-		t.share.common.Store(c)
+	if c.share.common.Load() != common {
+		c.share.common.Store(common)
 	}
-	t.client.of = parent
-	var ctx context.Context = &t.client
-	if at, ok := parent.Deadline(); ok {
-		ctx, t.dropDeadline = context.WithDeadline(ctx, at)
+	c.client.of = client
+	var ctx context.Context = &c.client
+	if at, ok := client.Deadline(); ok {
+		ctx, c.dropDeadline = context.WithDeadline(ctx, at)
 	}
-	ctx, t.cancelRun = context.WithCancelCause(ctx)
-	t.stop = context.AfterFunc(parent, t.clientGone)
-	return ctx, t
+	ctx, c.cancelRun = context.WithCancelCause(ctx)
+	c.stop = context.AfterFunc(client, c.clientGone)
+	return ctx, c
 }
 
-func (t *tether) cancel(cause error) {
-	t.cancelRun(cause)
-	if t.dropDeadline != nil {
-		t.dropDeadline()
+func (c *runContext) cancel(cause error) {
+	c.cancelRun(cause)
+	if c.dropDeadline != nil {
+		c.dropDeadline()
 	}
 }
 
 // clientGone cancels the run, or lets it go on for a while if there is room for one more such run.
-func (t *tether) clientGone() {
-	defer t.survive()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *runContext) clientGone() {
+	defer c.survive()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
-	case t.ended:
-	case t.following, errors.Is(t.client.of.Err(), context.DeadlineExceeded), !t.share.detach():
-		t.cancel(context.Cause(t.client.of))
+	case c.ended:
+	case c.following, errors.Is(c.client.of.Err(), context.DeadlineExceeded), !c.share.detach():
+		c.cancel(context.Cause(c.client.of))
 	default:
-		t.timer = time.AfterFunc(detachedFor, t.tooLong)
+		c.timer = time.AfterFunc(detachedFor, c.tooLong)
 	}
 }
 
-func (t *tether) tooLong() {
-	defer t.survive()
-	t.cancel(context.Cause(t.client.of))
+func (c *runContext) tooLong() {
+	defer c.survive()
+	c.cancel(context.Cause(c.client.of))
 }
 
 // survive ends the run where its client's context, which may be a framework's own, panics.
-func (t *tether) survive() {
+func (c *runContext) survive() {
 	if v := recover(); v != nil {
-		t.cancel(context.Canceled)
-		t.share.common.Load().survive(v)
+		c.cancel(context.Canceled)
+		c.share.common.Load().survive(v)
 	}
 }
 
-// follow makes the run end with its client again, because nobody else will have its answer.
-func (t *tether) follow() {
-	if t == nil {
+// followClient makes the run end with its client again, because nobody else will have its response.
+func (c *runContext) followClient() {
+	if c == nil {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.following = true
-	if t.client.of.Err() != nil {
-		t.cancel(context.Cause(t.client.of))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.following = true
+	if c.client.of.Err() != nil {
+		c.cancel(context.Cause(c.client.of))
 	}
 }
 
 // end is called when the run is over; further calls do nothing.
-func (t *tether) end() {
-	if t == nil {
+func (c *runContext) end() {
+	if c == nil {
 		return
 	}
-	t.stop()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.timer != nil && !t.ended {
-		t.timer.Stop()
-		t.share.attach()
+	c.stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil && !c.ended {
+		c.timer.Stop()
+		c.share.attach()
 	}
-	t.ended = true
-	t.cancel(context.Canceled)
+	c.ended = true
+	c.cancel(context.Canceled)
 }
 
 // detach takes room for a run without its client, if there is any.
@@ -139,6 +162,6 @@ func (s *Share) attach() {
 // Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
 // room for such loads. End must be called when the load is over.
 func (c *Common) Detach(s *Share, parent context.Context) (ctx context.Context, end func()) {
-	ctx, t := (&tether{share: s}).tie(c, parent)
-	return ctx, t.end
+	ctx, run := (&runContext{share: s}).start(c, parent)
+	return ctx, run.end
 }

@@ -39,14 +39,14 @@ func (rec *recorder) void() {
 // standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
 // the server (http.ErrAbortHandler) goes on, unless it breaks off an answer in whose place the client gets the stale one in any
 // case: ReverseProxy does so where an upstream hangs in the body of a 503.
-func (rec *recorder) standIn(l *leading, panicked any) readthrough.Verdict {
+func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 	switch panicked {
 	case nil: // runtime.Goexit: the goroutine is ending
 		rec.void()
 		return readthrough.Aborted
 	case http.ErrAbortHandler:
 		if rec.failed {
-			rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
+			rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
 			return readthrough.ServeOld
 		}
 		rec.void()
@@ -54,7 +54,7 @@ func (rec *recorder) standIn(l *leading, panicked any) readthrough.Verdict {
 	}
 	rec.drop(ReasonPanic) // there is no pump: the client has nothing yet
 	rec.mute = true
-	rec.rt.tell(Event{Route: l.p.pattern, Outcome: Fault, Reason: ReasonPanic,
+	rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
 	return readthrough.ServeOld
 }

@@ -81,11 +81,11 @@ type servedBy struct{ selects, host, pattern string }
 // it a host. A handler that is not the first one is told as a warning, once. Where routers have HEAD by itself its handler
 // is, as a rule, another closure of GET's code: that counts as the same, for this request.
 func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
-	at := servedBy{rt.Scheme.Selects(), host, pattern}
-	rt.Common.Names.meet(pattern)
-	n, first, added := rt.Common.handlers.place(at, h, method == http.MethodHead)
+	at := servedBy{rt.scheme.Selects(), host, pattern}
+	rt.common.Names.meet(pattern)
+	n, first, added := rt.common.handlers.place(at, h, method == http.MethodHead)
 	s := &Standing{pattern: pattern, keyed: pattern, n: n, first: first}
-	switch inRedis := rt.Through.Remote(); {
+	switch inRedis := rt.cache.Remote(); {
 	case inRedis:
 		s.claims, s.refused = pattern == "", pattern != "" && n > 0
 		if h.Name != "" {
@@ -96,7 +96,7 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 		s.keyed = fmt.Sprintf("%s\x00%d", pattern, n)
 	}
 	if added && n > 0 && pattern != "" {
-		rt.tell(Event{Route: pattern, Outcome: Warning, Reason: ReasonHandlers, Err: fmt.Errorf(
+		rt.alert(Event{Route: pattern, Outcome: Warning, Reason: ReasonHandlers, Err: fmt.Errorf(
 			"route %q: several handlers serve it under equal policies: in memory each has answers of its own, in Redis all but the first run without the cache; give each a pattern or a policy of its own (vary=, cookies=, by=)", pattern)})
 	}
 	return s

@@ -14,27 +14,9 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// capture takes what the handler did to the header since outer middleware left it: fields that it set (one without values
-// is sent by nobody, net/http included), and lines that it added to fields that were there (none: it removed the field).
-// What belongs to one response or one connection is left out. All values are copied.
-func (rec *recorder) capture(h http.Header) {
-	passing := perResponse
-	omit := rfc9111.Connection(h["Connection"])
-	if rec.rt.Standard {
-		passing, omit = unstored, rec.law.verdict.Omit
-	}
-	rec.take(h, func(name string) bool { return passing(name) || slices.Contains(omit, name) })
-	if rec.rt.Standard && h["Date"] == nil { // RFC 9110 §6.6.1
-		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
-	}
-}
-
-// unstored are fields that no cache stores (RFC 9111 §3.1), and those that it makes itself.
-func unstored(name string) bool {
-	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
-}
-
-// take copies what was done to the header, except to fields whose canonical name is to be left.
+// take copies what the handler did to the header since outer middleware left it: fields that it set (one without values is
+// sent by nobody, net/http included), and lines that it added to fields that were there (none: it removed the field). Fields
+// whose canonical name is to be left are left out. All values are copied.
 func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	if rec.captured == nil { // forgotten: a handler that does not know that it is over
 		rec.captured = captures.Get().(*captured)
@@ -113,21 +95,11 @@ func fold(h http.Header) {
 	}
 }
 
-// perResponse are fields that are made anew for each response, or by the layers around (RFC 9111 §3.1).
-func perResponse(name string) bool {
-	switch name {
-	case "Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
-		"Traceparent", "Tracestate", "Retry-After":
-		return true
-	}
-	return rfc9111.Hop(name) || strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Ratelimit")
-}
-
 // What the recorder adds to a handler's answer, or takes from it.
 
 // untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
 func (rec *recorder) untarget(h http.Header) {
-	if rec.rt.Scheme.Private {
+	if rec.rt.scheme.Private {
 		delete(h, "Cdn-Cache-Control")
 	}
 }
@@ -136,7 +108,7 @@ func (rec *recorder) untarget(h http.Header) {
 func (rec *recorder) privatize(h http.Header) {
 	rec.untarget(h)
 	switch {
-	case !rec.rt.Scheme.Private:
+	case !rec.rt.scheme.Private:
 	case rec.reason == ReasonIdentity:
 		h["Cache-Control"] = []string{"private, no-store"}
 	default:
@@ -146,7 +118,7 @@ func (rec *recorder) privatize(h http.Header) {
 
 // tellStatus says what the cache did (RFC 9211).
 func (rec *recorder) tellStatus(h http.Header) {
-	c := rec.rt.Common
+	c := rec.rt.common
 	if c.name == "" {
 		return
 	}
@@ -232,4 +204,43 @@ func (rec *recorder) publishTrailers() {
 			}
 		}
 	}
+}
+
+// fieldOf returns the lines of a field that the handler set.
+func fieldOf(e *store.Entry, name string) []string {
+	if lines := e.Header.Lines(name); lines != nil {
+		return lines
+	}
+	return linesIn(e.Added, name)
+}
+
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
+		}
+	}
+	return nil
+}
+
+// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set; without an
+// entry those that are there.
+func linesOf(e *store.Entry, outer http.Header, name string) []string {
+	if e == nil {
+		return outer[name]
+	}
+	if lines := e.Header.Lines(name); lines != nil {
+		return lines
+	}
+	lines := outer[name]
+	for i := range e.Added {
+		switch added := e.Added[i]; {
+		case added.Name != name:
+		case len(added.Values) == 0: // removed
+			return nil
+		default:
+			return append(lines[:len(lines):len(lines)], added.Values...)
+		}
+	}
+	return lines
 }

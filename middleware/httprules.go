@@ -3,47 +3,59 @@ package middleware
 import (
 	"cmp"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
+	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/internal/user"
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
-// standard answers GET and HEAD as an HTTP cache does (RFC 9111 §4): from the store where the stored answer and the request
-// allow it, and else by the handler, whose answer may be a validation of the stored one.
-func (rt *Route) standard(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
-	ask := rfc9111.ParseAsk(r.Header["Cache-Control"])
-	if p.reason = rt.unanswerable(r, ask); p.reason != "" {
-		return rt.around(p, w, r, next)
+// httpRules is the rule book of RFC 9111 mode: a shared HTTP cache in front of the handler, or one user's own where the
+// route is per user. What a response's fields mean is decided in internal/rfc9111, by pure functions; here that is put
+// together with the store. Section numbers are those of RFC 9111 unless they say otherwise.
+type httpRules struct{ rt *Route }
+
+// httpHead is what RFC 9111 mode notes of a response when its head comes.
+type httpHead struct {
+	began   time.Time        // when the handler was asked
+	came    time.Time        // when its head came
+	verdict *rfc9111.Verdict // what may be done with it
+}
+
+// answer serves GET and HEAD as an HTTP cache does (§4): from the store where the stored response and the request allow it,
+// and else by the handler, whose response may be a validation of the stored one.
+func (hr *httpRules) answer(f *fetch) error {
+	ask := rfc9111.ParseAsk(f.r.Header["Cache-Control"])
+	if f.p.reason = unanswerable(f.r, ask); f.p.reason != "" {
+		f.reported = true // bypass reports the request
+		return hr.rt.bypass(f.p, f.w, f.r, f.next)
 	}
-	l := rt.leads(&p, w, r, next, param)
-	defer l.close()
 	judge := func(e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
-		return rt.fitness(&l.p, r, ask, e, use, made)
+		return hr.fitness(&f.p, f.r, ask, e, use, made)
 	}
-	e, use := rt.find(&l.call, &l.p, r, judge)
+	e, use := hr.find(&f.call, &f.p, f.r, judge)
 	if use >= readthrough.WhileRefreshed {
-		return rt.conclude(l, readthrough.Result{Entry: e, Use: use, Source: readthrough.Stored})
+		return f.conclude(readthrough.Result{Entry: e, Use: use, Source: readthrough.Stored})
 	}
 	if ask.OnlyIfCached {
-		return rt.unsatisfied(l)
+		return hr.unsatisfied(f)
 	}
-	l.p.fwd = forwardedFor(l, e, use)
-	if r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
-		l.p.reason, l.p.fwd = ReasonHead, ""
+	f.p.fwd = forwardedFor(f, e, use)
+	if f.r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
+		f.p.reason, f.p.fwd = ReasonHead, ""
 	}
-	if l.part = isPart(r); l.part {
-		return rt.conclude(l, l.call.GetPart(l.p.key, partKey(l.p.key, r), l, judge))
-	}
-	return rt.conclude(l, l.call.Get(l.p.key, l, judge))
+	f.part = isPart(f.r)
+	return f.get(judge)
 }
 
 // unanswerable says why a request is for the handler alone: the client wants nothing of it to be stored (§5.2.1.5), or has
 // set conditions that only the origin can judge (RFC 9110 §13.1.1, §13.1.4).
-func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
+func unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 	switch {
 	case ask.NoStore:
 		return ReasonRequest
@@ -54,22 +66,22 @@ func (rt *Route) unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 }
 
 // unsatisfied answers a request that wants what is stored or nothing (§5.2.1.7).
-func (rt *Route) unsatisfied(l *leading) error {
-	h := l.w.Header()
+func (hr *httpRules) unsatisfied(f *fetch) error {
+	h := f.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
-	rt.Common.addStatus(h, []string{rt.Common.name + "; detail=" + string(ReasonOnlyIfCached)})
-	l.w.WriteHeader(http.StatusGatewayTimeout)
-	l.report(Event{Route: l.p.pattern, Outcome: Miss, Reason: ReasonOnlyIfCached, Cause: Reason(l.call.Cause(l.p.key)), Status: http.StatusGatewayTimeout})
+	hr.rt.common.addStatus(h, []string{hr.rt.common.name + "; detail=" + string(ReasonOnlyIfCached)})
+	f.w.WriteHeader(http.StatusGatewayTimeout)
+	f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonOnlyIfCached, Cause: Reason(f.call.Cause(f.p.key)), Status: http.StatusGatewayTimeout})
 	return nil
 }
 
-// forwardedFor is why a stored answer does not do, in RFC 9211's words (§2.2).
-func forwardedFor(l *leading, e *store.Entry, use readthrough.Use) string {
-	p := &l.p
+// forwardedFor is why a stored response does not do, in RFC 9211's words (§2.2).
+func forwardedFor(f *fetch, e *store.Entry, use readthrough.Use) string {
+	p := &f.p
 	switch {
-	case e == nil && l.call.Cause(p.key) == store.CauseAway: // what it has is not known
+	case e == nil && f.call.Cause(p.key) == store.CauseAway: // nobody knows what the store has
 		return "miss"
-	case e == nil && p.fresh: // and of no use for a validation
+	case e == nil && p.fresh: // and it cannot be validated
 		return "request"
 	case e == nil && p.index != nil:
 		return "vary-miss"
@@ -83,16 +95,19 @@ func forwardedFor(l *leading, e *store.Entry, use readthrough.Use) string {
 	return "stale"
 }
 
-// fitness says what a stored answer is good for in one request (RFC 9111 §4): at most what its own age makes of it, less if
-// the request wants more, and more if the request takes a stale one. To an answer whose run has begun since the request came
-// it cannot object: its own would be no newer. One whose run had begun before is as old as it is, although it came later.
-func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
+// fitness says what a stored response is good for in one request (§4): at most what its own age makes of it, less if the
+// request wants more, and more if the request accepts a stale one.
+//
+// A request cannot object to a response whose run has begun since the request came: a run of its own would bring nothing
+// newer. A response whose run had begun before is as old as it is, although it came later.
+func (hr *httpRules) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
+	private := hr.rt.scheme.Private
 	switch {
-	case use == readthrough.NoUse: // purged, or past every window: no wish of a client's brings it back
+	case use == readthrough.NoUse: // purged, or past every window: no client's wish brings it back
 		return use
-	case e.Status == 0, made != readthrough.Before && !rt.selects(p, r, e):
+	case e.Status == 0, made != readthrough.Before && !hr.selects(p, r, e):
 		return readthrough.NoUse
-	case r.Header["Authorization"] != nil && !rt.Scheme.Private && !controlOf(e, p.outer, false).ForAuthorized():
+	case r.Header["Authorization"] != nil && !private && !controlOf(e, p.outer, false).ForAuthorized():
 		return unvalidated(e, use)
 	case e.Status == http.StatusPartialContent:
 		if _, _, ok := slice(e, r); !ok {
@@ -111,7 +126,7 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 		}
 		return unvalidated(e, use)
 	case rfc9111.FitsExpired:
-		if !rt.Through.Expired(e) && !controlOf(e, p.outer, rt.Scheme.Private).NeverStale(rt.Scheme.Private) {
+		if !hr.rt.cache.Expired(e) && !controlOf(e, p.outer, private).NeverStale(private) {
 			return readthrough.Fresh
 		}
 	}
@@ -121,7 +136,7 @@ func (rt *Route) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.
 // noAsk is a request that wants nothing special.
 var noAsk = rfc9111.ParseAsk(nil)
 
-// unvalidated is what an answer is good for that must not be served as it is.
+// unvalidated is what a response is good for that must not be served as it is.
 func unvalidated(e *store.Entry, use readthrough.Use) readthrough.Use {
 	if e.IfValidated == 0 {
 		return readthrough.NoUse
@@ -129,63 +144,7 @@ func unvalidated(e *store.Entry, use readthrough.Use) readthrough.Use {
 	return min(use, readthrough.OnValidation)
 }
 
-// slice takes what the request's range asks for out of a stored part (RFC 9111 §3.3).
-func slice(e *store.Entry, r *http.Request) (rfc9111.Part, []byte, bool) {
-	lines := r.Header["Range"]
-	if len(lines) != 1 || r.Method != http.MethodGet {
-		return rfc9111.Part{}, nil, false
-	}
-	if wanted := r.Header["If-Range"]; wanted != nil && !rfc9111.StrongMatch(first(wanted), first(fieldOf(e, "Etag"))) {
-		return rfc9111.Part{}, nil, false
-	}
-	part, known := rfc9111.ParseContentRange(fieldOf(e, "Content-Range"))
-	ranges, ok := rfc9111.ParseRange(lines[0])
-	if !known || !ok || len(ranges) != 1 {
-		return rfc9111.Part{}, nil, false
-	}
-	return part.Slice(e.Body, ranges[0])
-}
-
-// fieldOf returns the lines of a field that the handler set.
-func fieldOf(e *store.Entry, name string) []string {
-	if lines := e.Header.Lines(name); lines != nil {
-		return lines
-	}
-	return linesIn(e.Added, name)
-}
-
-func linesIn(fields []store.Field, name string) []string {
-	for i := range fields {
-		if fields[i].Name == name {
-			return fields[i].Values
-		}
-	}
-	return nil
-}
-
-// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set; without an
-// entry those that are there.
-func linesOf(e *store.Entry, outer http.Header, name string) []string {
-	if e == nil {
-		return outer[name]
-	}
-	if lines := e.Header.Lines(name); lines != nil {
-		return lines
-	}
-	lines := outer[name]
-	for i := range e.Added {
-		switch added := e.Added[i]; {
-		case added.Name != name:
-		case len(added.Values) == 0: // removed
-			return nil
-		default:
-			return append(lines[:len(lines):len(lines)], added.Values...)
-		}
-	}
-	return lines
-}
-
-// controlOf is what rules a stored answer.
+// controlOf are the directives that rule a stored response.
 func controlOf(e *store.Entry, outer http.Header, private bool) rfc9111.Control {
 	return rfc9111.Effective(http.Header{
 		"Cache-Control":     linesOf(e, outer, "Cache-Control"),
@@ -193,30 +152,150 @@ func controlOf(e *store.Entry, outer http.Header, private bool) rfc9111.Control 
 	}, private)
 }
 
-const (
-	year = 365 * 24 * time.Hour // no answer is fresh for longer
-	// validatable is how long past its freshness an answer is kept that a validation could make fresh again.
-	validatable = 24 * time.Hour
-)
+// storable judges the head of a response: why it must not be stored, or "". One that is stale from the start may be stored,
+// to be validated, but the requests that wait have no use for it.
+func (hr *httpRules) storable(rec *recorder, h http.Header) Reason {
+	reason := hr.judge(rec, rec.status, h)
+	rec.part = rec.part || rec.spares && rec.status == http.StatusPartialContent
+	if rec.http.verdict.Fresh <= rec.http.verdict.Age {
+		rec.run.MarkUncacheable()
+	}
+	return reason
+}
 
-// standardTimes sets how long the entry lives by the law: as the answer says; the policy's TTL and the handler bound it
-// (RFC 9111 §4.2, RFC 5861). An entry counts from when the answer was made, not from when it came.
-func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration) {
-	v := rec.law.verdict
+// judge judges a head by RFC 9111, and by what must not be stored whatever the response says: a cookie is one client's, a
+// nonce one response's, a trailer comes too late.
+func (hr *httpRules) judge(rec *recorder, status int, h http.Header) Reason {
+	v := hr.verdict(rec, status, h)
+	rec.http.verdict = v
+	switch {
+	case v.Refusal != rfc9111.Storable:
+		return refusals[v.Refusal]
+	case status == http.StatusPartialContent && rec.r.Header["Range"] == nil:
+		return ReasonPartial
+	case changed(h, rec.outer, "Set-Cookie"):
+		return ReasonCookie
+	case h["Trailer"] != nil:
+		return ReasonTrailer
+	case reflected(rec.r, h, v.Vary): // also one user's: a browser may come from several origins
+		return ReasonOrigin
+	case hr.rt.scheme.Private:
+	case nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]):
+		return ReasonNonce
+	}
+	return hr.personal(rec.r, v)
+}
+
+// verdict is what RFC 9111 says of a response to the recorder's request.
+func (hr *httpRules) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verdict {
+	if rec.http.came.IsZero() {
+		rec.http.came = time.Now()
+	}
+	v := rfc9111.Judge(rfc9111.Answer{
+		Status: status, Header: h,
+		Private: hr.rt.scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
+		Received: rec.http.came, Delay: rec.http.came.Sub(rec.http.began), Default: hr.rt.ttl,
+	})
+	return &v
+}
+
+// refusals are our names for RFC 9111's reasons.
+var refusals = [...]Reason{
+	rfc9111.Storable:      "",
+	rfc9111.NoStore:       ReasonNoStore,
+	rfc9111.Private:       ReasonPrivate,
+	rfc9111.Malformed:     ReasonControl,
+	rfc9111.Authorization: ReasonAuth,
+	rfc9111.Status:        ReasonStatus,
+	rfc9111.Partial:       ReasonPartial,
+	rfc9111.Varying:       ReasonVary,
+}
+
+// changed reports whether the handler has set the field, or added to it.
+func changed(h, outer http.Header, name string) bool {
+	for spelled, values := range h {
+		if http.CanonicalHeaderKey(spelled) == name && !slices.Equal(outer[spelled], values) {
+			return true
+		}
+	}
+	return false
+}
+
+// reflected reports whether the response allows the very origin that sent the request, and does not say that it varies by it.
+func reflected(r *http.Request, h http.Header, vary []string) bool {
+	origin, allowed := first(r.Header["Origin"]), first(h["Access-Control-Allow-Origin"])
+	return origin != "" && origin == allowed && !slices.Contains(vary, "Origin")
+}
+
+// personal says why a response must not be stored to which the cache would have to give a lifetime of its own, or "".
+//
+// In this mode the handler sees who the user is. So a request with cookies may get a page of the user's own, from a handler
+// that knows nothing of caches. The page is for everyone if the response says so, or says how long it is fresh. It is also
+// fine if the response or the policy says that it varies by the cookies. Authorization has a section of its own (§3.5).
+func (hr *httpRules) personal(r *http.Request, v *rfc9111.Verdict) Reason {
+	if hr.rt.scheme.Private || !v.Guessed || v.Control.ForAuthorized() || slices.Contains(v.Vary, "Cookie") {
+		return ""
+	}
+	if hr.rt.scheme.Unselected(r.Header["Cookie"]) {
+		return ReasonRequestCookie
+	}
+	if hr.knows(r) || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		return ReasonRequestUser
+	}
+	return ""
+}
+
+// knows reports whether the context, or the app's identity function, says who the user is.
+func (hr *httpRules) knows(r *http.Request) bool {
+	if _, known := user.Of(r.Context()); known || hr.rt.user == nil {
+		return known
+	}
+	user, known := hr.rt.userOf(r, cmp.Or(hr.rt.pattern, r.Pattern))
+	return known && user != ""
+}
+
+// fields takes what the handler set, without what no cache stores. A response without a Date gets one (RFC 9110 §6.6.1).
+func (hr *httpRules) fields(rec *recorder, h http.Header) {
+	omit := rec.http.verdict.Omit
+	rec.take(h, func(name string) bool { return unstored(name) || slices.Contains(omit, name) })
+	if h["Date"] == nil {
+		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
+	}
+}
+
+// unstored are fields that no cache stores (§3.1), and those that it makes itself.
+func unstored(name string) bool {
+	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
+}
+
+// settle gives the entry its lifetimes and its key.
+func (hr *httpRules) settle(f *fetch, said time.Duration, _ time.Time) (variant bool) {
+	hr.times(f.rec, said)
+	hr.place(f)
+	return hr.rt.scheme.Varies() || f.rec.run.Entry.Key != f.p.resource
+}
+
+// validatable is how long past its freshness a response is kept that a validation could make fresh again.
+const validatable = 24 * time.Hour
+
+// times sets how long the entry lives: as the response says, but no longer than the policy's TTL and the handler allow
+// (§4.2, RFC 5861). An entry counts from when the response was made, not from when it came.
+func (hr *httpRules) times(rec *recorder, said time.Duration) {
+	e, v := rec.run.Entry, rec.http.verdict
 	age := min(v.Age, year)
-	e.Stored, e.Aged, e.Fresh = rec.law.came.Add(-age), age, min(v.Fresh, year)
+	e.Stored, e.Aged, e.Fresh = rec.http.came.Add(-age), age, min(v.Fresh, year)
 	if v.Age > year {
 		e.Fresh = 0
 	}
-	for _, most := range [...]time.Duration{rt.TTL, said} {
+	for _, most := range [...]time.Duration{hr.rt.ttl, said} {
 		if most > 0 {
 			e.Fresh = min(e.Fresh, age+most)
 		}
 	}
 	if !v.NeverStale {
-		e.IfError = rt.IfError
+		e.IfError = hr.rt.ifError
 		if v.Fresh > 0 { // one that never was fresh would be served as if it were
-			e.WhileRevalidate = rt.WhileRevalidate
+			e.WhileRevalidate = hr.rt.whileRevalidate
 		}
 		if d := v.Control.WhileRevalidate; d >= 0 {
 			e.WhileRevalidate = min(d, year)
@@ -230,76 +309,46 @@ func (rt *Route) standardTimes(e *store.Entry, rec *recorder, said time.Duration
 	}
 }
 
-// verdict is what the law says of an answer to the recorder's request.
-func (rt *Route) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verdict {
-	if rec.law.came.IsZero() {
-		rec.law.came = time.Now()
+// invalidates returns the URLs that a successful unsafe request invalidates (§4.4): its own, and those of Location and
+// Content-Location where they are of the same origin. Anybody may send such requests: when there are too many, they become
+// one label of the area at the recorder's level.
+func (hr *httpRules) invalidates(rec *recorder, h http.Header) []keying.Label {
+	r := rec.r
+	scheme, host := hr.rt.origin(r)
+	base := &url.URL{Scheme: scheme, Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath}
+	labels := hr.originLabels(nil, r, r.URL, rec.level)
+	for _, name := range [...]string{"Location", "Content-Location"} {
+		if lines := h[name]; len(lines) == 1 {
+			u, err := base.Parse(lines[0])
+			if err == nil && u.Opaque == "" && sameOrigin(u, base) {
+				labels = hr.originLabels(labels, r, u, rec.level)
+			}
+		}
 	}
-	v := rfc9111.Judge(rfc9111.Answer{
-		Status: status, Header: h,
-		Private: rt.Scheme.Private, Authorized: rec.r.Header["Authorization"] != nil,
-		Received: rec.law.came, Delay: rec.law.came.Sub(rec.law.began), Default: rt.TTL,
-	})
-	return &v
+	return labels
 }
 
-// refusals are the reasons of the law's refusals.
-var refusals = [...]Reason{
-	rfc9111.Storable:      "",
-	rfc9111.NoStore:       ReasonNoStore,
-	rfc9111.Private:       ReasonPrivate,
-	rfc9111.Malformed:     ReasonControl,
-	rfc9111.Authorization: ReasonAuth,
-	rfc9111.Status:        ReasonStatus,
-	rfc9111.Partial:       ReasonPartial,
-	rfc9111.Varying:       ReasonVary,
+// originLabels adds the label of a URL of the request's origin, as its responses carry it, and of where it lies.
+func (hr *httpRules) originLabels(labels []keying.Label, r *http.Request, u *url.URL, level uint8) []keying.Label {
+	rt, of := hr.rt, *r
+	of.URL = &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
+	if u != r.URL {
+		of.RequestURI = ""
+	}
+	scheme, host := rt.origin(r)
+	view := rt.scheme.View(&of)
+	_, label := rt.labeler.URLs(view.URL, scheme, host)
+	labels = append(labels, label, keys.Within(rt.labeler.Place(keys.Path(view.URL)), level))
+	if u := askedURL(view); u != nil {
+		_, label = rt.labeler.URLs(u, scheme, host)
+		labels = append(labels, label, keys.Within(rt.labeler.Place(keys.Path(u)), level))
+	}
+	return labels
 }
 
-// storableStandard judges the head of an answer by the law, and by what is not to be kept whatever the answer says: a
-// cookie is one client's, a nonce one response's, a trailer comes too late.
-func (rt *Route) storableStandard(rec *recorder, status int, h http.Header) Reason {
-	v := rt.verdict(rec, status, h)
-	rec.law.verdict = v
-	switch {
-	case v.Refusal != rfc9111.Storable:
-		return refusals[v.Refusal]
-	case status == http.StatusPartialContent && rec.r.Header["Range"] == nil:
-		return ReasonPartial
-	case rec.changed(h, "Set-Cookie"):
-		return ReasonCookie
-	case h["Trailer"] != nil:
-		return ReasonTrailer
-	case reflected(rec.r, h, v.Vary): // a user's browser may come from several origins
-		return ReasonOrigin
-	case rt.Scheme.Private:
-	case nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]):
-		return ReasonNonce
-	}
-	return rt.personal(rec.r, v)
-}
-
-// personal says why an answer must not be kept to which the cache would have to give a lifetime of its own, or "". The
-// handler of a standard route sees who asks: whoever asks with cookies may get a page of his own, from a handler that has
-// never heard of caches. It is for everyone if the answer says so, or for how long it is good; and so it is if it says
-// that it varies by the cookies, or the policy does. Authorization has a section of the law to itself (RFC 9111 §3.5).
-func (rt *Route) personal(r *http.Request, v *rfc9111.Verdict) Reason {
-	if rt.Scheme.Private || !v.Guessed || v.Control.ForAuthorized() || slices.Contains(v.Vary, "Cookie") {
-		return ""
-	}
-	if rt.Scheme.Unselected(r.Header["Cookie"]) {
-		return ReasonRequestCookie
-	}
-	if rt.knows(r) || r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return ReasonRequestUser
-	}
-	return ""
-}
-
-// knows reports whether it is known who asks: to the context, or to the app's own identity.
-func (rt *Route) knows(r *http.Request) bool {
-	if _, known := user.Of(r.Context()); known || rt.User == nil {
-		return known
-	}
-	user, known := rt.asks(r, cmp.Or(rt.Pattern, r.Pattern))
-	return known && user != ""
+// sameOrigin compares scheme, host and port (RFC 9110 §4.3.1).
+func sameOrigin(a, b *url.URL) bool {
+	aScheme, aHost := keys.Origin(a.Scheme, a.Host)
+	bScheme, bHost := keys.Origin(b.Scheme, b.Host)
+	return aScheme == bScheme && aHost == bHost
 }

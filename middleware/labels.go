@@ -16,23 +16,40 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// labels adds what a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
-func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
-	e.Labels = append(e.Labels, rt.label(l.p.pattern)) // the first one: see wholes
-	if l.matched {
-		e.Labels = append(e.Labels, rt.Labeler.Route(l.within))
+// A purge names responses by labels: the pattern, the URL and where it lies, the user, and tags, which the policy, the handler
+// and Cache-Groups name. An entry has its labels from the start; they are made here, from what is noted before the handler
+// runs and what it has said since.
+
+// naming is what a fetch notes of its request to label the response by.
+type naming struct {
+	seen         http.Request // the view before the handler had it, with this URL
+	url          url.URL
+	scheme, host string   // its origin
+	params       []string // its path parameters, as the tags name them one after the other
+
+	within  string                   // the pattern that was known before the handler ran,
+	matched bool                     // where a router has told a narrower one since
+	routed  func(name string) string // that router's path parameters; nil: it gives none in a way of its own
+}
+
+// label adds the labels that a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
+func (f *fetch) label(e *store.Entry, added []string) Reason {
+	rt, by := f.rt, f.rt.labeler
+	e.Labels = append(e.Labels, rt.patternLabel(f.p.pattern)) // the first one: see patterns
+	if f.matched {
+		e.Labels = append(e.Labels, by.Route(f.within))
 	}
-	e.Labels = rt.urlLabels(e.Labels, l)
-	if l.p.user != "" {
-		e.Labels = append(e.Labels, rt.Labeler.User(l.p.user))
+	e.Labels = f.urlLabels(e.Labels)
+	if f.p.user != "" {
+		e.Labels = append(e.Labels, by.User(f.p.user))
 	}
-	texts, ok := l.tags(e, added)
+	texts, ok := f.tags(e, added)
 	if !ok {
 		return ReasonTag
 	}
-	rt.Common.Names.keep(l.scheme, texts[:len(texts)-len(rt.Tags)])
+	rt.common.Names.keep(f.scheme, texts[:len(texts)-len(rt.tags)])
 	for _, text := range texts {
-		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(l.scheme, l.host, text))
+		e.Labels = append(e.Labels, by.Tag(text), by.Group(f.scheme, f.host, text))
 	}
 	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
@@ -41,12 +58,12 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	return ""
 }
 
-// tags are those that the answer's groups, the handler and the policy name; false if one of the policy's has no text.
-func (l *leading) tags(e *store.Entry, added []string) (texts []string, ok bool) {
+// tags are those that the response's groups, the handler and the policy name; false if one of the policy's has no text.
+func (f *fetch) tags(e *store.Entry, added []string) (texts []string, ok bool) {
 	if lines := fieldOf(e, "Cache-Groups"); lines != nil {
 		texts = rfc9111.ParseGroups(lines)
 	}
-	return l.fill(append(texts, added...))
+	return f.fill(append(texts, added...))
 }
 
 // patternLabel is the label of a route's pattern.
@@ -55,12 +72,12 @@ type patternLabel struct {
 	label   keying.Label
 }
 
-// label is the label of the pattern, which is the same for all requests of a route as a rule.
-func (rt *Route) label(pattern string) keying.Label {
-	last := rt.labelled.Load()
+// patternLabel is the label of the pattern. It is the same for all requests of a route as a rule, so it is made once.
+func (rt *Route) patternLabel(pattern string) keying.Label {
+	last := rt.lastLabel.Load()
 	if last == nil || last.pattern != pattern {
-		last = &patternLabel{pattern, rt.Labeler.Route(pattern)}
-		rt.labelled.Store(last)
+		last = &patternLabel{pattern, rt.labeler.Route(pattern)}
+		rt.lastLabel.Store(last)
 	}
 	return last.label
 }
@@ -88,13 +105,13 @@ func distinct(labels []keying.Label) []keying.Label {
 }
 
 // resource is what variants are variants of: the URL, of this route and user.
-func (rt *Route) resource(l *leading) keying.Label {
-	return rt.Labeler.Tag(l.p.keyed + "\x00" + l.p.user + "\x00" + l.seen.Host + l.url.RequestURI())
+func (f *fetch) resource() keying.Label {
+	return f.rt.labeler.Tag(f.p.keyed + "\x00" + f.p.user + "\x00" + f.seen.Host + f.url.RequestURI())
 }
 
-// asked is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
+// askedURL is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
 // handler; else nil.
-func asked(view *http.Request) *url.URL {
+func askedURL(view *http.Request) *url.URL {
 	path, _, _ := strings.Cut(view.RequestURI, "?")
 	seen := view.URL.EscapedPath()
 	if path == "" || path == seen && path[0] == '/' {
@@ -110,12 +127,13 @@ func asked(view *http.Request) *url.URL {
 
 // urlLabels adds the labels of the URL that the handler saw and of the one that the client asked for, with and without
 // their origin, and of where they lie.
-func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
-	anywhere, there := rt.Labeler.URLs(&l.url, l.scheme, l.host)
-	labels = append(labels, anywhere, there, rt.Labeler.Place(keys.Path(&l.url)))
-	if u := asked(&l.seen); u != nil {
-		anywhere, there = rt.Labeler.URLs(u, l.scheme, l.host)
-		labels = append(labels, anywhere, there, rt.Labeler.Place(keys.Path(u)))
+func (f *fetch) urlLabels(labels []keying.Label) []keying.Label {
+	rt := f.rt
+	anywhere, there := rt.labeler.URLs(&f.url, f.scheme, f.host)
+	labels = append(labels, anywhere, there, rt.labeler.Place(keys.Path(&f.url)))
+	if u := askedURL(&f.seen); u != nil {
+		anywhere, there = rt.labeler.URLs(u, f.scheme, f.host)
+		labels = append(labels, anywhere, there, rt.labeler.Place(keys.Path(u)))
 	}
 	return labels
 }
@@ -123,7 +141,7 @@ func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
 // origin is the scheme and host that the client asked, as far as the proxy in front may be believed.
 func (rt *Route) origin(r *http.Request) (scheme, host string) {
 	scheme, host = keys.Protocol(r), r.Host
-	if rt.Scheme.TrustProxy {
+	if rt.scheme.TrustProxy {
 		if proto := first(r.Header["X-Forwarded-Proto"]); proto != "" {
 			scheme = proto
 		}
@@ -134,36 +152,60 @@ func (rt *Route) origin(r *http.Request) (scheme, host string) {
 	return scheme, host
 }
 
-// note takes down what a purge can name the answer by: the parameters in the policy's tags, the URL and its origin. It is
+// invalidate does what the head of a response asks for beside being a response. A success of an unsafe method invalidates what
+// it may have changed, and a response that clears the user's site data invalidates that user's responses. This is done before the client
+// has the response, so that whoever acts on it finds the cache in step.
+func (rec *recorder) invalidate(status int, h http.Header) {
+	rt := rec.rt
+	if rt.purge == nil || status < 200 || status >= 400 {
+		return
+	}
+	var r store.Record
+	if rec.changes {
+		r.Labels = rt.rules.invalidates(rec, h)
+		scheme, host := rt.origin(rec.r)
+		for _, group := range rfc9111.ParseGroups(h["Cache-Group-Invalidation"]) {
+			r.Labels = append(r.Labels, rt.labeler.Group(scheme, host, group))
+		}
+	}
+	if rec.user != "" && rfc9111.ClearsCache(h["Clear-Site-Data"]) {
+		r.Labels = append(r.Labels, rt.labeler.User(rec.user))
+	}
+	if len(r.Labels) > 0 {
+		_ = rt.purge(context.WithoutCancel(rec.r.Context()), r) // an error is an event: the response is right all the same
+	}
+}
+
+// note takes down what a purge can name the response by: the parameters in the policy's tags, the URL and its origin. It is
 // done before the handler runs, for the handler may be another router, or rewrite the URL in place, and a copy of a request
 // shares its path values with it: afterwards they are those of whoever came last. A second run of the handler has the notes
 // of the first.
-func (l *leading) note() {
-	if l.seen.URL != nil {
+func (f *fetch) note() {
+	if f.seen.URL != nil {
 		return
 	}
-	l.seen, l.url = *l.view, *l.view.URL
-	l.seen.URL = &l.url
-	l.scheme, l.host = l.rt.origin(l.view)
-	for _, tag := range l.rt.Tags {
+	f.seen, f.url = *f.view, *f.view.URL
+	f.seen.URL = &f.url
+	f.scheme, f.host = f.rt.origin(f.view)
+	for _, tag := range f.rt.tags {
 		for _, name := range tag.Params() {
-			l.params = append(l.params, l.value(l.paramsOf(l.r), l.p.pattern, name))
+			f.params = append(f.params, f.value(f.paramsOf(f.r), f.p.pattern, name))
 		}
 	}
 }
 
 // paramsOf are the path parameters of the request.
-func (l *leading) paramsOf(r *http.Request) func(name string) string {
-	return func(name string) string { return l.param(r, name) }
+func (f *fetch) paramsOf(r *http.Request) func(name string) string {
+	return func(name string) string { return f.param(r, name) }
 }
 
 // value is a path parameter of a request that matched the pattern. ServeMux gives parameters unescaped. Routers that
 // match the URL's escaped form, where that is not the usual one, give them as they are in it, as chi and echo do: then the
 // pattern with its parameters filled in is the escaped path again, or ends in it, where a prefix has been stripped since.
 // What cannot be unescaped stays as it is.
-func (l *leading) value(param func(name string) string, pattern, name string) string {
+func (f *fetch) value(param func(name string) string, pattern, name string) string {
 	value := param(name)
-	if l.url.RawPath == "" || !strings.Contains(value, "%") || !strings.HasSuffix(keying.Expand(pattern, param), l.url.RawPath) {
+	if f.url.RawPath == "" || !strings.Contains(value, "%") || !strings.HasSuffix(keying.Expand(pattern, param), f.url.RawPath) {
 		return value
 	}
 	if text, err := url.PathUnescape(value); err == nil {
@@ -174,14 +216,14 @@ func (l *leading) value(param func(name string) string, pattern, name string) st
 
 // fill returns the texts of the policy's tags, or false if a parameter has no value. One that the pattern does not have is
 // asked for once more: a router behind the policy may have it.
-func (l *leading) fill(texts []string) ([]string, bool) {
-	params := l.params
-	for _, tag := range l.rt.Tags {
+func (f *fetch) fill(texts []string) ([]string, bool) {
+	params := f.params
+	for _, tag := range f.rt.tags {
 		text, ok := tag.Fill(func(name string) string {
 			value := params[0]
 			params = params[1:]
-			if value == "" && (l.matched || !keys.HasParam(l.p.pattern, name)) {
-				value = l.further(name)
+			if value == "" && (f.matched || !keys.HasParam(f.p.pattern, name)) {
+				value = f.further(name)
 			}
 			return value
 		})
@@ -194,15 +236,15 @@ func (l *leading) fill(texts []string) ([]string, bool) {
 }
 
 // further is a path parameter that a router behind the policy has.
-func (l *leading) further(name string) string {
-	pattern := l.view.Pattern
-	if l.matched {
-		pattern = l.p.pattern
+func (f *fetch) further(name string) string {
+	pattern := f.view.Pattern
+	if f.matched {
+		pattern = f.p.pattern
 	}
-	if value := l.value(l.paramsOf(l.view), pattern, name); value != "" || l.routed == nil {
+	if value := f.value(f.paramsOf(f.view), pattern, name); value != "" || f.routed == nil {
 		return value
 	}
-	return l.value(l.routed, pattern, name)
+	return f.value(f.routed, pattern, name)
 }
 
 // A router tells a request's pattern when it has matched it. A policy that is put around a router, or around a part of one,
@@ -231,8 +273,8 @@ func (c *matching) Value(key any) any {
 }
 
 // matching returns the context for a run whose pattern is not known as a whole, or nil.
-func (l *leading) matching(ctx context.Context) *matching {
-	if l.rt.Pattern != "" || !openPattern(l.p.pattern) {
+func (f *fetch) matching(ctx context.Context) *matching {
+	if f.rt.pattern != "" || !openPattern(f.p.pattern) {
 		return nil
 	}
 	return &matching{Context: ctx}
@@ -241,33 +283,33 @@ func (l *leading) matching(ctx context.Context) *matching {
 // maxWhole bounds the patterns that hits are told by.
 const maxWhole = 256
 
-// wholes are patterns that were not known before the handler had run, by their labels. They are read without a lock, by hits,
+// patterns are those that were not known before the handler had run, by their labels. They are read without a lock, by hits,
 // too. The zero value is ready to use.
-type wholes struct {
+type patterns struct {
 	mu  sync.Mutex
 	all atomic.Pointer[map[keying.Label]string] // never changed, but replaced under mu
 }
 
-func (ws *wholes) add(label keying.Label, pattern string) {
-	if known := ws.all.Load(); known != nil && (*known)[label] == pattern {
+func (ps *patterns) add(label keying.Label, pattern string) {
+	if known := ps.all.Load(); known != nil && (*known)[label] == pattern {
 		return
 	}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	all := map[keying.Label]string{}
-	if known := ws.all.Load(); known != nil {
+	if known := ps.all.Load(); known != nil {
 		if len(*known) >= maxWhole {
 			return
 		}
 		all = maps.Clone(*known)
 	}
 	all[label] = pattern
-	ws.all.Store(&all)
+	ps.all.Store(&all)
 }
 
 // of returns the pattern that the entry was made under, if it is known, or else the one that was told beforehand.
-func (ws *wholes) of(e *store.Entry, pattern string) string {
-	known := ws.all.Load()
+func (ps *patterns) of(e *store.Entry, pattern string) string {
+	known := ps.all.Load()
 	if known == nil || len(e.Labels) == 0 {
 		return pattern
 	}
@@ -278,23 +320,23 @@ func (ws *wholes) of(e *store.Entry, pattern string) string {
 }
 
 // match makes the passage's pattern the whole one, if it was not before.
-func (l *leading) match(ctx *matching) {
+func (f *fetch) match(ctx *matching) {
 	if ctx == nil {
 		return
 	}
-	whole := l.view.Pattern
+	whole := f.view.Pattern
 	if by := ctx.by.Load(); by != nil { // it may have had a copy of the request
-		l.routed = (*by).URLParam
-		if whole == l.r.Pattern {
+		f.routed = (*by).URLParam
+		if whole == f.r.Pattern {
 			whole = (*by).RoutePattern()
 		}
 	}
-	if whole == "" || whole == l.p.pattern {
+	if whole == "" || whole == f.p.pattern {
 		return
 	}
-	l.within, l.matched, l.p.pattern = l.p.pattern, true, whole
-	l.rt.wholes.add(l.rt.label(whole), whole)
-	l.rt.Common.Names.meet(whole)
+	f.within, f.matched, f.p.pattern = f.p.pattern, true, whole
+	f.rt.patterns.add(f.rt.patternLabel(whole), whole)
+	f.rt.common.Names.meet(whole)
 }
 
 // openPattern reports whether a pattern says only how paths begin.

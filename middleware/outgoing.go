@@ -24,7 +24,7 @@ type outgoing struct {
 }
 
 // speaks reports whether the policy has anything to say.
-func (rt *Route) speaks() bool { return rt.Vary != nil || rt.Client != nil || rt.VaryBy != nil }
+func (rt *Route) speaks() bool { return rt.vary != nil || rt.client != nil || rt.varyBy != nil }
 
 // speak adds the policy's words to the header of an answer that is replayed, and reports whether the Cache-Control is the
 // policy's. Where outer middleware has set neither field the entry alone decides, and what it comes to is made once.
@@ -44,11 +44,11 @@ func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool
 // in front what a function of the policy selects by, so such an answer is the client's alone unless it says itself whose it is.
 func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	o, control := &outgoing{vary: rt.varying(h["Vary"])}, h["Cache-Control"]
-	o.replaced = kept && rt.Client != nil && !forbidding(control, rt.Scheme.Private)
+	o.replaced = kept && rt.client != nil && !forbidding(control, rt.scheme.Private)
 	switch {
 	case o.replaced:
-		o.control = rt.Client
-	case rt.VaryBy != nil && !SaysForWhom(control):
+		o.control = rt.client
+	case rt.varyBy != nil && !SaysForWhom(control):
 		o.control = rfc9111.MakePrivate(control)
 	}
 	return o
@@ -87,7 +87,7 @@ func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 		return false
 	}
 	delete(h, "Age")
-	if rt.Standard {
+	if rt.keepsDate {
 		delete(h, "Date")
 	}
 	return true
@@ -96,13 +96,13 @@ func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 // varying are the lines of a Vary, with what selects by the policy, each name once.
 func (rt *Route) varying(lines []string) []string {
 	switch {
-	case rt.Vary == nil, len(lines) == 1 && lines[0] == rt.Vary[0]:
+	case rt.vary == nil, len(lines) == 1 && lines[0] == rt.vary[0]:
 		return lines
 	case len(lines) == 0:
-		return rt.Vary
+		return rt.vary
 	}
 	var missing []string
-	for name := range strings.SplitSeq(rt.Vary[0], ", ") {
+	for name := range strings.SplitSeq(rt.vary[0], ", ") {
 		if !variesBy(lines, name) {
 			missing = append(missing, name)
 		}
@@ -154,7 +154,7 @@ func (rec *recorder) partly(h http.Header) bool {
 	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified:
 		return true
 	}
-	return rec.rt.StatusTTL[rec.status] > 0
+	return rec.rt.statusTTL[rec.status] > 0
 }
 
 // tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.

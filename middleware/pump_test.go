@@ -172,7 +172,7 @@ func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 				serve(rt, w, httptest.NewRequest("GET", "/", nil), body)
 				t.Error("no panic")
 			}()
-			if n := rt.Common.Recording(); n != 0 {
+			if n := rt.Common().Recording(); n != 0 {
 				t.Errorf("%d bytes are still accounted for", n)
 			}
 			next := httptest.NewRecorder()
@@ -199,7 +199,7 @@ func TestARefreshLeavesNothingBehind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rt := newRoute(t, func(rt *middleware.Route) { rt.WhileRevalidate, rt.MaxBody = time.Hour, 128<<10 })
+				rt := newRoute(t, func(c *middleware.Config) { c.WhileRevalidate, c.MaxBody = time.Hour, 128<<10 })
 				handler := http.HandlerFunc(chunks)
 				serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), handler)
 				time.Sleep(2 * time.Minute)
@@ -209,7 +209,7 @@ func TestARefreshLeavesNothingBehind(t *testing.T) {
 				if w.Body.String() != long || runs != 1 {
 					t.Errorf("the client has %d bytes, the refresh ran %d times", w.Body.Len(), runs)
 				}
-				if n := rt.Common.Recording(); n != 0 {
+				if n := rt.Common().Recording(); n != 0 {
 					t.Errorf("%d bytes are still accounted for", n)
 				}
 			})

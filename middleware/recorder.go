@@ -23,7 +23,7 @@ type recorder struct {
 	run   *readthrough.Run    // nil: nothing is to be kept
 	outer http.Header         // the header as outer middleware left it
 	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
-	tie   *tether
+	ctx   *runContext
 	said  *Steering // what the handler says while it runs
 
 	status   int
@@ -51,10 +51,10 @@ type recorder struct {
 	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
 	changes  bool    // the method is unsafe: a success invalidates
 	level    uint8   // … and so much of the path says where: see keys.Area
-	asked    renewal // what the handler was asked for instead of a whole answer
+	asked    request // what the handler was asked for instead of a whole answer
 
-	law       *law             // standard routes: what the law says of the answer
-	control   *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
+	http      *httpHead        // RFC 9111 mode: what is noted of the head, from when the handler is asked
+	control   *rfc9111.Control // policy mode: what the whole header says, whoever set it; not to be changed
 	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
 	*captured                  // the header, and what it tells of the answer's age; there from when a copy is begun until forget
 	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
@@ -62,13 +62,6 @@ type recorder struct {
 	reserved  int              // bytes of the room for recording that this copy takes
 	pump      *pump
 	fate      readthrough.Fate // of the entry that was made of the answer
-}
-
-// law is what a standard route's recorder has beside.
-type law struct {
-	began   time.Time        // when the handler was asked
-	came    time.Time        // when its head came
-	verdict *rfc9111.Verdict // what the law says of the answer
 }
 
 // begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
@@ -82,9 +75,6 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 		if h := w.Header(); len(h) > 0 {
 			rec.outer, rec.own = h.Clone(), h.Clone()
 		}
-	}
-	if rt.Standard {
-		rec.law = &law{began: time.Now()}
 	}
 }
 
@@ -126,7 +116,7 @@ func (rec *recorder) abandon(reason Reason) {
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.MarkUncacheable()
-	rec.tie.follow()
+	rec.ctx.followClient()
 	if pump != nil {
 		pump.drain(pieces...) // nothing of it became an entry's
 		return
@@ -163,7 +153,7 @@ func (rec *recorder) finish() {
 	}
 	if !rec.wrote {
 		h := rec.folded()
-		rec.heed(http.StatusOK, h)
+		rec.invalidate(http.StatusOK, h)
 		rec.privatize(h)
 		rec.speak(h)
 		rec.tellStatus(h)
@@ -238,19 +228,19 @@ func (rec *recorder) head(status int) {
 		rec.drop(ReasonStatus)
 		return
 	}
-	if rec.renews(status) {
+	if rec.asked.answeredBy(status) {
 		rec.hold()
 		return
 	}
 	h := rec.folded()
 	rec.declared = declaredLength(h)
-	rec.heed(status, h)
+	rec.invalidate(status, h)
 	if rec.keeping {
 		rec.judgeHead(h)
 	}
 	rec.privatize(h)
 	if rec.keeping {
-		rec.capture(h)
+		rec.rt.rules.fields(rec, h)
 	}
 	rec.unsent = true
 }
@@ -292,31 +282,20 @@ func (rec *recorder) adopt(h http.Header) {
 func (rec *recorder) hold() {
 	rec.held, rec.mute, rec.odd = true, true, true
 	fold(rec.own)
-	rec.heed(rec.status, rec.own)
+	rec.invalidate(rec.status, rec.own)
 	rec.untarget(rec.own)
 	rec.declared = declaredLength(rec.own)
-	rec.law.verdict = rec.rt.verdict(rec, rec.status, rec.own)
-	rec.capture(rec.own)
+	rec.rt.http.hold(rec, rec.own)
 }
 
 func (rec *recorder) judgeHead(h http.Header) {
-	var reason Reason
-	if rec.rt.Standard {
-		reason = rec.rt.storableStandard(rec, rec.status, h)
-		rec.part = rec.part || rec.spares && rec.status == http.StatusPartialContent
-		if rec.law.verdict.Fresh <= rec.law.verdict.Age {
-			rec.run.MarkUncacheable() // it may be kept, to be validated; those who wait have no use of it
-		}
-	} else {
-		rec.control, rec.lifetime, rec.age = rec.rt.lifetime(h, rec.asking)
-		reason = rec.rt.storable(rec, h)
-	}
-	if rec.rt.NoVarySearch != nil && h["No-Vary-Search"] == nil {
-		h["No-Vary-Search"] = rec.rt.NoVarySearch
+	reason := rec.rt.rules.storable(rec, h)
+	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
+		h["No-Vary-Search"] = rec.rt.noVarySearch
 	}
 	if reason != "" {
 		rec.abandon(reason)
-	} else if rec.declared > rec.rt.MaxBody && rec.r.Method != http.MethodHead {
+	} else if rec.declared > rec.rt.maxBody && rec.r.Method != http.MethodHead {
 		rec.abandon(ReasonSize)
 	}
 }

@@ -17,13 +17,13 @@ import (
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
-	if rt.Standard || rt.Scheme.Varies() {
-		rt.Common.variants.uses.add(&e.Key)
+	if rt.variants {
+		rt.common.variants.uses.add(&e.Key)
 	}
 	status := e.Status
-	if rt.Observe != nil { // also if a writer outside panics
+	if rt.observer != nil { // also if a writer outside panics
 		defer func() {
-			rt.Observe(Event{Route: rt.wholes.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
+			rt.observer(Event{Route: rt.patterns.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 		}()
 		rt.play(w, r, e, age, left, from, &status)
 		return
@@ -142,19 +142,19 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
 	told := apply(h, e, bodiless)
-	if rt.Scheme.Private { // whatever outer middleware says this time
+	if rt.scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
 	if !rt.speaks() || !rt.speak(h, e, outer) {
 		h["Age"] = ageLine(int64(age / time.Second))
 	}
-	if rt.Common.name == "" {
+	if rt.common.name == "" {
 		return
 	}
-	line := rt.Common.answered(e, from, wholeSeconds(left))
+	line := rt.common.answered(e, from, wholeSeconds(left))
 	if told {
-		rt.Common.addStatus(h, line)
+		rt.common.addStatus(h, line)
 	} else {
 		h["Cache-Status"] = line
 	}
@@ -162,7 +162,7 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, le
 
 // ranged is the writer for a part of an answer. ServeContent takes Cache-Control away where no part can be served.
 func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
-	if !rt.Scheme.Private {
+	if !rt.scheme.Private {
 		return w
 	}
 	return privateWriter{w}

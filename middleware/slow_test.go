@@ -67,7 +67,7 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rt := newRoute(t, nil)
 				read := stalled(rt, clients, h)
-				if n := rt.Common.Recording(); n != 0 {
+				if n := rt.Common().Recording(); n != 0 {
 					t.Errorf("%d bytes are accounted for although every handler has returned", n)
 				}
 				for i := range 20 {

@@ -14,35 +14,40 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// renewal is what a handler is asked for instead of a whole answer.
-type renewal uint8
+// A stored response that may not be served as it is can often be used again (RFC 9111 §4.3). The handler is asked a smaller
+// question than the client's, and what it says is put together with what is stored:
+//
+//	stored                    the handler is asked      and says        the client gets, and the store keeps
+//	a whole, past its time    If-None-Match, or -Since  304             the stored body, fresh again
+//	the same                  the same                  200             the new response: an ordinary run
+//	a part, bytes 0-99        Range: bytes=100-         206             the whole
+//	a whole                   HEAD, as the client       200 without a   the stored response with new fields, or
+//	                                                    body            nothing: it is outdated now
+//
+// If the two do not fit together, nothing has gone to the client yet, so the handler runs once more, without conditions.
 
-const (
-	nothing      renewal = iota
-	confirmation         // whether the stored answer is still good: 304 (RFC 9111 §4.3)
-	rest                 // the bytes that a stored part lacks: 206 (§3.3, §3.4)
-)
-
-// ask puts the conditions into the handler's request, a copy, under which the stored answer can be used again, and returns
-// what they ask for. A client that wants a range gets it from the handler, unless a stored whole can be validated.
-func (rt *Route) ask(l *leading, old *store.Entry, h http.Header) renewal {
-	asked := nothing
+// ask puts the conditions into the handler's request, a copy, under which the stored response can be used again. A client
+// that wants a range gets it from the handler, unless a stored whole can be validated.
+func (hr *httpRules) ask(f *fetch, old *store.Entry, h http.Header) {
+	rec := f.rec
+	rec.http = &httpHead{began: time.Now()}
+	rfc9111.Fold(h)
+	if f.r.Method == http.MethodHead {
+		return
+	}
 	switch {
-	case l.r.Method == http.MethodHead:
-		return nothing
-	case l.plain, old == nil:
+	case f.unconditional, old == nil:
 	case old.Status != http.StatusPartialContent:
-		asked = askConfirmation(old, h)
-	case !l.part:
-		asked = askRest(old, h, rt.MaxBody)
+		rec.asked = askConfirmation(old, h)
+	case !f.part:
+		rec.asked = askMissing(old, h, hr.rt.maxBody)
 	}
-	if asked == nothing && l.part {
-		copyFields(h, l.r.Header, "Range", "If-Range")
+	if rec.asked == whole && f.part {
+		copyFields(h, f.r.Header, "Range", "If-Range")
 	}
-	return asked
 }
 
-func askConfirmation(old *store.Entry, h http.Header) renewal {
+func askConfirmation(old *store.Entry, h http.Header) request {
 	tag, modified := validators(old)
 	if tag != "" {
 		h["If-None-Match"] = []string{tag}
@@ -51,7 +56,7 @@ func askConfirmation(old *store.Entry, h http.Header) renewal {
 		h["If-Modified-Since"] = []string{modified}
 	}
 	if tag == "" && modified == "" {
-		return nothing
+		return whole
 	}
 	return confirmation
 }
@@ -71,45 +76,26 @@ func validators(e *store.Entry) (tag, modified string) {
 	return tag, modified
 }
 
-func askRest(old *store.Entry, h http.Header, most int64) renewal {
+// askMissing asks for the bytes that the stored part lacks, if they are in one piece.
+func askMissing(old *store.Entry, h http.Header, most int64) request {
 	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
-	missing, one := part.Missing()
+	lacks, one := part.Missing()
 	tag := first(fieldOf(old, "Etag"))
 	strong := rfc9111.StrongMatch(tag, tag)
 	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
-		return nothing
+		return whole
 	}
-	h["Range"] = []string{missing.String()}
+	h["Range"] = []string{lacks.String()}
 	if strong { // without, the new part must bring one that the old part lacked, or the whole is asked for
 		h["If-Range"] = []string{tag}
 	}
-	return rest
-}
-
-func copyFields(to, from http.Header, names ...string) {
-	for _, name := range names {
-		if lines := from[name]; lines != nil {
-			to[name] = append([]string(nil), lines...)
-		}
-	}
-}
-
-// renews reports whether the status is an answer to what the handler was asked for, which is none for the client: it may
-// well have asked for no range.
-func (rec *recorder) renews(status int) bool {
-	switch rec.asked {
-	case confirmation:
-		return status == http.StatusNotModified
-	case rest:
-		return status == http.StatusPartialContent || status == http.StatusRequestedRangeNotSatisfiable
-	}
-	return false
+	return missing
 }
 
 // confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the stored one's. A
 // strong tag is that of an answer which has it strong: another that has it weak may have other bytes, which must not be put
 // together with those of the strong one. A weak tag may be that of either. A 304 without any is about what it was asked for.
-func (rec *recorder) confirms(old *store.Entry) bool {
+func confirms(rec *recorder, old *store.Entry) bool {
 	if tag, stored := first(rec.fieldOf("Etag")), first(fieldOf(old, "Etag")); tag != "" {
 		return tag == stored || strings.HasPrefix(tag, "W/") && rfc9111.WeakMatch(tag, stored)
 	}
@@ -118,42 +104,42 @@ func (rec *recorder) confirms(old *store.Entry) bool {
 }
 
 // contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).
-func (rec *recorder) contradicts(old *store.Entry) bool {
+func contradicts(rec *recorder, old *store.Entry) bool {
 	tag, modified := first(rec.fieldOf("Etag")), first(rec.fieldOf("Last-Modified"))
-	return tag != "" && !rec.confirms(old) || modified != "" && modified != first(fieldOf(old, "Last-Modified"))
+	return tag != "" && !confirms(rec, old) || modified != "" && modified != first(fieldOf(old, "Last-Modified"))
 }
 
 // validated reports whether the answer has a validator.
-func (rec *recorder) validated() bool {
+func validated(rec *recorder) bool {
 	return first(rec.fieldOf("Etag")) != "" || first(rec.fieldOf("Last-Modified")) != ""
 }
 
 // renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
 // together the handler is run again, without conditions.
-func (rt *Route) renew(l *leading) readthrough.Verdict {
-	rec, old, e := l.rec, l.rec.run.Old, l.rec.run.Entry
+func (hr *httpRules) renew(f *fetch) readthrough.Verdict {
+	rec, old, e := f.rec, f.rec.run.Old, f.rec.run.Entry
 	rec.restore() // what interim answers have put there
-	ok := rec.keeping && l.err == nil && !rec.said.hasFailed()
+	ok := rec.keeping && f.err == nil && !rec.said.hasFailed()
 	if ok && rec.asked == confirmation {
-		ok = rec.confirms(old)
+		ok = confirms(rec, old)
 		e.Status, e.Body = old.Status, old.Body
 	} else if ok {
-		ok = rec.status == http.StatusPartialContent && rec.join(old, rec.compact()) && e.Status == http.StatusOK
+		ok = rec.status == http.StatusPartialContent && join(rec, old, rec.compact()) && e.Status == http.StatusOK
 	}
 	if !ok {
-		return rt.anew(l)
+		return hr.anew(f)
 	}
-	rec.freshen(old)
+	freshen(rec, old)
 	e.Labels = slices.Clip(old.Labels)
-	storable := rt.storableRenewed(rec)
-	if rec.reason = rt.settle(l); rec.reason == "" {
+	storable := hr.storableRenewed(rec)
+	if rec.reason = f.settle(); rec.reason == "" {
 		rec.reason = storable
 	}
-	if rec.reason == "" && l.part && !l.call.Still(old) { // a run for the whole has come first: see readthrough.Call.GetPart
+	if rec.reason == "" && f.part && !f.call.Still(old) { // a run for the whole has come first: see readthrough.Call.GetPart
 		rec.reason = ReasonOvertaken
 	}
 	if rec.reason == "" {
-		rec.supersede(old, l.p.resource)
+		supersede(rec, old, f.p.resource)
 		return readthrough.Renew
 	}
 	// It is good for this client, and no other.
@@ -163,6 +149,12 @@ func (rt *Route) renew(l *leading) readthrough.Verdict {
 		rec.run.Replaced = []keying.Key{old.Key}
 	}
 	return readthrough.Renew
+}
+
+// hold notes of a head that the client does not get what renew needs.
+func (hr *httpRules) hold(rec *recorder, h http.Header) {
+	rec.http.verdict = hr.verdict(rec, rec.status, h)
+	hr.fields(rec, h)
 }
 
 // disowns reports whether an answer that may not be kept for the reason says so of the stored one that it is about, too
@@ -178,11 +170,11 @@ func disowns(reason Reason) bool {
 
 // storableRenewed judges the stored fields together with those of the new answer, and leaves out what the directives of
 // the two together say must not be stored.
-func (rt *Route) storableRenewed(rec *recorder) Reason {
-	e, age := rec.run.Entry, rec.law.verdict.Age // which the new answer alone tells: no Age is stored
-	reason := rt.storableStandard(rec, e.Status, headerOf(e, rec.outer))
-	rec.law.verdict.Age = age
-	for _, name := range rec.law.verdict.Omit {
+func (hr *httpRules) storableRenewed(rec *recorder) Reason {
+	e, age := rec.run.Entry, rec.http.verdict.Age // which the new answer alone tells: no Age is stored
+	reason := hr.judge(rec, e.Status, headerOf(e, rec.outer))
+	rec.http.verdict.Age = age
+	for _, name := range rec.http.verdict.Omit {
 		e.Header, e.Added = makeHeader(withoutField(e.Header.Fields(), name)), withoutField(e.Added, name)
 	}
 	return reason
@@ -199,52 +191,55 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 }
 
 // anew runs the handler once more and asks for the whole: nothing has gone to the client so far.
-func (rt *Route) anew(l *leading) readthrough.Verdict {
-	run := l.rec.run
-	l.rec.end()
-	l.plain, l.err = true, nil
+func (hr *httpRules) anew(f *fetch) readthrough.Verdict {
+	run := f.rec.run
+	f.rec.end()
+	f.unconditional, f.err = true, nil
 	run.Entry.Labels = nil
-	return rt.lead(l, run, new(handling))
+	return f.run(run, new(retained))
 }
 
-// headed makes of an answer to HEAD what it means to the stored one (§4.3.5), and to those who wait for the same.
-func (rt *Route) headed(l *leading) readthrough.Verdict {
-	rec, verdict := l.rec, l.rec.law.verdict
-	if rt.update(l) {
-		return readthrough.Cacheable
+// part makes of a response to HEAD what it means to the stored one (§4.3.5), if it means anything. Else it is for those alone
+// who wait for the same part.
+func (hr *httpRules) part(f *fetch) readthrough.Verdict {
+	rec, v := f.rec, f.rec.http.verdict
+	if f.r.Method == http.MethodHead {
+		if hr.update(f) {
+			return readthrough.Cacheable
+		}
+		rec.http.verdict = v
 	}
-	rec.law.verdict = verdict
-	return rt.pass(l)
+	return f.shareOnly(hr.variantOf(&f.p, f.r, v.Vary), v.Fresh <= v.Age)
 }
 
 // update updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
 // for stale. It reports whether there is anything to be kept.
-func (rt *Route) update(l *leading) bool {
-	rec, old, e := l.rec, l.tells(), l.rec.run.Entry
+func (hr *httpRules) update(f *fetch) bool {
+	rec, old, e := f.rec, tells(f), f.rec.run.Entry
 	switch {
 	case old == nil:
 		return false
-	case !rec.agrees(old):
+	case !agrees(rec, old):
 		rec.run.MarkUncacheable() // those who wait want the new one
 		return outdate(rec.run, old)
 	case old.Status == http.StatusPartialContent: // it tells nothing of a part
 		return false
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
-	rec.freshen(old)
-	if rec.reason = rt.storableRenewed(rec); rec.reason == "" {
-		rec.reason = rt.settle(l)
+	freshen(rec, old)
+	if rec.reason = hr.storableRenewed(rec); rec.reason == "" {
+		rec.reason = f.settle()
 	}
 	if rec.reason != "" {
 		return false
 	}
-	rec.supersede(old, l.p.resource)
+	supersede(rec, old, f.p.resource)
 	return true
 }
 
 // supersede has the stored answer forgotten that the run's entry is made of, where the two have keys of their own, because
 // it varies by more than it did. Under the resource's key is its index by then.
-func (rec *recorder) supersede(old *store.Entry, resource keying.Key) {
+func supersede(rec *recorder, old *store.Entry, resource keying.Key) {
 	if old.Key != rec.run.Entry.Key && old.Key != resource {
 		rec.run.Replaced = append(rec.run.Replaced, old.Key)
 	}
@@ -252,41 +247,40 @@ func (rec *recorder) supersede(old *store.Entry, resource keying.Key) {
 
 // tells is the stored answer that one to HEAD tells of: what it was to be validated against, or what did for others. It tells
 // of none where the store has another by now, or none since a purge: the handler may have seen what was before.
-func (l *leading) tells() *store.Entry {
-	old := cmp.Or(l.rec.run.Old, l.p.whole)
-	if !l.rec.about(old) || !l.call.Still(old) {
+func tells(f *fetch) *store.Entry {
+	old := cmp.Or(f.rec.run.Old, f.p.whole)
+	if !about(f.rec, old) || !f.call.Still(old) {
 		return nil
 	}
 	return old
 }
 
 // about reports whether an answer to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
-func (rec *recorder) about(old *store.Entry) bool {
+func about(rec *recorder, old *store.Entry) bool {
 	return old != nil && rec.r.Method == http.MethodHead && rec.status == wholeStatus(old)
 }
 
 // agrees reports whether an answer to HEAD is about the representation that is stored: what it has of validators, length and
 // body is the same. One that has nothing of these may be about anything: to take the stored one for stale costs a run, and to
 // take it for good might keep what is long changed.
-func (rec *recorder) agrees(old *store.Entry) bool {
+func agrees(rec *recorder, old *store.Entry) bool {
 	size := int64(rec.size())
 	switch {
-	case rec.contradicts(old), rec.declared >= 0 && rec.declared != wholeSize(old):
+	case contradicts(rec, old), rec.declared >= 0 && rec.declared != wholeSize(old):
 		return false
 	case size > 0 && old.Status != http.StatusPartialContent: // the handler has written what net/http does not send
 		return bytes.Equal(rec.compact(), old.Body)
 	}
-	return size > 0 || rec.declared >= 0 || rec.validated() || wholeSize(old) == 0
+	return size > 0 || rec.declared >= 0 || validated(rec) || wholeSize(old) == 0
 }
 
-// refused makes of an answer to HEAD that may not be kept what it means to the stored one. It reports whether there is
-// anything to be kept.
-func (rt *Route) refused(l *leading) bool {
-	if !rt.Standard || !disowns(l.rec.reason) {
+// outdates makes of a response to HEAD that must not be stored what it says of the stored one: that this is not valid any more.
+func (hr *httpRules) outdates(f *fetch) bool {
+	if !disowns(f.rec.reason) {
 		return false
 	}
-	old := l.tells()
-	return old != nil && outdate(l.rec.run, old)
+	old := tells(f)
+	return old != nil && outdate(f.rec.run, old)
 }
 
 // wholeStatus is the status of what the entry is, or is a part of.

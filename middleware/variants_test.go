@@ -34,11 +34,11 @@ func galleries(t *testing.T, f func(t *testing.T, g *gallery)) {
 func newGallery(t *testing.T, standard bool) *gallery {
 	g := &gallery{t: t, memory: memstore.New(memstore.Options{MaxEntries: 1 << 20})}
 	t.Cleanup(func() { _ = g.memory.Close() })
-	g.route = newRoute(t, func(rt *middleware.Route) {
-		rt.Through = readthrough.New(readthrough.Resolve(g.memory, nil), readthrough.Options{})
-		rt.Observe = func(ev middleware.Event) { g.last = ev }
-		if rt.Standard, rt.Scheme.Open = standard, standard; !standard {
-			rt.Scheme.Headers = []string{"X-T"}
+	g.route = newRoute(t, func(c *middleware.Config) {
+		c.Cache = readthrough.New(readthrough.Resolve(g.memory, nil), readthrough.Options{})
+		c.Observe = func(ev middleware.Event) { g.last = ev }
+		if c.RFC9111, c.Scheme.Open = standard, standard; !standard {
+			c.Scheme.Headers = []string{"X-T"}
 		}
 	})
 	return g
@@ -140,7 +140,6 @@ func TestVariantsMakeRoomWithinTheirURL(t *testing.T) {
 // A variant that was refreshed is the one that it was, and one that has expired makes room before any other.
 func TestExpiredVariantsMakeRoom(t *testing.T) {
 	galleries(t, func(t *testing.T, g *gallery) {
-		g.route.TTL = time.Minute
 		for n := range 32 {
 			g.ask("/", fmt.Sprint("first ", n))
 		}

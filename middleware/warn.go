@@ -43,8 +43,8 @@ func (ws *warnings) first(w warning) bool {
 // warn tells, once for each pattern, reason and subject, of what works but may surprise: the fault, and the setting that
 // remedies it. It is no business of a hit's.
 func (rt *Route) warn(pattern string, reason Reason, subject, text string) {
-	if rt.Tell != nil && rt.warnings.first(warning{pattern, reason, subject}) {
-		rt.Tell(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
+	if rt.alerter != nil && rt.warnings.first(warning{pattern, reason, subject}) {
+		rt.alerter(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
 	}
 }
 
@@ -73,9 +73,9 @@ func recorded(w http.ResponseWriter) bool {
 func (rec *recorder) recording() {}
 
 // warnNested tells of a cache around this one.
-func (rt *Route) warnNested(l *leading) {
-	if rt.Tell != nil && recorded(l.w) {
-		rt.warn(l.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
+func (rt *Route) warnNested(f *fetch) {
+	if rt.alerter != nil && recorded(f.w) {
+		rt.warn(f.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
 	}
 }
 

@@ -14,18 +14,18 @@ import (
 type tied struct {
 	client, handler context.Context
 	hangUp          context.CancelFunc
-	tie             *middleware.Tether
+	run             *middleware.RunContext
 }
 
 func tieTo(c *middleware.Common, client context.Context) *tied {
 	t := &tied{}
 	t.client, t.hangUp = context.WithCancel(client)
-	t.handler, t.tie = c.Tie(t.client)
+	t.handler, t.run = c.Start(t.client)
 	return t
 }
 
 func (t *tied) end() {
-	t.tie.End()
+	t.run.End()
 	t.hangUp()
 }
 
@@ -48,7 +48,7 @@ func TestAHandlerOutlastsItsClientForAWhile(t *testing.T) {
 		if n := c.Detached(); n != 1 {
 			t.Errorf("%d detached while it runs, want 1", n)
 		}
-		run.tie.End()
+		run.run.End()
 		if n := c.Detached(); n != 0 {
 			t.Errorf("%d detached after its end", n)
 		}
@@ -121,7 +121,7 @@ func TestAtMost64OutlastTheirClients(t *testing.T) {
 		if n := c.Detached(); n != 64 {
 			t.Errorf("%d detached, want 64", n)
 		}
-		runs[0].tie.End()
+		runs[0].run.End()
 		next := tieTo(c, t.Context())
 		defer next.end()
 		next.hangUp()
@@ -129,7 +129,7 @@ func TestAtMost64OutlastTheirClients(t *testing.T) {
 			t.Error("there is no room after one has ended")
 		}
 		for _, run := range append(runs, next) {
-			run.tie.End()
+			run.run.End()
 		}
 		if n := c.Detached(); n != 0 {
 			t.Errorf("%d detached after all have ended", n)
@@ -140,8 +140,8 @@ func TestAtMost64OutlastTheirClients(t *testing.T) {
 // TestAFollowerEndsWithItsClient, whichever comes first.
 func TestAFollowerEndsWithItsClient(t *testing.T) {
 	steps := map[string][2]func(*tied){
-		"follow, then hang up": {func(r *tied) { r.tie.Follow() }, func(r *tied) { r.hangUp() }},
-		"hang up, then follow": {func(r *tied) { r.hangUp() }, func(r *tied) { r.tie.Follow() }},
+		"follow, then hang up": {func(r *tied) { r.run.FollowClient() }, func(r *tied) { r.hangUp() }},
+		"hang up, then follow": {func(r *tied) { r.hangUp() }, func(r *tied) { r.run.FollowClient() }},
 	}
 	for name, step := range steps {
 		t.Run(name, func(t *testing.T) {
@@ -166,15 +166,15 @@ func TestAFollowerEndsWithItsClient(t *testing.T) {
 	}
 }
 
-// TestAClientWithoutEndNeedsNoTether.
-func TestAClientWithoutEndNeedsNoTether(t *testing.T) {
+// TestAClientWithoutEndNeedsNoRunContext.
+func TestAClientWithoutEndNeedsNoRunContext(t *testing.T) {
 	client := context.WithoutCancel(t.Context())
-	ctx, tie := middleware.NewCommon("", false).Tie(client)
-	if ctx != client || tie != nil {
-		t.Errorf("Tie = %v, %v", ctx, tie)
+	ctx, run := middleware.NewCommon("", false).Start(client)
+	if ctx != client || run != nil {
+		t.Errorf("Start = %v, %v", ctx, run)
 	}
-	tie.Follow() // and End, on nil
-	tie.End()
+	run.FollowClient() // and End, on nil
+	run.End()
 }
 
 func TestTheHandlerSeesItsClientsValues(t *testing.T) {
