@@ -6,6 +6,10 @@ import (
 	"math/bits"
 	"net/http"
 	"slices"
+	"sync"
+
+	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/store"
 )
 
 func (rec *recorder) Write(p []byte) (int, error) {
@@ -298,4 +302,61 @@ func typed(h http.Header) bool {
 
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// another reports whether what is written next belongs to another answer than the head: http.Error and its like give the
+// header new fields, and writers around this one may keep their late head for themselves.
+func (rec *recorder) another() bool {
+	if rec.spoilt || !rec.touched {
+		return rec.spoilt
+	}
+	rec.touched = false
+	return rec.retyped("Content-Type") || rec.retyped("X-Content-Type-Options")
+}
+
+// retyped reports whether a field has another value than it was sent with.
+func (rec *recorder) retyped(name string) bool {
+	sent := linesIn(rec.header, name)
+	if sent == nil && !slices.ContainsFunc(rec.added, func(f store.Field) bool { return f.Name == name && len(f.Values) == 0 }) {
+		sent = rec.outer[name]
+	}
+	return rfc9111.First(rec.own[name]) != rfc9111.First(sent)
+}
+
+// A stream that turns out too long for the cache leaves the room that its beginning was recorded in. Room that is not short
+// is used again, or each such stream would leave a megabyte of garbage.
+const (
+	leastRoom = 4 << 10
+	mostRoom  = 16 << 20
+)
+
+var rooms [25]sync.Pool // of *[]byte, by how many bits their capacity has
+
+// shared reports whether room of so many bytes is used again: powers of two, as those are that grow.
+func shared(n int) bool { return n >= leastRoom && n <= mostRoom && n&(n-1) == 0 }
+
+// copyOf returns a copy, in room of just that size, which is not cleared first.
+func copyOf(p []byte) []byte {
+	room := make([]byte, len(p))
+	copy(room, p)
+	return room
+}
+
+// makeRoom returns empty room of n bytes.
+func makeRoom(n int) []byte {
+	if shared(n) {
+		if room, ok := rooms[bits.Len(uint(n))-1].Get().(*[]byte); ok {
+			return (*room)[:0]
+		}
+	}
+	return make([]byte, 0, n)
+}
+
+// reuse takes rooms back that nobody reads or writes any more.
+func reuse(all ...[]byte) {
+	for _, room := range all {
+		if n := cap(room); shared(n) {
+			rooms[bits.Len(uint(n))-1].Put(&room)
+		}
+	}
 }

@@ -108,14 +108,6 @@ func (rec *recorder) set(name, value string) {
 	rec.header = append(rec.header, store.Field{Name: name, Values: values})
 }
 
-// fieldOf returns the lines of a field that the handler set.
-func (rec *recorder) fieldOf(name string) []string {
-	if lines := linesIn(rec.header, name); lines != nil {
-		return lines
-	}
-	return linesIn(rec.added, name)
-}
-
 // made returns the lines of a field that the handler set, or else outer middleware.
 func (rec *recorder) made(name string) []string {
 	if lines := rec.fieldOf(name); lines != nil {

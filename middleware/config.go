@@ -56,9 +56,9 @@ type settings struct {
 	varyBy func(*http.Request) (text string, ok bool)
 	tags   []Tag
 
-	observer func(Event)
-	alerter  func(Event)
-	purge    func(context.Context, store.Record) error
+	observe func(Event) // never nil, see observed
+	alert   func(Event) // never nil
+	purge   func(context.Context, store.Record) error
 
 	ttl             time.Duration
 	whileRevalidate time.Duration
@@ -70,6 +70,7 @@ type settings struct {
 	vary         []string
 	client       []string
 
+	observed   bool // somebody listens: a hit saves making an event otherwise
 	bypassAuth bool // requests with Authorization bypass the cache
 	variants   bool // one URL may have several responses, by request fields
 	makesTags  bool // a response without a validator gets an ETag of ours
@@ -80,10 +81,11 @@ func (c Config) settings() settings {
 	return settings{
 		pattern: c.Pattern, common: c.Common, scheme: c.Scheme, labeler: c.Labeler, cache: c.Cache,
 		user: c.User, skip: c.Skip, varyBy: c.VaryBy, tags: c.Tags,
-		observer: c.Observe, alerter: c.Alert, purge: c.Purge,
+		observe: ignoreIfNil(c.Observe), alert: ignoreIfNil(c.Alert), purge: c.Purge,
 		ttl: c.TTL, whileRevalidate: c.WhileRevalidate, ifError: c.IfError, statusTTL: c.StatusTTL, maxBody: c.MaxBody,
 		noVarySearch: c.NoVarySearch, vary: c.Vary, client: c.Client,
 
+		observed:   c.Observe != nil,
 		bypassAuth: !c.Scheme.Private && !c.IgnoreAuth && !c.RFC9111,
 		variants:   c.RFC9111 || c.Scheme.Varies(),
 		makesTags:  !c.RFC9111,
@@ -91,30 +93,10 @@ func (c Config) settings() settings {
 	}
 }
 
-// Tiers, as events and Cache-Status name them.
-const (
-	near = "near"
-	far  = "far"
-)
-
-// tier is where the store's responses come from.
-func (s *settings) tier() string {
-	if s.cache.Remote() {
-		return far
+// ignoreIfNil returns f, or a function that does nothing.
+func ignoreIfNil(f func(Event)) func(Event) {
+	if f == nil {
+		return func(Event) {}
 	}
-	return near
-}
-
-// observe reports how a request was answered.
-func (s *settings) observe(ev Event) {
-	if s.observer != nil {
-		s.observer(ev)
-	}
-}
-
-// alert reports what somebody should know of.
-func (s *settings) alert(ev Event) {
-	if s.alerter != nil {
-		s.alerter(ev)
-	}
+	return f
 }

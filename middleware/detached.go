@@ -56,9 +56,12 @@ type runContext struct {
 type values struct{ of context.Context }
 
 func (values) Deadline() (at time.Time, ok bool) { return at, false }
-func (values) Done() <-chan struct{}             { return nil }
-func (values) Err() error                        { return nil }
-func (v *values) Value(key any) any              { return v.of.Value(key) }
+
+func (values) Done() <-chan struct{} { return nil }
+
+func (values) Err() error { return nil }
+
+func (v *values) Value(key any) any { return v.of.Value(key) }
 
 // start returns the context for a run, and c, or nil where the run's context is the client's itself.
 func (c *runContext) start(common *Common, client context.Context) (context.Context, *runContext) {

@@ -1,21 +1,13 @@
 package middleware
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
-	"github.com/larder-go/cache/store"
 )
-
-// fallback reports whether a stale answer may stand in for one that fails.
-func (rec *recorder) fallback() bool {
-	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
-}
 
 // void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
 // Then the pump lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
@@ -76,34 +68,4 @@ func (rec *recorder) late(status int) {
 		rec.failed = rec.failed || rec.held && !rec.done && rec.fallback()
 		rec.abandon(ReasonLate)
 	}
-}
-
-// another reports whether what is written next belongs to another answer than the head: http.Error and its like give the
-// header new fields, and writers around this one may keep their late head for themselves.
-func (rec *recorder) another() bool {
-	if rec.spoilt || !rec.touched {
-		return rec.spoilt
-	}
-	rec.touched = false
-	return rec.retyped("Content-Type") || rec.retyped("X-Content-Type-Options")
-}
-
-// retyped reports whether a field has another value than it was sent with.
-func (rec *recorder) retyped(name string) bool {
-	sent := linesIn(rec.header, name)
-	if sent == nil && !slices.ContainsFunc(rec.added, func(f store.Field) bool { return f.Name == name && len(f.Values) == 0 }) {
-		sent = rec.outer[name]
-	}
-	return first(rec.own[name]) != first(sent)
-}
-
-// Fail tells that the answer which is being made has failed although it has begun. The context is the handler's.
-func Fail(ctx context.Context) {
-	steering(ctx, func(s *Steering) { s.failed = true })
-}
-
-func (s *Steering) hasFailed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed
 }

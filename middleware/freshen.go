@@ -14,8 +14,8 @@ import (
 // (§3.2). What tells how the stored body is coded and how long it is stays.
 func freshen(rec *recorder, old *store.Entry) {
 	e := rec.run.Entry
-	keepVarying(rec.header, fieldOf(old, "Vary"))
-	keepVarying(rec.added, fieldOf(old, "Vary"))
+	keepVarying(rec.header, old.Lines("Vary"))
+	keepVarying(rec.added, old.Lines("Vary"))
 	header := merge(old.Header.Fields(), rec.header, rec.added)
 	if old.Status == http.StatusPartialContent { // and a whole now
 		header = withoutField(header, "Content-Range")
@@ -89,10 +89,10 @@ func replaceField(fields []store.Field, name, value string) []store.Field {
 
 // join combines a 206 with the stored part (§3.4): strong validators in common, and bytes that fit.
 func join(rec *recorder, old *store.Entry, body []byte) bool {
-	if !rfc9111.StrongMatch(first(rec.fieldOf("Etag")), first(fieldOf(old, "Etag"))) {
+	if !rfc9111.StrongMatch(rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(old.Lines("Etag"))) {
 		return false
 	}
-	a, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
+	a, ok := rfc9111.ParseContentRange(old.Lines("Content-Range"))
 	b, ok2 := rfc9111.ParseContentRange(rec.fieldOf("Content-Range"))
 	part, body, joined := rfc9111.Join(a, old.Body, b, body)
 	if !ok || !ok2 || !joined || int64(len(body)) > rec.rt.maxBody {
@@ -125,10 +125,10 @@ func slice(e *store.Entry, r *http.Request) (rfc9111.Part, []byte, bool) {
 	if len(lines) != 1 || r.Method != http.MethodGet {
 		return rfc9111.Part{}, nil, false
 	}
-	if wanted := r.Header["If-Range"]; wanted != nil && !rfc9111.StrongMatch(first(wanted), first(fieldOf(e, "Etag"))) {
+	if wanted := r.Header["If-Range"]; wanted != nil && !rfc9111.StrongMatch(rfc9111.First(wanted), rfc9111.First(e.Lines("Etag"))) {
 		return rfc9111.Part{}, nil, false
 	}
-	part, known := rfc9111.ParseContentRange(fieldOf(e, "Content-Range"))
+	part, known := rfc9111.ParseContentRange(e.Lines("Content-Range"))
 	ranges, ok := rfc9111.ParseRange(lines[0])
 	if !known || !ok || len(ranges) != 1 {
 		return rfc9111.Part{}, nil, false

@@ -223,7 +223,7 @@ func changed(h, outer http.Header, name string) bool {
 
 // reflected reports whether the response allows the very origin that sent the request, and does not say that it varies by it.
 func reflected(r *http.Request, h http.Header, vary []string) bool {
-	origin, allowed := first(r.Header["Origin"]), first(h["Access-Control-Allow-Origin"])
+	origin, allowed := rfc9111.First(r.Header["Origin"]), rfc9111.First(h["Access-Control-Allow-Origin"])
 	return origin != "" && origin == allowed && !slices.Contains(vary, "Origin")
 }
 
@@ -351,4 +351,26 @@ func sameOrigin(a, b *url.URL) bool {
 	aScheme, aHost := keys.Origin(a.Scheme, a.Host)
 	bScheme, bHost := keys.Origin(b.Scheme, b.Host)
 	return aScheme == bScheme && aHost == bHost
+}
+
+// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set; without an
+// entry those that are there.
+func linesOf(e *store.Entry, outer http.Header, name string) []string {
+	if e == nil {
+		return outer[name]
+	}
+	if lines := e.Header.Lines(name); lines != nil {
+		return lines
+	}
+	lines := outer[name]
+	for i := range e.Added {
+		switch added := e.Added[i]; {
+		case added.Name != name:
+		case len(added.Values) == 0: // removed
+			return nil
+		default:
+			return append(lines[:len(lines):len(lines)], added.Values...)
+		}
+	}
+	return lines
 }

@@ -60,7 +60,7 @@ func (f *fetch) label(e *store.Entry, added []string) Reason {
 
 // tags are those that the response's groups, the handler and the policy name; false if one of the policy's has no text.
 func (f *fetch) tags(e *store.Entry, added []string) (texts []string, ok bool) {
-	if lines := fieldOf(e, "Cache-Groups"); lines != nil {
+	if lines := e.Lines("Cache-Groups"); lines != nil {
 		texts = rfc9111.ParseGroups(lines)
 	}
 	return f.fill(append(texts, added...))
@@ -142,10 +142,10 @@ func (f *fetch) urlLabels(labels []keying.Label) []keying.Label {
 func (rt *Route) origin(r *http.Request) (scheme, host string) {
 	scheme, host = keys.Protocol(r), r.Host
 	if rt.scheme.TrustProxy {
-		if proto := first(r.Header["X-Forwarded-Proto"]); proto != "" {
+		if proto := rfc9111.First(r.Header["X-Forwarded-Proto"]); proto != "" {
 			scheme = proto
 		}
-		if forwarded := first(r.Header["X-Forwarded-Host"]); forwarded != "" {
+		if forwarded := rfc9111.First(r.Header["X-Forwarded-Host"]); forwarded != "" {
 			host = forwarded
 		}
 	}

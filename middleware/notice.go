@@ -102,9 +102,9 @@ func (rt *Route) noticeNegotiation(f *fetch, h http.Header, outcome readthrough.
 		by, of = "Accept", "Content-Type"
 	case outcome != readthrough.Cacheable || old == nil:
 		return
-	case prefers(f.r.Header["Accept"], h["Content-Type"], fieldOf(old, "Content-Type")):
+	case prefers(f.r.Header["Accept"], h["Content-Type"], old.Lines("Content-Type")):
 		by, of = "Accept", "Content-Type"
-	case prefers(f.r.Header["Accept-Language"], h["Content-Language"], fieldOf(old, "Content-Language")):
+	case prefers(f.r.Header["Accept-Language"], h["Content-Language"], old.Lines("Content-Language")):
 		by, of = "Accept-Language", "Content-Language"
 	default:
 		return
@@ -297,7 +297,76 @@ func refuses(f *fetch, h http.Header) bool {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return true
 	case http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect: // a permanent one leads everybody there
-		return toLogin(&f.url, first(h["Location"]))
+		return toLogin(&f.url, rfc9111.First(h["Location"]))
 	}
 	return false
+}
+
+// warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
+type warnings struct {
+	mu   sync.Mutex
+	told map[warning]struct{}
+}
+
+// A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
+type warning struct {
+	pattern string
+	reason  Reason
+	subject string
+}
+
+// maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
+const maxWarnings = 64
+
+// first reports whether the warning is new, and there is room to remember it.
+func (ws *warnings) first(w warning) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if _, told := ws.told[w]; told || len(ws.told) >= maxWarnings {
+		return false
+	}
+	if ws.told == nil {
+		ws.told = map[warning]struct{}{}
+	}
+	ws.told[w] = struct{}{}
+	return true
+}
+
+// warn tells, once for each pattern, reason and subject, of what works but may surprise: the fault, and the setting that
+// remedies it. It is no business of a hit's.
+func (rt *Route) warn(pattern string, reason Reason, subject, text string) {
+	if rt.warnings.first(warning{pattern, reason, subject}) {
+		rt.alert(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
+	}
+}
+
+// routeText begins a sentence with the route, if a router tells one.
+func routeText(pattern, text string) string {
+	if pattern == "" {
+		return text
+	}
+	return fmt.Sprintf("route %q: %s", pattern, text)
+}
+
+// recorded reports whether a recorder is behind the writer, as far as the writers in between tell.
+func recorded(w http.ResponseWriter) bool {
+	for {
+		switch layer := w.(type) {
+		case interface{ recording() }: // not to be unwrapped, which would end its copy
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = layer.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func (rec *recorder) recording() {}
+
+// warnNested tells of a cache around this one.
+func (rt *Route) warnNested(f *fetch) {
+	if recorded(f.w) {
+		rt.warn(f.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
+	}
 }

@@ -247,3 +247,17 @@ func (c *Common) member(parameters string, key keying.Key, reason Reason) []stri
 	}
 	return []string{line}
 }
+
+// tier is where the store's responses come from.
+func (s *settings) tier() string {
+	if s.cache.Remote() {
+		return far
+	}
+	return near
+}
+
+// Tiers, as events and Cache-Status name them.
+const (
+	near = "near"
+	far  = "far"
+)

@@ -1,6 +1,8 @@
 package middleware
 
-import "github.com/larder-go/cache/store"
+import (
+	"github.com/larder-go/cache/store"
+)
 
 // Outcome says how a request was answered.
 type Outcome string

@@ -320,3 +320,33 @@ func (rec *recorder) restore() {
 		h[name] = values
 	}
 }
+
+// fallback reports whether a stale answer may stand in for one that fails.
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
+}
+
+// writer returns the recorder as what the writer behind is: a handler that asks for one of its interfaces gets the answer
+// that it would get without a cache.
+func (rec *recorder) writer() http.ResponseWriter {
+	_, flushes := rec.w.(http.Flusher)
+	_, hijacks := rec.w.(http.Hijacker)
+	_, pushes := rec.w.(http.Pusher)
+	switch {
+	case flushes && hijacks && pushes:
+		return doingAll{rec}
+	case flushes && hijacks:
+		return flushingHijacking{rec}
+	case flushes && pushes:
+		return flushingPushing{rec}
+	case hijacks && pushes:
+		return hijackingPushing{rec}
+	case flushes:
+		return flushing{rec}
+	case hijacks:
+		return hijacking{rec}
+	case pushes:
+		return pushing{rec}
+	}
+	return rec
+}

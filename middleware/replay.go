@@ -21,9 +21,9 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		rt.common.variants.uses.add(&e.Key)
 	}
 	status := e.Status
-	if rt.observer != nil { // also if a writer outside panics
+	if rt.observed { // also if a writer outside panics
 		defer func() {
-			rt.observer(Event{Route: rt.patterns.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
+			rt.observe(Event{Route: rt.patterns.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 		}()
 		rt.play(w, r, e, age, left, from, &status)
 		return
@@ -43,7 +43,7 @@ func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, ag
 	case e.Status == http.StatusPartialContent:
 		replayPart(w, r, e)
 	case r.Method == http.MethodHead:
-		if fieldOf(e, "Content-Type") == nil {
+		if e.Lines("Content-Type") == nil {
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(e.Status)
@@ -189,13 +189,13 @@ func wholeSeconds(left time.Duration) int64 {
 // when it was made at the latest (RFC 9111 §4.3.2).
 func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
 	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
-		return rfc9111.MatchesAny(lines, first(linesOf(e, h, "Etag")))
+		return rfc9111.MatchesAny(lines, rfc9111.First(linesOf(e, h, "Etag")))
 	}
 	lines := r.Header["If-Modified-Since"]
 	if len(lines) != 1 {
 		return false
 	}
-	modified := cmp.Or(first(linesOf(e, h, "Last-Modified")), first(linesOf(e, h, "Date")))
+	modified := cmp.Or(rfc9111.First(linesOf(e, h, "Last-Modified")), rfc9111.First(linesOf(e, h, "Date")))
 	if modified == "" {
 		return false
 	}
@@ -203,13 +203,6 @@ func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
 	since, ok := rfc9111.ParseDate(lines[0], now)
 	changed, ok2 := rfc9111.ParseDate(modified, now)
 	return ok && ok2 && !changed.After(since)
-}
-
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
 }
 
 // describesBody reports whether a field describes a body that a 304 does not have (RFC 9110 §15.4.5).
@@ -274,7 +267,7 @@ func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
 	if len(lines) > 1 {
 		return false
 	}
-	if rfc9111.StrongMatch(lines[0], first(h["Etag"])) {
+	if rfc9111.StrongMatch(lines[0], rfc9111.First(h["Etag"])) {
 		return true
 	}
 	modified := lastModified(h)
@@ -285,14 +278,14 @@ func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
 // madeAt is when the answer was made: only one that was made later than in the second that it names as its last
 // modification has no other of that date beside it (§8.8.2.2).
 func madeAt(e *store.Entry) time.Time {
-	if made, ok := rfc9111.ParseDate(first(fieldOf(e, "Date")), e.Stored); ok {
+	if made, ok := rfc9111.ParseDate(rfc9111.First(e.Lines("Date")), e.Stored); ok {
 		return made
 	}
 	return e.Stored
 }
 
 func lastModified(h http.Header) time.Time {
-	t, _ := rfc9111.ParseDate(first(h["Last-Modified"]), time.Now())
+	t, _ := rfc9111.ParseDate(rfc9111.First(h["Last-Modified"]), time.Now())
 	return t
 }
 
@@ -303,10 +296,10 @@ func lastModified(h http.Header) time.Time {
 
 // inParts reports whether ranges of the stored answer may be served to the request.
 func inParts(e *store.Entry, h http.Header) bool {
-	tag := first(fieldOf(e, "Etag"))
+	tag := rfc9111.First(e.Lines("Etag"))
 	return rfc9111.StrongMatch(tag, tag) || // the handler's: ours are weak
 		!rfc9111.AcceptsCoding(h["Accept-Encoding"]) ||
-		leftAlone(fieldOf(e, "Content-Encoding"), fieldOf(e, "Content-Type"), e.Body)
+		leftAlone(e.Lines("Content-Encoding"), e.Lines("Content-Type"), e.Body)
 }
 
 // leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth
@@ -321,7 +314,7 @@ var acceptRanges = []string{"bytes"}
 
 // mediaType is the answer's type without parameters, in lower case; that which net/http guesses if it has none.
 func mediaType(types []string, body []byte) string {
-	text := first(types)
+	text := rfc9111.First(types)
 	if text == "" {
 		text = http.DetectContentType(body)
 	}

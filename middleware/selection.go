@@ -44,7 +44,7 @@ func sets(index *store.Entry) []string {
 	if index == nil {
 		return nil
 	}
-	return fieldOf(index, "Vary")
+	return index.Lines("Vary")
 }
 
 // namesOf are the names in each of the index' sets. They are parsed once.

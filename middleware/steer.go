@@ -117,3 +117,14 @@ func (s *Steering) Said() (tags []string, ttl time.Duration, noStore bool) {
 	defer s.mu.Unlock()
 	return slices.Clone(s.tags), s.ttl, s.noStore
 }
+
+// Fail tells that the answer which is being made has failed although it has begun. The context is the handler's.
+func Fail(ctx context.Context) {
+	steering(ctx, func(s *Steering) { s.failed = true })
+}
+
+func (s *Steering) hasFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}

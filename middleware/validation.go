@@ -65,10 +65,10 @@ func askConfirmation(old *store.Entry, h http.Header) request {
 // is made of a tag or a date that is malformed, or of several: origins read them each in their own way, and one that takes
 // such a date for a late one would confirm what has changed.
 func validators(e *store.Entry) (tag, modified string) {
-	if lines := fieldOf(e, "Etag"); len(lines) == 1 && rfc9111.WeakMatch(lines[0], lines[0]) {
+	if lines := e.Lines("Etag"); len(lines) == 1 && rfc9111.WeakMatch(lines[0], lines[0]) {
 		tag = lines[0]
 	}
-	if lines := fieldOf(e, "Last-Modified"); len(lines) == 1 {
+	if lines := e.Lines("Last-Modified"); len(lines) == 1 {
 		if _, ok := rfc9111.ParseDate(lines[0], time.Now()); ok {
 			modified = lines[0]
 		}
@@ -78,9 +78,9 @@ func validators(e *store.Entry) (tag, modified string) {
 
 // askMissing asks for the bytes that the stored part lacks, if they are in one piece.
 func askMissing(old *store.Entry, h http.Header, most int64) request {
-	part, ok := rfc9111.ParseContentRange(fieldOf(old, "Content-Range"))
+	part, ok := rfc9111.ParseContentRange(old.Lines("Content-Range"))
 	lacks, one := part.Missing()
-	tag := first(fieldOf(old, "Etag"))
+	tag := rfc9111.First(old.Lines("Etag"))
 	strong := rfc9111.StrongMatch(tag, tag)
 	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
 		return whole
@@ -96,22 +96,22 @@ func askMissing(old *store.Entry, h http.Header, most int64) request {
 // strong tag is that of an answer which has it strong: another that has it weak may have other bytes, which must not be put
 // together with those of the strong one. A weak tag may be that of either. A 304 without any is about what it was asked for.
 func confirms(rec *recorder, old *store.Entry) bool {
-	if tag, stored := first(rec.fieldOf("Etag")), first(fieldOf(old, "Etag")); tag != "" {
+	if tag, stored := rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(old.Lines("Etag")); tag != "" {
 		return tag == stored || strings.HasPrefix(tag, "W/") && rfc9111.WeakMatch(tag, stored)
 	}
-	modified, stored := first(rec.fieldOf("Last-Modified")), first(fieldOf(old, "Last-Modified"))
-	return modified == "" || modified == stored || stored == "" && fieldOf(old, "Etag") != nil
+	modified, stored := rfc9111.First(rec.fieldOf("Last-Modified")), rfc9111.First(old.Lines("Last-Modified"))
+	return modified == "" || modified == stored || stored == "" && old.Lines("Etag") != nil
 }
 
 // contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).
 func contradicts(rec *recorder, old *store.Entry) bool {
-	tag, modified := first(rec.fieldOf("Etag")), first(rec.fieldOf("Last-Modified"))
-	return tag != "" && !confirms(rec, old) || modified != "" && modified != first(fieldOf(old, "Last-Modified"))
+	tag, modified := rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(rec.fieldOf("Last-Modified"))
+	return tag != "" && !confirms(rec, old) || modified != "" && modified != rfc9111.First(old.Lines("Last-Modified"))
 }
 
 // validated reports whether the answer has a validator.
 func validated(rec *recorder) bool {
-	return first(rec.fieldOf("Etag")) != "" || first(rec.fieldOf("Last-Modified")) != ""
+	return rfc9111.First(rec.fieldOf("Etag")) != "" || rfc9111.First(rec.fieldOf("Last-Modified")) != ""
 }
 
 // renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
@@ -293,7 +293,7 @@ func wholeStatus(e *store.Entry) int {
 
 // wholeSize is how many bytes that has.
 func wholeSize(e *store.Entry) int64 {
-	if part, ok := rfc9111.ParseContentRange(fieldOf(e, "Content-Range")); ok && e.Status == http.StatusPartialContent {
+	if part, ok := rfc9111.ParseContentRange(e.Lines("Content-Range")); ok && e.Status == http.StatusPartialContent {
 		return part.Complete
 	}
 	return int64(len(e.Body))
@@ -312,4 +312,21 @@ func outdate(run *readthrough.Run, old *store.Entry) bool {
 		run.Replaced = []keying.Key{old.Key}
 	}
 	return true
+}
+
+// fieldOf returns the lines of a field that the handler set.
+func (rec *recorder) fieldOf(name string) []string {
+	if lines := linesIn(rec.header, name); lines != nil {
+		return lines
+	}
+	return linesIn(rec.added, name)
+}
+
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
+		}
+	}
+	return nil
 }

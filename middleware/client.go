@@ -1,9 +1,12 @@
 package middleware
 
 import (
-	"math/bits"
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // A pump sends what is recorded at the client's own pace, so that a client that reads slowly holds up neither the handler
@@ -137,40 +140,90 @@ func (p *pump) from(sent int) ([]byte, int) {
 	return p.last, sent
 }
 
-// A stream that turns out too long for the cache leaves the room that its beginning was recorded in. Room that is not short
-// is used again, or each such stream would leave a megabyte of garbage.
-const (
-	leastRoom = 4 << 10
-	mostRoom  = 16 << 20
+// The recorder offers what http.ResponseController asks for by itself; whether it is supported, the writer behind says.
+
+// FlushError flushes. A flushed answer is a stream, which is not kept.
+func (rec *recorder) FlushError() error {
+	if rec.held || rec.unsent && rec.done { // or too late: the rest is about to be sent
+		return nil
+	}
+	if !rec.wrote {
+		rec.WriteHeader(http.StatusOK)
+	}
+	rec.abandon(ReasonStream)
+	return http.NewResponseController(rec.w).Flush()
+}
+
+func (rec *recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	rec.abandon(ReasonHijack)
+	rec.surrender()
+	return http.NewResponseController(rec.w).Hijack()
+}
+
+func (rec *recorder) SetReadDeadline(t time.Time) error {
+	return http.NewResponseController(rec.w).SetReadDeadline(t)
+}
+
+func (rec *recorder) SetWriteDeadline(t time.Time) error {
+	return http.NewResponseController(rec.w).SetWriteDeadline(t)
+}
+
+func (rec *recorder) EnableFullDuplex() error {
+	return http.NewResponseController(rec.w).EnableFullDuplex()
+}
+
+// Unwrap returns the writer behind. Whoever writes there goes around the copy, so there is none from now on.
+func (rec *recorder) Unwrap() http.ResponseWriter {
+	rec.abandon(ReasonUnwrap)
+	rec.surrender()
+	return rec.w
+}
+
+func (rec *recorder) flush() { _ = rec.FlushError() }
+
+func (rec *recorder) push(target string, o *http.PushOptions) error {
+	return rec.w.(http.Pusher).Push(target, o)
+}
+
+var (
+	_ io.ReaderFrom   = (*recorder)(nil)
+	_ io.StringWriter = (*recorder)(nil)
 )
 
-var rooms [25]sync.Pool // of *[]byte, by how many bits their capacity has
+// Recorders with just the optional interfaces that the writer behind has. Each is a pointer, so that to be an interface
+// costs nothing.
+type (
+	flushing          struct{ *recorder }
+	hijacking         struct{ *recorder }
+	pushing           struct{ *recorder }
+	flushingHijacking struct{ *recorder }
+	flushingPushing   struct{ *recorder }
+	hijackingPushing  struct{ *recorder }
+	doingAll          struct{ *recorder }
+)
 
-// shared reports whether room of so many bytes is used again: powers of two, as those are that grow.
-func shared(n int) bool { return n >= leastRoom && n <= mostRoom && n&(n-1) == 0 }
+func (rec flushing) Flush() { rec.flush() }
 
-// copyOf returns a copy, in room of just that size, which is not cleared first.
-func copyOf(p []byte) []byte {
-	room := make([]byte, len(p))
-	copy(room, p)
-	return room
+func (rec flushingHijacking) Flush() { rec.flush() }
+
+func (rec flushingPushing) Flush() { rec.flush() }
+
+func (rec doingAll) Flush() { rec.flush() }
+
+func (rec hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
+
+func (rec flushingHijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
+
+func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
+
+func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
+
+func (rec pushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+
+func (rec flushingPushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+
+func (rec hijackingPushing) Push(target string, o *http.PushOptions) error {
+	return rec.push(target, o)
 }
 
-// makeRoom returns empty room of n bytes.
-func makeRoom(n int) []byte {
-	if shared(n) {
-		if room, ok := rooms[bits.Len(uint(n))-1].Get().(*[]byte); ok {
-			return (*room)[:0]
-		}
-	}
-	return make([]byte, 0, n)
-}
-
-// reuse takes rooms back that nobody reads or writes any more.
-func reuse(all ...[]byte) {
-	for _, room := range all {
-		if n := cap(room); shared(n) {
-			rooms[bits.Len(uint(n))-1].Put(&room)
-		}
-	}
-}
+func (rec doingAll) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
