@@ -227,3 +227,13 @@ func (rec hijackingPushing) Push(target string, o *http.PushOptions) error {
 }
 
 func (rec doingAll) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+
+// surrender publishes a header that others will send, past the recorder.
+func (rec *recorder) surrender() {
+	if !rec.wrote {
+		h := rec.publish()
+		rec.privatize(h)
+		rec.speak(h)
+	}
+	rec.own = nil
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -130,13 +131,6 @@ func appendEntityTag(to, body []byte) []byte {
 	return append(to, '"')
 }
 
-// A response to HEAD, or to a range, is not the whole that a key stands for. Where the store has nothing to make it of, the
-// handler makes it: once for all requests at the same time that want just the same, under a key of their own. Nothing is ever
-// stored under that key, but only what could be stored is shared.
-
-// isPart reports whether the request is for less than a whole response.
-func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Header["Range"] != nil }
-
 func partReason(r *http.Request) Reason {
 	if r.Method == http.MethodHead {
 		return ReasonHead
@@ -158,14 +152,6 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 		}
 	}
 	return sha256.Sum256(text)
-}
-
-func copyFields(to, from http.Header, names ...string) {
-	for _, name := range names {
-		if lines := from[name]; lines != nil {
-			to[name] = append([]string(nil), lines...)
-		}
-	}
 }
 
 // shareOnly makes the run's entry of a response that is not whole, for the requests that wait for it. Stale says that the
@@ -207,4 +193,52 @@ func (f *fetch) shareable(stale bool) Reason {
 	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.header), rec.added, nil, nil
 	e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0
 	return f.label(e, tags) // a purge may come before the requests that wait
+}
+
+// fieldOf returns the lines of a field that the handler set.
+func (rec *recorder) fieldOf(name string) []string {
+	if lines := linesIn(rec.header, name); lines != nil {
+		return lines
+	}
+	return linesIn(rec.added, name)
+}
+
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
+		}
+	}
+	return nil
+}
+
+// leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth
+// it. Of such answers the cache says Accept-Ranges. Of others it says nothing, even to a client that gets parts of them: a
+// cache in front would tell others, too.
+func leftAlone(codings, types []string, body []byte) bool {
+	return !identity(codings) || !compressible(mediaType(types, body))
+}
+
+// mediaType is the answer's type without parameters, in lower case; that which net/http guesses if it has none.
+func mediaType(types []string, body []byte) string {
+	text := rfc9111.First(types)
+	if text == "" {
+		text = http.DetectContentType(body)
+	}
+	text, _, _ = strings.Cut(text, ";")
+	return strings.ToLower(strings.TrimSpace(text))
+}
+
+// compressible reports whether compressors take answers of this type for worth their while: text in all its forms, and
+// what is not compressed by its own format.
+func compressible(media string) bool {
+	if strings.HasPrefix(media, "text/") {
+		return true
+	}
+	for _, suffix := range [...]string{"+json", "+xml", "+text", "+yaml", "+json-seq"} {
+		if strings.HasSuffix(media, suffix) {
+			return true
+		}
+	}
+	return slices.Contains(compressed, media)
 }

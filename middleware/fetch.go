@@ -89,9 +89,11 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 	rec := &kept.rec
 	rec.begin(f.rt, f.w, f.r, run)
 	kept.run.share = &f.rt.share
-	ctx, detached := kept.run.start(f.rt.common, f.r.Context())
-	defer detached.end()
-	rec.ctx = detached
+	ctx := f.r.Context()
+	if ctx.Done() != nil {
+		ctx, rec.ctx = kept.run.start(f.rt.common, ctx)
+		defer rec.ctx.end()
+	}
 	within := f.prepare(run, kept, ctx)
 
 	returned := false
@@ -148,7 +150,7 @@ func (f *fetch) causeOf(run *readthrough.Run) Reason {
 func (f *fetch) judge(canceled bool) readthrough.Verdict {
 	rt, rec := f.rt, f.rec
 	switch {
-	case !rec.failed && rec.wrote && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
+	case !rec.failed && rec.wrote && rec.asked != whole && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
 		return rt.http.renew(f)
 	case rec.failed, f.err != nil && !rec.wrote && rec.fallback() && serverError(f.err):
 		rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: f.err})
@@ -264,7 +266,9 @@ func (f *fetch) event(err error) Event {
 // report tells how the request ends.
 func (f *fetch) report(ev Event) {
 	f.reported = true
-	f.rt.observe(ev)
+	if f.rt.observed {
+		f.rt.observe(ev)
+	}
 }
 
 // close ends the request. One that a panic has ended gets its event, too; what it leaves is the garbage collector's.

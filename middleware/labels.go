@@ -47,7 +47,14 @@ func (f *fetch) label(e *store.Entry, added []string) Reason {
 	if !ok {
 		return ReasonTag
 	}
-	rt.common.Names.keep(f.scheme, texts[:len(texts)-len(rt.tags)])
+	noted := &rt.onHTTP
+	if f.scheme == "https" {
+		noted = &rt.onHTTPS
+	}
+	if added := texts[:len(texts)-len(rt.tags)]; len(added) > 0 || !noted.Load() {
+		noted.Store(true)
+		rt.common.Names.keep(f.scheme, added)
+	}
 	for _, text := range texts {
 		e.Labels = append(e.Labels, by.Tag(text), by.Group(f.scheme, f.host, text))
 	}

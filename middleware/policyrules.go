@@ -237,7 +237,7 @@ func (p *policyRules) settle(f *fetch, said time.Duration, now time.Time) (varia
 	if rec.lifetime >= 0 {
 		e.Fresh = min(e.Fresh, rec.lifetime)
 	}
-	if !rec.control.NeverStale(rt.scheme.Private) {
+	if rec.control == &noControl || !rec.control.NeverStale(rt.scheme.Private) {
 		e.WhileRevalidate, e.IfError = rt.whileRevalidate, rt.ifError
 	}
 	return rt.scheme.Varies()

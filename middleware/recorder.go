@@ -210,16 +210,6 @@ func (rec *recorder) canonical(name string) string {
 	return name
 }
 
-// surrender publishes a header that others will send, past the recorder.
-func (rec *recorder) surrender() {
-	if !rec.wrote {
-		h := rec.publish()
-		rec.privatize(h)
-		rec.speak(h)
-	}
-	rec.own = nil
-}
-
 // head takes the handler's head, and judges it.
 func (rec *recorder) head(status int) {
 	rec.wrote, rec.status = true, status
@@ -228,7 +218,7 @@ func (rec *recorder) head(status int) {
 		rec.drop(ReasonStatus)
 		return
 	}
-	if rec.asked.answeredBy(status) {
+	if rec.asked != whole && rec.asked.answeredBy(status) {
 		rec.hold()
 		return
 	}

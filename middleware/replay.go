@@ -2,9 +2,7 @@ package middleware
 
 import (
 	"bytes"
-	"cmp"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -183,45 +181,6 @@ func wholeSeconds(left time.Duration) int64 {
 	return int64(left / time.Second)
 }
 
-// notModified reports whether the client has the answer that these fields belong to, once the entry has been applied to
-// them, if there is one (RFC 9110 §13.1.2, §13.1.3).
-// If-None-Match, compared weakly, goes before If-Modified-Since. An answer that does not say when it was modified was so
-// when it was made at the latest (RFC 9111 §4.3.2).
-func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
-	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
-		return rfc9111.MatchesAny(lines, rfc9111.First(linesOf(e, h, "Etag")))
-	}
-	lines := r.Header["If-Modified-Since"]
-	if len(lines) != 1 {
-		return false
-	}
-	modified := cmp.Or(rfc9111.First(linesOf(e, h, "Last-Modified")), rfc9111.First(linesOf(e, h, "Date")))
-	if modified == "" {
-		return false
-	}
-	now := time.Now()
-	since, ok := rfc9111.ParseDate(lines[0], now)
-	changed, ok2 := rfc9111.ParseDate(modified, now)
-	return ok && ok2 && !changed.After(since)
-}
-
-// describesBody reports whether a field describes a body that a 304 does not have (RFC 9110 §15.4.5).
-func describesBody(name string) bool {
-	switch name {
-	case "Content-Type", "Content-Length", "Content-Encoding", "Content-Range":
-		return true
-	}
-	return false
-}
-
-// strip304 removes what describes a body.
-func strip304(h http.Header) {
-	delete(h, "Content-Type")
-	delete(h, "Content-Length")
-	delete(h, "Content-Encoding")
-	delete(h, "Content-Range")
-}
-
 // net/http's ServeContent writes the ranges of a whole. Which they are is decided here, for it has its own ideas of some:
 // it takes a suffix of nothing for a range, compares If-Range with dates that are weak, and looks at nothing behind its tag.
 
@@ -302,39 +261,8 @@ func inParts(e *store.Entry, h http.Header) bool {
 		leftAlone(e.Lines("Content-Encoding"), e.Lines("Content-Type"), e.Body)
 }
 
-// leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth
-// it. Of such answers the cache says Accept-Ranges. Of others it says nothing, even to a client that gets parts of them: a
-// cache in front would tell others, too.
-func leftAlone(codings, types []string, body []byte) bool {
-	return !identity(codings) || !compressible(mediaType(types, body))
-}
-
 // acceptRanges is the field's value (RFC 9110 §14.3).
 var acceptRanges = []string{"bytes"}
-
-// mediaType is the answer's type without parameters, in lower case; that which net/http guesses if it has none.
-func mediaType(types []string, body []byte) string {
-	text := rfc9111.First(types)
-	if text == "" {
-		text = http.DetectContentType(body)
-	}
-	text, _, _ = strings.Cut(text, ";")
-	return strings.ToLower(strings.TrimSpace(text))
-}
-
-// compressible reports whether compressors take answers of this type for worth their while: text in all its forms, and
-// what is not compressed by its own format.
-func compressible(media string) bool {
-	if strings.HasPrefix(media, "text/") {
-		return true
-	}
-	for _, suffix := range [...]string{"+json", "+xml", "+text", "+yaml", "+json-seq"} {
-		if strings.HasSuffix(media, suffix) {
-			return true
-		}
-	}
-	return slices.Contains(compressed, media)
-}
 
 // compressed are the types beside text and those of a suffix that compressors and CDNs have in their lists.
 var compressed = []string{

@@ -34,6 +34,8 @@ type Route struct {
 	patterns  patterns
 	seen      seen
 
+	onHTTP, onHTTPS atomic.Bool // Names knows that responses of the scheme are stored
+
 	inline atomic.Bool // a background refresh did not reach the route: the next one is inline
 }
 

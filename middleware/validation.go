@@ -314,19 +314,10 @@ func outdate(run *readthrough.Run, old *store.Entry) bool {
 	return true
 }
 
-// fieldOf returns the lines of a field that the handler set.
-func (rec *recorder) fieldOf(name string) []string {
-	if lines := linesIn(rec.header, name); lines != nil {
-		return lines
-	}
-	return linesIn(rec.added, name)
-}
-
-func linesIn(fields []store.Field, name string) []string {
-	for i := range fields {
-		if fields[i].Name == name {
-			return fields[i].Values
+func copyFields(to, from http.Header, names ...string) {
+	for _, name := range names {
+		if lines := from[name]; lines != nil {
+			to[name] = append([]string(nil), lines...)
 		}
 	}
-	return nil
 }

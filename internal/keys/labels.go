@@ -14,6 +14,39 @@ import (
 	"golang.org/x/net/idna"
 )
 
+// A Namer makes the keys of values that are no HTTP answers. It is safe for concurrent use; the zero Namer has no secret.
+type Namer struct {
+	macs *sync.Pool
+	tag  string
+}
+
+// NewNamer returns a Namer whose keys are HMACs under the secret, or plain digests if it is empty. The secret is copied.
+func NewNamer(secret []byte) Namer {
+	macs := newMACs(secret)
+	return Namer{macs, tagOf(macs)}
+}
+
+// Text spells out what selects an id's value: a realm, a name, and one user if one is given.
+func (n Namer) Text(realm, name, id, user string) *Text {
+	t := newText(n.macs)
+	t.buf = append(t.buf, version)
+	t.text("value 2")
+	t.text(realm)
+	t.text(name)
+	t.text(id)
+	t.text(user)
+	t.text(n.tag)
+	return t
+}
+
+// Key returns the key of an id's value: in a realm, under a name, and for one user if one is given.
+func (n Namer) Key(realm, name, id, user string) keying.Key {
+	t := n.Text(realm, name, id, user)
+	defer t.Free()
+	key, _ := t.Key() // without a query there is nothing to refuse
+	return key
+}
+
 // A Labeler makes labels. The zero Labeler has no secret and is ready to use; it is safe for concurrent use.
 type Labeler struct{ macs *sync.Pool }
 

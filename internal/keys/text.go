@@ -12,9 +12,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"hash"
 	"hash/maphash"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -101,39 +103,6 @@ func newMACs(secret []byte) *sync.Pool {
 	return &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
 }
 
-// A Namer makes the keys of values that are no HTTP answers. It is safe for concurrent use; the zero Namer has no secret.
-type Namer struct {
-	macs *sync.Pool
-	tag  string
-}
-
-// NewNamer returns a Namer whose keys are HMACs under the secret, or plain digests if it is empty. The secret is copied.
-func NewNamer(secret []byte) Namer {
-	macs := newMACs(secret)
-	return Namer{macs, tagOf(macs)}
-}
-
-// Text spells out what selects an id's value: a realm, a name, and one user if one is given.
-func (n Namer) Text(realm, name, id, user string) *Text {
-	t := newText(n.macs)
-	t.buf = append(t.buf, version)
-	t.text("value 2")
-	t.text(realm)
-	t.text(name)
-	t.text(id)
-	t.text(user)
-	t.text(n.tag)
-	return t
-}
-
-// Key returns the key of an id's value: in a realm, under a name, and for one user if one is given.
-func (n Namer) Key(realm, name, id, user string) keying.Key {
-	t := n.Text(realm, name, id, user)
-	defer t.Free()
-	key, _ := t.Key() // without a query there is nothing to refuse
-	return key
-}
-
 // A Text is what selects an answer, spelt out: the length-prefixed fields whose digest is the [Key]. Equal texts of one
 // process have equal keys and different texts different ones, so memory that has kept the text of an answer knows it again
 // without a digest. It is made by [Scheme.Text] or [Namer.Text], for one goroutine, until [Text.Free].
@@ -176,7 +145,7 @@ func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) 
 		return nil, ErrTooLarge // before it is copied
 	}
 	t := newText(s.macs)
-	raw := s.Query.Raw()
+	raw := !s.sorted
 	if raw {
 		t.query = u.RawQuery
 	} else if err := checkQuery(u.RawQuery); err == nil {
@@ -312,4 +281,92 @@ func targetPath(r *http.Request) string {
 		return r.URL.EscapedPath() // absolute form, or a request that no server has read
 	}
 	return path
+}
+
+// errQuery marks a query that net/url and other parsers read differently; such a request is never kept.
+var errQuery = errors.New("keying: the query cannot be read in one way only")
+
+// effective returns the query that selects the answer: raw itself, or what the rules leave of it, in a fixed order.
+func effective(q keying.Query, raw string) (string, error) {
+	if err := checkQuery(raw); err != nil || raw == "" || q.Raw() {
+		return raw, err
+	}
+	return canonical(raw, q.Selects), nil
+}
+
+// checkQuery refuses what parsers disagree about: ";" as a separator, broken escapes, NUL, too many parameters.
+func checkQuery(raw string) error {
+	params := 1
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '&':
+			params++
+		case c == ';' || c < 0x20 || c == 0x7f:
+			return errQuery
+		case c == '%':
+			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) || raw[i+1:i+3] == "00" {
+				return errQuery
+			}
+		}
+	}
+	if params > MaxParams {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// canonical is what appendCanonical makes of the query.
+func canonical(raw string, keeps func(name string) bool) string {
+	if isCanonical(raw, keeps) { // as most are
+		return raw
+	}
+	return string(appendCanonical(nil, raw, keeps))
+}
+
+// parameter is one of a query, as the client wrote it, with its name decoded.
+type parameter struct{ name, text string }
+
+// fewParameters is how many of them are put in order without a place on the heap.
+const fewParameters = 16
+
+// appendCanonical appends the pairs whose name passes, sorted stably by decoded name. The pairs themselves stay as the
+// client wrote them: an app can tell "a" from "a=" and "%41" from "A".
+func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
+	if isCanonical(raw, keeps) {
+		return append(to, raw...)
+	}
+	var few [fewParameters]parameter
+	kept := few[:0]
+	for text := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(text, "=")
+		name, err := url.QueryUnescape(name)
+		if text != "" && err == nil && keeps(name) {
+			kept = append(kept, parameter{name, text})
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
+	for i, p := range kept {
+		if i > 0 {
+			to = append(to, '&')
+		}
+		to = append(to, p.text...)
+	}
+	return to
+}
+
+// isCanonical reports whether the query is what canonical would make of it, as far as that shows without decoding.
+func isCanonical(raw string, keeps func(name string) bool) bool {
+	for last := ""; raw != ""; {
+		text, rest, more := strings.Cut(raw, "&")
+		name, _, _ := strings.Cut(text, "=")
+		if text == "" || more && rest == "" || name < last || strings.ContainsAny(name, "%+") || !keeps(name) {
+			return false
+		}
+		last, raw = name, rest
+	}
+	return true
 }

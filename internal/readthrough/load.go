@@ -116,7 +116,9 @@ func (r *Run) letGo(verdict Verdict) {
 // end gives back what the run has of what others wait for, its lease and its slot. Further calls do nothing: a load may let go
 // of both while it still streams to its client.
 func (r *Run) end(uncacheable bool) {
-	r.lease.giveBack(uncacheable)
+	if r.lease != nil {
+		r.lease.giveBack(uncacheable)
+	}
 	if r.in.Swap(false) {
 		if r.link != nil {
 			r.link.limit.Store(nil)

@@ -57,3 +57,11 @@ func Takeable(upgrade []string) bool {
 		return false
 	})
 }
+
+// First returns the first line of a field, "" if it has none.
+func First(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[0]
+}

@@ -57,11 +57,3 @@ func nextTag(s string) (tag, rest string) {
 }
 
 func opaque(tag string) string { return strings.TrimPrefix(tag, "W/") }
-
-// First returns the first line of a field, "" if it has none.
-func First(lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	return lines[0]
-}
