@@ -374,10 +374,3 @@ func linesOf(e *store.Entry, outer http.Header, name string) []string {
 	}
 	return lines
 }
-
-// A response to HEAD, or to a range, is not the whole that a key stands for. Where the store has nothing to make it of, the
-// handler makes it: once for all requests at the same time that want just the same, under a key of their own. Nothing is ever
-// stored under that key, but only what could be stored is shared.
-
-// isPart reports whether the request is for less than a whole response.
-func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Header["Range"] != nil }

@@ -254,3 +254,10 @@ func (p *policyRules) part(f *fetch) readthrough.Verdict { return f.shareOnly(f.
 
 // outdates nothing: what is stored was good when it was stored, and is so for its TTL.
 func (p *policyRules) outdates(*fetch) bool { return false }
+
+// A response to HEAD, or to a range, is not the whole that a key stands for. Where the store has nothing to make it of, the
+// handler makes it: once for all requests at the same time that want just the same, under a key of their own. Nothing is ever
+// stored under that key, but only what could be stored is shared.
+
+// isPart reports whether the request is for less than a whole response.
+func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Header["Range"] != nil }

@@ -246,7 +246,11 @@ func (rec *recorder) dress(body []byte) (status int) {
 	}
 	rec.speak(h)
 	rec.tellStatus(h)
-	if status = rec.status; (status == http.StatusOK || status == http.StatusPartialContent) && rec.run != nil && notModified(rec.r, h, nil) {
+	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
+		return status
+	}
+	asked := rec.r.Header
+	if (asked["If-None-Match"] != nil || asked["If-Modified-Since"] != nil) && notModified(rec.r, h, nil) {
 		rec.mute, status = true, http.StatusNotModified
 		strip304(h)
 	}
