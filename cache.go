@@ -232,7 +232,7 @@ func identify(h http.Handler) middleware.Handler {
 	case !v.IsValid():
 		return middleware.Handler{}
 	case v.Kind() == reflect.Func:
-		return middleware.Handler{ID: closure{v.Type(), closureOf(h)}, Code: v.Pointer(), Name: middleware.NameOf(v.Pointer())}
+		return middleware.Handler{ID: closure{v.Type(), closureOf(h)}, Code: v.Pointer(), Func: v.Pointer()}
 	case v.Comparable():
 		return middleware.Handler{ID: h, Code: h, Name: v.Type().String()}
 	}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
@@ -122,7 +122,7 @@ func clientLine(p Policy) []string {
 	switch {
 	case p.Client == "":
 		return nil
-	case p.Class == PerUser, p.varies() && !middleware.SaysForWhom([]string{p.Client}):
+	case p.Class == PerUser, p.varies() && !rfc9111.SaysForWhom([]string{p.Client}):
 		return rfc9111.MakePrivate([]string{p.Client})
 	}
 	return []string{p.Client}
@@ -143,10 +143,10 @@ func sortedSet(names []string) []string {
 	return slices.Compact(names)
 }
 
-func tagsOf(p Policy) []middleware.Tag {
-	tags := make([]middleware.Tag, len(p.Tags))
+func tagsOf(p Policy) []surrogate.Tag {
+	tags := make([]surrogate.Tag, len(p.Tags))
 	for i, text := range p.Tags {
-		tags[i], _ = middleware.ParseTag(text) // checked
+		tags[i], _ = surrogate.ParseTag(text) // checked
 	}
 	return tags
 }
@@ -201,7 +201,7 @@ func (c *Cache) byName(p Policy) string {
 	case p.VaryByName != "":
 		return "name " + p.VaryByName
 	case p.VaryBy != nil:
-		return "func " + middleware.NameOf(reflect.ValueOf(p.VaryBy).Pointer())
+		return "func " + nameOfFunc(p.VaryBy)
 	}
 	return ""
 }

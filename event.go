@@ -104,7 +104,7 @@ func (c *Cache) warning(reason Reason, format string, args ...any) {
 
 // warnOnce is warning for what may come again, once a subject and reason.
 func (c *Cache) warnOnce(reason Reason, subject, format string, args ...any) {
-	if c.common.Names.First(reason, subject) {
+	if c.common.Names.First(string(reason), subject) {
 		c.warning(reason, format, args...)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
 
@@ -62,7 +61,7 @@ func within(p Policy) func(*store.Entry) *store.Entry {
 		}
 		switch {
 		case !standard:
-			return e.Within(middleware.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError())
+			return e.Within(readthrough.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError())
 		case e.Status == 0:
 			return e
 		}

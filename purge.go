@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
 
@@ -170,7 +170,7 @@ func (c *Cache) warnOfTag(tag string) {
 	if known {
 		return
 	}
-	outline := middleware.Outline(tag)
+	outline := surrogate.Outline(tag)
 	instead := ""
 	if near != "" {
 		instead = fmt.Sprintf("; the nearest begins with %q", near)

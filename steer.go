@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/internal/user"
-	"github.com/larder-go/cache/middleware"
 )
 
 // What a handler, or the load of a Values, can say about its own response while it runs. Each function takes the context that the
@@ -14,15 +14,15 @@ import (
 
 // AddTags labels the response with tags (surrogate keys), by which [Cache.Purge] and [Cache.Expire] find it: AddTags(ctx, "product:7"). They
 // are added to those of the policy. A response with too many is not kept (reason "labels").
-func AddTags(ctx context.Context, tags ...string) { middleware.AddTags(ctx, tags...) }
+func AddTags(ctx context.Context, tags ...string) { steering.AddTags(ctx, tags...) }
 
 // SetTTL shortens the life of the response; it cannot lengthen it beyond the policy's TTL. Of several calls the shortest counts. Zero or
 // less means NoStore.
-func SetTTL(ctx context.Context, d time.Duration) { middleware.SetTTL(ctx, d) }
+func SetTTL(ctx context.Context, d time.Duration) { steering.SetTTL(ctx, d) }
 
 // NoStore refuses to have the response kept, and to have it shared with requests that wait for it: each of them runs the handler itself.
 // A handler that notices a failure after its first bytes should call it.
-func NoStore(ctx context.Context) { middleware.NoStore(ctx) }
+func NoStore(ctx context.Context) { steering.NoStore(ctx) }
 
 // WithUser returns a context that tells who the user is, for per-user routes whose identity is keying.FromContext(). Authentication
 // calls it, outside the cache, with an id that it has verified. The id should change with everything that changes what the user may

@@ -10,8 +10,8 @@ import (
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 	"golang.org/x/net/http/httpguts"
 )
@@ -265,7 +265,7 @@ func checkTags(p Policy) error {
 		return refuse("tags", "there are %d tags; at most %d", len(p.Tags), store.MaxLabels/4)
 	}
 	for _, text := range p.Tags {
-		if _, err := middleware.ParseTag(text); err != nil {
+		if _, err := surrogate.ParseTag(text); err != nil {
 			return refuse("tags", "%v; write for example product:{id}", err)
 		}
 	}
@@ -280,7 +280,7 @@ func checkParams(p Policy, pattern string) error {
 	}
 	normal := keying.NormalizePattern(pattern)
 	for _, text := range p.Tags {
-		tag, _ := middleware.ParseTag(text)
+		tag, _ := surrogate.ParseTag(text)
 		for _, name := range tag.Params() {
 			if !strings.Contains(normal, "{"+name+"}") && !strings.Contains(pattern, "{"+name+"...}") {
 				return refuse("tags", "tag %q needs a path parameter {%s}, which the route does not have; correct one of them", text, name)

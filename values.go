@@ -9,6 +9,8 @@ import (
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/steering"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/internal/valuecodec"
 	"github.com/larder-go/cache/keying"
@@ -27,7 +29,7 @@ type Values[T any] struct {
 	cache   *Cache
 	name    string
 	policy  Policy
-	tags    []middleware.Tag
+	tags    []surrogate.Tag
 	namer   keys.Namer
 	realm   string
 	kept    *valuecodec.Kept[T]
@@ -258,7 +260,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
 	defer end()
 	c.cause = run.Cause
-	ctx, said := middleware.Steer(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)
+	ctx, said := steering.Start(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)
 	returned := false
 	defer func() {
 		if !returned && !c.refreshes { // a refresh has an event that tells of the panic
@@ -268,7 +270,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	c.value, c.err = c.v.load(ctx, c.id)
 	returned = true
 	if said.AskedWho() {
-		c.v.cache.warnOnce(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, middleware.AskedWho)
+		c.v.cache.warnOnce(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, steering.AskedWho)
 	}
 	canceled := ctx.Err() != nil
 	if c.err == nil && !canceled {
@@ -291,7 +293,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 }
 
 // fill makes the entry, or says why the value cannot be kept.
-func (c *valueCall[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, error) {
+func (c *valueCall[T]) fill(e *store.Entry, said *steering.Steering) (Reason, error) {
 	tags, ttl, noStore := said.Said()
 	if noStore {
 		return middleware.ReasonHandler, nil
@@ -300,7 +302,7 @@ func (c *valueCall[T]) fill(e *store.Entry, said *middleware.Steering) (Reason, 
 	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
 		return middleware.ReasonLabels, nil
 	}
-	e.Stored, e.Fresh = time.Now(), middleware.Spread(p.ttl(), c.key)
+	e.Stored, e.Fresh = time.Now(), readthrough.Spread(p.ttl(), c.key)
 	if ttl > 0 {
 		e.Fresh = min(e.Fresh, ttl)
 	}

@@ -28,14 +28,14 @@ type pump struct {
 	panicked any      // what a writer outside panicked with; read after done
 }
 
-// An Asider is a writer that other goroutines than the handler's are to write to in another way, or, where there is none
+// An asider is a writer that other goroutines than the handler's are to write to in another way, or, where there is none
 // (nil), not at all.
-type Asider interface{ Aside() http.ResponseWriter }
+type asider interface{ Aside() http.ResponseWriter }
 
 func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
 	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
-	if outer, ok := w.(Asider); ok {
+	if outer, ok := w.(asider); ok {
 		aside := outer.Aside()
 		if aside == nil {
 			p.still = true

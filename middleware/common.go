@@ -15,6 +15,7 @@ import (
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
 )
 
@@ -28,8 +29,8 @@ const (
 // Common is what the routes of one cache have in common: its name in Cache-Status and its bounds. Make it with
 // [NewCommon]; it is safe for concurrent use.
 type Common struct {
-	Fault func(error) // told what has panicked that was not ours, in a goroutine of ours; nil: nobody
-	Names Names       // what a purge can name
+	Fault func(error)     // told what has panicked that was not ours, in a goroutine of ours; nil: nobody
+	Names surrogate.Names // what a purge can name
 
 	clock     clock
 	near, far statusLines         // hits, by tier
@@ -229,15 +230,23 @@ func (c *clock) tick() {
 const maxHandlers = 8
 
 // A Handler is what tells one handler from others: ID is comparable, and so is Code, which handlers may share that were
-// made by one piece of code. Name is what that code is called in every process, or "" where it is the same handler that comes
-// first in all of them.
+// made by one piece of code. Name is what that code is called in every process; "" with a Func means the name of that function, given
+// by its code pointer. Without either it is the same handler that comes first in all processes.
 type Handler struct {
 	ID, Code any
 	Name     string
+	Func     uintptr
 }
 
-// NameOf is the name of a function's code.
-func NameOf(code uintptr) string {
+func (h Handler) name() string {
+	if h.Name == "" && h.Func != 0 {
+		return nameOf(h.Func)
+	}
+	return h.Name
+}
+
+// nameOf is the name of a function's code.
+func nameOf(code uintptr) string {
 	if f := runtime.FuncForPC(code); f != nil {
 		return f.Name()
 	}
@@ -287,14 +296,14 @@ type servedBy struct{ selects, host, pattern string }
 // is, as a rule, another closure of GET's code: that counts as the same, for this request.
 func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	at := servedBy{rt.scheme.Selects(), host, pattern}
-	rt.common.Names.meet(pattern)
+	rt.common.Names.Meet(pattern)
 	n, first, added := rt.common.handlers.place(at, h, method == http.MethodHead)
 	s := &Standing{pattern: pattern, keyed: pattern, n: n, first: first}
 	switch inRedis := rt.cache.Remote(); {
 	case inRedis:
 		s.claims, s.refused = pattern == "", pattern != "" && n > 0
-		if h.Name != "" {
-			s.keyed = pattern + "\x00" + h.Name
+		if name := h.name(); name != "" {
+			s.keyed = pattern + "\x00" + name
 		}
 	case n > 0:
 		s.refused = pattern != "" && n >= maxHandlers

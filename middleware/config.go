@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -23,7 +24,7 @@ type Config struct {
 	User   keying.User                                // who the user is; required where Scheme.Private
 	Skip   func(*http.Request) bool                   // such requests bypass the cache; nil: none do
 	VaryBy func(*http.Request) (text string, ok bool) // selects the response, beside the scheme; not ok: bypass; nil: nothing
-	Tags   []Tag
+	Tags   []surrogate.Tag
 
 	Observe func(Event)                               // gets how requests were answered, and how refreshes went; nil: nobody listens
 	Alert   func(Event)                               // gets what somebody should know of: faults, warnings, refreshes that fail; nil: nobody listens
@@ -54,7 +55,7 @@ type settings struct {
 	user   keying.User
 	skip   func(*http.Request) bool
 	varyBy func(*http.Request) (text string, ok bool)
-	tags   []Tag
+	tags   []surrogate.Tag
 
 	observe func(Event) // never nil, see observed
 	alert   func(Event) // never nil

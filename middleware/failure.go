@@ -1,12 +1,14 @@
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/steering"
 )
 
 // void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
@@ -69,3 +71,7 @@ func (rec *recorder) late(status int) {
 		rec.abandon(ReasonLate)
 	}
 }
+
+// Fail tells that the response which is being made has failed although it has begun, for frameworks that learn of it after the first
+// bytes. It is then not stored. The context is the handler's; with any other it does nothing.
+func Fail(ctx context.Context) { steering.Fail(ctx) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/store"
 )
 
@@ -47,7 +48,7 @@ type fetch struct {
 // itself: an allocation with pointers that is larger than half a kilobyte costs more.
 type retained struct {
 	rec recorder
-	ctx steered
+	ctx steering.Run
 	run runContext
 }
 
@@ -125,9 +126,9 @@ func (f *fetch) prepare(run *readthrough.Run, kept *retained, ctx context.Contex
 		ctx = within
 	}
 	kept.ctx.Context = ctx
-	kept.ctx.said.shared = !rt.scheme.Private && !rt.scheme.Open
-	run.Link(&kept.ctx.link, f.p.pattern, "")
-	f.rec, rec.said = rec, &kept.ctx.said
+	kept.ctx.Said.Shared = !rt.scheme.Private && !rt.scheme.Open
+	run.Link(&kept.ctx.Link, f.p.pattern, "")
+	f.rec, rec.said = rec, &kept.ctx.Said
 	f.view = rt.scheme.View(f.r.WithContext(&kept.ctx))
 	f.note()
 	f.cause = f.causeOf(run)
@@ -161,7 +162,7 @@ func (f *fetch) judge(canceled bool) readthrough.Verdict {
 			return readthrough.Cacheable
 		}
 		return readthrough.Uncacheable
-	case rec.said.hasFailed():
+	case rec.said.HasFailed():
 		return f.refuse(ReasonLate)
 	case canceled:
 		f.refuse(ReasonCanceled)

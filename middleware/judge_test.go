@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/steering"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
@@ -167,20 +169,20 @@ func TestReasons(t *testing.T) {
 		{middleware.ReasonUnwrap, nil, func(w http.ResponseWriter, r *http.Request) {
 			write("hello")(w.(interface{ Unwrap() http.ResponseWriter }).Unwrap(), r)
 		}},
-		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); write("hello")(w, r) }},
-		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); middleware.SetTTL(r.Context(), 0) }},
+		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { steering.NoStore(r.Context()); write("hello")(w, r) }},
+		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); steering.SetTTL(r.Context(), 0) }},
 		{"", nil, func(w http.ResponseWriter, r *http.Request) {
-			middleware.SetTTL(r.Context(), 1e9)
+			steering.SetTTL(r.Context(), 1e9)
 			write("hello")(w, r)
 		}},
-		{middleware.ReasonTag, func(c *middleware.Config) { tag, _ := middleware.ParseTag("p:{id}"); c.Tags = []middleware.Tag{tag} }, write("hello")},
+		{middleware.ReasonTag, func(c *middleware.Config) { tag, _ := surrogate.ParseTag("p:{id}"); c.Tags = []surrogate.Tag{tag} }, write("hello")},
 		{"", nil, func(w http.ResponseWriter, r *http.Request) {
-			middleware.AddTags(r.Context(), make([]string, 125)...)
+			steering.AddTags(r.Context(), make([]string, 125)...)
 			write("hello")(w, r)
 		}},
 		{middleware.ReasonLabels, nil, func(w http.ResponseWriter, r *http.Request) {
 			for i := range store.MaxLabels / 2 {
-				middleware.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
+				steering.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
 			}
 			write("hello")(w, r)
 		}},

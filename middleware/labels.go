@@ -53,7 +53,7 @@ func (f *fetch) label(e *store.Entry, added []string) Reason {
 	}
 	if added := texts[:len(texts)-len(rt.tags)]; len(added) > 0 || !noted.Load() {
 		noted.Store(true)
-		rt.common.Names.keep(f.scheme, added)
+		rt.common.Names.Keep(f.scheme, added)
 	}
 	for _, text := range texts {
 		e.Labels = append(e.Labels, by.Tag(text), by.Group(f.scheme, f.host, text))
@@ -343,7 +343,7 @@ func (f *fetch) match(ctx *matching) {
 	}
 	f.within, f.matched, f.p.pattern = f.p.pattern, true, whole
 	f.rt.patterns.add(f.rt.patternLabel(whole), whole)
-	f.rt.common.Names.meet(whole)
+	f.rt.common.Names.Meet(whole)
 }
 
 // openPattern reports whether a pattern says only how paths begin.

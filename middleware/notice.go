@@ -10,21 +10,18 @@ import (
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/keying"
 )
 
 // What a handler's answer tells of a policy that does not fit its app, or of middleware that stands on the wrong side of the
 // cache. It is noticed when a handler has run: hits know nothing of it.
 
-// AskedWho is what is wrong where a shared handler asks who is asking, or code inside the cache tells it.
-const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its answers are for everyone: nobody is known there; " +
-	"use per-user, or leave the user out of what is shared"
-
 // notice warns of what the answer tells, as far as the handler has made it.
 func (rt *Route) notice(f *fetch, outcome readthrough.Verdict) {
 	rec := f.rec
 	if rec.said.AskedWho() {
-		rt.warn(f.p.pattern, ReasonUserInShared, "", AskedWho)
+		rt.warn(f.p.pattern, ReasonUserInShared, "", steering.AskedWho)
 	}
 	if outcome != readthrough.Cacheable { // as of one that is kept, so that a purge may name them
 		added, _, _ := rec.said.Said()

@@ -48,19 +48,10 @@ func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	switch {
 	case o.replaced:
 		o.control = rt.client
-	case rt.varyBy != nil && !SaysForWhom(control):
+	case rt.varyBy != nil && !rfc9111.SaysForWhom(control):
 		o.control = rfc9111.MakePrivate(control)
 	}
 	return o
-}
-
-// SaysForWhom reports whether a Cache-Control says what shared caches may do with the answer.
-func SaysForWhom(lines []string) bool {
-	if len(lines) == 0 {
-		return false
-	}
-	c := rfc9111.ParseControl(lines)
-	return c.Public || c.SMaxAge >= 0 || c.Private || c.NoStore
 }
 
 // size is about how many bytes it takes in memory, beside those of the answer and of the policy.
@@ -142,7 +133,7 @@ func (rec *recorder) speak(h http.Header) {
 	if !rt.speaks() {
 		return
 	}
-	rt.outgoing(h, !rec.said.refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
+	rt.outgoing(h, !rec.said.Refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
 }
 
 // partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.

@@ -229,7 +229,7 @@ func (p *policyRules) settle(f *fetch, said time.Duration, now time.Time) (varia
 	if rec.status != http.StatusOK {
 		ttl = rt.statusTTL[rec.status]
 	}
-	ttl = Spread(ttl, e.Key)
+	ttl = readthrough.Spread(ttl, e.Key)
 	if said > 0 {
 		ttl = min(ttl, said)
 	}
@@ -244,11 +244,6 @@ func (p *policyRules) settle(f *fetch, said time.Duration, now time.Time) (varia
 }
 
 const year = 365 * 24 * time.Hour // no response is fresh for longer
-
-// Spread shortens a lifetime by up to a tenth, by the key, so that responses made together do not expire together.
-func Spread(ttl time.Duration, key keying.Key) time.Duration {
-	return ttl - ttl/10*time.Duration(key[0])/256
-}
 
 func (p *policyRules) part(f *fetch) readthrough.Verdict { return f.shareOnly(f.p.key, false) }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -188,7 +189,7 @@ func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 func TestARefreshLeavesNothingBehind(t *testing.T) {
 	for name, body := range map[string]http.HandlerFunc{
 		"kept":             chunks,
-		"refused":          func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); chunks(w, r) },
+		"refused":          func(w http.ResponseWriter, r *http.Request) { steering.NoStore(r.Context()); chunks(w, r) },
 		"refused at once":  func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", "a=b"); chunks(w, r) },
 		"failed":           func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); chunks(w, r) },
 		"panicked":         func(w http.ResponseWriter, r *http.Request) { chunks(w, r); panic("x") },

@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/steering"
 )
 
 // A recorder is the ResponseWriter of a handler whose answer may be kept: the client is answered while a copy is made.
@@ -24,7 +25,7 @@ type recorder struct {
 	outer http.Header         // the header as outer middleware left it
 	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
 	ctx   *runContext
-	said  *Steering // what the handler says while it runs
+	said  *steering.Steering // what the handler says while it runs
 
 	status   int
 	declared int64   // Content-Length, -1 if unknown

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -60,7 +61,7 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 		},
 		"refused at last": func(w http.ResponseWriter, r *http.Request) {
 			write(w, fill(r), 10_000)
-			middleware.NoStore(r.Context())
+			steering.NoStore(r.Context())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestThoseWhoWaitAreLetGoBeforeASlowClient(t *testing.T) {
 		"an error page":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", 500) },
 		"a flush":           func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
 		"too long":          func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2<<20)) },
-		"refused":           func(_ http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()) },
+		"refused":           func(_ http.ResponseWriter, r *http.Request) { steering.NoStore(r.Context()) },
 		"not what was said": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(http.TrailerPrefix+"X", "y") },
 		"unwrapped": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.(interface{ Unwrap() http.ResponseWriter }).Unwrap().Write([]byte("x"))

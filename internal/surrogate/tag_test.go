@@ -1,10 +1,10 @@
-package middleware_test
+package surrogate_test
 
 import (
 	"slices"
 	"testing"
 
-	"github.com/larder-go/cache/middleware"
+	"github.com/larder-go/cache/internal/surrogate"
 )
 
 func TestTags(t *testing.T) {
@@ -27,7 +27,7 @@ func TestTags(t *testing.T) {
 		{"{id}{none}", []string{"id", "none"}, ""},
 		{" ", nil, " "},
 	} {
-		tag, err := middleware.ParseTag(tt.text)
+		tag, err := surrogate.ParseTag(tt.text)
 		if err != nil {
 			t.Errorf("ParseTag(%q): %v", tt.text, err)
 			continue
@@ -38,7 +38,7 @@ func TestTags(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "{", "{}", "a{", "a{id", "a{id}{", "a{}b", "{{id}}", "{a{b}"} {
-		if tag, err := middleware.ParseTag(text); err == nil || len(tag.Params()) > 0 {
+		if tag, err := surrogate.ParseTag(text); err == nil || len(tag.Params()) > 0 {
 			t.Errorf("ParseTag(%q) = %v, %v; want an error", text, tag, err)
 		}
 	}

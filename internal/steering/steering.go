@@ -1,4 +1,6 @@
-package middleware
+// Package steering is how a handler, or a load, says what is to become of its response while it runs. Package cache has these functions
+// for users; the run's context carries what they say.
+package steering
 
 import (
 	"context"
@@ -10,6 +12,10 @@ import (
 	"github.com/larder-go/cache/internal/user"
 )
 
+// AskedWho is what is wrong where a shared handler asks who is asking, or code inside the cache tells it.
+const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its answers are for everyone: nobody is known there; " +
+	"use per-user, or leave the user out of what is shared"
+
 // Steering is what a handler says of its answer while it runs. It is safe for concurrent use.
 type Steering struct {
 	mu      sync.Mutex
@@ -17,41 +23,41 @@ type Steering struct {
 	ttl     time.Duration
 	noStore bool
 	failed  bool
-	shared  bool // the answer is for everyone: who is asking is hidden from what makes it
+	Shared  bool // the answer is for everyone: who is asking is hidden from what makes it
 	asked   bool // … which has asked, or has told it
 }
 
 type steerContext struct{}
 
-// steered is the context of a run: through it a handler can steer what becomes of its answer, and what it asks for is known
+// A Run is the context of one run of a handler, or of a load: through it a handler can steer what becomes of its answer, and what it asks for is known
 // to be asked by the run.
-type steered struct {
+type Run struct {
 	context.Context
-	said Steering
-	link readthrough.Link
+	Said Steering
+	Link readthrough.Link
 }
 
-func (c *steered) Value(key any) any {
+func (c *Run) Value(key any) any {
 	switch key.(type) {
 	case steerContext:
-		return &c.said
+		return &c.Said
 	case readthrough.LinkKey:
-		return &c.link
+		return &c.Link
 	case user.Key:
-		if c.said.hides() {
+		if c.Said.hides() {
 			return user.Hidden{}
 		}
 	}
 	return c.Context.Value(key)
 }
 
-// Steer returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
+// Start returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
 // becomes of what it makes. If that is shared by all users, the context hides who is asking.
-func Steer(ctx context.Context, run *readthrough.Run, name, id string, shared bool) (context.Context, *Steering) {
-	c := &steered{Context: ctx}
-	c.said.shared = shared
-	run.Link(&c.link, name, id)
-	return c, &c.said
+func Start(ctx context.Context, run *readthrough.Run, name, id string, shared bool) (context.Context, *Steering) {
+	c := &Run{Context: ctx}
+	c.Said.Shared = shared
+	run.Link(&c.Link, name, id)
+	return c, &c.Said
 }
 
 func steering(ctx context.Context, f func(*Steering)) {
@@ -89,8 +95,8 @@ func NoStore(ctx context.Context) {
 func (s *Steering) hides() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = s.asked || s.shared
-	return s.shared
+	s.asked = s.asked || s.Shared
+	return s.Shared
 }
 
 // AskedWho reports whether what makes a shared answer has asked who is asking, or has told it.
@@ -100,8 +106,8 @@ func (s *Steering) AskedWho() bool {
 	return s.asked
 }
 
-// refuses reports whether the answer may not be kept. Where there is nothing to say nobody has said so.
-func (s *Steering) refuses() bool {
+// Refuses reports whether the answer may not be kept. Where there is nothing to say nobody has said so.
+func (s *Steering) Refuses() bool {
 	if s == nil {
 		return false
 	}
@@ -123,7 +129,8 @@ func Fail(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.failed = true })
 }
 
-func (s *Steering) hasFailed() bool {
+// HasFailed reports whether Fail was called.
+func (s *Steering) HasFailed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failed

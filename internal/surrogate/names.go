@@ -1,4 +1,4 @@
-package middleware
+package surrogate
 
 import (
 	"fmt"
@@ -22,8 +22,8 @@ type Names struct {
 	users    bool                // there are answers of one user
 	any      bool                // there is anything that is cached
 
-	http, https atomic.Bool // answers to such requests were kept
-	told        warnings
+	http, https atomic.Bool            // answers to such requests were kept
+	told        map[[2]string]struct{} // reasons and subjects of warnings
 }
 
 const (
@@ -36,7 +36,7 @@ func (n *Names) Register(pattern string, tags []Tag, private bool) {
 	n.mu.Lock()
 	n.open = n.open || pattern == ""
 	n.mu.Unlock()
-	n.meet(pattern)
+	n.Meet(pattern)
 	n.RegisterValues(tags, private)
 }
 
@@ -52,8 +52,8 @@ func (n *Names) RegisterValues(tags []Tag, private bool) {
 	}
 }
 
-// meet takes in a pattern that a request has matched.
-func (n *Names) meet(pattern string) {
+// Meet takes in a pattern that a request has matched.
+func (n *Names) Meet(pattern string) {
 	normal := keying.NormalizePattern(pattern)
 	n.mu.RLock()
 	_, known := n.routes[normal]
@@ -70,8 +70,8 @@ func (n *Names) meet(pattern string) {
 	n.routes[normal] = pattern
 }
 
-// keep takes in what else an answer that is kept can be named by.
-func (n *Names) keep(scheme string, tags []string) {
+// Keep takes in what else an answer that is kept can be named by.
+func (n *Names) Keep(scheme string, tags []string) {
 	seen := &n.http
 	if scheme == "https" {
 		seen = &n.https
@@ -175,9 +175,22 @@ func (n *Names) Users() bool {
 	return n.users || !n.any
 }
 
-// First reports whether this is the first time that there is something to be said of the subject, for the reason.
-func (n *Names) First(reason Reason, subject string) bool {
-	return n.told.first(warning{reason: reason, subject: subject})
+// maxTold bounds the warnings that are told once each.
+const maxTold = 64
+
+// First reports whether this is the first warning with the reason about the subject, and there is room to remember it.
+func (n *Names) First(reason, subject string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	warning := [2]string{reason, subject}
+	if _, told := n.told[warning]; told || len(n.told) >= maxTold {
+		return false
+	}
+	if n.told == nil {
+		n.told = map[[2]string]struct{}{}
+	}
+	n.told[warning] = struct{}{}
+	return true
 }
 
 // maxCompared bounds the texts that are compared with each other, in bytes.
