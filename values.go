@@ -11,6 +11,7 @@ import (
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/internal/surrogate"
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/internal/valuecodec"
 	"github.com/larder-go/cache/keying"
@@ -168,7 +169,7 @@ type valueCall[T any] struct {
 	user string
 
 	refreshes bool        // nobody waits for it
-	cause     store.Cause // why the load had to run
+	cause     trace.Cause // why the load had to run
 
 	value T // what the caller gets
 	err   error

@@ -18,7 +18,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
@@ -110,7 +109,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 	if route.Private() {
 		h := ec.Response().Header()
 		ec.Response().Before(func() { // what echo's error handler says of an answer that the handler left to it
-			h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+			route.MarkPrivate(h)
 		})
 	}
 	b := &behind{route: route, ec: ec, next: next, response: ec.Response(), request: ec.Request(), asked: r}

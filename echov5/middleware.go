@@ -18,7 +18,6 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
@@ -119,7 +118,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, n
 	if route.Private() {
 		h := w.Header()
 		out.response.Before(func() { // what echo's error handler says of an answer that the handler left to it
-			h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+			route.MarkPrivate(h)
 		})
 	}
 	err := route.Finish(passage, out.writer(), r, b.run, b.param)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/steering"
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/trace"
 )
 
 // A fetch is a request that memory could not answer, on its way through the store and, if need be, the handler. It is the
@@ -132,7 +132,7 @@ func (f *fetch) prepare(run *readthrough.Run, kept *retained, ctx context.Contex
 	f.view = rt.scheme.View(f.r.WithContext(&kept.ctx))
 	f.note()
 	f.cause = f.causeOf(run)
-	run.Cause = store.Cause(f.cause)
+	run.Cause = trace.Cause(f.cause)
 	rt.rules.ask(f, run.Old, f.view.Header)
 	return within
 }

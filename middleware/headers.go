@@ -205,3 +205,11 @@ func (rec *recorder) publishTrailers() {
 		}
 	}
 }
+
+// MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
+// responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
+func (rt *Route) MarkPrivate(h http.Header) {
+	if rt.scheme.Private {
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -79,7 +80,7 @@ func (hr *httpRules) unsatisfied(f *fetch) error {
 func forwardedFor(f *fetch, e *store.Entry, use readthrough.Use) string {
 	p := &f.p
 	switch {
-	case e == nil && f.call.Cause(p.key) == store.CauseAway: // nobody knows what the store has
+	case e == nil && f.call.Cause(p.key) == trace.CauseAway: // nobody knows what the store has
 		return "miss"
 	case e == nil && p.fresh: // and it cannot be validated
 		return "request"

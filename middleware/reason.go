@@ -1,8 +1,6 @@
 package middleware
 
-import (
-	"github.com/larder-go/cache/store"
-)
+import "github.com/larder-go/cache/internal/trace"
 
 // Outcome says how a request was answered.
 type Outcome string
@@ -93,11 +91,11 @@ const (
 	ReasonNested       Reason = "nested"         // another cache is around this one
 
 	// Causes: why there was no hit, where this process knows. They say nothing of whether the response was kept.
-	CauseCold    Reason = Reason(store.CauseCold)    // nothing was kept, as far as this process can tell
-	CauseExpired Reason = Reason(store.CauseExpired) // its time was over
-	CausePurged  Reason = Reason(store.CausePurged)  // it was purged
-	CauseEvicted Reason = Reason(store.CauseEvicted) // memory, or Redis, had let go of it before its time was over
-	CauseAway    Reason = Reason(store.CauseAway)    // Redis could not be asked
+	CauseCold    Reason = Reason(trace.CauseCold)    // nothing was kept, as far as this process can tell
+	CauseExpired Reason = Reason(trace.CauseExpired) // its time was over
+	CausePurged  Reason = Reason(trace.CausePurged)  // it was purged
+	CauseEvicted Reason = Reason(trace.CauseEvicted) // memory, or Redis, had let go of it before its time was over
+	CauseAway    Reason = Reason(trace.CauseAway)    // Redis could not be asked
 	CauseVariant Reason = "variant"                  // others of the URL were kept, but none for these header fields or cookies
 )
 

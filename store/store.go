@@ -41,6 +41,12 @@ type Sealer interface {
 var (
 	ErrCorrupt = errors.New("the entry is corrupt, foreign or of another version")
 	ErrRefused = errors.New("the store does not take this entry")
+	// ErrRecordsLost is wrapped by the fault that a Log has lost records which this process had read or written, or begins
+	// anew. Nothing that was made before is served any more, by any process.
+	ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
+	// ErrUnfit is wrapped by the fault that a backend does not know what the store needs of it, or refuses that. The fault names
+	// what is missing and the remedy.
+	ErrUnfit = errors.New("the backend lacks what is needed")
 )
 
 // A Leaser is a store outside the process that lets one process at a time load a key. Where the Far store is one, a load
@@ -91,36 +97,6 @@ type Ranker interface {
 	Hottest(ctx context.Context, n int) ([]keying.Key, error)
 }
 
-// A Recaller is memory that knows an entry again by the text that selects it, without the digest that is its key.
-type Recaller interface {
-	Local
-	// Recall returns what memory holds under the text, whose hash is given, and marks it as used, as Peek does with a key. It
-	// does not allocate. What has expired by now is absent. The text is the caller's.
-	Recall(hash uint64, text []byte, now time.Time) (*Entry, bool)
-	// Remember notes the text, which it copies, of what is held under the key. Where there is nothing, or the text is known,
-	// it does nothing.
-	Remember(key keying.Key, hash uint64, text []byte)
-}
-
-// Cause is why a store had nothing to serve; "" where this process does not know. Nobody is asked for it: it is what a look
-// has shown, or what is remembered, in little room, of what this process has kept or read.
-type Cause string
-
-const (
-	CauseCold    Cause = "cold"       // nothing was there, and as far as this process can tell nothing ever was
-	CauseExpired Cause = "expired"    // its time is over
-	CausePurged  Cause = "purged"     // it was purged, or expired by a purge
-	CauseEvicted Cause = "evicted"    // its time is not over: the store has let go of it, to make room as a rule
-	CauseAway    Cause = "redis-away" // a store outside the process could not be asked
-)
-
-// A Tracer is memory that remembers something of what it has let go of.
-type Tracer interface {
-	// Trace says why nothing is kept under the key: CauseCold, CauseExpired, CauseEvicted, or "" if it does not know, or there
-	// is something.
-	Trace(key keying.Key) Cause
-}
-
 // A Rester is a store that gives a backend that keeps failing a rest: operations fail at once for a while, until a probe
 // succeeds.
 type Rester interface {
@@ -136,14 +112,6 @@ type Reporter interface {
 	// stop has returned.
 	OnFault(f func(err error)) (stop func())
 }
-
-// ErrRecordsLost is wrapped by the fault that a Log has lost records which this process had read or written, or begins
-// anew. Nothing that was made before is served any more, by any process.
-var ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
-
-// ErrUnfit is wrapped by the fault that a backend does not know what the store needs of it, or refuses that. The fault names
-// what is missing and the remedy.
-var ErrUnfit = errors.New("the backend lacks what is needed")
 
 // Operation is a kind of what is asked of a store.
 type Operation string

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -35,11 +36,11 @@ import (
 // use.
 type Cache struct {
 	stores   stores
-	memory   store.Local    // what can be looked at without I/O, or nil
-	recaller store.Recaller // the same, if it is one, or nil
-	tracer   store.Tracer   // the same, if there is no far store and it is one, or nil
-	layered  bool           // memory holds near copies: where one was purged, Far must be asked
-	remote   bool           // reading does I/O, which a request's budget bounds
+	memory   store.Local  // what can be looked at without I/O, or nil
+	recaller Recaller     // the same, if it is one, or nil
+	tracer   trace.Tracer // the same, if there is no far store and it is one, or nil
+	layered  bool         // memory holds near copies: where one was purged, Far must be asked
+	remote   bool         // reading does I/O, which a request's budget bounds
 
 	log      store.Log
 	ledger   *store.Ledger // the log's

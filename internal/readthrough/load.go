@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -48,7 +49,7 @@ type Run struct {
 	Index     *store.Entry // kept before Entry, under its own key, if the load sets it: what leads to Entry
 	Old       *store.Entry // an entry that cannot be served as it is, or nil
 	Use       Use          // what Old is good for: see Fallback
-	Cause     store.Cause  // why the store had nothing to serve
+	Cause     trace.Cause  // why the store had nothing to serve
 	StoreDown bool         // the store could not be asked: it will hardly take the answer either
 
 	// Replaced are keys that are forgotten once Entry is kept, if the load sets them: what makes room for it, or what Entry has

@@ -245,7 +245,7 @@ func (rc *Cache) note(e *store.Entry, now time.Time) {
 }
 
 // remembers says why nothing is there.
-func (rc *Cache) remembers(key keying.Key, now time.Time) store.Cause {
+func (rc *Cache) remembers(key keying.Key, now time.Time) trace.Cause {
 	if rc.tracer != nil {
 		return rc.tracer.Trace(key)
 	}
@@ -254,13 +254,13 @@ func (rc *Cache) remembers(key keying.Key, now time.Time) store.Cause {
 
 // Cause says why the last look of the call, which was for the key, has brought nothing that the caller could be served with.
 // Nobody is asked: it is what that look has shown, or what is remembered.
-func (c *Call) Cause(key keying.Key) store.Cause { return c.why(key, c.last) }
+func (c *Call) Cause(key keying.Key) trace.Cause { return c.why(key, c.last) }
 
-func (c *Call) why(key keying.Key, l lookup) store.Cause {
+func (c *Call) why(key keying.Key, l lookup) trace.Cause {
 	rc := c.rc
 	switch {
 	case l.failed():
-		return store.CauseAway
+		return trace.CauseAway
 	case l.err != nil: // what is there cannot be read
 		return ""
 	case l.read == nil:
@@ -268,9 +268,9 @@ func (c *Call) why(key keying.Key, l lookup) store.Cause {
 	case rc.foreign(l.read):
 		return ""
 	case rc.ledger.State(l.read) != store.Live:
-		return store.CausePurged
+		return trace.CausePurged
 	case l.read.Left(c.now()) <= 0:
-		return store.CauseExpired
+		return trace.CauseExpired
 	}
 	return "" // the request wants another, or a newer one
 }

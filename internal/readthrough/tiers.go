@@ -2,7 +2,10 @@ package readthrough
 
 import (
 	"reflect"
+	"time"
 
+	"github.com/larder-go/cache/internal/trace"
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
@@ -16,9 +19,9 @@ type Tiers struct {
 	Shared bool // the log is Far's, so that purges reach the other processes; otherwise it is this process' own
 
 	// Of Near.
-	Memory   store.Local    // it can be looked at without I/O
-	Recaller store.Recaller // … by the text of a key
-	Tracer   store.Tracer   // it remembers what it has dropped
+	Memory   store.Local  // it can be looked at without I/O
+	Recaller Recaller     // … by the text of a key
+	Tracer   trace.Tracer // it remembers what it has dropped
 
 	// Of Far.
 	Leaser   store.Leaser
@@ -38,8 +41,8 @@ type Tiers struct {
 func Resolve(near, far store.Store) Tiers {
 	t := Tiers{Near: near, Far: far}
 	t.Memory, _ = near.(store.Local)
-	t.Recaller, _ = near.(store.Recaller)
-	t.Tracer, _ = near.(store.Tracer)
+	t.Recaller, _ = near.(Recaller)
+	t.Tracer, _ = near.(trace.Tracer)
 	t.Leaser, _ = far.(store.Leaser)
 	t.Ranker, _ = far.(store.Ranker)
 	t.Warner, _ = far.(store.Warner)
@@ -161,4 +164,15 @@ func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
 			findStores(field, found, depth-1)
 		}
 	}
+}
+
+// A Recaller is memory that knows an entry again by the text that selects it, without the digest that is its key.
+type Recaller interface {
+	store.Local
+	// Recall returns what memory holds under the text, whose hash is given, and marks it as used, as Peek does with a key. It
+	// does not allocate. What has expired by now is absent. The text is the caller's.
+	Recall(hash uint64, text []byte, now time.Time) (*store.Entry, bool)
+	// Remember notes the text, which it copies, of what is held under the key. Where there is nothing, or the text is known,
+	// it does nothing.
+	Remember(key keying.Key, hash uint64, text []byte)
 }

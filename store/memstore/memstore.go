@@ -57,9 +57,8 @@ type Store struct {
 }
 
 var (
-	_ store.Store    = (*Store)(nil)
-	_ store.Recaller = (*Store)(nil)
-	_ store.Tracer   = (*Store)(nil)
+	_ store.Store  = (*Store)(nil)
+	_ trace.Tracer = (*Store)(nil)
 )
 
 // New returns an empty Store. It starts no goroutine; a timer runs while the store holds something.
@@ -121,10 +120,10 @@ func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 
 // Trace says why nothing is kept under the key, as far as that is remembered: of up to 7,168 keys that were dropped. One that
 // was deleted counts as evicted.
-func (s *Store) Trace(key keying.Key) store.Cause {
+func (s *Store) Trace(key keying.Key) trace.Cause {
 	if n := s.index.find(s.index.at(&key), &key); n != nil {
 		if n.expired(clock()) {
-			return store.CauseExpired
+			return trace.CauseExpired
 		}
 		return "" // it has come just now
 	}
