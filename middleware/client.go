@@ -9,36 +9,45 @@ import (
 	"time"
 )
 
-// A pump sends what is recorded at the client's own pace, so that a client that reads slowly holds up neither the handler
-// nor those who wait for its answer. It is started only for bodies that net/http would not buffer anyway.
-type pump struct {
+// A sender writes to the client what is recorded, at the client's own pace. So a client that reads slowly holds up neither the handler
+// nor those who wait for its response. It is started only for bodies that net/http would not buffer itself.
+//
+// The handler's goroutine records, the sender's goroutine writes, and the copy is never changed behind what was written:
+//
+//	recorder                                   sender
+//	appends to the last piece; push            wakes up, takes what is new of a piece, writes it without the lock
+//	needs a larger buffer: keeps the old one   goes on in the old one, or takes the new one: the bytes are the same
+//	compact: one piece; move                   finishes its write from an old piece: that one is not recycled yet
+//	drain: waits                               writes the rest, and ends
+type sender struct {
 	w    http.ResponseWriter
 	done chan struct{}
 
-	mu     sync.Mutex
-	wake   *sync.Cond
-	full   [][]byte // what was recorded so far is in these pieces
-	last   []byte   // and in this one; it grows, and nothing of it is ever changed
-	flying []byte   // the one that is being written from, or was last
-	closed bool
-	still  bool // all is sent when the handler has returned, or has given the copy up, in the handler's goroutine
+	mu      sync.Mutex
+	wake    *sync.Cond
+	full    [][]byte // what was recorded so far is in these pieces
+	last    []byte   // and in this one; it grows, and nothing of it is ever changed
+	writing []byte   // the piece that is being written from, or was last
+	closed  bool
+	inline  bool // there is no goroutine: drain writes everything
 
-	outgrown [][]byte // room that the body was in before; the recorder's
+	outgrown [][]byte // buffers that the body was in before; only the recorder's goroutine uses them
 	err      error    // of a write; read after done
 	panicked any      // what a writer outside panicked with; read after done
 }
 
-// An asider is a writer that other goroutines than the handler's are to write to in another way, or, where there is none
-// (nil), not at all.
+// An asider is a writer that is not safe for another goroutine, as echo's Response is. Aside returns the writer that the sender may use
+// instead, or nil if there is none: then nothing is sent before the handler has returned.
 type asider interface{ Aside() http.ResponseWriter }
 
-func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
-	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
+// startSender begins to send. Nobody else may write to w until drain has returned.
+func startSender(w http.ResponseWriter, full [][]byte, last []byte) *sender {
+	p := &sender{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
 	if outer, ok := w.(asider); ok {
 		aside := outer.Aside()
 		if aside == nil {
-			p.still = true
+			p.inline = true
 			return p
 		}
 		p.w = aside
@@ -47,45 +56,46 @@ func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
 	return p
 }
 
-// push tells the pump that the body has grown.
-func (p *pump) push(full [][]byte, last []byte) {
+// push tells the sender that the copy has grown.
+func (p *sender) push(full [][]byte, last []byte) {
 	p.mu.Lock()
 	p.full, p.last = full, last
 	p.mu.Unlock()
 	p.wake.Signal()
 }
 
-// move tells the pump that the body is somewhere else now, whole. The room that it was in is used again, except what may
-// be being written from.
-func (p *pump) move(body []byte, before [][]byte) {
+// move tells the sender that the copy is in one piece now. The pieces before are recycled, except one that may be being written from:
+// that waits for drain.
+func (p *sender) move(body []byte, before [][]byte) {
 	p.mu.Lock()
 	p.full, p.last = nil, body
-	flying := p.flying
+	writing := p.writing
 	p.mu.Unlock()
-	rooms := append(before, p.outgrown...)
+	old := append(before, p.outgrown...)
 	p.outgrown = nil
-	for _, room := range rooms {
-		if sameRoom(room, flying) {
-			p.outgrown = append(p.outgrown, room)
+	for _, piece := range old {
+		if sameBuffer(piece, writing) {
+			p.outgrown = append(p.outgrown, piece)
 		} else {
-			reuse(room)
+			recycle(piece)
 		}
 	}
 }
 
-func sameRoom(a, b []byte) bool {
+// sameBuffer reports whether the slices begin at the same byte of memory.
+func sameBuffer(a, b []byte) bool {
 	return cap(a) > 0 && cap(b) > 0 && &a[:1][0] == &b[:1][0]
 }
 
-// drain waits until everything is sent, or the client is gone. A panic of a writer outside passes through, in the
-// goroutine that would have met it without a pump. Then what the body has outgrown is used again, and so are the pieces, if
-// all went well: a writer that fails may still be reading (of HTTP/2, when the stream is reset meanwhile).
-func (p *pump) drain(pieces ...[]byte) {
+// drain waits until everything is sent, or the client is gone. A panic of a writer outside goes on in the handler's goroutine, which would
+// have met it without a sender. Afterwards the given pieces, and outgrown buffers, are recycled, but not after an error: a writer
+// that failed may still be reading them (of HTTP/2, when the stream is reset meanwhile).
+func (p *sender) drain(pieces ...[]byte) {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.wake.Signal()
-	if p.still {
+	if p.inline {
 		p.run()
 	}
 	<-p.done
@@ -93,12 +103,13 @@ func (p *pump) drain(pieces ...[]byte) {
 		panic(p.panicked)
 	}
 	if p.err == nil {
-		reuse(p.outgrown...)
-		reuse(pieces...)
+		recycle(p.outgrown...)
+		recycle(pieces...)
 	}
 }
 
-func (p *pump) run() {
+// run writes until there is nothing more to come.
+func (p *sender) run() {
 	defer close(p.done)
 	defer func() { p.panicked = recover() }()
 	for sent := 0; ; {
@@ -115,22 +126,22 @@ func (p *pump) run() {
 	}
 }
 
-// next waits for more than what was sent; false when there is none to come.
-func (p *pump) next(sent int) ([]byte, bool) {
+// next waits for bytes beyond those that were sent. It returns false when none will come.
+func (p *sender) next(sent int) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		piece, at := p.from(sent)
 		if chunk := piece[at:]; len(chunk) > 0 || p.closed {
-			p.flying = piece
+			p.writing = piece
 			return chunk, len(chunk) > 0
 		}
 		p.wake.Wait()
 	}
 }
 
-// from is the first piece that is yet to be sent, and how much of it was sent.
-func (p *pump) from(sent int) ([]byte, int) {
+// from is the first piece that is not sent completely, and how much of it is.
+func (p *sender) from(sent int) ([]byte, int) {
 	for _, piece := range p.full {
 		if sent < len(piece) {
 			return piece, sent
@@ -140,9 +151,10 @@ func (p *pump) from(sent int) ([]byte, int) {
 	return p.last, sent
 }
 
-// The recorder offers what http.ResponseController asks for by itself; whether it is supported, the writer behind says.
+// What http.ResponseController asks for. Whether it is supported, the client's writer says.
 
-// FlushError flushes. A flushed answer is a stream, which is not kept.
+// FlushError flushes. A flushed response is a stream, and is not stored: its handler may go on for hours, and its client expects each part at
+// once.
 func (rec *recorder) FlushError() error {
 	if rec.held || rec.unsent && rec.done { // or too late: the rest is about to be sent
 		return nil

@@ -14,11 +14,20 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// take copies what the handler did to the header since outer middleware left it: fields that it set (one without values is
-// sent by nobody, net/http included), and lines that it added to fields that were there (none: it removed the field). Fields
-// whose canonical name is to be left are left out. All values are copied.
+// Only what the handler itself did to the header is stored. Outer middleware does its part again on every hit, so what it has set
+// before the handler ran is neither stored nor lost:
+//
+//	outer middleware set   the handler            stored              on a hit
+//	X-Id: 1                nothing                nothing             X-Id of this request
+//	Vary: Origin           added Vary: Accept     Accept, as added    Vary: Origin, and Accept
+//	Server: a              set Server: b          b, as set           Server: b
+//	Server: a              removed Server         removed             no Server
+
+// take copies what the handler did to the header: fields that it set, and lines that it added to fields which outer middleware had set. A
+// field without values is sent by nobody, net/http included. Fields whose canonical name leave accepts are left out. All values are
+// copied.
 func (rec *recorder) take(h http.Header, leave func(name string) bool) {
-	if rec.captured == nil { // forgotten: a handler that does not know that it is over
+	if rec.captured == nil { // it was given back: the handler still writes after its end
 		rec.captured = captures.Get().(*captured)
 	}
 	rec.header, rec.added, rec.values = rec.fields[:0], nil, rec.lines[:0]
@@ -47,21 +56,21 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 	}
 }
 
-// captured is a header as it is captured: an entry's is made of it. No handler ever sees it, so it can be used again.
+// captured is a header on its way into an entry. No handler ever sees it, so it is pooled.
 type captured struct {
 	header, added []store.Field
-	values        []string // those of header; may have room for more
+	values        []string // all values of header, one after the other; may have capacity for more
 
 	asking time.Time     // when the handler was asked
-	age    time.Duration // in policy mode: how old the answer was when it came
+	age    time.Duration // in policy mode: how old the response was when it came (RFC 9111 §4.2.3)
 
-	fields [16]store.Field // as many as most answers have
+	fields [16]store.Field // as many as most responses have
 	lines  [16]string
 }
 
 var captures = sync.Pool{New: func() any { return new(captured) }}
 
-// forget gives the captured header's room back.
+// forget puts the captured header back into its pool.
 func (rec *recorder) forget() {
 	if rec.captured != nil {
 		*rec.captured = captured{}
@@ -70,15 +79,16 @@ func (rec *recorder) forget() {
 	rec.captured = nil
 }
 
-// pack copies values to the end of the room, most often without making any.
-func pack(room []string, values ...string) (packed, rest []string) {
-	n := len(room)
-	room = append(room, values...)
-	return room[n:len(room):len(room)], room
+// pack appends the values to all, and returns them as a slice of their own, and all. So the values of a whole header share one
+// allocation, or none.
+func pack(all []string, values ...string) (packed, more []string) {
+	n := len(all)
+	all = append(all, values...)
+	return all[n:len(all):len(all)], all
 }
 
-// fold gives the fields that the cache itself reads or writes their canonical spelling: a handler that has set one past
-// the methods of http.Header ("cache-control", "ETag") means it all the same.
+// fold gives the fields that the cache itself reads or writes their canonical names. A handler may set one without the methods of
+// http.Header (h["cache-control"], h["ETag"]), and means it all the same: field names are case-insensitive (RFC 9110 §5.1).
 func fold(h http.Header) {
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
@@ -95,16 +105,16 @@ func fold(h http.Header) {
 	}
 }
 
-// What the recorder adds to a handler's answer, or takes from it.
-
-// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
+// untarget removes CDN-Cache-Control from a response for one user. It would tell shared caches to store the response, whatever its
+// Cache-Control says (RFC 9213 §2.2).
 func (rec *recorder) untarget(h http.Header) {
 	if rec.rt.scheme.Private {
 		delete(h, "Cdn-Cache-Control")
 	}
 }
 
-// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
+// privatize keeps a response for one user out of other caches, whoever set its Cache-Control. Where the user is not even known, nobody
+// stores it.
 func (rec *recorder) privatize(h http.Header) {
 	rec.untarget(h)
 	switch {
@@ -116,8 +126,9 @@ func (rec *recorder) privatize(h http.Header) {
 	}
 }
 
-// tellStatus says what the cache did (RFC 9211).
-func (rec *recorder) tellStatus(h http.Header) {
+// addCacheStatus says in Cache-Status what the cache did (RFC 9211): why the request went to the handler, and what became of the response.
+// The lines of ordinary misses are prepared, so that they cost no allocation.
+func (rec *recorder) addCacheStatus(h http.Header) {
 	c := rec.rt.common
 	if c.name == "" {
 		return
@@ -145,7 +156,7 @@ func (rec *recorder) tellStatus(h http.Header) {
 		return
 	}
 	reason := rec.reason
-	if reason == ReasonStore && cause == CauseAway { // which says it all
+	if reason == ReasonStore && cause == CauseAway { // the cause says it all
 		reason = ""
 	}
 	if rec.part {
@@ -154,14 +165,14 @@ func (rec *recorder) tellStatus(h http.Header) {
 	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
 }
 
-// became notes what has become of the entry that was made of the answer.
+// became notes what the store made of the entry.
 func (rec *recorder) became(fate readthrough.Fate) {
 	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
 		rec.reason = FateReason(fate)
 	}
 }
 
-// FateReason says why something is not kept that was for keeping, or "" if it is.
+// FateReason says why an entry that was to be stored is not, "" if it is.
 func FateReason(fate readthrough.Fate) Reason {
 	switch fate {
 	case readthrough.RefusedByStore:
@@ -176,7 +187,7 @@ func FateReason(fate readthrough.Fate) Reason {
 	return ""
 }
 
-// hasTrailers reports whether the handler has set trailers that it had not announced.
+// hasTrailers reports whether the handler has set trailers that it did not announce in the head.
 func (rec *recorder) hasTrailers() bool {
 	for name := range rec.own {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
@@ -186,7 +197,7 @@ func (rec *recorder) hasTrailers() bool {
 	return false
 }
 
-// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
+// publishTrailers passes on what the handler set after the head: announced trailers, and those with net/http's prefix (RFC 9110 §6.5).
 func (rec *recorder) publishTrailers() {
 	h := rec.w.Header()
 	if rec.trailing {
