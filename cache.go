@@ -1,13 +1,3 @@
-// Package cache caches HTTP responses inside a web app. A route declares its [Class], who may receive its answer and who
-// must agree on it, and the class decides where the answer lives: in the process, in Redis, or in both.
-//
-//	c, err := cache.New(cache.Options{})
-//	…
-//	countries := c.Middleware(cache.Policy{Class: cache.SharedGlobal, TTL: 10 * time.Minute, Vary: []string{"Accept-Language"}})
-//	mux.Handle("GET /countries", countries(http.HandlerFunc(listCountries)))
-//
-// A route without a policy is never cached and its headers are never changed. A fault of the cache never fails a request:
-// the handler answers.
 package cache
 
 import (
@@ -17,12 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
+	"unsafe"
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
@@ -32,64 +21,15 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// Options say what a Cache is made of. The zero Options make a cache in memory alone.
-type Options struct {
-	// Near is the memory of the process. nil: a memstore with its defaults, 64 MiB and 5,000 entries, which Close closes.
-	// Caches may share one: its room is then common, while each reads what it has put there itself, or what a Far store that
-	// is common, too, stands behind.
-	Near store.Store
-	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
-	// close, after the Cache. If it is a store.Log, purges reach every process that shares it; if not, its entries are good
-	// for this process alone. If that is a store.Follower, too, copies in memory, SharedGlobal ones among them, learn of
-	// purges elsewhere at once: from the first copy on one goroutine follows the log, until Close.
-	Far store.Store
-	// FarBudget is how long one request waits for Far, all its operations together; then the handler answers. 0: 50 ms;
-	// negative or more than a second is refused.
-	FarBudget time.Duration
-	// User is the identity for PerUser routes whose policy has none.
-	User keying.User
-	// Skips are functions that policies name in SkipName, tables as skip=NAME; see Policy.Skip. The map is copied.
-	Skips map[string]func(*http.Request) bool
-	// By are functions that policies name in VaryByName, tables as by=NAME; see Policy.VaryBy. The map is copied.
-	By map[string]func(*http.Request) string
-	// Name is this cache's name in Cache-Status (RFC 9211). "": "larder"; "-": the header is not sent.
-	Name string
-	// Debug adds each answer's key to Cache-Status. Keys name nobody, but tell which answers are the same: not for production.
-	Debug bool
-	// Observe is told every outcome, how a request was answered on its goroutine and before it ends: it must be quick and safe
-	// for concurrent use. It may call the Cache; a Close in it waits for nothing. If it panics, the request goes on and it is
-	// told of that. nil: faults, warnings, recoveries, refreshes that failed and
-	// purges that Redis was not told of go to [slog.Default], as [LogTo]
-	// writes them, and how requests are answered is told to nobody, which costs nothing. A function that does nothing silences
-	// all of it.
-	Observe func(Event)
-	// Secret authenticates what is kept in Redis, and makes keys there HMACs, so that nobody can guess what is kept or plant
-	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, entries carry a checksum.
-	Secret []byte
-	// TrustProxy says that a proxy in front sets X-Forwarded-Proto and X-Forwarded-Host: they then select the answer and the
-	// handlers of shared classes see them. false: those handlers do not, nor, with RFC9111 too, others that tell of another URL
-	// (Forwarded, X-Forwarded-Ssl, X-Original-Url and the like) unless the policy's Vary names them. Only for a proxy that sets or
-	// removes both on every request.
-	TrustProxy bool
-}
-
-// DefaultFarBudget is what Options.FarBudget is if it is 0.
-const DefaultFarBudget = 50 * time.Millisecond
-
-// maxFarBudget keeps a Redis that hangs from making every request slow.
-const maxFarBudget = time.Second
-
 // A Cache keeps answers by the policies of their routes. Make it with [New]; it is safe for concurrent use.
 type Cache struct {
-	near, far  store.Store
-	own        *memstore.Store // to be closed by us; nil if the caller gave one
+	tiers      readthrough.Tiers
+	own        *memstore.Store // tiers.Near, to be closed by us; nil if the caller gave one
 	number     uint64          // of this process' Caches
-	log        store.Log
-	poster     store.Poster // the same; nil: it needs no rest
-	following  *following   // nil: nobody else purges
-	joints     joints
-	rises      atomic.Int64         // of the ledger that were told, and
-	risesTold  atomic.Int64         // when, in Unix nanoseconds
+	following  *following      // nil: nobody else purges
+	batches    purgeBatches
+	widened    atomic.Int64         // purges that the ledger widened and events have told of
+	widenedAt  atomic.Int64         // when they did, in Unix nanoseconds
 	ranking    *readthrough.Ranking // nil: Far ranks nothing
 	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
 	labeler    keys.Labeler
@@ -99,7 +39,7 @@ type Cache struct {
 	by         map[string]func(*http.Request) string
 	observe    func(Event) // nil: nobody is told how requests are answered
 	listen     func(Event) // told all else
-	troubles   troubles
+	limiter    eventLimiter
 	traces     readthrough.Traces // of what is kept elsewhere than in memory
 	deaf       sync.Once          // it panics whatever it is told
 	secret     []byte
@@ -119,8 +59,6 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		near:       o.Near,
-		far:        o.Far,
 		common:     middleware.NewCommon(name, o.Debug),
 		user:       o.User,
 		skips:      maps.Clone(o.Skips),
@@ -136,81 +74,57 @@ func New(o Options) (*Cache, error) {
 	if c.listen == nil {
 		c.listen = logs
 	}
-	c.troubles.tell = c.tell
+	c.limiter.tell = c.tell
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
 	}
 	if err := errors.Join(checkNamed("Skips", o.Skips), checkNamed("By", o.By)); err != nil {
 		return nil, err
 	}
-	if err := c.seal(); err != nil {
+	if err := c.resolve(o.Near, o.Far); err != nil {
 		return nil, err
-	}
-	if c.near == nil {
-		c.own = memstore.New(memstore.Options{})
-		c.near = c.own
-	}
-	var shared bool
-	if c.log, shared = c.far.(store.Log); !shared {
-		c.log = store.NewLog()
-	}
-	c.poster, _ = c.log.(store.Poster)
-	c.joints.needed = shared
-	c.follow()
-	c.unwatch = c.watchStore()
-	if ranker, ok := c.far.(store.Ranker); ok {
-		c.ranking = readthrough.NewRanking(ranker, c.panicked)
 	}
 	c.common.Fault = c.panicked
 	c.warn()
 	return c, nil
 }
 
-// memberName checks the name under which the cache appears in Cache-Status: a token (RFC 9211 §2, RFC 8941 §3.3.4).
-func memberName(name string) (string, error) {
-	switch {
-	case name == "":
-		return "larder", nil
-	case name == "-":
-		return "", nil
-	case !httpguts.ValidHeaderFieldName(name) || !isLetter(name[0]):
-		return "", fmt.Errorf(`cache: Options.Name is %q, which Cache-Status cannot carry; use letters, digits and "-", a letter first`, name)
-	}
-	return name, nil
-}
-
-// checkNamed refuses functions that no policy could name, or call.
-func checkNamed[F func(*http.Request) bool | func(*http.Request) string](option string, functions map[string]F) error {
-	for _, name := range slices.Sorted(maps.Keys(functions)) {
-		switch {
-		case name == "":
-			return fmt.Errorf("cache: Options.%s has a function without a name; name it as tables shall, or leave it out", option)
-		case functions[name] == nil:
-			return fmt.Errorf("cache: Options.%s[%q] is nil; set a function, or leave it out", option, name)
-		}
-	}
-	return nil
-}
-
-func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
-
 // minSecret is how short a secret may be.
 const minSecret = 16
 
-// seal makes the far store authenticate what it keeps, if there is a secret.
-func (c *Cache) seal() error {
-	if len(c.secret) > 0 && len(c.secret) < minSecret {
-		return fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
+// resolve finds out what the stores can do, for good.
+func (c *Cache) resolve(near, far store.Store) error {
+	far, err := c.seal(far)
+	if err != nil {
+		return err
 	}
-	if len(c.secret) == 0 || c.far == nil {
-		return nil
+	if near == nil {
+		c.own = memstore.New(memstore.Options{})
+		near = c.own
 	}
-	sealer, ok := c.far.(store.Sealer)
-	if !ok {
-		return fmt.Errorf("cache: Options.Secret is set and the Far store (%T) cannot authenticate entries; leave Secret out, or use one that implements store.Sealer", c.far)
+	c.tiers = readthrough.Resolve(near, far)
+	c.batches.needed = c.tiers.Shared
+	c.follow()
+	c.unwatch = c.watchStore()
+	if c.tiers.Ranker != nil {
+		c.ranking = readthrough.NewRanking(c.tiers.Ranker, c.panicked)
 	}
-	c.far = sealer.Sealed(c.secret)
 	return nil
+}
+
+// seal makes the far store authenticate what it keeps, if there is a secret.
+func (c *Cache) seal(far store.Store) (store.Store, error) {
+	if len(c.secret) > 0 && len(c.secret) < minSecret {
+		return nil, fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
+	}
+	if len(c.secret) == 0 || far == nil {
+		return far, nil
+	}
+	sealed, ok := readthrough.Seal(far, c.secret)
+	if !ok {
+		return nil, fmt.Errorf("cache: Options.Secret is set and the Far store (%T) cannot authenticate entries; leave Secret out, or use one that implements store.Sealer", far)
+	}
+	return sealed, nil
 }
 
 // Close waits for refreshes in the background and for the end of following other processes' purges, as long as the context
@@ -239,7 +153,7 @@ func (c *Cache) close(ctx context.Context) error {
 	if c.own != nil {
 		err = errors.Join(err, c.own.Close())
 	}
-	c.troubles.close()
+	c.limiter.close()
 	if err != nil {
 		return fmt.Errorf("cache: close: %w", err)
 	}
@@ -309,6 +223,30 @@ func (h *wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = h.route.Finish(passage, w, r, h.next, (*http.Request).PathValue) // an http.Handler returns no error
 	}
 }
+
+// identify says which handler it is, so that one that is wrapped again, with each request perhaps, is the same. A value is
+// known by its own comparison; a function by the closure that it is, which no comparison of the language tells from others.
+func identify(h http.Handler) middleware.Handler {
+	v := reflect.ValueOf(h)
+	switch {
+	case !v.IsValid():
+		return middleware.Handler{}
+	case v.Kind() == reflect.Func:
+		return middleware.Handler{ID: closure{v.Type(), closureOf(h)}, Code: v.Pointer(), Func: v.Pointer()}
+	case v.Comparable():
+		return middleware.Handler{ID: h, Code: h, Name: v.Type().String()}
+	}
+	return middleware.Handler{ID: new(byte), Code: v.Type(), Name: v.Type().String()} // of a type of its own
+}
+
+// closure is a function's, which it keeps: another one cannot get its place in memory.
+type closure struct {
+	is reflect.Type
+	at unsafe.Pointer
+}
+
+// closureOf returns the second word of an interface that holds a function: where its closure lies.
+func closureOf(h http.Handler) unsafe.Pointer { return (*[2]unsafe.Pointer)(unsafe.Pointer(&h))[1] }
 
 var standard atomic.Pointer[Cache]
 

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
@@ -34,21 +34,21 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: ReasonNearTTL,
 			Err: fmt.Errorf("cache: %s: its near TTL is %v: where a purge does not arrive, processes differ for that long; shorten NearTTL to %v at most", nameOf(p, pattern), near, maxNear)})
 	}
-	return &middleware.Route{
+	return middleware.New(middleware.Config{
 		Pattern:         pattern,
 		Common:          c.common,
 		Scheme:          c.scheme(p),
 		Labeler:         c.labeler,
-		Through:         c.through(p, pattern),
+		Cache:           c.readThrough(p, pattern, nil),
 		User:            c.userOf(p),
 		Skip:            c.skipOf(p, pattern),
 		VaryBy:          c.varyByOf(p, pattern),
 		Tags:            tagsOf(p),
 		Observe:         c.observer(p.Class),
-		Tell:            tell,
+		Alert:           tell,
 		Purge:           c.invalidate,
-		HideAuth:        p.IgnoreAuthorization,
-		Standard:        p.RFC9111,
+		IgnoreAuth:      p.IgnoreAuthorization,
+		RFC9111:         p.RFC9111,
 		NoVarySearch:    noVarySearch(p.Query),
 		Vary:            varyLine(p),
 		Client:          clientLine(p),
@@ -57,7 +57,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		IfError:         p.ifError(),
 		StatusTTL:       maps.Clone(p.StatusTTL),
 		MaxBody:         p.maxBody(),
-	}, nil
+	}), nil
 }
 
 // nameOf is what an error calls the policy: its route, if that is known.
@@ -91,7 +91,7 @@ func (c *Cache) realm(p Policy) string {
 	if p.RFC9111 {
 		realm += " rfc9111"
 	}
-	if p.Class == SharedGlobal && c.own == nil && !c.joints.needed {
+	if p.Class == SharedGlobal && c.own == nil && !c.batches.needed {
 		realm = fmt.Sprint(realm, " ", c.number)
 	}
 	return realm
@@ -122,7 +122,7 @@ func clientLine(p Policy) []string {
 	switch {
 	case p.Client == "":
 		return nil
-	case p.Class == PerUser, p.varies() && !middleware.SaysForWhom([]string{p.Client}):
+	case p.Class == PerUser, p.varies() && !rfc9111.SaysForWhom([]string{p.Client}):
 		return rfc9111.MakePrivate([]string{p.Client})
 	}
 	return []string{p.Client}
@@ -143,10 +143,10 @@ func sortedSet(names []string) []string {
 	return slices.Compact(names)
 }
 
-func tagsOf(p Policy) []middleware.Tag {
-	tags := make([]middleware.Tag, len(p.Tags))
+func tagsOf(p Policy) []surrogate.Tag {
+	tags := make([]surrogate.Tag, len(p.Tags))
 	for i, text := range p.Tags {
-		tags[i], _ = middleware.ParseTag(text) // checked
+		tags[i], _ = surrogate.ParseTag(text) // checked
 	}
 	return tags
 }
@@ -201,7 +201,7 @@ func (c *Cache) byName(p Policy) string {
 	case p.VaryByName != "":
 		return "name " + p.VaryByName
 	case p.VaryBy != nil:
-		return "func " + middleware.NameOf(reflect.ValueOf(p.VaryBy).Pointer())
+		return "func " + nameOfFunc(p.VaryBy)
 	}
 	return ""
 }
@@ -213,6 +213,6 @@ func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what
 	case http.ErrAbortHandler: // meant for the server
 		panic(v)
 	default:
-		c.troubles.meet(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
+		c.limiter.happened(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
 	}
 }

@@ -2,9 +2,11 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -37,9 +39,6 @@ type Event struct {
 // request, also for one that a panic ends, or whose client hangs up.
 type Outcome = middleware.Outcome
 
-// Reason is a stable code, of an Event's Reason or its Cause; package middleware lists them all.
-type Reason = middleware.Reason
-
 // Outcomes.
 const (
 	Hit       = middleware.Hit       // from the cache, fresh
@@ -54,27 +53,6 @@ const (
 	Purged    = Outcome("purged")    // Purge or Expire was called
 	Recovered = Outcome("recovered") // the fault of the reason is over: the store answers the route, or everybody, again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
-)
-
-// Reasons of this package's own events.
-const (
-	ReasonNearTTL  = Reason("near-ttl")       // a near TTL above 10 s: that long may processes differ
-	ReasonValue    = Reason("value")          // a value of Values would not come back from Redis as it is: it is not kept
-	ReasonCorrupt  = Reason("corrupt")        // an entry in Redis is damaged, foreign or forged: a miss
-	ReasonRefused  = middleware.ReasonRefused // a store does not take the entry, for its size
-	ReasonStore    = middleware.ReasonStore   // a store fails or takes too long; of a fault, Recovered tells of the end
-	ReasonRest     = Reason("rest")           // a store keeps failing and is not asked for a while; Recovered tells of the end
-	ReasonPurge    = Reason("purge-failed")   // Redis was not told of a purge
-	ReasonRecords  = Reason("records-lost")   // Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged
-	ReasonWidened  = Reason("purges-widened") // there were too many purges: the oldest ones of an area became one of all that lies there
-	ReasonCommands = Reason("commands")       // Redis does not know commands that are needed, or refuses them: Err names them and the remedy
-	ReasonLog      = Reason("log-lost")       // purges elsewhere do not reach copies in memory, which end with their time to live
-	ReasonNoRoute  = Reason("no-route")       // a purge names a route that no request has come by so far
-	ReasonNoTag    = Reason("no-tag")         // a purge names a tag that no policy has, and that no answer was given so far
-	ReasonNoScheme = Reason("no-scheme")      // a purge names a URL by https where all requests came by http, or the other way round
-	ReasonNoUser   = Reason("no-user")        // a purge names a user where nothing is kept for one user
-	ReasonOptions  = Reason("options")        // Far was made in a way that works, but may surprise: Err says how
-	ReasonObserve  = Reason("observe")        // Observe panicked when it was told of another event
 )
 
 // tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
@@ -96,7 +74,7 @@ func (c *Cache) survive(again bool) {
 		c.deaf.Do(func() { log.Print(err) })
 		return
 	}
-	c.troubles.meet(Event{Outcome: Fault, Reason: ReasonObserve, Err: err})
+	c.limiter.happened(Event{Outcome: Fault, Reason: ReasonObserve, Err: err})
 }
 
 // observing reports whether the caller was called by the listener: what it would wait for may be waiting for itself. Its own
@@ -124,19 +102,31 @@ func (c *Cache) warning(reason Reason, format string, args ...any) {
 	c.tell(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
 }
 
-// doubt is warning for what may come again, once a subject and reason.
-func (c *Cache) doubt(reason Reason, subject, format string, args ...any) {
-	if c.common.Names.First(reason, subject) {
+// warnOnce is warning for what may come again, once a subject and reason.
+func (c *Cache) warnOnce(reason Reason, subject, format string, args ...any) {
+	if c.common.Names.First(string(reason), subject) {
 		c.warning(reason, format, args...)
 	}
 }
 
 // warn tells what may surprise about Far.
 func (c *Cache) warn() {
-	if warner, ok := c.far.(store.Warner); ok {
-		if err := warner.Warning(); err != nil {
+	if c.tiers.Warner != nil {
+		if err := c.tiers.Warner.Warning(); err != nil {
 			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
+	}
+	const passOn = "embed the type of the store inside instead of store.Store, or pass the methods on"
+	log, leaser := c.tiers.Hidden()
+	switch far := c.tiers.Far; {
+	case far == nil:
+	case len(log) > 0:
+		c.warning(ReasonNoLog, "Options.Far, a %T, hides %s of the store inside it: purges do not reach other processes, or late; %s", far, strings.Join(log, ", "), passOn)
+	case !c.tiers.Shared:
+		c.warning(ReasonNoLog, "Options.Far, a %T, is no store.Log: a purge reaches this process alone, and entries there are good for this process alone; implement store.Log, or use a redisstore", far)
+	}
+	if leaser {
+		c.warning(ReasonNoLeases, "Options.Far, a %T, hides store.Leaser of the store inside it: each process runs a load of its own; %s", c.tiers.Far, passOn)
 	}
 }
 
@@ -161,7 +151,7 @@ func (c *Cache) teller(class Class) func(middleware.Event) {
 			c.tell(told)
 			return
 		}
-		c.troubles.meet(told)
+		c.limiter.happened(told)
 	}
 }
 
@@ -172,16 +162,16 @@ func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
 		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: ReasonStore, Err: r.Err}
 		switch {
 		case r.Err == nil:
-			c.troubles.over(ev, r.What)
+			c.limiter.ended(ev, r.What)
 		case errors.Is(r.Err, store.ErrCorrupt):
-			c.troubles.over(ev, r.What) // it has answered
+			c.limiter.ended(ev, r.What) // it has answered
 			ev.Reason = ReasonCorrupt
-			c.troubles.meet(ev)
+			c.limiter.happened(ev)
 		case errors.Is(r.Err, store.ErrRefused):
 			ev.Reason = ReasonRefused
-			c.troubles.meet(ev)
+			c.limiter.happened(ev)
 		default:
-			c.troubles.begin(ev, r.What)
+			c.limiter.began(ev, r.What)
 		}
 	}
 }
@@ -193,11 +183,10 @@ func (c *Cache) watchStore() (stop func()) {
 }
 
 func (c *Cache) watchFaults() (stop func()) {
-	reporter, ok := c.far.(store.Reporter)
-	if !ok {
+	if c.tiers.Reporter == nil {
 		return func() {}
 	}
-	return reporter.OnFault(func(err error) {
+	return c.tiers.Reporter.OnFault(func(err error) {
 		reason := ReasonStore
 		switch {
 		case errors.Is(err, store.ErrRecordsLost):
@@ -205,27 +194,91 @@ func (c *Cache) watchFaults() (stop func()) {
 		case errors.Is(err, store.ErrUnfit):
 			reason = ReasonCommands
 		}
-		c.troubles.meet(Event{Outcome: Fault, Reason: reason, Err: err})
+		c.limiter.happened(Event{Outcome: Fault, Reason: reason, Err: err})
 	})
 }
 
 // panicked tells of a panic in a goroutine of ours that has no route.
 func (c *Cache) panicked(err error) {
-	c.troubles.meet(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
+	c.limiter.happened(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
 }
 
 // watchRests tells of stores that are given a rest, until the returned function is called.
 func (c *Cache) watchRests() (stop func()) {
-	rester, ok := c.far.(store.Rester)
-	if !ok {
+	if c.tiers.Rester == nil {
 		return func() {}
 	}
-	return rester.OnRest(func(what store.Operation, err error) {
+	return c.tiers.Rester.OnRest(func(what store.Operation, err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonRest, Err: err}
 		if err == nil {
-			c.troubles.over(ev, what)
+			c.limiter.ended(ev, what)
 			return
 		}
-		c.troubles.begin(ev, what)
+		c.limiter.began(ev, what)
 	})
+}
+
+// LogTo returns a listener for [Options.Observe] that writes events to the logger; nil is [slog.Default], asked each time.
+// Panics, lost purges and purges that Redis was not told of are errors, other faults, warnings and refreshes that failed are warnings, the ends of faults
+// are infos, and all else, above all how each request was answered, is for debugging. What a record has beside its message,
+// which names the outcome, are those of the event's fields that are set: reason, cause, class, route, tier, status, count and error.
+// It names no URL and no user, as events do not. It is safe for concurrent use.
+func LogTo(l *slog.Logger) func(Event) {
+	return func(ev Event) { write(l, levelOf(ev), ev) }
+}
+
+// logs is what listens where nobody else does.
+func logs(ev Event) {
+	if level := levelOf(ev); level > slog.LevelDebug {
+		write(nil, level, ev)
+	}
+}
+
+func levelOf(ev Event) slog.Level {
+	switch {
+	case ev.Reason == ReasonPurge, ev.Reason == ReasonRecords, ev.Reason == ReasonObserve,
+		ev.Reason == middleware.ReasonPanic && ev.Err != nil, ev.Outcome == Fault && ev.Reason == middleware.ReasonIdentity:
+		return slog.LevelError
+	case ev.Outcome == Fault, ev.Outcome == Warning, ev.Outcome == Refresh && ev.Err != nil:
+		return slog.LevelWarn
+	case ev.Outcome == Recovered, ev.Outcome == Followed:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+func write(l *slog.Logger, level slog.Level, ev Event) {
+	if l == nil {
+		l = slog.Default()
+	}
+	ctx := context.Background()
+	if !l.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 8)
+	text := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	number := func(name string, n int) {
+		if n != 0 {
+			attrs = append(attrs, slog.Int(name, n))
+		}
+	}
+	text("reason", string(ev.Reason))
+	text("cause", string(ev.Cause))
+	if ev.Class != 0 {
+		text("class", ev.Class.String())
+	}
+	text("route", ev.Route)
+	text("tier", ev.Tier)
+	number("status", ev.Status)
+	if ev.Count > 1 || ev.Outcome == Recovered || ev.Outcome == Followed {
+		number("count", ev.Count)
+	}
+	if ev.Err != nil {
+		text("error", ev.Err.Error())
+	}
+	l.LogAttrs(ctx, level, "larder: "+string(ev.Outcome), attrs...)
 }

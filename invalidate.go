@@ -13,145 +13,156 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Successful unsafe requests purge, and anybody may send those. The purge log that processes share keeps so many records,
-// and each process reads them all: so beyond a few at once, what answers purge within a moment is one record. Nobody's
-// purge is put off until after his answer: he waits for the record, unless the log's store is given a rest.
+// Responses to unsafe requests invalidate what they changed (RFC 9111 §4.4), and anybody may send such requests. The purge log
+// that processes share is bounded, and each process reads all of it. So a flood of unsafe requests must not become a flood of
+// records: beyond a burst, the purges of one interval become one record.
+//
+// No client gets its response before its purge is in the log, so that whoever acts on the response finds the cache in step:
+//
+//	request A    the burst is used up; A opens a batch and waits for one interval
+//	request B    joins A's batch, and waits for it
+//	A            takes the batch out, so that later requests open another, and appends one record for both
+//	A and B      go on once the log has the record
+//
+// While the circuit to the log's store is open nobody waits: the log itself then keeps what it is to be told later.
 const (
-	jointEvery  = 10 * time.Millisecond // from one record to the next
-	jointBurst  = 50                    // records at once, after a while without any
-	jointLabels = 16                    // URLs of one area in a record; beyond them it names all of the area
+	batchEvery  = 10 * time.Millisecond // from one record to the next
+	batchBurst  = 50                    // records without a batch, after a while without any
+	batchLabels = 16                    // URLs of one area in a record; beyond them the record names the whole area
 
-	riseEvery = time.Second // from one event about purges that were widened to the next
+	widenedEvery = time.Second // between two events about purges that were widened
 )
 
-// invalidate purges what an answer says is no longer so.
+// invalidate purges what a response says has changed. The error is the log's: the purge holds for this process in any case.
 func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
-	if c.poster != nil && c.poster.Rests() {
+	if c.tiers.Poster != nil && c.tiers.Poster.Rests() {
 		return c.post(ctx, r)
 	}
-	own, first := c.joints.join(r, time.Now())
+	batch, first := c.batches.join(r, time.Now())
 	switch {
-	case own == nil:
+	case batch == nil:
 		return c.post(ctx, r)
 	case !first:
-		<-own.done
-		return own.err
+		<-batch.done
+		return batch.err
 	}
-	defer close(own.done)
-	time.Sleep(jointEvery)
-	for _, r := range c.joints.leave(own) {
+	defer close(batch.done)
+	time.Sleep(batchEvery)
+	for _, r := range c.batches.take(batch) {
 		if err := c.post(ctx, r); err != nil {
-			own.err = err
+			batch.err = err
 		}
 	}
-	return own.err
+	return batch.err
 }
 
-// post has the log take the record, for a request.
+// post appends the record on behalf of a request, which waits for a failing log no longer than for any other operation.
 func (c *Cache) post(ctx context.Context, r store.Record) error {
-	if c.poster != nil {
-		return c.recorded(c.poster.Post(ctx, r))
+	if c.tiers.Poster != nil {
+		return c.recorded(c.tiers.Poster.Post(ctx, r))
 	}
 	return c.append(ctx, r)
 }
 
-// joints are purges of several answers that become one.
-type joints struct {
-	needed bool // the log is shared
+// purgeBatches limit how many records requests append. The limit is a leaky bucket: each record is due batchEvery after the one
+// before, and the bucket holds batchBurst of them.
+type purgeBatches struct {
+	needed bool // the log is shared with other processes; a log in memory has no reader to spare
 
 	mu   sync.Mutex
-	next *joint    // nil: nobody waits
-	due  time.Time // when as many records could have been written as there were, one after the other
+	open *purgeBatch // requests may join it; nil: there is none
+	due  time.Time   // when the records so far would have been written, one every interval
 }
 
-// free reports whether there may be one more record at once.
-func (js *joints) free(now time.Time) bool {
-	if earliest := now.Add(-jointBurst * jointEvery); js.due.Before(earliest) {
-		js.due = earliest
+// admit reports whether one more record may be written at once. The lock is held.
+func (bs *purgeBatches) admit(now time.Time) bool {
+	if earliest := now.Add(-batchBurst * batchEvery); bs.due.Before(earliest) {
+		bs.due = earliest
 	}
-	if js.due.After(now) {
+	if bs.due.After(now) {
 		return false
 	}
-	js.due = js.due.Add(jointEvery)
+	bs.due = bs.due.Add(batchEvery)
 	return true
 }
 
-// joint is what is going to be one record, or two.
-type joint struct {
-	done chan struct{}
-	err  error // there once it is done
-
-	urls  map[keying.Label]keying.Label // and where each lies
-	names map[keying.Label]struct{}     // labels that lie nowhere
-}
-
-// join returns the joint that the record has become part of, and whether it is the caller who writes it; or nil where the
-// record may be written at once.
-func (js *joints) join(r store.Record, now time.Time) (j *joint, first bool) {
-	if !js.needed {
+// join returns the batch that the record is now a part of, and whether the caller has opened it and must write it. It returns
+// nil if the record may be written at once.
+func (bs *purgeBatches) join(r store.Record, now time.Time) (b *purgeBatch, first bool) {
+	if !bs.needed {
 		return nil, false
 	}
-	js.mu.Lock()
-	defer js.mu.Unlock()
-	if js.next == nil {
-		if js.free(now) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	if bs.open == nil {
+		if bs.admit(now) {
 			return nil, false
 		}
-		js.next, first = newJoint(), true
+		bs.open, first = newPurgeBatch(), true
 	}
-	js.next.add(r.Labels)
-	return js.next, first
+	bs.open.add(r.Labels)
+	return bs.open, first
 }
 
-// leave ends the joining and returns the records.
-func (js *joints) leave(j *joint) []store.Record {
-	js.mu.Lock()
-	js.next, js.due = nil, js.due.Add(jointEvery)
-	js.mu.Unlock()
-	return j.records()
+// take closes the batch to others and returns its records.
+func (bs *purgeBatches) take(b *purgeBatch) []store.Record {
+	bs.mu.Lock()
+	bs.open, bs.due = nil, bs.due.Add(batchEvery)
+	bs.mu.Unlock()
+	return b.records()
 }
 
-func newJoint() *joint {
-	return &joint{done: make(chan struct{}), urls: map[keying.Label]keying.Label{}, names: map[keying.Label]struct{}{}}
+// A purgeBatch collects the purges of several requests. Whoever opened it closes done once the log has answered.
+type purgeBatch struct {
+	done chan struct{}
+	err  error // written before done is closed
+
+	urls  map[keying.Label]keying.Label // each with the label of the place where it lies
+	names map[keying.Label]struct{}     // labels without a place: groups, users
 }
 
-func (j *joint) add(labels []keying.Label) {
+func newPurgeBatch() *purgeBatch {
+	return &purgeBatch{done: make(chan struct{}), urls: map[keying.Label]keying.Label{}, names: map[keying.Label]struct{}{}}
+}
+
+// add takes the labels of one record: pairs of a URL and its place, and then labels without a place.
+func (b *purgeBatch) add(labels []keying.Label) {
 	for ; len(labels) > 1 && keys.IsPlace(labels[1]); labels = labels[2:] {
-		j.urls[labels[0]] = labels[1]
+		b.urls[labels[0]] = labels[1]
 	}
 	for _, name := range labels {
-		j.names[name] = struct{}{}
+		b.names[name] = struct{}{}
 	}
 }
 
-// records names each URL, but all of an area where there are many of it.
-func (j *joint) records() []store.Record {
+// records are one record that names URLs, and one that names whole areas: those with too many URLs to name them one by one.
+func (b *purgeBatch) records() []store.Record {
 	some, wide := store.Record{}, store.Record{Wide: true}
-	of := map[keys.Area]int{}
-	for _, place := range j.urls {
+	urlsIn := map[keys.Area]int{}
+	for _, place := range b.urls {
 		area, _ := keys.Meant(place)
-		of[area]++
+		urlsIn[area]++
 	}
-	for url, place := range j.urls {
+	for url, place := range b.urls {
 		switch area, _ := keys.Meant(place); {
-		case of[area] == 0: // it is named
-		case of[area] > jointLabels:
-			of[area], wide.Labels = 0, append(wide.Labels, place)
+		case urlsIn[area] == 0: // the area is named already
+		case urlsIn[area] > batchLabels:
+			urlsIn[area], wide.Labels = 0, append(wide.Labels, place)
 		default:
 			some.Labels = append(some.Labels, url, place)
 		}
 	}
-	some.Labels = slices.AppendSeq(some.Labels, maps.Keys(j.names))
+	some.Labels = slices.AppendSeq(some.Labels, maps.Keys(b.names))
 	return slices.DeleteFunc([]store.Record{some, wide}, func(r store.Record) bool { return len(r.Labels) == 0 })
 }
 
-// tellRises tells, once in a while, that purges were too many.
-func (c *Cache) tellRises() {
-	rises, now := int64(c.log.Ledger().Rises()), time.Now().UnixNano()
-	told := c.risesTold.Load()
-	if rises == c.rises.Load() || now-told < int64(riseEvery) || !c.risesTold.CompareAndSwap(told, now) {
+// warnWidened tells, once in a while, that the ledger had to widen purges: there were more labels than it remembers.
+func (c *Cache) warnWidened() {
+	widened, now := int64(c.tiers.Log.Ledger().Rises()), time.Now().UnixNano()
+	told := c.widenedAt.Load()
+	if widened == c.widened.Load() || now-told < int64(widenedEvery) || !c.widenedAt.CompareAndSwap(told, now) {
 		return
 	}
-	c.tell(Event{Outcome: Warning, Reason: ReasonWidened, Count: int(rises - c.rises.Swap(rises)),
+	c.tell(Event{Outcome: Warning, Reason: ReasonWidened, Count: int(widened - c.widened.Swap(widened)),
 		Err: errors.New("cache: there are more purges than are remembered one by one: the oldest of an area count as one of all that lies there, which is asked for anew; purge by a tag that many answers have in common")})
 }

@@ -1,380 +1,206 @@
 package cache_test
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/internal/user"
+	echocache "github.com/larder-go/cache/echo"
+	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/nethttp"
 )
 
-var (
-	classes = []cache.Class{cache.SharedGlobal, cache.PerUser, cache.HotShared, cache.FleetShared}
-	shared  = []cache.Class{cache.SharedGlobal, cache.HotShared, cache.FleetShared}
-	inRedis = []cache.Class{cache.PerUser, cache.HotShared, cache.FleetShared}
-	perUser = []cache.Class{cache.PerUser}
-)
+// What a user may rely on, on every router and for every class. The suites beside package middleware go into the depth of it, and
+// play on chi and echo v5, too.
 
-// run plays a property on every router and for every class, or for those named, in a bubble of fake time.
-func run(t *testing.T, f func(t *testing.T, s *site), only ...cache.Class) {
-	t.Helper()
-	each(t, func(t *testing.T, rt router, class cache.Class) {
-		synctest.Test(t, func(t *testing.T) { f(t, newSite(t, rt, class)) })
-	}, only...)
-}
-
-// runLive plays it in real time, for what only a real connection shows.
-func runLive(t *testing.T, f func(t *testing.T, s *site), only ...cache.Class) {
-	t.Helper()
-	each(t, func(t *testing.T, rt router, class cache.Class) { f(t, newSite(t, rt, class)) }, only...)
-}
-
-func each(t *testing.T, f func(t *testing.T, rt router, class cache.Class), only ...cache.Class) {
-	t.Helper()
-	if len(only) == 0 {
-		only = classes
-	}
-	for _, rt := range routers {
-		for _, class := range only {
-			t.Run(rt.name+"/"+class.String(), func(t *testing.T) { f(t, rt, class) })
-		}
-	}
-}
-
-// handler is a handler's form that serves every router.
-type handler func(w http.ResponseWriter, r *http.Request) error
-
-// public has a handler say that its answers are for everyone. Standard routes of shared classes keep no silent answer to a
-// request that has cookies, as those of the tests have.
-func public(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Cache-Control", "public")
-		return h(w, r)
-	}
-}
-
-// endpoint is a route of a site. Its pattern is net/http's; one without a method serves all methods.
-type endpoint struct {
-	pattern string
-	policy  *cache.Policy // nil: not cached
-	serve   handler
-}
-
-// A site is an app with a cache, on one of the routers and for one of the classes. Routes are added with handle before
-// the first request. A request's user is told by its cookie "who", which is alice's unless an option says otherwise.
-type site struct {
+// An app has one route, GET /pages/{id}, behind a cache.
+type app struct {
 	t       *testing.T
-	router  router
+	handler http.Handler
+	cache   *cache.Cache
+	far     *fartest.Store
 	class   cache.Class
-	far     *farStore
-	options cache.Options
-	outer   []func(http.Handler) http.Handler // around the router, the outermost last
-
-	endpoints []endpoint
-	runs      atomic.Int64 // of all handlers
-	once      sync.Once
-	cache     *cache.Cache
-	served    http.Handler
-
-	mu     sync.Mutex
-	events []cache.Event
+	runs    int
 }
 
-func newSite(t *testing.T, rt router, class cache.Class) *site {
-	s := &site{t: t, router: rt, class: class, far: newFar()}
-	s.options = cache.Options{Far: s.far, User: keying.FromContext(), Observe: s.observe}
-	return s
+// appRouters put a policy on the app's route.
+var appRouters = map[string]func(a *app, p cache.Policy) (http.Handler, error){
+	"ServeMux": func(a *app, p cache.Policy) (http.Handler, error) {
+		mux := http.NewServeMux()
+		mux.Handle("GET /pages/{id}", a.cache.Middleware(p)(http.HandlerFunc(a.page)))
+		return mux, nil
+	},
+	"ServeMux, table": func(a *app, p cache.Policy) (http.Handler, error) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /pages/{id}", a.page)
+		return nethttp.Annotate(a.cache, mux, cache.Routes{"GET /pages/{id}": p})
+	},
+	"echo": func(a *app, p cache.Policy) (http.Handler, error) {
+		e := echo.New()
+		e.GET("/pages/:id", a.echoed, echocache.Middleware(a.cache, p))
+		return e, nil
+	},
+	"echo, table": func(a *app, p cache.Policy) (http.Handler, error) {
+		e := echo.New()
+		e.GET("/pages/:id", a.echoed)
+		return e, echocache.Annotate(a.cache, e, cache.Routes{"GET /pages/{id}": p})
+	},
 }
 
-func (s *site) observe(ev cache.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.events = append(s.events, ev)
+// page writes which run of the handler it is, and for whom, as far as the handler may know.
+func (a *app) page(w http.ResponseWriter, r *http.Request) {
+	a.runs++
+	id, _ := keying.FromContext()(r)
+	_, _ = fmt.Fprintf(w, "run %d %s", a.runs, id)
 }
 
-// count returns how many events had the outcome and the reason.
-func (s *site) count(outcome cache.Outcome, reason cache.Reason) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, ev := range s.events {
-		if ev.Outcome == outcome && ev.Reason == reason {
-			n++
-		}
+func (a *app) echoed(ec echo.Context) error {
+	a.page(ec.Response(), ec.Request())
+	return nil
+}
+
+// get asks as the user, with the header lines, and returns the body and how the cache answered: "hit", or "fwd=…".
+func (a *app) get(user string, lines ...string) (body, how string) {
+	a.t.Helper()
+	r := httptest.NewRequest("GET", "/pages/7", nil)
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
 	}
-	return n
-}
-
-// sum returns how many the events with the outcome and the reason stand for.
-func (s *site) sum(outcome cache.Outcome, reason cache.Reason) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, ev := range s.events {
-		if ev.Outcome == outcome && ev.Reason == reason {
-			n += max(1, ev.Count)
-		}
-	}
-	return n
-}
-
-// handle adds a route with the policy, whose class becomes the site's. The handler's runs are counted.
-func (s *site) handle(pattern string, p cache.Policy, h handler) {
-	p.Class = cmp.Or(p.Class, s.class)
-	s.endpoints = append(s.endpoints, endpoint{pattern, &p, s.counted(h)})
-}
-
-// handlePlain adds a route without a policy.
-func (s *site) handlePlain(pattern string, h handler) {
-	s.endpoints = append(s.endpoints, endpoint{pattern, nil, s.counted(h)})
-}
-
-func (s *site) counted(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		s.runs.Add(1)
-		return h(w, r)
-	}
-}
-
-func (s *site) start() {
-	s.once.Do(func() {
-		c, err := cache.New(s.options)
-		if err != nil {
-			s.t.Fatalf("New: %v", err)
-		}
-		s.t.Cleanup(func() { _ = c.Close(context.Background()) })
-		s.cache = c
-		if s.served, err = s.router.build(c, s.endpoints); err != nil {
-			s.t.Fatalf("the %s router: %v", s.router.name, err)
-		}
-		s.served = authenticated(s.served)
-		for _, outer := range s.outer {
-			s.served = outer(s.served)
-		}
-	})
-}
-
-// restart makes a new process of the app: a new cache and router, on the same Redis.
-func (s *site) restart() {
-	s.once = sync.Once{}
-	s.start()
-}
-
-func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.start()
-	s.served.ServeHTTP(w, r)
-}
-
-// authenticated is the site's authentication.
-func authenticated(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := r.Cookie("who"); err == nil {
-			name, _, _ := strings.Cut(c.Value, "/")
-			r = r.WithContext(context.WithValue(cache.WithUser(r.Context(), c.Value), tenantKey{}, name))
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// reply is an answer as the client has it.
-type reply struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// option changes a request.
-type option func(*http.Request)
-
-func header(name, value string) option {
-	return func(r *http.Request) { r.Header.Add(name, value) }
-}
-
-// as sets who is asking; "" is nobody.
-func as(user string) option {
-	return func(r *http.Request) {
-		r.Header.Del("Cookie")
-		if user != "" {
-			r.Header.Set("Cookie", "who="+user)
-		}
-	}
-}
-
-func cookie(text string) option {
-	return func(r *http.Request) { r.Header.Set("Cookie", r.Header.Get("Cookie")+"; "+text) }
-}
-
-func within(ctx context.Context) option {
-	return func(r *http.Request) { *r = *r.WithContext(ctx) }
-}
-
-// behindServer lets the request come from a server whose handler the site is.
-func behindServer(s *site) option {
-	server := &http.Server{Handler: s}
-	return func(r *http.Request) {
-		*r = *r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, server))
-	}
-}
-
-func newRequest(method, target string, options ...option) *http.Request {
-	r := httptest.NewRequest(method, target, nil)
-	r.Header.Set("Cookie", "who=alice")
-	for _, o := range options {
-		o(r)
-	}
-	return r
-}
-
-func (s *site) send(r *http.Request) reply {
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	result := w.Result()
-	body, _ := io.ReadAll(result.Body)
-	return reply{result.StatusCode, result.Header, string(body)}
-}
-
-func (s *site) do(method, target string, options ...option) reply {
-	return s.send(newRequest(method, target, options...))
-}
-
-func (s *site) get(target string, options ...option) reply {
-	return s.do(http.MethodGet, target, options...)
-}
-
-// hit gets the target and wants no handler to run for it.
-func (s *site) hit(target string, options ...option) reply {
-	s.t.Helper()
-	return s.wantRuns(0, target, options...)
-}
-
-// miss gets the target and wants the handler to run, once.
-func (s *site) miss(target string, options ...option) reply {
-	s.t.Helper()
-	return s.wantRuns(1, target, options...)
-}
-
-// missHit wants the target to be kept, and the kept answer to be the first one.
-func (s *site) missHit(target string, options ...option) reply {
-	s.t.Helper()
-	first := s.miss(target, options...)
-	again := s.hit(target, options...)
-	if again.status != first.status || again.body != first.body {
-		s.t.Errorf("GET %s: the kept answer is %d %q; want %d %q", clip(target), again.status, clip(again.body), first.status, clip(first.body))
+	a.handler.ServeHTTP(w, r.WithContext(cache.WithUser(r.Context(), user)))
+	if w.Code != http.StatusOK {
+		a.t.Errorf("status %d", w.Code)
 	}
-	return again
+	how, _, _ = strings.Cut(strings.TrimPrefix(w.Header().Get("Cache-Status"), "larder; "), ";")
+	return w.Body.String(), how
 }
 
-// neverKept wants every request for the target to run the handler.
-func (s *site) neverKept(target string, options ...option) reply {
-	s.t.Helper()
-	s.miss(target, options...)
-	s.miss(target, options...)
-	return s.miss(target, options...)
-}
-
-func (s *site) wantRuns(want int64, target string, options ...option) reply {
-	s.t.Helper()
-	before := s.runs.Load()
-	got := s.get(target, options...)
-	if n := s.runs.Load() - before; n != want {
-		s.t.Errorf("GET %s: the handler ran %d times; want %d", clip(target), n, want)
-	}
-	return got
-}
-
-func (s *site) purge(labels ...cache.Label) {
-	s.t.Helper()
-	s.start()
-	if err := s.cache.Purge(s.t.Context(), labels...); err != nil {
-		s.t.Errorf("Purge: %v", err)
+// want asks as get does, and wants an answer of that run.
+func (a *app) want(run int, how, user string, lines ...string) {
+	a.t.Helper()
+	body, got := a.get(user, lines...)
+	if number := fmt.Sprintf("run %d ", run); !strings.HasPrefix(body, number) || got != how {
+		a.t.Errorf("%s gets %q, %s; want %q, %s", user, body, got, number, how)
 	}
 }
 
-func clip(s string) string {
-	if len(s) > 200 {
-		return s[:200] + "…"
-	}
-	return s
-}
-
-func wantBody(t *testing.T, got reply, want string) {
-	t.Helper()
-	if got.body != want {
-		t.Errorf("the body is %q; want %q", clip(got.body), clip(want))
-	}
-}
-
-func wantStatus(t *testing.T, got reply, want int) {
-	t.Helper()
-	if got.status != want {
-		t.Errorf("the status is %d; want %d", got.status, want)
-	}
-}
-
-func wantHeader(t *testing.T, got reply, name string, want ...string) {
-	t.Helper()
-	if values := got.header.Values(name); !slices.Equal(values, want) {
-		t.Errorf("%s is %q; want %q", name, values, want)
-	}
-}
-
-// mirror is the self-identifying handler: it writes into its answer every input that it can see, and a number that no
-// other answer has. On per-user routes that includes the user.
-func (s *site) mirror(w http.ResponseWriter, r *http.Request) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "answer %d\n%s %s %s %s\n", nonce.Add(1), r.Method, r.Host, r.URL.EscapedPath(), r.URL.RawQuery)
-	fmt.Fprintf(&b, "uri %s url %s remote %s proto %s tls %t\n", r.RequestURI, r.URL, r.RemoteAddr, r.Proto, r.TLS != nil)
-	if s.class == cache.PerUser {
-		user, _ := user.Of(r.Context())
-		fmt.Fprintf(&b, "user %s\n", user)
-	}
-	_ = r.ParseForm()
-	fmt.Fprintf(&b, "form %s id %s\n", r.Form.Encode(), r.PathValue("id"))
-	names := make([]string, 0, len(r.Header))
-	for name := range r.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		fmt.Fprintf(&b, "%s: %q\n", name, r.Header[name])
-	}
-	if body, err := io.ReadAll(r.Body); err == nil {
-		fmt.Fprintf(&b, "body %s\n", body)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-var nonce atomic.Int64
-
-// text answers with a fixed body.
-func text(body string) handler {
-	return func(w http.ResponseWriter, _ *http.Request) error {
-		_, err := io.WriteString(w, body)
-		return err
-	}
-}
-
-// setting sets header fields before it answers; fields are "Name: value".
-func setting(fields ...string) handler {
-	return func(w http.ResponseWriter, _ *http.Request) error {
-		for _, field := range fields {
-			name, value, _ := strings.Cut(field, ": ")
-			w.Header()[name] = append(w.Header()[name], value)
+// everywhere plays f on every router and for every class, in a bubble of fake time.
+func everywhere(t *testing.T, p cache.Policy, f func(a *app)) {
+	for name, build := range appRouters {
+		for _, class := range classes {
+			t.Run(name+"/"+class.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					a := &app{t: t, far: fartest.New(), class: class}
+					c, err := cache.New(cache.Options{Far: a.far, User: keying.FromContext(), Observe: func(cache.Event) {}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close(context.Background())
+					a.cache, p.Class = c, class
+					if a.handler, err = build(a, p); err != nil {
+						t.Fatal(err)
+					}
+					f(a)
+				})
+			})
 		}
-		_, err := fmt.Fprintf(w, "answer %d", nonce.Add(1))
-		return err
 	}
 }
 
-var _ store.Log = (*farStore)(nil)
+func TestAResponseIsKeptForItsTTL(t *testing.T) {
+	everywhere(t, cache.Policy{TTL: time.Minute}, func(a *app) {
+		a.want(1, "fwd=miss", "alice")
+		a.want(1, "hit", "alice")
+		time.Sleep(50 * time.Second) // a TTL is spread by up to a tenth
+		a.want(1, "hit", "alice")
+		time.Sleep(11 * time.Second)
+		if body, how := a.get("alice"); !strings.HasPrefix(body, "run 2 ") || how == "hit" {
+			t.Errorf("after its TTL the answer is %q, %s", body, how)
+		}
+	})
+}
+
+func TestUsersOfAPerUserRouteShareNothing(t *testing.T) {
+	everywhere(t, cache.Policy{}, func(a *app) {
+		a.want(1, "fwd=miss", "alice")
+		if a.class == cache.PerUser {
+			a.want(2, "fwd=miss", "bob")
+			a.want(1, "hit", "alice")
+			a.want(3, "fwd=bypass", "")
+			return
+		}
+		a.want(1, "hit", "bob")
+		if body, _ := a.get("bob"); body != "run 1 " {
+			t.Errorf("the handler of a shared route knows who asks: %q", body)
+		}
+	})
+}
+
+func TestWhatThePolicyDoesNotNameNeitherSelectsNorShows(t *testing.T) {
+	everywhere(t, cache.Policy{Vary: []string{"Accept-Language"}}, func(a *app) {
+		a.want(1, "fwd=miss", "alice", "Accept-Language: en")
+		a.want(1, "hit", "alice", "Accept-Language: en", "Cookie: a=b", "User-Agent: x")
+		if body, how := a.get("alice", "Accept-Language: de"); !strings.HasPrefix(body, "run 2 ") || how == "hit" {
+			t.Errorf("another language gets %q, %s", body, how)
+		}
+		a.want(1, "hit", "alice", "Accept-Language: en")
+	})
+}
+
+func TestAPurgeIsSeenAtOnce(t *testing.T) {
+	everywhere(t, cache.Policy{Tags: []string{"page:{id}"}}, func(a *app) {
+		run := 1
+		for _, label := range []cache.Label{cache.Tag("page:7"), cache.Route("GET /pages/{id}"), cache.URL("/pages/7"), cache.Everything()} {
+			a.want(run, "fwd=miss", "alice")
+			a.want(run, "hit", "alice")
+			if err := a.cache.Purge(t.Context(), cache.Tag("page:8"), label); err != nil {
+				t.Fatal(err)
+			}
+			run++
+		}
+		a.want(run, "fwd=miss", "alice")
+	})
+}
+
+func TestAStoreThatIsDownFailsNoRequest(t *testing.T) {
+	everywhere(t, cache.Policy{}, func(a *app) {
+		a.far.Down.Store(true)
+		a.want(1, "fwd=miss", "alice")
+		how := "fwd=miss"
+		run := 2
+		if a.class == cache.SharedGlobal || a.class == cache.HotShared { // memory has it
+			how, run = "hit", 1
+		}
+		a.want(run, how, "alice")
+		if err := a.cache.Purge(t.Context(), cache.Tag("x")); err == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("a purge that Redis is not told of returns %v", err)
+		}
+	})
+}
+
+func TestARouteWithoutAPolicyIsLeftAlone(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /a", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "a") })
+	mux.HandleFunc("GET /b", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "b") })
+	h, err := nethttp.Annotate(c, mux, cache.Routes{"GET /b": {Class: cache.SharedGlobal}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/a", nil))
+	if len(w.Header()) > 1 { // the Content-Type that net/http guesses
+		t.Errorf("its header is %v", w.Header())
+	}
+}

@@ -2,47 +2,85 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
-// nearStore is the process' memory. Where purges come from other processes, the first copy that is kept there starts
-// following them.
-func (c *Cache) nearStore() store.Store {
-	if c.following == nil {
-		return c.near
+// Where the entries of a policy live, how copies in memory learn of purges elsewhere, and how a process that starts gets them.
+
+// readThrough returns what reads and keeps the answers, or values, of the policy. The name is what events call them by where a
+// request has no pattern. Where open is given, it opens each entry that a store brings.
+func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*store.Entry, error)) *readthrough.Cache {
+	tiers, o := c.tiers, readthrough.Options{
+		Budget:  c.farBudget,
+		Report:  c.reporter(p.Class, name),
+		MaxRuns: p.maxRuns(),
+		Trim:    within(p),
+		Open:    open,
+		Traces:  &c.traces,
 	}
-	s := followedStore{c.near, c.following}
-	if local, ok := c.near.(store.Local); ok {
-		return followedMemory{s, local}
+	if c.following != nil {
+		o.Follow = c.following.begin
 	}
-	return s
+	if open == nil && !p.RFC9111 { // values have no status; of standard answers any is judged
+		others := maps.Clone(p.StatusTTL)
+		o.Statuses = func(status int) bool { return others[status] > 0 }
+	}
+	switch p.Class { // see Class: where an answer lives
+	case SharedGlobal:
+		tiers = tiers.NearOnly()
+	case HotShared:
+		o.NearTTL, o.Outage, o.Ranking = p.nearTTL(), max(0, p.StaleIfError, p.StaleWhileRevalidate), c.ranking
+		c.shorten(o.NearTTL)
+	default:
+		tiers = tiers.FarOnly()
+	}
+	return readthrough.New(tiers, o)
 }
 
-// followedStore is memory whose copies follow the purge log. Reading costs nothing more: what is read was kept.
-type followedStore struct {
-	store.Store
-	following *following
+// within returns what cuts the times of an entry down to the policy's, or nil if the policy bounds none. An entry in Redis may
+// have been kept under another policy: by processes of the version before while a new one is rolled out, or by another program
+// with the same prefix. The stale windows of a standard answer are its own, and an index, of status 0, has no times.
+func within(p Policy) func(*store.Entry) *store.Entry {
+	if p.RFC9111 && p.TTL == 0 {
+		return nil
+	}
+	ttl, statuses, standard := p.ttl(), maps.Clone(p.StatusTTL), p.RFC9111
+	return func(e *store.Entry) *store.Entry {
+		most := ttl
+		if other, ok := statuses[e.Status]; ok {
+			most = other
+		}
+		switch {
+		case !standard:
+			return e.Within(readthrough.Spread(most, e.Key), p.StaleWhileRevalidate, p.ifError())
+		case e.Status == 0:
+			return e
+		}
+		return e.Within(most, e.WhileRevalidate, e.IfError)
+	}
 }
-
-func (s followedStore) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
-	s.following.begin()
-	return s.Store.Set(ctx, key, e, keep)
-}
-
-type followedMemory struct {
-	followedStore
-	memory store.Local
-}
-
-func (s followedMemory) Memory() store.Local { return s.memory }
 
 // following follows a purge log from its beginning to its end, once. It is safe for concurrent use.
+//
+// A near copy is served without I/O, so nothing else would tell its reader of a purge elsewhere before it ends. Reading costs
+// nothing for this: the follower brings the purge into the ledger, and each hit looks there.
+//
+//	A: keeps the first entry in memory: begins to follow the log
+//	B: purges /x; the log acknowledges
+//	A: the log's connection brings the record, at once as a rule; the ledger knows it
+//	A: GET /x finds its copy, which the ledger calls purged: a miss
+//
+// While the log cannot be reached, copies live on until their near TTL ends, and an event tells so. When it is reached again the
+// ledger is brought up to its head first.
 type following struct {
 	log     store.Follower
 	changed func(error)
@@ -53,6 +91,8 @@ type following struct {
 	ended chan struct{} // nil: it never began
 }
 
+// begin begins to follow, once. It is called whenever an entry is kept in memory, so it is cheap afterwards. A Cache that keeps
+// nothing there starts no goroutine.
 func (f *following) begin() {
 	if f.begun.Load() {
 		return
@@ -67,6 +107,7 @@ func (f *following) begin() {
 	go f.run(ctx)
 }
 
+// run follows until the context ends. A panic is told like a log that cannot be reached: copies live on until their near TTL ends.
 func (f *following) run(ctx context.Context) {
 	defer close(f.ended)
 	defer func() {
@@ -77,7 +118,7 @@ func (f *following) run(ctx context.Context) {
 	f.log.Follow(ctx, f.changed)
 }
 
-// end waits for the end of it as long as the context allows.
+// end stops following, and waits for that as long as the context allows. What never began does not begin any more.
 func (f *following) end(ctx context.Context) error {
 	f.mu.Lock()
 	f.begun.Store(true)
@@ -97,16 +138,83 @@ func (f *following) end(ctx context.Context) error {
 
 // follow prepares following the log, if others append to it.
 func (c *Cache) follow() {
-	log, ok := c.log.(store.Follower)
-	if !ok {
+	if c.tiers.Follower == nil {
 		return
 	}
-	c.following = &following{log: log, changed: func(err error) {
+	c.following = &following{log: c.tiers.Follower, changed: func(err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonLog, Err: err}
 		if err != nil {
-			c.troubles.begin(ev, store.Reads)
-		} else if !c.troubles.over(ev, store.Reads) {
+			c.limiter.began(ev, store.Reads)
+		} else if !c.limiter.ended(ev, store.Reads) {
 			c.tell(Event{Outcome: Followed})
 		}
 	}}
+}
+
+const (
+	defaultPreload = 200
+	maxPreload     = 1000
+)
+
+// Preload brings into memory what is hottest on HotShared routes, of all processes that share Far, and returns how many
+// entries it brought. So a process that has just started need not read all of that from Redis at once when its first
+// requests come. Call it once the routes are registered, last before readiness is reported: the copies live as long as any
+// other, by the shortest NearTTL of the routes, and end with their purges. SharedGlobal routes do
+// not serve them, whatever their keys: what comes from Far is for routes that read Far.
+//
+// It reads at most n keys, and never more than 1,000; 0 or less means 200. They come one after another, the hottest first,
+// until the context ends. An error says what Far answered; it is no reason not to serve. Where Far is no store.Ranker, or
+// no route is HotShared, there is nothing to bring, and that is no error.
+func (c *Cache) Preload(ctx context.Context, n int) (int, error) {
+	ttl := time.Duration(c.shortest.Load())
+	if c.tiers.Ranker == nil || ttl == 0 {
+		return 0, nil
+	}
+	if n <= 0 {
+		n = defaultPreload
+	}
+	keys, err := c.tiers.Ranker.Hottest(ctx, min(n, maxPreload))
+	if err != nil {
+		return 0, fmt.Errorf("cache: preload: %w", err)
+	}
+	brought := 0
+	for _, key := range keys {
+		ok, err := c.preload(ctx, key, ttl)
+		if err != nil {
+			return brought, fmt.Errorf("cache: preload: %w", err)
+		}
+		if ok {
+			brought++
+		}
+	}
+	return brought, nil
+}
+
+// preload leaves a copy of the key's entry near, if there is one that is of use.
+func (c *Cache) preload(ctx context.Context, key keying.Key, ttl time.Duration) (bool, error) {
+	e, ok, err := c.tiers.Far.Get(ctx, key)
+	if errors.Is(err, store.ErrCorrupt) {
+		return false, nil // a miss for requests, too, who report it
+	}
+	if err != nil || !ok || c.tiers.Log.Ledger().State(e) != store.Live {
+		return false, err
+	}
+	good := min(ttl, e.Left(time.Now()))
+	if good <= 0 {
+		return false, nil
+	}
+	if c.following != nil {
+		c.following.begin()
+	}
+	return c.tiers.Near.Set(ctx, key, e, good) == nil, nil
+}
+
+// shorten notes the near TTL of a HotShared route. Whose route a preloaded key is cannot be told, so the shortest holds.
+func (c *Cache) shorten(ttl time.Duration) {
+	for {
+		was := c.shortest.Load()
+		if was > 0 && was <= int64(ttl) || c.shortest.CompareAndSwap(was, int64(ttl)) {
+			return
+		}
+	}
 }

@@ -9,18 +9,39 @@ import (
 	"testing"
 )
 
-// TestReadmeSnippetsAreCode holds every paragraph of every Go snippet in the README against code that is compiled: the
+// TestSnippetsAreCode holds every paragraph of every Go snippet in the README and the docs against code that is compiled: the
 // examples and the Example functions.
-func TestReadmeSnippetsAreCode(t *testing.T) {
+func TestSnippetsAreCode(t *testing.T) {
 	code := exampleCode(t)
-	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
-	if len(snippets) == 0 {
-		t.Fatal("README.md shows no code")
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, snippet := range snippets {
-		for paragraph := range strings.SplitSeq(snippet[1], "\n\n") {
-			if !strings.Contains(code, flat(paragraph)) {
-				t.Errorf("no example has this paragraph of the README:\n%s", paragraph)
+	for _, doc := range append(docs, "README.md") {
+		for _, snippet := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, doc), -1) {
+			for paragraph := range strings.SplitSeq(snippet[1], "\n\n") {
+				if !strings.Contains(code, flat(paragraph)) {
+					t.Errorf("no example has this paragraph of %s:\n%s", doc, paragraph)
+				}
+			}
+		}
+	}
+}
+
+// TestDocsLinkToFiles holds the links of the README and the docs, to files of the project, against those that there are.
+func TestDocsLinkToFiles(t *testing.T) {
+	docs, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range append(docs, more...) {
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(read(t, doc), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), link[1])); err != nil {
+				t.Errorf("%s links to %s, which there is not", doc, link[1])
 			}
 		}
 	}
@@ -38,6 +59,7 @@ func exampleCode(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files = append(files, "store/storetest/example_test.go", "store/redisstore/example_test.go")
 	err = filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".go") {
 			files = append(files, path)
@@ -98,16 +120,23 @@ func TestDocsNameTests(t *testing.T) {
 	}
 }
 
-// TestDocsNameReasonsOfWarnings holds the table of docs/policy.md against the reasons that there are.
-func TestDocsNameReasonsOfWarnings(t *testing.T) {
-	doc := read(t, "docs/policy.md")
-	reasons := regexp.MustCompile(`Reason\s+Reason = "([a-z-]+)"|Reason\("(no-[a-z]+)"\)`).FindAllStringSubmatch(read(t, "middleware/warn.go")+read(t, "event.go"), -1)
-	if len(reasons) < 9 {
-		t.Fatalf("%d reasons of warnings", len(reasons))
+// TestEveryReasonIsExplained holds the tables of docs/troubleshooting.md, and the constants of this package, against the reasons that
+// package middleware has.
+func TestEveryReasonIsExplained(t *testing.T) {
+	doc, root := read(t, "docs/troubleshooting.md"), read(t, "reason.go")
+	name := regexp.MustCompile(`(?m)^\t((?:Reason|Cause)[A-Z]\w*)\s.*=`)
+	known := name.FindAllStringSubmatch(root, -1)
+	if len(known) < 70 {
+		t.Fatalf("%d reasons", len(known))
 	}
-	for _, reason := range reasons {
-		if name := reason[1] + reason[2]; !strings.Contains(doc, "`"+name+"`") {
-			t.Errorf("docs/policy.md does not name %s", name)
+	for _, reason := range known {
+		if !strings.Contains(doc, "`"+reason[1]+"`") {
+			t.Errorf("docs/troubleshooting.md does not explain %s", reason[1])
+		}
+	}
+	for _, reason := range name.FindAllStringSubmatch(read(t, "middleware/reason.go"), -1) {
+		if !strings.Contains(root, "middleware."+reason[1]+" ") {
+			t.Errorf("reason.go lacks %s", reason[1])
 		}
 	}
 }

@@ -5,25 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/larder-go/cache/keying"
 )
 
-// Routes is a table of policies by route pattern, in the form of net/http's patterns: "GET /products/{id}". A route that
-// is not in the table is not cached. Adapters apply it to an app's router.
+// Routes is a table of policies by route pattern, in the form of net/http's patterns: "GET /products/{id}". A route that is not in the
+// table is not cached. Adapters apply a table to an app's router with their Annotate. A nil table is an empty one.
 type Routes map[string]Policy
 
 // ParseRoutes reads a table: one route a line, its pattern and then its policy as [ParsePolicy] reads it. Empty lines and
-// what follows a "#" at the beginning of a word are ignored, and so is a byte order mark in front. An error lists every
-// faulty line, with line, column, fault and remedy, and there is no table then. Faulty is also what no app could register: a
-// method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have, two policies
-// of a route, as in lines for GET and HEAD.
+// what follows a "#" at the beginning of a word are ignored, and so is a byte order mark in front.
+//
+// An error lists every faulty line, with line, column, fault and remedy, and there is no table then. Faulty is also what no app could
+// register: a method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have, two
+// policies of a route, as in lines for GET and HEAD. Lines may be 64 KiB long.
 //
 //	GET /countries       shared-global ttl=10m vary=Accept-Language
 //	GET /products/{id}   hot-shared ttl=60s tags=product:{id}
 func ParseRoutes(r io.Reader) (Routes, error) {
-	routes, lines := Routes{}, map[string]int{} // by host and path: of a route's methods GET has the policy, HEAD with it
+	routes, lines := Routes{}, map[string]int{} // by host and path: HEAD shares the policy of GET
 	var faults []error
 	scanner := bufio.NewScanner(r)
 	n := 1
@@ -57,7 +59,7 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 	return routes, nil
 }
 
-// parseRoute reads one line; the pattern is "" if there is nothing on it.
+// parseRoute reads one line: a pattern, whose method is a word of its own, and a policy. The pattern is "" if the line is empty.
 func parseRoute(line string) (pattern string, p Policy, err error) {
 	words, err := splitWords(line)
 	if err != nil || len(words) == 0 {
@@ -87,4 +89,80 @@ func parseRoute(line string) (pattern string, p Policy, err error) {
 		fault.column += offset
 	}
 	return pattern, p, err
+}
+
+// A word is a part of the text between spaces, and the column where it begins, from 1.
+type word struct {
+	text   string
+	column int
+}
+
+// fault is an error at the word.
+func (w word) fault(format string, args ...any) error {
+	return &syntaxError{w.column, fmt.Sprintf(format, args...)}
+}
+
+// byteOrderMark is what some editors put in front of UTF-8.
+const byteOrderMark = "\ufeff"
+
+// isUTF16 reports whether the text begins as UTF-16 does. Then every line is faulty, and one error says enough.
+func isUTF16(text string) bool {
+	return strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff")
+}
+
+// checkText refuses characters that editors and parsers read differently. A lone carriage return would show a policy on a line of its
+// own that is the rest of a comment here.
+func checkText(text string) error {
+	if isUTF16(text) {
+		return &syntaxError{1, "this is UTF-16; save the text as UTF-8"}
+	}
+	switch i := strings.IndexAny(text, "\x00\r"); {
+	case i < 0:
+		return nil
+	case text[i] == 0:
+		return &syntaxError{i + 1, "there is a NUL byte; save the text as UTF-8"}
+	default:
+		return &syntaxError{i + 1, "there is a carriage return that ends no line; end lines with LF or CRLF"}
+	}
+}
+
+// splitWords splits at spaces and tabs outside quotes; what follows a "#" at the beginning of a word is a comment.
+func splitWords(text string) ([]word, error) {
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
+	var words []word
+	for i := 0; i < len(text); {
+		if text[i] == ' ' || text[i] == '\t' {
+			i++
+			continue
+		}
+		if text[i] == '#' {
+			break
+		}
+		end, err := wordEnd(text, i)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, word{text[i:end], i + 1})
+		i = end
+	}
+	return words, nil
+}
+
+// wordEnd returns where the word ends that begins at i. Quotes in it keep spaces together; they are removed later, by those who read
+// the value.
+func wordEnd(text string, i int) (int, error) {
+	for i < len(text) && text[i] != ' ' && text[i] != '\t' {
+		if text[i] != '"' {
+			i++
+			continue
+		}
+		quoted, err := strconv.QuotedPrefix(text[i:])
+		if err != nil {
+			return 0, &syntaxError{i + 1, "a quote is not closed or holds an invalid escape; quote as in Go"}
+		}
+		i += len(quoted)
+	}
+	return i, nil
 }

@@ -4,23 +4,31 @@ import (
 	"context"
 	"time"
 
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/internal/user"
-	"github.com/larder-go/cache/middleware"
 )
 
-// AddTags labels the answer that the handler is making, to purge it by. The context is the request's, as the handler sees
-// it; where nothing is being kept it does nothing. It is safe for concurrent use.
-func AddTags(ctx context.Context, tags ...string) { middleware.AddTags(ctx, tags...) }
+// What a handler, or the load of a Values, can say about its own response while it runs. Each function takes the context that the
+// handler was given, and finds the run there; with any other context it does nothing. So code that is also used outside of a
+// cached route may call them freely. They are safe for concurrent use, and count until the handler has returned.
 
-// SetTTL shortens the life of the answer that the handler is making; it cannot lengthen it. Of several calls the shortest
-// counts, and zero or less means NoStore.
-func SetTTL(ctx context.Context, d time.Duration) { middleware.SetTTL(ctx, d) }
+// AddTags labels the response with tags (surrogate keys), by which [Cache.Purge] and [Cache.Expire] find it: AddTags(ctx, "product:7"). They
+// are added to those of the policy. A response with too many is not kept (reason "labels").
+func AddTags(ctx context.Context, tags ...string) { steering.AddTags(ctx, tags...) }
 
-// NoStore refuses to have the answer kept that the handler is making, and to have it shared with requests that wait for it.
-func NoStore(ctx context.Context) { middleware.NoStore(ctx) }
+// SetTTL shortens the life of the response; it cannot lengthen it beyond the policy's TTL. Of several calls the shortest counts. Zero or
+// less means NoStore.
+func SetTTL(ctx context.Context, d time.Duration) { steering.SetTTL(ctx, d) }
 
-// WithUser tells who is asking, for per-user routes whose identity is keying.FromContext(). Authentication calls it, outside
-// the cache, with an id that it has verified; the id should change with what the user may see. An empty id means nobody.
-// In handlers of shared routes, and loads of shared Values, nobody is known whatever this was told, and it changes nothing there: with
-// RFC9111 the answers say for whom they are, and the user is known.
+// NoStore refuses to have the response kept, and to have it shared with requests that wait for it: each of them runs the handler itself.
+// A handler that notices a failure after its first bytes should call it.
+func NoStore(ctx context.Context) { steering.NoStore(ctx) }
+
+// WithUser returns a context that tells who the user is, for per-user routes whose identity is keying.FromContext(). Authentication
+// calls it, outside the cache, with an id that it has verified. The id should change with everything that changes what the user may
+// see, "tenant/subject/permission-version" for example: then a lost permission takes effect at once. An empty id means that nobody is
+// known.
+//
+// In handlers of shared routes, and in loads of shared Values, nobody is known, whatever this was told outside: their responses are
+// everyone's. There the call changes nothing. With RFC9111 the response says for whom it is, so the user is known.
 func WithUser(ctx context.Context, id string) context.Context { return user.With(ctx, id) }

@@ -51,11 +51,11 @@ if [ -n "$short" ]; then
 	slow='TestPartsThatMayNotBeSharedAreNot|TestFloodOf|TestLongBodies|TestClientThatDoesNotRead|TestStalledStreams'
 	slow="$slow|TestPanickingHookIsAFault|TestListenerMayCallTheCache|TestSlowAnswersAreRefreshedEarly|TestAStreamAllocatesLittle"
 	slow="$slow|TestAPurgeOutlivesItsRecord|TestAFailedPurgeIsTold|TestFollowerOutlivesFailover|TestNothingCountsAsWritten"
-	tests "./... ./chi/... ./echov5/... ./examples/... ./fleet/..." -skip 'examples/prox(y|ies)$' -- -count=1 -timeout 5m -skip "$slow" "$@"
+	tests "./... ./chi/... ./echov5/... ./examples/... ./fleet/... ./store/otterstore/..." -skip 'examples/prox(y|ies)$' -- -count=1 -timeout 5m -skip "$slow" "$@"
 	echo "test.sh: passed, without:$left_out
   the race detector
   the slowest tests: $(echo "$slow" | tr '|' ' ')
-  what holds of routers in other modules, run through the root's tests
+  the suites of middleware on the routers of other modules
   the measuring programs (bench) and the proxies in examples
 All of it runs without -short."
 	exit
@@ -76,10 +76,10 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! command -v "$(go env CC)" >/dev/null; t
 fi
 
 echo "test.sh: part 1 of 3, all tests${race:+ under the race detector}"
-tests "./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/..." -- $race -count=1 -timeout 15m "$@"
+tests "./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/... ./store/otterstore/..." -- $race -count=1 -timeout 15m "$@"
 # What holds of every router, of those too that this module does not depend on. Races are looked for in their own tests.
-echo "test.sh: part 2 of 3, the root's tests on the routers of other modules"
-tests . -- -count=1 -timeout 10m "$@" -overlay .ci/edges.json
+echo "test.sh: part 2 of 3, the suites of middleware on the routers of other modules"
+tests ./middleware -- -count=1 -timeout 10m "$@" -overlay .ci/edges.json
 # Allocations cannot be counted under the race detector.
 echo "test.sh: part 3 of 3, allocations"
 tests "./... ./echov5/..." -- -count=1 -run Allocat

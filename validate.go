@@ -8,26 +8,28 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
+	"golang.org/x/net/http/httpguts"
 )
 
-// maxLife bounds every duration of a policy.
+// What a policy may say is checked once, where it is read or registered, so that no request meets a policy that cannot work.
+// Each error names the setting, the fault and the remedy: it is read by somebody whose app does not start.
+
+// maxLife bounds every duration of a policy: RFC 9111 knows no use for a longer one.
 const maxLife = 365 * 24 * time.Hour
 
-// maxSelectors bounds the headers, and the cookies, that select an answer.
+// maxSelectors bounds the headers, and the cookies, that select a response. Each multiplies the variants of a URL.
 const maxSelectors = 8
 
-// maxNear is the near TTL above which copies are stale for longer than most people expect.
+// maxNear is the near TTL above which a warning says how long processes may differ.
 const maxNear = 10 * time.Second
 
-// refusal says why a policy cannot work: the fault and the remedy. A policy that was read from text has the column of the
-// setting at fault, which is named as text names it; "" is the class.
+// A refusal says why a policy cannot work: the fault and the remedy. The setting is named as text names it, "" is the class: so the
+// reader of a table can find the column that is at fault.
 type refusal struct{ setting, text string }
 
 func (r *refusal) Error() string { return r.text }
@@ -36,13 +38,13 @@ func refuse(setting, format string, args ...any) error {
 	return &refusal{setting, fmt.Sprintf(format, args...)}
 }
 
-// check says why the policy cannot work in this cache.
+// check says why the policy cannot work in this cache: what the policy itself rules out, and what the Options lack for it.
 func (c *Cache) check(p Policy) error {
 	if err := p.check(); err != nil {
 		return err
 	}
 	switch {
-	case p.Class.usesRedis() && c.far == nil:
+	case p.Class.usesRedis() && c.tiers.Far == nil:
 		return fmt.Errorf("%s lives in Redis and this cache has none; set Options.Far, with redisstore.Open for example, or use shared-global", p.Class)
 	case p.Class == PerUser && p.User == nil && c.user == nil:
 		return fmt.Errorf("per-user needs to know who is asking; set Policy.User or Options.User, to keying.FromContext() for example")
@@ -56,7 +58,7 @@ func (c *Cache) check(p Policy) error {
 	return nil
 }
 
-// oneOf says which names there are.
+// oneOf lists the names of functions that the Options have, for an error about a name that they lack.
 func oneOf[F any](functions map[string]F) string {
 	if len(functions) == 0 {
 		return "it is empty: set it in the Options of this cache"
@@ -64,8 +66,8 @@ func oneOf[F any](functions map[string]F) string {
 	return "it has " + strings.Join(slices.Sorted(maps.Keys(functions)), ", ")
 }
 
-// check says why the policy cannot work in any cache. It is asked where a policy is read and where it is registered, so
-// that both say the same.
+// check says why the policy cannot work in any cache. ParsePolicy and Compile both ask it, so that a table's mistakes are
+// found with their line and column, and those of a Policy in Go with the same words.
 func (p Policy) check() error {
 	if !p.Class.valid() {
 		return refuse("", "the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
@@ -78,7 +80,8 @@ func (p Policy) check() error {
 	return nil
 }
 
-// checkPattern says why no route of the pattern can have a policy.
+// checkPattern says why no route of the pattern can have a policy. A line for POST would never cache anything, and whoever wrote it
+// expected something else.
 func checkPattern(pattern string) error {
 	switch method, _, path := keying.SplitPattern(pattern); {
 	case pattern == "":
@@ -91,6 +94,7 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
+// checkTimes refuses durations that are negative or longer than a year, and a near TTL without a copy in memory that it could bound.
 func checkTimes(p Policy) error {
 	switch {
 	case p.TTL < 0:
@@ -113,6 +117,7 @@ func checkTimes(p Policy) error {
 	return nil
 }
 
+// checkLimits refuses limits that admit nothing, and bodies that no store would take.
 func checkLimits(p Policy) error {
 	switch {
 	case p.MaxRuns < 0:
@@ -125,6 +130,7 @@ func checkLimits(p Policy) error {
 	return nil
 }
 
+// checkIdentity refuses settings about identity on classes whose handlers see none, or see all of it.
 func checkIdentity(p Policy) error {
 	switch private := p.Class == PerUser; {
 	case !private && p.User != nil:
@@ -135,6 +141,7 @@ func checkIdentity(p Policy) error {
 	return nil
 }
 
+// checkFunctions refuses a function that is given twice: in Go and by name.
 func checkFunctions(p Policy) error {
 	switch {
 	case p.Skip != nil && p.SkipName != "":
@@ -145,7 +152,7 @@ func checkFunctions(p Policy) error {
 	return nil
 }
 
-// checkStandard refuses what has no meaning where the answers' own headers rule.
+// checkStandard refuses settings that have no meaning in RFC 9111 mode, where the response's own headers rule.
 func checkStandard(p Policy) error {
 	switch {
 	case !p.RFC9111:
@@ -160,11 +167,14 @@ func checkStandard(p Policy) error {
 	return nil
 }
 
-// answered are request headers that a cache answers or hides itself, so that they cannot select.
-var answered = []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
+// ownHeaders are request headers that the cache answers or hides itself, so they cannot select a response: conditions and ranges (it
+// answers them from the whole), and those of the connection (RFC 9110 §7.6.1).
+var ownHeaders = []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
 	"Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Host", "Expect", "Keep-Alive",
 	"Proxy-Connection", "Proxy-Authorization", "Http2-Settings"}
 
+// checkHeaders refuses names in Vary and Pass that are no header names, that nothing can match, or by which one user's response
+// would be selected, or made, for everyone.
 func checkHeaders(p Policy) error {
 	if len(p.Vary) > maxSelectors {
 		return refuse("vary", "its Vary names %d headers; at most %d, or there are more variants than hits", len(p.Vary), maxSelectors)
@@ -175,7 +185,7 @@ func checkHeaders(p Policy) error {
 			return refuse("vary", `its Vary is "*", which nothing can match; name the headers that select the answer`)
 		case !httpguts.ValidHeaderFieldName(name):
 			return refuse("vary", "its Vary names %q, which is no header name; write for example Accept-Language", name)
-		case slices.Contains(answered, canonical):
+		case slices.Contains(ownHeaders, canonical):
 			return refuse("vary", "its Vary names %s, which the cache handles itself; leave it out", canonical)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
 			return refuse("vary", "its Vary names %s on %s, whose answers are for everyone; use per-user, or select by a harmless cookie with Cookies", canonical, p.Class)
@@ -185,7 +195,7 @@ func checkHeaders(p Policy) error {
 		switch canonical := http.CanonicalHeaderKey(name); {
 		case name == "*" || !httpguts.ValidHeaderFieldName(name):
 			return refuse("pass", "its Pass names %q, which is no header name; write for example User-Agent", name)
-		case slices.Contains(answered, canonical):
+		case slices.Contains(ownHeaders, canonical):
 			return refuse("pass", "its Pass names %s, which the cache handles itself; leave it out", canonical)
 		case p.Class != PerUser && (canonical == "Cookie" || canonical == "Authorization"):
 			return refuse("pass", "its Pass names %s on %s: one user's answer would go to everyone; use per-user", canonical, p.Class)
@@ -194,28 +204,31 @@ func checkHeaders(p Policy) error {
 	return nil
 }
 
-// sessions are cookie names that carry a session in widespread software.
+// sessions are cookie names that carry a session in widespread software. To select by one on a shared class would keep one copy per
+// user in a place for everyone, and it is nearly always a mistake for per-user.
 var sessions = []string{"session", "sessionid", "session_id", "session-id", "_session", "_session_id", "sid", "connect.sid",
 	"phpsessid", "jsessionid", "asp.net_sessionid", "laravel_session", "auth", "auth_token", "authtoken", "token",
 	"access_token", "id_token", "refresh_token", "jwt", "remember_token", "remember_me"}
 
+// checkCookies refuses names that are no cookie names (tokens, RFC 6265 §4.1.1), and sessions on shared classes.
 func checkCookies(p Policy) error {
 	if len(p.Cookies) > maxSelectors {
 		return refuse("cookies", "its Cookies name %d cookies; at most %d, or there are more variants than hits", len(p.Cookies), maxSelectors)
 	}
 	for _, name := range p.Cookies {
-		plain := strings.ToLower(name)
-		plain = strings.TrimPrefix(strings.TrimPrefix(plain, "__host-"), "__secure-")
+		bare := strings.ToLower(name)
+		bare = strings.TrimPrefix(strings.TrimPrefix(bare, "__host-"), "__secure-")
 		switch {
 		case !httpguts.ValidHeaderFieldName(name): // a cookie's name is a token too
 			return refuse("cookies", "its Cookies name %q, which is no cookie name; write for example theme", name)
-		case p.Class != PerUser && slices.Contains(sessions, plain):
+		case p.Class != PerUser && slices.Contains(sessions, bare):
 			return refuse("cookies", "its Cookies name %q on %s: a session selects one user's answer; use per-user", name, p.Class)
 		}
 	}
 	return nil
 }
 
+// checkQuery refuses rules that exclude nothing, and more names than a key may have parameters.
 func checkQuery(p Policy) error {
 	names, only := p.Query.Names()
 	if !only && !p.Query.Raw() && len(names) == 0 {
@@ -227,10 +240,11 @@ func checkQuery(p Policy) error {
 	return nil
 }
 
-// keepable are the statuses besides 200 that a policy may opt in to. Errors that depend on one request's headers or on
-// the moment (400, 403, 429, 5xx) would let one client spoil an answer for all.
+// keepable are the statuses besides 200 that a policy may keep. Errors that depend on one request's headers or on the moment (400,
+// 403, 429, 5xx) are not among them: one client could spoil the response for all (cache-poisoned denial of service).
 var keepable = []int{203, 204, 300, 301, 302, 307, 308, 404, 410}
 
+// checkStatuses refuses lifetimes of statuses that must not be kept, and lifetimes that are none.
 func checkStatuses(p Policy) error {
 	for _, status := range slices.Sorted(maps.Keys(p.StatusTTL)) {
 		switch ttl := p.StatusTTL[status]; {
@@ -245,26 +259,28 @@ func checkStatuses(p Policy) error {
 	return nil
 }
 
+// checkTags refuses more tags than an entry has room for beside what handlers add, and patterns of tags that cannot be read.
 func checkTags(p Policy) error {
 	if len(p.Tags) > store.MaxLabels/4 {
 		return refuse("tags", "there are %d tags; at most %d", len(p.Tags), store.MaxLabels/4)
 	}
 	for _, text := range p.Tags {
-		if _, err := middleware.ParseTag(text); err != nil {
+		if _, err := surrogate.ParseTag(text); err != nil {
 			return refuse("tags", "%v; write for example product:{id}", err)
 		}
 	}
 	return nil
 }
 
-// checkParams says which path parameter of a tag the pattern does not have.
+// checkParams refuses a tag whose path parameter the pattern does not have: it would have no text, and no response would be kept. Without a
+// pattern, as around a router, it is known at the first request only.
 func checkParams(p Policy, pattern string) error {
 	if pattern == "" {
 		return nil
 	}
 	normal := keying.NormalizePattern(pattern)
 	for _, text := range p.Tags {
-		tag, _ := middleware.ParseTag(text)
+		tag, _ := surrogate.ParseTag(text)
 		for _, name := range tag.Params() {
 			if !strings.Contains(normal, "{"+name+"}") && !strings.Contains(pattern, "{"+name+"...}") {
 				return refuse("tags", "tag %q needs a path parameter {%s}, which the route does not have; correct one of them", text, name)
@@ -274,7 +290,8 @@ func checkParams(p Policy, pattern string) error {
 	return nil
 }
 
-// directives are those of a response's Cache-Control that clients know; another one is a misspelt one.
+// directives are those of a response's Cache-Control that clients know. Any other one is taken for a misspelt one: clients would
+// ignore it without a word.
 var directives = []string{"no-cache", "no-store", "no-transform", "must-revalidate", "proxy-revalidate", "must-understand",
 	"private", "public", "max-age", "s-maxage", "immutable", "stale-while-revalidate", "stale-if-error"}
 

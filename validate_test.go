@@ -331,3 +331,36 @@ func TestAPolicyIsAValue(t *testing.T) {
 		t.Errorf("%d runs for two answers that are kept", runs)
 	}
 }
+
+// Functions that a table names are those of the Options, and are not set twice.
+func TestFunctionsThatPoliciesNameAreInTheOptions(t *testing.T) {
+	tenant := func(r *http.Request) string { return r.Host }
+	preview := func(r *http.Request) bool { return r.Header.Get("X-Preview") != "" }
+	options := cache.Options{
+		Skips: map[string]func(*http.Request) bool{"preview": preview, "never": preview},
+		By:    map[string]func(*http.Request) string{"tenant": tenant, "a b": tenant},
+	}
+	c := newCache(t, options)
+	for text, want := range map[string]string{
+		"shared-global skip=preview by=tenant": "",
+		"shared-global skip=previews":          `its SkipName is "previews", which Options.Skips does not have; it has never, preview`,
+		"shared-global by=role":                `its VaryByName is "role", which Options.By does not have; it has a b, tenant`,
+	} {
+		p, err := cache.ParsePolicy(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Compile(p, "/x")
+		wantRefusal(t, err, `cache: route "/x": `, want, "")
+	}
+	for _, p := range []cache.Policy{{Skip: preview, SkipName: "preview"}, {VaryBy: tenant, VaryByName: "tenant"}} {
+		p.Class = cache.SharedGlobal
+		_, err := c.Compile(p, "/x")
+		wantRefusal(t, err, `cache: route "/x": `, "are both set", "leave one of them out")
+	}
+	_, err := newCache(t, cache.Options{}).Compile(cache.Policy{Class: cache.SharedGlobal, SkipName: "preview"}, "/x")
+	wantRefusal(t, err, `cache: route "/x": `, `its SkipName is "preview"`, "it is empty: set it in the Options of this cache")
+	if got := (cache.Policy{Class: cache.SharedGlobal, Skip: preview, VaryBy: tenant}).String(); got != "shared-global" {
+		t.Errorf("functions are printed: %s", got)
+	}
+}

@@ -1,13 +1,17 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"time"
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/steering"
+	"github.com/larder-go/cache/internal/surrogate"
+	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/internal/valuecodec"
 	"github.com/larder-go/cache/keying"
@@ -26,12 +30,11 @@ type Values[T any] struct {
 	cache   *Cache
 	name    string
 	policy  Policy
-	tags    []middleware.Tag
+	tags    []surrogate.Tag
 	namer   keys.Namer
 	realm   string
-	clone   func(T) T         // nil: it cannot be cloned
-	codec   *valuecodec.Codec // nil: values stay in the process, as they are
-	through *readthrough.Cache
+	kept    *valuecodec.Kept[T]
+	reads   *readthrough.Cache
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event) // nil: nobody listens
 	tell    func(middleware.Event)
@@ -58,39 +61,29 @@ type Values[T any] struct {
 // where msgpack leaves out more than zero values. What an any holds must be nil, bool, string, []byte, float32, float64, an
 // int or uint of a given size, time.Time, []any or map[string]any; other values are not kept, and an event says so.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
-	codec, err := checkValues(c, name, p, reflect.TypeFor[T]())
+	kept, err := checkValues[T](c, name, p)
 	if err != nil {
 		panic(fmt.Sprintf("cache: values %q: %v", name, err))
 	}
 	c.common.Names.RegisterValues(tagsOf(p), p.Class == PerUser)
-	v := &Values[T]{
+	return &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keys.NewNamer(c.secret), load: load,
 		observe: c.observer(p.Class), tell: c.teller(p.Class),
-		realm: valuesRealm(c.realm(p), reflect.TypeFor[T](), codec), clone: cloner[T](), codec: codec,
+		realm: c.realm(p) + " " + kept.Type(), kept: kept,
+		reads: c.readThrough(p, name, kept.Open),
 	}
-	v.through = readthrough.New(c.storeOf(p, v.arrived), c.log, c.farBudget, c.reporter(p.Class, name)).LimitRuns(p.maxRuns()).Trace(&c.traces)
-	return v
 }
 
-// valuesRealm is what values of other types never mix with. In memory a type is known by its address: types of two functions,
-// or of two packages of one name, may have the same text.
-func valuesRealm(of string, t reflect.Type, codec *valuecodec.Codec) string {
-	if codec == nil {
-		return fmt.Sprintf("%s %x", of, reflect.ValueOf(t).Pointer())
-	}
-	return of + " " + codec.Digest()
-}
-
-// checkValues returns the codec of values that leave the process.
-func checkValues(c *Cache, name string, p Policy, t reflect.Type) (*valuecodec.Codec, error) {
-	if err := checkValuesPolicy(c, name, p); err != nil || p.Class == SharedGlobal {
+// checkValues returns what puts the values into entries.
+func checkValues[T any](c *Cache, name string, p Policy) (*valuecodec.Kept[T], error) {
+	if err := checkValuesPolicy(c, name, p); err != nil {
 		return nil, err
 	}
-	codec, err := valuecodec.New(t, p.maxBody())
+	kept, err := valuecodec.NewKept[T](name, p.Class != SharedGlobal, p.maxBody())
 	if err != nil {
 		return nil, fmt.Errorf("the type would not come back from Redis as it was: %w; or use class shared-global, which keeps it in memory", err)
 	}
-	return codec, nil
+	return kept, nil
 }
 
 func checkValuesPolicy(c *Cache, name string, p Policy) error {
@@ -120,23 +113,22 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 			return v.load(ctx, id)
 		}
 	}
-	now := v.cache.common.Now()
 	text := v.namer.Text(v.realm, v.name, id, who)
 	var f readthrough.Found
-	_ = v.through.Find(text, now, &f) // the text has no query that could be refused
+	_ = v.reads.Find(text, v.cache.common.Now(), &f) // the text has no query that could be refused
 	text.Free()
-	if e := f.Entry; e != nil {
-		if value, ok := v.open(e); ok {
-			if f.Use == readthrough.Fresh && !e.NearingAt(f.Left) {
-				v.report(Hit, "", nil)
-			} else {
-				(&call[T]{v: v, ctx: ctx, id: id, user: who, key: e.Key}).found(e, f.Use)
-			}
-			return value, nil
-		}
+	e := f.Entry
+	if e != nil {
 		f.Key = e.Key
 	}
-	return (&call[T]{v: v, ctx: ctx, id: id, user: who, key: f.Key}).get()
+	if e != nil && f.Use == readthrough.Fresh && !e.NearingAt(f.Left) {
+		if value, ok := v.value(e); ok {
+			v.report(Hit, "", nil)
+			return value, nil
+		}
+		e = nil
+	}
+	return (&valueCall[T]{v: v, ctx: ctx, id: id, user: who, key: f.Key}).get(e, f.Use)
 }
 
 // Purge makes the values of the ids gone, as [Cache.Purge] does, for all users. Without ids it does nothing.
@@ -151,8 +143,222 @@ func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
 	return v.cache.append(ctx, r)
 }
 
+// value returns the entry's value. Of one that has none it tells.
+func (v *Values[T]) value(e *store.Entry) (value T, ok bool) {
+	value, err := v.kept.Value(e)
+	if err != nil {
+		v.tell(middleware.Event{Route: v.name, Outcome: Fault, Reason: ReasonCorrupt, Err: err})
+	}
+	return value, err == nil
+}
+
 func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
 	if v.observe != nil {
 		v.observe(middleware.Event{Route: v.name, Outcome: outcome, Reason: reason, Err: err})
 	}
+}
+
+// valueCall is one Get that memory does not answer at once, or one refresh. To the engine it is a [readthrough.Client], as a
+// request for a response is: the engine decides when to load, to wait, to serve what is stale and to refresh. What is left here is
+// what differs: how a value is made, how it gets into an entry and out of it, and what is told.
+type valueCall[T any] struct {
+	v    *Values[T]
+	ctx  context.Context
+	key  keying.Key
+	id   string
+	user string
+
+	refreshes bool        // nobody waits for it
+	cause     trace.Cause // why the load had to run
+
+	value T // what the caller gets
+	err   error
+
+	loaded bool   // the load has brought a value, or an error
+	reason Reason // why the value must not be kept
+	fault  error  // of that, if it is an error's
+}
+
+// get goes on with what memory has, which is stale, or nearly so, or no value; or with the stores.
+func (c *valueCall[T]) get(e *store.Entry, use readthrough.Use) (T, error) {
+	reads := c.v.reads
+	if e != nil && reads.Answer(c, readthrough.Result{Entry: e, Use: use, Source: readthrough.Stored}) {
+		return c.value, nil
+	}
+	call := reads.Call(c.ctx, "")
+	if !call.Answer(c.key, c, nil) { // the store has put something else in its place
+		c.tell(Miss, ReasonCorrupt, nil)
+		return c.v.load(c.ctx, c.id)
+	}
+	return c.value, c.err
+}
+
+// Serve makes the entry's value the caller's.
+func (c *valueCall[T]) Serve(r readthrough.Result) (ok bool) {
+	if c.value, ok = c.v.value(r.Entry); !ok {
+		return false
+	}
+	c.err = nil // a stale value stands in for it
+	switch {
+	case r.Source == readthrough.Shared:
+		c.tell(Shared, "", nil)
+	case r.Use == readthrough.Fresh:
+		c.v.report(Hit, "", nil)
+	default:
+		c.v.report(Stale, "", nil)
+	}
+	return true
+}
+
+// Missed tells of a Get without an entry: its own load ran, or nothing did.
+func (c *valueCall[T]) Missed(r readthrough.Result) {
+	switch r.Source {
+	case readthrough.Canceled:
+		c.err = c.ctx.Err()
+		c.tell(Miss, middleware.ReasonCanceled, nil)
+	case readthrough.Looped:
+		c.err = fmt.Errorf("%w: %s", ErrLoop, readthrough.Cycle(c.ctx, c.key))
+		c.tell(Miss, middleware.ReasonLoop, c.err)
+	default:
+		c.tellLoaded(r.Fate)
+	}
+}
+
+// Refresh loads the value again in the background. Nothing else of the caller's context outlives the call than the user:
+// routers reuse what they put into it.
+func (c *valueCall[T]) Refresh() {
+	ctx := context.Background()
+	if c.user != "" {
+		ctx = user.With(ctx, c.user)
+	}
+	again := &valueCall[T]{v: c.v, ctx: ctx, key: c.key, id: c.id, user: c.user, refreshes: true}
+	c.v.cache.common.Background(&c.v.share, c.key, again.refresh)
+}
+
+func (c *valueCall[T]) refresh(timeout context.Context) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	defer context.AfterFunc(timeout, cancel)()
+	c.ctx = ctx
+	defer func() {
+		if p := recover(); p != nil {
+			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.ReasonPanic,
+				Err: fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p)})
+		}
+	}()
+	call := c.v.reads.Call(c.ctx, "")
+	c.tellLoaded(call.Refresh(c.key, c))
+}
+
+// Load runs the load for the engine. Its context outlasts the caller's while others wait for the value. What becomes of an
+// outcome:
+//
+//	a value             kept and shared, unless the load said NoStore or it is too large
+//	an error            the caller's own. If there is a stale value that is good in place of an error, everybody gets that, and
+//	                    an event tells of the error
+//	cancelled           nothing is known of the value: one of those who wait loads it
+func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
+	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
+	defer end()
+	c.cause = run.Cause
+	ctx, said := steering.Start(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)
+	returned := false
+	defer func() {
+		if !returned && !c.refreshes { // a refresh has an event that tells of the panic
+			c.tell(Miss, middleware.ReasonPanic, nil)
+		}
+	}()
+	c.value, c.err = c.v.load(ctx, c.id)
+	returned = true
+	if said.AskedWho() {
+		c.v.cache.warnOnce(middleware.ReasonUserInShared, c.v.name, "values %q: %s", c.v.name, steering.AskedWho)
+	}
+	canceled := ctx.Err() != nil
+	if c.err == nil && !canceled {
+		c.loaded = true
+		if c.reason, c.fault = c.fill(run.Entry, said); c.reason != "" {
+			return readthrough.Uncacheable
+		}
+		return readthrough.Cacheable
+	}
+	if c.err != nil && run.Fallback() {
+		c.tellHidden(c.err)
+		return readthrough.ServeOld
+	}
+	c.loaded, c.reason, c.fault = true, middleware.ReasonError, c.err
+	if canceled {
+		c.reason = middleware.ReasonCanceled
+		return readthrough.Aborted
+	}
+	return readthrough.Uncacheable
+}
+
+// fill makes the entry, or says why the value cannot be kept.
+func (c *valueCall[T]) fill(e *store.Entry, said *steering.Steering) (Reason, error) {
+	tags, ttl, noStore := said.Said()
+	if noStore {
+		return middleware.ReasonHandler, nil
+	}
+	p := c.v.policy
+	if e.Labels = c.labels(tags); len(e.Labels) > store.MaxLabels {
+		return middleware.ReasonLabels, nil
+	}
+	e.Stored, e.Fresh = time.Now(), readthrough.Spread(p.ttl(), c.key)
+	if ttl > 0 {
+		e.Fresh = min(e.Fresh, ttl)
+	}
+	e.WhileRevalidate, e.IfError = p.StaleWhileRevalidate, p.ifError()
+	switch err := c.v.kept.Put(e, c.value); {
+	case errors.Is(err, valuecodec.ErrTooLarge):
+		return middleware.ReasonSize, nil
+	case err != nil:
+		return ReasonValue, fmt.Errorf("cache: values %q: a value cannot be kept in Redis: %w", c.v.name, err)
+	}
+	return "", nil
+}
+
+func (c *valueCall[T]) labels(added []string) []keying.Label {
+	l := c.v.cache.labeler
+	labels := []keying.Label{l.Value(c.v.name, c.id)}
+	if c.user != "" {
+		labels = append(labels, l.User(c.user))
+	}
+	for _, tag := range c.v.tags {
+		if text, ok := tag.Fill(func(string) string { return c.id }); ok {
+			labels = append(labels, l.Tag(text))
+		}
+	}
+	c.v.cache.common.Names.AddTags(added...)
+	for _, text := range added {
+		labels = append(labels, l.Tag(text))
+	}
+	return labels
+}
+
+// tellLoaded tells of what the load has made, once it is known what became of it.
+func (c *valueCall[T]) tellLoaded(fate readthrough.Fate) {
+	if c.loaded {
+		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
+	}
+}
+
+// tell tells what became of a run; of a refresh, that it was one.
+func (c *valueCall[T]) tell(outcome Outcome, reason Reason, err error) {
+	switch {
+	case c.refreshes && err != nil:
+		c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: reason, Err: err})
+	case c.refreshes:
+		c.v.report(Refresh, reason, nil)
+	case c.v.observe != nil:
+		c.v.observe(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: reason, Cause: Reason(c.cause), Err: err})
+	}
+}
+
+// tellHidden tells of a load's error that a stale value stands in for: nobody else will hear of it.
+func (c *valueCall[T]) tellHidden(err error) {
+	outcome := Fault
+	if c.refreshes {
+		outcome = Refresh
+	}
+	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ReasonError, Err: err})
 }

@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"net/http"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -43,7 +45,7 @@ func (o *told) has(outcome cache.Outcome, reason cache.Reason, text string) (n i
 }
 
 // newValues returns values of a class in a cache of its own, what it tells, and a count of loads.
-func newValues[T any](t *testing.T, far *farStore, class cache.Class, load func(id string) T) (*cache.Values[T], *told, *atomic.Int64) {
+func newValues[T any](t *testing.T, far *fartest.Store, class cache.Class, load func(id string) T) (*cache.Values[T], *told, *atomic.Int64) {
 	t.Helper()
 	o, loads := new(told), new(atomic.Int64)
 	c, err := cache.New(cache.Options{Far: far, Observe: o.observe})
@@ -60,7 +62,7 @@ func newValues[T any](t *testing.T, far *farStore, class cache.Class, load func(
 // fromRedis is the value that a process gets from Redis which has loaded none.
 func fromRedis[T any](t *testing.T, class cache.Class, value T) T {
 	t.Helper()
-	far := newFar()
+	far := fartest.New()
 	first, _, _ := newValues(t, far, class, func(string) T { return value })
 	if _, err := first.Get(alice(t), "7"); err != nil {
 		t.Fatal(err)
@@ -103,7 +105,7 @@ func TestValuesThatEndComeBack(t *testing.T) {
 func refused[T any](t *testing.T, place string) {
 	t.Helper()
 	for _, class := range classes {
-		c, err := cache.New(cache.Options{Far: newFar()})
+		c, err := cache.New(cache.Options{Far: fartest.New()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +169,7 @@ func TestValuesInMemoryAreKeptAsTheyAre(t *testing.T) {
 		Self *live
 		name string
 	}
-	v, _, loads := newValues(t, newFar(), cache.SharedGlobal, func(id string) live {
+	v, _, loads := newValues(t, fartest.New(), cache.SharedGlobal, func(id string) live {
 		l := live{F: func() int { return 7 }, C: make(chan int, 1), name: id}
 		l.Self = &l
 		return l
@@ -244,9 +246,9 @@ func TestValuesThatCannotComeBackAreNotKept(t *testing.T) {
 			var loads *atomic.Int64
 			switch value := value.(type) {
 			case *node:
-				v, o, loads = getterOf(newValues(t, newFar(), class, func(string) *node { return value }))
+				v, o, loads = getterOf(newValues(t, fartest.New(), class, func(string) *node { return value }))
 			default:
-				v, o, loads = getterOf(newValues(t, newFar(), class, func(string) any { return value }))
+				v, o, loads = getterOf(newValues(t, fartest.New(), class, func(string) any { return value }))
 			}
 			for range 2 {
 				if err := v.get(t); err != nil {
@@ -278,7 +280,7 @@ func getterOf[T any](v *cache.Values[T], o *told, loads *atomic.Int64) (getter[T
 // A build with other fields finds nothing of the one before.
 func TestValuesOfOtherTypesNeverMix(t *testing.T) {
 	for _, class := range inRedis {
-		far := newFar()
+		far := fartest.New()
 		old, _, _ := newValues(t, far, class, func(string) struct{ Name string } { return struct{ Name string }{"a"} })
 		_, _ = old.Get(alice(t), "x")
 		renamed, _, loads := newValues(t, far, class, func(string) struct{ Title string } { return struct{ Title string }{"b"} })
@@ -339,7 +341,7 @@ func TestAStaleValueTellsTheErrorItHides(t *testing.T) {
 		for _, p := range []cache.Policy{{StaleIfError: time.Minute}, {StaleIfError: time.Minute, StaleWhileRevalidate: time.Minute}} {
 			synctest.Test(t, func(t *testing.T) {
 				o, fail := new(told), error(nil)
-				c, err := cache.New(cache.Options{Far: newFar(), Observe: o.observe})
+				c, err := cache.New(cache.Options{Far: fartest.New(), Observe: o.observe})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -361,6 +363,76 @@ func TestAStaleValueTellsTheErrorItHides(t *testing.T) {
 					t.Errorf("%s: %d events %q name the error; want 1 of %v", class, n, outcome, o.events)
 				}
 			})
+		}
+	}
+}
+
+// A value that is none is a miss like any other: one load for all, and then it is one.
+func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
+	bodies := map[string][]byte{"another type": {0xa1, 'x'}, "nothing": {}, "cut off": {0x91}, "another's": {0x93, 1, 2, 3}}
+	for name, body := range bodies {
+		for _, class := range inRedis {
+			t.Run(class.String()+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					far := fartest.New()
+					load := func(string) int { time.Sleep(time.Second); return 7 }
+					first, _, _ := newValues(t, far, class, load)
+					_, _ = first.Get(alice(t), "x")
+					far.Overwrite(t, body)
+					second, o, loads := newValues(t, far, class, load)
+					var all sync.WaitGroup
+					for range 500 {
+						all.Go(func() {
+							if got, err := second.Get(alice(t), "x"); got != 7 || err != nil {
+								t.Errorf("Get = %v, %v; want 7", got, err)
+							}
+						})
+					}
+					all.Wait()
+					if n := o.has(cache.Fault, cache.ReasonCorrupt, "int"); loads.Load() != 1 || n == 0 {
+						t.Errorf("%d loads and %d events; want one load, and told", loads.Load(), n)
+					}
+					third, _, loads := newValues(t, far, class, load)
+					if got, err := third.Get(alice(t), "x"); got != 7 || err != nil || loads.Load() != 0 {
+						t.Errorf("Get = %v, %v after %d loads; want 7 from Redis", got, err, loads.Load())
+					}
+				})
+			})
+		}
+	}
+}
+
+// What is in Redis may be anybody's: a byte of it must not take a kilobyte here.
+func TestPlantedValuesTakeLittleMemory(t *testing.T) {
+	type large struct{ A [3500]byte }
+	lists := []byte{0xdd, 0, 1, 0x80, 0} // 98,304 of something
+	for name, body := range map[string][]byte{
+		"structs":        append(lists, make([]byte, 98304)...),
+		"liar":           {0xdd, 0xff, 0xff, 0xff, 0xff},
+		"beyond MaxBody": append([]byte{0xc6, 0, 0x20, 0, 0}, make([]byte, 2<<20)...),
+	} {
+		if name == "structs" {
+			for i := range body[5:] {
+				body[5+i] = 0xc0
+			}
+		}
+		for _, class := range inRedis {
+			far := fartest.New()
+			load := func(string) []large { return []large{{}} }
+			first, _, _ := newValues(t, far, class, load)
+			_, _ = first.Get(alice(t), "x")
+			far.Overwrite(t, body)
+			second, o, loads := newValues(t, far, class, load)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got, err := second.Get(alice(t), "x")
+			runtime.ReadMemStats(&after)
+			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 40 || len(got) != 1 || err != nil || loads.Load() != 1 {
+				t.Errorf("%s, %s: Get = %d, %v after %d loads and %d MiB; want a load of its own", name, class, len(got), err, loads.Load(), took)
+			}
+			if o.has(cache.Fault, cache.ReasonCorrupt, "") == 0 {
+				t.Errorf("%s, %s: nothing is told", name, class)
+			}
 		}
 	}
 }

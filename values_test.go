@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +14,8 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
+	"github.com/larder-go/cache/internal/user"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -24,7 +29,7 @@ type item struct {
 type shelf struct {
 	t      *testing.T
 	class  cache.Class
-	far    *farStore
+	far    *fartest.Store
 	cache  *cache.Cache
 	values *cache.Values[item]
 	loads  atomic.Int64
@@ -39,7 +44,7 @@ func runValues(t *testing.T, p cache.Policy, load func(ctx context.Context, s *s
 	for _, class := range only {
 		t.Run(class.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &shelf{t: t, class: class, far: newFar()}
+				s := &shelf{t: t, class: class, far: fartest.New()}
 				c, err := cache.New(cache.Options{Far: s.far})
 				if err != nil {
 					t.Fatal(err)
@@ -72,6 +77,12 @@ func (s *shelf) get(ctx context.Context, id string, loads int64) item {
 	}
 	return got
 }
+
+var (
+	classes = []cache.Class{cache.SharedGlobal, cache.PerUser, cache.HotShared, cache.FleetShared}
+	shared  = []cache.Class{cache.SharedGlobal, cache.HotShared, cache.FleetShared}
+	inRedis = []cache.Class{cache.PerUser, cache.HotShared, cache.FleetShared}
+)
 
 func alice(t *testing.T) context.Context { return cache.WithUser(t.Context(), "alice") }
 func bob(t *testing.T) context.Context   { return cache.WithUser(t.Context(), "bob") }
@@ -272,7 +283,7 @@ func TestValuesSteer(t *testing.T) {
 func TestPerUserValuesNeverStayInTheProcess(t *testing.T) {
 	near := memstore.New(memstore.Options{})
 	defer near.Close()
-	far := newFar()
+	far := fartest.New()
 	c, err := cache.New(cache.Options{Near: near, Far: far})
 	if err != nil {
 		t.Fatal(err)
@@ -283,8 +294,8 @@ func TestPerUserValuesNeverStayInTheProcess(t *testing.T) {
 			t.Errorf("Get = %q, %v", got, err)
 		}
 	}
-	if near.Len() != 0 || far.len() != 1 {
-		t.Errorf("%d entries in memory and %d in Redis; want 0 and 1", near.Len(), far.len())
+	if near.Len() != 0 || far.Len() != 1 {
+		t.Errorf("%d entries in memory and %d in Redis; want 0 and 1", near.Len(), far.Len())
 	}
 }
 
@@ -295,7 +306,7 @@ func (c cloned) Clone() cloned { return cloned{append([]string(nil), c.List...)}
 
 func TestValuesThatCloneAreTheCallersOwn(t *testing.T) {
 	for _, class := range classes {
-		c, err := cache.New(cache.Options{Far: newFar()})
+		c, err := cache.New(cache.Options{Far: fartest.New()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +324,7 @@ func TestValuesThatCloneAreTheCallersOwn(t *testing.T) {
 
 // Two names, or two classes, never share.
 func TestNamesAndClassesOfValuesNeverShare(t *testing.T) {
-	c, err := cache.New(cache.Options{Far: newFar()})
+	c, err := cache.New(cache.Options{Far: fartest.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +344,7 @@ func TestNamesAndClassesOfValuesNeverShare(t *testing.T) {
 
 func TestValuesOutageIsALoad(t *testing.T) {
 	runValues(t, cache.Policy{}, nil, func(t *testing.T, s *shelf) {
-		s.far.down.Store(true)
+		s.far.Down.Store(true)
 		s.get(alice(t), "7", 1)
 		if err := s.values.Purge(t.Context(), "7"); err == nil {
 			t.Error("Purge without Redis returns no error")
@@ -347,8 +358,8 @@ func TestValuesRefusePoliciesAboutRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []cache.Policy{{}, {Class: cache.HotShared}, {Class: cache.SharedGlobal, Vary: []string{"Accept"}}, {Class: cache.SharedGlobal, Client: "no-cache"}, {Class: cache.SharedGlobal, Skip: preview}, {Class: cache.SharedGlobal, SkipName: "preview"},
-		{Class: cache.SharedGlobal, VaryBy: tenant}, {Class: cache.SharedGlobal, VaryByName: "tenant"},
+	for _, p := range []cache.Policy{{}, {Class: cache.HotShared}, {Class: cache.SharedGlobal, Vary: []string{"Accept"}}, {Class: cache.SharedGlobal, Client: "no-cache"}, {Class: cache.SharedGlobal, Skip: func(*http.Request) bool { return false }}, {Class: cache.SharedGlobal, SkipName: "preview"},
+		{Class: cache.SharedGlobal, VaryBy: func(*http.Request) string { return "" }}, {Class: cache.SharedGlobal, VaryByName: "tenant"},
 		{Class: cache.SharedGlobal, Tags: []string{"{name}"}}, {Class: cache.SharedGlobal, StatusTTL: map[int]time.Duration{404: time.Second}}} {
 		func() {
 			defer func() {
@@ -370,14 +381,14 @@ func TestEventsTellWhatBecameOfAValue(t *testing.T) {
 		want   cache.Reason
 	}{
 		"kept":          {cache.FleetShared, nil, nil, ""},
-		"Redis is away": {cache.FleetShared, func(s *shelf) { s.far.down.Store(true) }, nil, cache.ReasonStore},
-		"Redis goes":    {cache.HotShared, nil, func(s *shelf) { s.far.down.Store(true) }, cache.ReasonStore},
+		"Redis is away": {cache.FleetShared, func(s *shelf) { s.far.Down.Store(true) }, nil, cache.ReasonStore},
+		"Redis goes":    {cache.HotShared, nil, func(s *shelf) { s.far.Down.Store(true) }, cache.ReasonStore},
 		"purged":        {cache.SharedGlobal, nil, func(s *shelf) { _ = s.cache.Purge(context.Background(), cache.Everything()) }, "purged-meanwhile"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var events []cache.Event
-				s := &shelf{t: t, far: newFar()}
+				s := &shelf{t: t, far: fartest.New()}
 				var err error
 				s.cache, err = cache.New(cache.Options{Far: s.far, Observe: func(ev cache.Event) {
 					if ev.Outcome == cache.Miss {
@@ -406,4 +417,161 @@ func TestEventsTellWhatBecameOfAValue(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestALoadThatAsksForItsOwnValueDoesNotWaitForIt(t *testing.T) {
+	load := func(ctx context.Context, s *shelf, id string) (item, error) {
+		got, err := s.values.Get(ctx, id)
+		if err != nil && !errors.Is(err, cache.ErrLoop) {
+			return item{}, err
+		}
+		if text := fmt.Sprint(err); err != nil && !strings.Contains(text, `product "7" → product "7" → product "7"`) {
+			s.t.Errorf("%q does not name the circle", text)
+		}
+		return item{ID: id, Tags: append(got.Tags, id)}, nil
+	}
+	runValues(t, cache.Policy{}, load, func(t *testing.T, s *shelf) {
+		began := time.Now()
+		if got := s.get(alice(t), "7", 2); len(got.Tags) != 2 || time.Since(began) > 0 {
+			t.Errorf("Get = %+v after %v", got, time.Since(began))
+		}
+		s.get(alice(t), "7", 0)
+	})
+}
+
+func TestLoadsThatAskForEachOtherDoNotWait(t *testing.T) {
+	load := func(ctx context.Context, s *shelf, id string) (item, error) {
+		time.Sleep(time.Second)
+		other := map[string]string{"a": "b", "b": "a"}[id]
+		if _, err := s.values.Get(ctx, other); err != nil && !errors.Is(err, cache.ErrLoop) {
+			return item{}, err
+		}
+		return item{ID: id}, nil
+	}
+	runValues(t, cache.Policy{MaxRuns: 2}, load, func(t *testing.T, s *shelf) {
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				if got, err := s.values.Get(alice(t), []string{"a", "b"}[i%2]); err != nil || got.ID == "" {
+					t.Errorf("Get = %+v, %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("loaded after %v", took)
+		}
+	})
+}
+
+func TestCallersThatHangUpLoadNothing(t *testing.T) {
+	runValues(t, cache.Policy{}, nil, func(t *testing.T, s *shelf) {
+		var leader, waiters sync.WaitGroup
+		leader.Go(func() { s.get(alice(t), "7", 1) })
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(alice(t))
+		for range 100 {
+			waiters.Go(func() {
+				if _, err := s.values.Get(ctx, "7"); !errors.Is(err, context.Canceled) {
+					t.Errorf("Get = %v; want %v", err, context.Canceled)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		waiters.Wait()
+		leader.Wait()
+		s.get(alice(t), "7", 0)
+	})
+}
+
+func TestStaleValueStandsInForAnError(t *testing.T) {
+	fail := errors.New("down")
+	load := func(ctx context.Context, s *shelf, id string) (item, error) {
+		if s.loads.Load() > 1 && s.loads.Load() < 4 {
+			return item{}, fail
+		}
+		return item{ID: id, Loads: s.loads.Load()}, nil
+	}
+	runValues(t, cache.Policy{TTL: 10 * time.Second, StaleIfError: 20 * time.Second}, load, func(t *testing.T, s *shelf) {
+		s.get(alice(t), "7", 1)
+		time.Sleep(11 * time.Second)
+		if got := s.get(alice(t), "7", 1); got.Loads != 1 {
+			t.Errorf("Get = %+v; want the stale value", got)
+		}
+		time.Sleep(20 * time.Second)
+		if _, err := s.values.Get(alice(t), "7"); !errors.Is(err, fail) {
+			t.Errorf("past the window: %v; want the error", err)
+		}
+		s.get(alice(t), "7", 1)
+		s.get(alice(t), "7", 0)
+	})
+}
+
+func TestStaleValueIsServedAndRefreshedOnce(t *testing.T) {
+	runValues(t, cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, nil, func(t *testing.T, s *shelf) {
+		s.get(alice(t), "7", 1)
+		time.Sleep(11 * time.Second)
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if got, err := s.values.Get(alice(t), "7"); err != nil || got.Loads != 1 {
+					t.Errorf("Get = %+v, %v; want the stale value", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("stale values took %v", took)
+		}
+		time.Sleep(2 * time.Second)
+		if got := s.get(alice(t), "7", 0); got.Loads != 2 {
+			t.Errorf("after the refresh Get = %+v", got)
+		}
+	})
+}
+
+type requestData struct{}
+
+// Routers reuse what they put into a request's context once it is answered. A value for everyone knows no user either.
+func TestRefreshOfAValueKnowsOnlyTheUser(t *testing.T) {
+	load := func(ctx context.Context, _ *shelf, id string) (item, error) {
+		user, _ := user.Of(ctx)
+		data, _ := ctx.Value(requestData{}).(string)
+		return item{ID: id, Tags: []string{user, data}}, nil
+	}
+	runValues(t, cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, load, func(t *testing.T, s *shelf) {
+		who := ""
+		if s.class == cache.PerUser {
+			who = "alice"
+		}
+		ctx := context.WithValue(alice(t), requestData{}, "data")
+		if got := s.get(ctx, "7", 1).Tags; !slices.Equal(got, []string{who, "data"}) {
+			t.Errorf("the load knew %q; want %q and data", got, who)
+		}
+		time.Sleep(11 * time.Second)
+		_, _ = s.values.Get(ctx, "7")
+		synctest.Wait()
+		if got := s.get(ctx, "7", 0).Tags; !slices.Equal(got, []string{who, ""}) {
+			t.Errorf("the refresh knew %q; want only %q", got, who)
+		}
+	})
+}
+
+func TestSlowValueIsRefreshedEarly(t *testing.T) {
+	runValues(t, cache.Policy{TTL: 20 * time.Second}, nil, func(t *testing.T, s *shelf) {
+		s.get(alice(t), "7", 1)
+		for range 4000 {
+			began := time.Now()
+			if _, err := s.values.Get(alice(t), "7"); err != nil || time.Since(began) > 0 {
+				t.Fatalf("Get = %v after %v; want a value at once", err, time.Since(began))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := s.loads.Load(); n < 3 || n > 5 {
+			t.Errorf("%d loads in 40 s; want about one every 15 s", n)
+		}
+	})
 }

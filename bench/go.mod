@@ -2,7 +2,10 @@ module github.com/larder-go/cache/bench
 
 go 1.26.0
 
-replace github.com/larder-go/cache => ../
+replace (
+	github.com/larder-go/cache => ../
+	github.com/larder-go/cache/store/otterstore => ../store/otterstore
+)
 
 tool golang.org/x/perf/cmd/benchstat
 
@@ -18,6 +21,7 @@ require (
 	github.com/jellydator/ttlcache/v3 v3.4.1
 	github.com/labstack/echo/v4 v4.16.4
 	github.com/larder-go/cache v0.0.0
+	github.com/larder-go/cache/store/otterstore v0.0.0-00010101000000-000000000000
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/redis/rueidis v1.0.79

@@ -42,7 +42,7 @@ func Annotate(c *cache.Cache, router chi.Router, routes cache.Routes) error {
 	}
 	for _, here := range a.of {
 		for told, at := range here {
-			at.by = at.route.Stand(http.MethodGet, "", at.route.Pattern, middleware.Handler{ID: router})
+			at.by = at.route.Stand(http.MethodGet, "", at.route.Pattern(), middleware.Handler{ID: router})
 			here[told] = at
 		}
 	}

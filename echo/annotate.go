@@ -47,7 +47,7 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 		return errors.Join(faults...)
 	}
 	for at, found := range a.routes {
-		found.by = found.route.Stand(http.MethodGet, at.host, found.route.Pattern, middleware.Handler{ID: e})
+		found.by = found.route.Stand(http.MethodGet, at.host, found.route.Pattern(), middleware.Handler{ID: e})
 		a.routes[at] = found
 	}
 	answer := e.HTTPErrorHandler
@@ -97,7 +97,7 @@ func claim(e *echo.Echo, routes map[place]annotation) (faults []error) {
 	places, known := claimed.by[id]
 	for at, found := range routes {
 		if places[at] {
-			faults = append(faults, fmt.Errorf("echocache: route %q: an earlier call of Annotate has given it a policy; keep one of them", found.route.Pattern))
+			faults = append(faults, fmt.Errorf("echocache: route %q: an earlier call of Annotate has given it a policy; keep one of them", found.route.Pattern()))
 		}
 	}
 	if len(faults) > 0 {

@@ -18,7 +18,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
@@ -96,7 +95,7 @@ type contextKey struct{}
 // the functions registered with After outside of the cache then run when the handler has returned.
 func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
-	asks := route.Scheme.Private || route.Skip != nil || route.VaryBy != nil
+	asks := route.AsksApp()
 	if asks {
 		r = identified(ec, r)
 	}
@@ -104,13 +103,13 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 	if done {
 		return nil
 	}
-	if !asks && route.User != nil { // a hit for everyone need not know who is asking
+	if !asks && route.AsksUser() { // a hit for everyone need not know who is asking
 		r = identified(ec, r)
 	}
-	if route.Scheme.Private {
+	if route.Private() {
 		h := ec.Response().Header()
 		ec.Response().Before(func() { // what echo's error handler says of an answer that the handler left to it
-			h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+			route.MarkPrivate(h)
 		})
 	}
 	b := &behind{route: route, ec: ec, next: next, response: ec.Response(), request: ec.Request(), asked: r}
@@ -147,7 +146,7 @@ func (b *behind) param(_ *http.Request, name string) string {
 	if name == "*" || b.ec.Param(name) != "" {
 		return b.ec.Param(name)
 	}
-	if strings.HasSuffix(b.route.Pattern, "{"+name+"...}") { // {path...} of a table is echo's "*"
+	if strings.HasSuffix(b.route.Pattern(), "{"+name+"...}") { // {path...} of a table is echo's "*"
 		return b.ec.Param("*")
 	}
 	return ""
@@ -188,7 +187,7 @@ func (b *behind) keeps(err error) bool {
 	if inner, ok := he.Internal.(*echo.HTTPError); ok {
 		he = inner
 	}
-	return b.route.StatusTTL[he.Code] > 0
+	return b.route.StoresStatus(he.Code)
 }
 
 // outwards runs f with the context as it is outside of the cache, in the handler's own goroutine.

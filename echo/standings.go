@@ -68,7 +68,7 @@ func (s *standings) add(at handledAt) *middleware.Standing {
 		all = maps.Clone(*known)
 	}
 	h := handler{s.route, at.code}
-	added := &standing{at, s.route.Stand(http.MethodGet, at.host, at.path, middleware.Handler{ID: h, Code: h, Name: middleware.NameOf(at.code)})}
+	added := &standing{at, s.route.Stand(http.MethodGet, at.host, at.path, middleware.Handler{ID: h, Code: h, Func: at.code})}
 	all[at] = added
 	s.all.Store(&all)
 	return added.by

@@ -18,7 +18,6 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/larder-go/cache"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
 )
@@ -102,7 +101,7 @@ type contextKey struct{}
 // the functions registered with After outside of the cache then run when the handler has returned.
 func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
-	asks := route.Scheme.Private || route.Skip != nil || route.VaryBy != nil
+	asks := route.AsksApp()
 	if asks {
 		r = identified(ec, r)
 	}
@@ -111,15 +110,15 @@ func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, n
 	if done {
 		return nil
 	}
-	if !asks && route.User != nil { // a hit for everyone need not know who is asking
+	if !asks && route.AsksUser() { // a hit for everyone need not know who is asking
 		r = identified(ec, r)
 	}
 	b := &behind{route: route, ec: ec, next: next, outer: w, request: ec.Request(), asked: r}
 	out := newOutside(w, b)
-	if route.Scheme.Private {
+	if route.Private() {
 		h := w.Header()
 		out.response.Before(func() { // what echo's error handler says of an answer that the handler left to it
-			h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+			route.MarkPrivate(h)
 		})
 	}
 	err := route.Finish(passage, out.writer(), r, b.run, b.param)
@@ -153,7 +152,7 @@ func (b *behind) param(_ *http.Request, name string) string {
 	if name == "*" || b.ec.Param(name) != "" {
 		return b.ec.Param(name)
 	}
-	if strings.HasSuffix(b.route.Pattern, "{"+name+"...}") { // {path...} of a table is echo's "*"
+	if strings.HasSuffix(b.route.Pattern(), "{"+name+"...}") { // {path...} of a table is echo's "*"
 		return b.ec.Param("*")
 	}
 	return ""
@@ -190,7 +189,7 @@ func committed(ec *echo.Context) bool {
 }
 
 // keeps reports whether the policy keeps answers of the status that echo's error handler gives the error.
-func (b *behind) keeps(err error) bool { return b.route.StatusTTL[echo.StatusCode(err)] > 0 }
+func (b *behind) keeps(err error) bool { return b.route.StoresStatus(echo.StatusCode(err)) }
 
 // outwards runs f with the context as it is outside of the cache, in the handler's own goroutine.
 func (b *behind) outwards(f func()) {

@@ -67,7 +67,7 @@ func (s *standings) add(at handledAt) *middleware.Standing {
 	if known := s.all.Load(); known != nil {
 		all = maps.Clone(*known)
 	}
-	h := middleware.Handler{ID: handler{s.route, at.echo, at.code}, Code: handler{s.route, nil, at.code}, Name: middleware.NameOf(at.code)}
+	h := middleware.Handler{ID: handler{s.route, at.echo, at.code}, Code: handler{s.route, nil, at.code}, Func: at.code}
 	added := &standing{at, s.route.Stand(http.MethodGet, "", at.path, h)}
 	all[at] = added
 	s.all.Store(&all)

@@ -94,8 +94,8 @@ func TestCloseMeetsRefreshes(t *testing.T) {
 func TestRecordingIsBounded(t *testing.T) {
 	for body, want := range map[string]middleware.Reason{"four": "", "five5": middleware.ReasonBusy} {
 		var seen []middleware.Event
-		rt := newRoute(t, func(rt *middleware.Route) { rt.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
-		if !rt.Common.Reserve(64<<20 - len("four")) {
+		rt := newRoute(t, func(c *middleware.Config) { c.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
+		if !rt.Common().Reserve(64<<20 - len("four")) {
 			t.Fatal("no room at all")
 		}
 		w := httptest.NewRecorder()
@@ -103,7 +103,7 @@ func TestRecordingIsBounded(t *testing.T) {
 		if w.Body.String() != body || seen[0].Reason != want {
 			t.Errorf("%s: body %q, event %+v", body, w.Body, seen[0])
 		}
-		if n := rt.Common.Recording(); n != 64<<20-int64(len("four")) {
+		if n := rt.Common().Recording(); n != 64<<20-int64(len("four")) {
 			t.Errorf("%s: %d bytes are accounted for", body, n)
 		}
 	}
@@ -131,7 +131,7 @@ func TestEndingsThatKeepNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var seen []middleware.Event
-		rt := newRoute(t, func(rt *middleware.Route) { rt.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
+		rt := newRoute(t, func(c *middleware.Config) { c.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
 		for range 2 {
 			writers, _ := bare()
 			w, r := writers[len(writers)-1], httptest.NewRequest("GET", "/", nil)
@@ -147,7 +147,7 @@ func TestEndingsThatKeepNothing(t *testing.T) {
 		if len(seen) != 2 || seen[0].Reason != tt.reason || seen[0].Outcome != middleware.Miss || !errors.Is(seen[0].Err, seen[1].Err) {
 			t.Errorf("%s: events %+v", tt.name, seen)
 		}
-		if n := rt.Common.Recording(); n != 0 {
+		if n := rt.Common().Recording(); n != 0 {
 			t.Errorf("%s: %d bytes are still accounted for", tt.name, n)
 		}
 	}
@@ -156,7 +156,7 @@ func TestEndingsThatKeepNothing(t *testing.T) {
 // TestACanceledAnswerIsNotKept: a handler whose context ended may have cut it short.
 func TestACanceledAnswerIsNotKept(t *testing.T) {
 	var seen []middleware.Event
-	rt := newRoute(t, func(rt *middleware.Route) { rt.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
+	rt := newRoute(t, func(c *middleware.Config) { c.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	for range 2 {
@@ -170,7 +170,7 @@ func TestACanceledAnswerIsNotKept(t *testing.T) {
 			t.Errorf("event %+v", ev)
 		}
 	}
-	if n := rt.Common.Recording(); len(seen) != 2 || n != 0 {
+	if n := rt.Common().Recording(); len(seen) != 2 || n != 0 {
 		t.Errorf("%d events, %d bytes are still accounted for", len(seen), n)
 	}
 }
@@ -186,16 +186,16 @@ func TestAPanicGoesOn(t *testing.T) {
 				}
 			}()
 			serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) {
-				pieces(w, r)
+				chunks(w, r)
 				panic(value)
 			})
 		}()
-		if n := rt.Common.Recording(); n != 0 {
+		if n := rt.Common().Recording(); n != 0 {
 			t.Errorf("%d bytes are still accounted for", n)
 		}
 	}
 	w := httptest.NewRecorder()
-	serve(rt, w, httptest.NewRequest("GET", "/", nil), pieces)
+	serve(rt, w, httptest.NewRequest("GET", "/", nil), chunks)
 	if w.Body.String() != long {
 		t.Errorf("after the panics: %d bytes", w.Body.Len())
 	}

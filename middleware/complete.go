@@ -1,33 +1,63 @@
 package middleware
 
 import (
-	"context"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
-// complete judges a whole answer and fills the run's entry with it.
-func (rt *Route) complete(l *leading) Reason {
-	rec := l.rec
+// complete judges a whole response and fills the run's entry with it.
+func (f *fetch) complete() Reason {
+	rec := f.rec
 	if reason := rec.incomplete(); reason != "" {
 		return reason
 	}
 	e := rec.run.Entry
 	e.Status, e.Added, e.Body = rec.status, rec.added, rec.compact()
 	if e.Status == http.StatusPartialContent {
-		rec.extend()
+		extend(rec)
 	}
 	rec.describe(e)
 	e.Header = makeHeader(rec.header)
-	return rt.settle(l)
+	return f.settle()
+}
+
+// settle gives an entry that has its header and body its lifetimes, key and labels, or says why it must not be stored.
+func (f *fetch) settle() Reason {
+	rt, e := f.rt, f.rec.run.Entry
+	tags, ttl, noStore := f.rec.said.Said()
+	now := time.Now()
+	variant := rt.rules.settle(f, ttl, now)
+	if noStore {
+		return ReasonHandler
+	}
+	if reason := f.label(e, tags); reason != "" {
+		return reason
+	}
+	if e.Validate() != nil {
+		return ReasonHeader
+	}
+	keep := e.Keep(now)
+	if keep <= 0 {
+		return ReasonAge
+	}
+	if variant {
+		if least := rt.common.variants.admit(f.resource(), e.Key, now, now.Add(keep)); least != (keying.Key{}) {
+			f.rec.run.Replaced = append(f.rec.run.Replaced, least)
+		}
+	}
+	return ""
 }
 
 // incomplete says in which way the answer is not all that it should be, or "".
@@ -50,7 +80,7 @@ func (rec *recorder) incomplete() Reason {
 func (rec *recorder) describe(e *store.Entry) {
 	var room [64]byte // for both texts at once
 	text := room[:0]
-	if !rec.rt.Standard && e.Status == http.StatusOK && rec.outer["Etag"] == nil && rec.fieldOf("Etag") == nil {
+	if rec.rt.makesTags && e.Status == http.StatusOK && rec.outer["Etag"] == nil && rec.fieldOf("Etag") == nil {
 		text = appendEntityTag(text, e.Body)
 	}
 	tag := len(text)
@@ -79,14 +109,6 @@ func (rec *recorder) set(name, value string) {
 	rec.header = append(rec.header, store.Field{Name: name, Values: values})
 }
 
-// fieldOf returns the lines of a field that the handler set.
-func (rec *recorder) fieldOf(name string) []string {
-	if lines := linesIn(rec.header, name); lines != nil {
-		return lines
-	}
-	return linesIn(rec.added, name)
-}
-
 // made returns the lines of a field that the handler set, or else outer middleware.
 func (rec *recorder) made(name string) []string {
 	if lines := rec.fieldOf(name); lines != nil {
@@ -109,38 +131,114 @@ func appendEntityTag(to, body []byte) []byte {
 	return append(to, '"')
 }
 
-// settle gives an entry whose fields and body are there its life, key and labels, or says why it must not be kept.
-func (rt *Route) settle(l *leading) Reason {
-	e := l.rec.run.Entry
-	tags, ttl, noStore := l.rec.said.Said()
-	now := time.Now()
-	rt.times(e, l.rec, ttl, now)
-	rt.place(l)
-	if noStore {
-		return ReasonHandler
+func partReason(r *http.Request) Reason {
+	if r.Method == http.MethodHead {
+		return ReasonHead
 	}
-	if reason := rt.labels(l, e, tags); reason != "" {
-		return reason
-	}
-	if e.Validate() != nil {
-		return ReasonHeader
-	}
-	keep := e.Keep(now)
-	if keep <= 0 {
-		return ReasonAge
-	}
-	if rt.Scheme.Varies() || rt.Standard && e.Key != l.p.resource {
-		if least := rt.Common.variants.admit(rt.resource(l), e.Key, now, now.Add(keep)); least != (keying.Key{}) {
-			l.rec.run.Replaced = append(l.rec.run.Replaced, least)
+	return ReasonRange
+}
+
+// partKey is the key of requests that want the same part of what the key stands for. The handler of a HEAD does not see
+// ranges, and no handler sees conditions: those are judged for each request.
+func partKey(key keying.Key, r *http.Request) keying.Key {
+	text := append(make([]byte, 0, 128), key[:]...)
+	text = append(text, r.Method...)
+	if r.Method != http.MethodHead {
+		for _, lines := range [...][]string{r.Header["Range"], r.Header["If-Range"]} {
+			text = binary.AppendUvarint(text, uint64(len(lines)))
+			for _, line := range lines {
+				text = append(binary.AppendUvarint(text, uint64(len(line))), line...)
+			}
 		}
 	}
-	return ""
+	return sha256.Sum256(text)
 }
 
-// Spread shortens a lifetime by up to a tenth, by the key, so that answers made together do not expire together.
-func Spread(ttl time.Duration, key keying.Key) time.Duration {
-	return ttl - ttl/10*time.Duration(key[0])/256
+// shareOnly makes the run's entry of a response that is not whole, for the requests that wait for it. Stale says that the
+// response must not be used again without validation.
+func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
+	rec, e := f.rec, f.rec.run.Entry
+	f.p.reason, rec.part = cmp.Or(f.p.reason, partReason(f.r)), true
+	if reason := f.shareable(stale); reason != "" {
+		return f.refuse(reason)
+	}
+	rec.reason = ""
+	e.Key, e.Status, e.Added, e.Body = partKey(key, f.r), rec.status, rec.added, rec.compact()
+	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
+	if e.Validate() != nil {
+		return f.refuse(ReasonHeader)
+	}
+	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
+		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
+		e.Header = makeHeader(rec.header)
+	}
+	return readthrough.ShareOnly
 }
 
-// canceled reports whether the context ended, whoever ended it.
-func canceled(ctx context.Context) bool { return ctx.Err() != nil }
+// shareable says why the response must not be shared, or "".
+func (f *fetch) shareable(stale bool) Reason {
+	rec := f.rec
+	if reason := rec.incomplete(); reason != "" {
+		return reason
+	}
+	tags, _, noStore := rec.said.Said()
+	switch {
+	case noStore:
+		return ReasonHandler
+	case stale:
+		return ReasonAge
+	}
+	e := rec.run.Entry
+	// An attempt to update a stored response has perhaps left that one's labels and lifetimes there.
+	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.header), rec.added, nil, nil
+	e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0
+	return f.label(e, tags) // a purge may come before the requests that wait
+}
+
+// fieldOf returns the lines of a field that the handler set.
+func (rec *recorder) fieldOf(name string) []string {
+	if lines := linesIn(rec.header, name); lines != nil {
+		return lines
+	}
+	return linesIn(rec.added, name)
+}
+
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
+		}
+	}
+	return nil
+}
+
+// leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth
+// it. Of such answers the cache says Accept-Ranges. Of others it says nothing, even to a client that gets parts of them: a
+// cache in front would tell others, too.
+func leftAlone(codings, types []string, body []byte) bool {
+	return !identity(codings) || !compressible(mediaType(types, body))
+}
+
+// mediaType is the answer's type without parameters, in lower case; that which net/http guesses if it has none.
+func mediaType(types []string, body []byte) string {
+	text := rfc9111.First(types)
+	if text == "" {
+		text = http.DetectContentType(body)
+	}
+	text, _, _ = strings.Cut(text, ";")
+	return strings.ToLower(strings.TrimSpace(text))
+}
+
+// compressible reports whether compressors take answers of this type for worth their while: text in all its forms, and
+// what is not compressed by its own format.
+func compressible(media string) bool {
+	if strings.HasPrefix(media, "text/") {
+		return true
+	}
+	for _, suffix := range [...]string{"+json", "+xml", "+text", "+yaml", "+json-seq"} {
+		if strings.HasSuffix(media, suffix) {
+			return true
+		}
+	}
+	return slices.Contains(compressed, media)
+}

@@ -45,7 +45,7 @@ func TestACopyIsWholeHoweverItIsWritten(t *testing.T) {
 					if kept := runs == 1; kept != (size <= most) {
 						t.Errorf("the handler ran %d times", runs)
 					}
-					if n := rt.Common.Recording(); n != 0 {
+					if n := rt.Common().Recording(); n != 0 {
 						t.Errorf("%d bytes stay reserved", n)
 					}
 				})
@@ -73,7 +73,7 @@ func TestACopyMayBeGivenUpAtAnyLength(t *testing.T) {
 				if !bytes.Equal(w.Body.Bytes(), all) {
 					t.Errorf("the client has %d bytes that are not the handler's", w.Body.Len())
 				}
-				if n := rt.Common.Recording(); n != 0 {
+				if n := rt.Common().Recording(); n != 0 {
 					t.Errorf("%d bytes stay reserved", n)
 				}
 			})

@@ -15,14 +15,13 @@ var (
 )
 
 func Capture(h, outer http.Header) (set, added []store.Field) {
-	rec := &recorder{rt: &Route{}, outer: outer, odd: true}
-	rec.capture(h)
+	rec := &recorder{outer: outer, odd: true}
+	new(policyRules).fields(rec, h)
 	return rec.header, rec.added
 }
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
-	c, lifetime, age := rt.lifetime(h, time.Now())
-	return rt.storable(&recorder{status: status, outer: outer, odd: true, control: c, lifetime: lifetime, captured: &captured{age: age}}, h)
+	return rt.rules.storable(&recorder{status: status, outer: outer, odd: true, captured: &captured{asking: time.Now()}}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }
@@ -31,15 +30,15 @@ func (c *Common) Detached() int64 { return c.detached.Load() }
 
 func (c *Common) Recording() int64 { return c.recording.Load() }
 
-type Tether = tether
+type RunContext = runContext
 
-func (c *Common) Tie(parent context.Context) (context.Context, *Tether) {
-	return new(tether).tie(c, parent)
+func (c *Common) Start(parent context.Context) (context.Context, *RunContext) {
+	return new(runContext).start(c, parent)
 }
 
-func (t *Tether) Follow() { t.follow() }
+func (c *RunContext) FollowClient() { c.followClient() }
 
-func (t *Tether) End() { t.end() }
+func (c *RunContext) End() { c.end() }
 
 // Writer is what a handler gets that writes to w.
 func (rt *Route) Writer(w http.ResponseWriter) http.ResponseWriter {
@@ -58,3 +57,5 @@ func (v *variants) Admit(resource keying.Label, key keying.Key, now, until time.
 
 // Shut makes the next refresh inline, as one does that did not reach the route, or not.
 func (rt *Route) Shut(inline bool) { rt.inline.Store(inline) }
+
+func (rt *Route) Common() *Common { return rt.common }

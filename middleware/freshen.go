@@ -6,15 +6,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/store"
 )
 
 // freshen makes the fields of the run's entry: the stored ones, with those of the new answer in place of what they name
 // (§3.2). What tells how the stored body is coded and how long it is stays.
-func (rec *recorder) freshen(old *store.Entry) {
+func freshen(rec *recorder, old *store.Entry) {
 	e := rec.run.Entry
-	keepVarying(rec.header, fieldOf(old, "Vary"))
-	keepVarying(rec.added, fieldOf(old, "Vary"))
+	keepVarying(rec.header, old.Lines("Vary"))
+	keepVarying(rec.added, old.Lines("Vary"))
 	header := merge(old.Header.Fields(), rec.header, rec.added)
 	if old.Status == http.StatusPartialContent { // and a whole now
 		header = withoutField(header, "Content-Range")
@@ -84,4 +85,53 @@ func withoutField(fields []store.Field, name string) []store.Field {
 
 func replaceField(fields []store.Field, name, value string) []store.Field {
 	return append(withoutField(fields, name), store.Field{Name: name, Values: []string{value}})
+}
+
+// join combines a 206 with the stored part (§3.4): strong validators in common, and bytes that fit.
+func join(rec *recorder, old *store.Entry, body []byte) bool {
+	if !rfc9111.StrongMatch(rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(old.Lines("Etag"))) {
+		return false
+	}
+	a, ok := rfc9111.ParseContentRange(old.Lines("Content-Range"))
+	b, ok2 := rfc9111.ParseContentRange(rec.fieldOf("Content-Range"))
+	part, body, joined := rfc9111.Join(a, old.Body, b, body)
+	if !ok || !ok2 || !joined || int64(len(body)) > rec.rt.maxBody {
+		return false
+	}
+	e := rec.run.Entry
+	e.Body, e.Status = body, http.StatusPartialContent
+	rec.header = replaceField(rec.header, "Content-Range", part.String())
+	if part.Whole() {
+		e.Status = http.StatusOK
+	}
+	return true
+}
+
+// extend puts a part that the client has asked for together with the stored one, if they belong together.
+func extend(rec *recorder) {
+	old, e := rec.run.Old, rec.run.Entry
+	if old == nil || old.Status != http.StatusPartialContent || !join(rec, old, e.Body) {
+		return
+	}
+	e.Labels = slices.Clip(old.Labels) // a purge that names the older part means its bytes
+	if e.Status == http.StatusOK {
+		rec.header = withoutField(rec.header, "Content-Range")
+	}
+}
+
+// slice takes what the request's range asks for out of a stored part (RFC 9111 §3.3).
+func slice(e *store.Entry, r *http.Request) (rfc9111.Part, []byte, bool) {
+	lines := r.Header["Range"]
+	if len(lines) != 1 || r.Method != http.MethodGet {
+		return rfc9111.Part{}, nil, false
+	}
+	if wanted := r.Header["If-Range"]; wanted != nil && !rfc9111.StrongMatch(rfc9111.First(wanted), rfc9111.First(e.Lines("Etag"))) {
+		return rfc9111.Part{}, nil, false
+	}
+	part, known := rfc9111.ParseContentRange(e.Lines("Content-Range"))
+	ranges, ok := rfc9111.ParseRange(lines[0])
+	if !known || !ok || len(ranges) != 1 {
+		return rfc9111.Part{}, nil, false
+	}
+	return part.Slice(e.Body, ranges[0])
 }

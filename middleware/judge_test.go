@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/steering"
+	"github.com/larder-go/cache/internal/surrogate"
 	"github.com/larder-go/cache/middleware"
 	"github.com/larder-go/cache/store"
 )
@@ -92,11 +94,11 @@ func TestStorable(t *testing.T) {
 		{"outer vary replaced", 200, http.Header{"Vary": {"Origin"}}, http.Header{"Vary": {"User-Agent"}}, vary, vary},
 	}
 	for _, secluded := range []bool{false, true} {
-		rt := newRoute(t, func(rt *middleware.Route) {
-			rt.Scheme.Headers = []string{"Accept-Language"}
-			rt.StatusTTL = map[int]time.Duration{404: time.Minute}
+		rt := newRoute(t, func(c *middleware.Config) {
+			c.Scheme.Headers = []string{"Accept-Language"}
+			c.StatusTTL = map[int]time.Duration{404: time.Minute}
 			if secluded {
-				private(rt)
+				private(c)
 			}
 		})
 		for _, tt := range tests {
@@ -118,12 +120,12 @@ func TestWhatTheKeyHasMayVary(t *testing.T) {
 		"Accept-Encoding": {"Content-Encoding": {"gzip"}, "Vary": {"Accept-Encoding"}},
 		"User-Agent":      {"Vary": {"User-Agent"}},
 	} {
-		rt := newRoute(t, func(rt *middleware.Route) { rt.Scheme.Headers = []string{name} })
+		rt := newRoute(t, func(c *middleware.Config) { c.Scheme.Headers = []string{name} })
 		if got := rt.Storable(200, h, nil); got != "" {
 			t.Errorf("%s is in the key: %q", name, got)
 		}
 	}
-	rt := newRoute(t, func(rt *middleware.Route) { rt.Scheme.Cookies = []string{"theme"} })
+	rt := newRoute(t, func(c *middleware.Config) { c.Scheme.Cookies = []string{"theme"} })
 	if got := rt.Storable(200, http.Header{"Vary": {"Cookie"}}, nil); got != "" {
 		t.Errorf("a cookie is in the key: %q", got)
 	}
@@ -139,7 +141,7 @@ func TestReasons(t *testing.T) {
 	}
 	tests := []struct {
 		reason  middleware.Reason // "": it is kept
-		change  func(rt *middleware.Route)
+		change  func(*middleware.Config)
 		handler http.HandlerFunc
 	}{
 		{"", nil, write("hello")},
@@ -167,20 +169,20 @@ func TestReasons(t *testing.T) {
 		{middleware.ReasonUnwrap, nil, func(w http.ResponseWriter, r *http.Request) {
 			write("hello")(w.(interface{ Unwrap() http.ResponseWriter }).Unwrap(), r)
 		}},
-		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); write("hello")(w, r) }},
-		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); middleware.SetTTL(r.Context(), 0) }},
+		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { steering.NoStore(r.Context()); write("hello")(w, r) }},
+		{middleware.ReasonHandler, nil, func(w http.ResponseWriter, r *http.Request) { write("hello")(w, r); steering.SetTTL(r.Context(), 0) }},
 		{"", nil, func(w http.ResponseWriter, r *http.Request) {
-			middleware.SetTTL(r.Context(), 1e9)
+			steering.SetTTL(r.Context(), 1e9)
 			write("hello")(w, r)
 		}},
-		{middleware.ReasonTag, func(rt *middleware.Route) { tag, _ := middleware.ParseTag("p:{id}"); rt.Tags = []middleware.Tag{tag} }, write("hello")},
+		{middleware.ReasonTag, func(c *middleware.Config) { tag, _ := surrogate.ParseTag("p:{id}"); c.Tags = []surrogate.Tag{tag} }, write("hello")},
 		{"", nil, func(w http.ResponseWriter, r *http.Request) {
-			middleware.AddTags(r.Context(), make([]string, 125)...)
+			steering.AddTags(r.Context(), make([]string, 125)...)
 			write("hello")(w, r)
 		}},
 		{middleware.ReasonLabels, nil, func(w http.ResponseWriter, r *http.Request) {
 			for i := range store.MaxLabels / 2 {
-				middleware.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
+				steering.AddTags(r.Context(), strconv.Itoa(i)) // two labels each, as tags and as cache groups
 			}
 			write("hello")(w, r)
 		}},
@@ -199,10 +201,10 @@ func TestReasons(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var seen []middleware.Event
-		rt := newRoute(t, func(rt *middleware.Route) {
-			rt.Observe = func(ev middleware.Event) { seen = append(seen, ev) }
+		rt := newRoute(t, func(c *middleware.Config) {
+			c.Observe = func(ev middleware.Event) { seen = append(seen, ev) }
 			if tt.change != nil {
-				tt.change(rt)
+				tt.change(c)
 			}
 		})
 		runs := 0
@@ -216,7 +218,7 @@ func TestReasons(t *testing.T) {
 		if seen[0].Outcome != middleware.Miss || seen[0].Reason != tt.reason || runs != wantRuns {
 			t.Errorf("%q: event %+v, %d runs", tt.reason, seen[0], runs)
 		}
-		if n := rt.Common.Recording(); n != 0 {
+		if n := rt.Common().Recording(); n != 0 {
 			t.Errorf("%q: %d bytes are still accounted for", tt.reason, n)
 		}
 	}
@@ -263,7 +265,7 @@ func TestBypassReasons(t *testing.T) {
 	}
 	for i, tt := range tests {
 		var seen []middleware.Event
-		rt := newRoute(t, func(rt *middleware.Route) { rt.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
+		rt := newRoute(t, func(c *middleware.Config) { c.Observe = func(ev middleware.Event) { seen = append(seen, ev) } })
 		r := httptest.NewRequest("GET", "/", nil)
 		tt.change(r)
 		before := maps.Clone(r.Header)

@@ -1,10 +1,14 @@
 package middleware
 
 import (
+	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/rfc9111"
@@ -12,23 +16,47 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// labels adds what a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
-func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
-	e.Labels = append(e.Labels, rt.label(l.p.pattern)) // the first one: see wholes
-	if l.matched {
-		e.Labels = append(e.Labels, rt.Labeler.Route(l.within))
+// A purge names responses by labels: the pattern, the URL and where it lies, the user, and tags, which the policy, the handler
+// and Cache-Groups name. An entry has its labels from the start; they are made here, from what is noted before the handler
+// runs and what it has said since.
+
+// naming is what a fetch notes of its request to label the response by.
+type naming struct {
+	seen         http.Request // the view before the handler had it, with this URL
+	url          url.URL
+	scheme, host string   // its origin
+	params       []string // its path parameters, as the tags name them one after the other
+
+	within  string                   // the pattern that was known before the handler ran,
+	matched bool                     // where a router has told a narrower one since
+	routed  func(name string) string // that router's path parameters; nil: it gives none in a way of its own
+}
+
+// label adds the labels that a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
+func (f *fetch) label(e *store.Entry, added []string) Reason {
+	rt, by := f.rt, f.rt.labeler
+	e.Labels = append(e.Labels, rt.patternLabel(f.p.pattern)) // the first one: see patterns
+	if f.matched {
+		e.Labels = append(e.Labels, by.Route(f.within))
 	}
-	e.Labels = rt.urlLabels(e.Labels, l)
-	if l.p.user != "" {
-		e.Labels = append(e.Labels, rt.Labeler.User(l.p.user))
+	e.Labels = f.urlLabels(e.Labels)
+	if f.p.user != "" {
+		e.Labels = append(e.Labels, by.User(f.p.user))
 	}
-	texts, ok := l.tags(e, added)
+	texts, ok := f.tags(e, added)
 	if !ok {
 		return ReasonTag
 	}
-	rt.Common.Names.keep(l.scheme, texts[:len(texts)-len(rt.Tags)])
+	noted := &rt.onHTTP
+	if f.scheme == "https" {
+		noted = &rt.onHTTPS
+	}
+	if added := texts[:len(texts)-len(rt.tags)]; len(added) > 0 || !noted.Load() {
+		noted.Store(true)
+		rt.common.Names.Keep(f.scheme, added)
+	}
 	for _, text := range texts {
-		e.Labels = append(e.Labels, rt.Labeler.Tag(text), rt.Labeler.Group(l.scheme, l.host, text))
+		e.Labels = append(e.Labels, by.Tag(text), by.Group(f.scheme, f.host, text))
 	}
 	e.Labels = distinct(e.Labels)
 	if len(e.Labels) > store.MaxLabels {
@@ -37,12 +65,12 @@ func (rt *Route) labels(l *leading, e *store.Entry, added []string) Reason {
 	return ""
 }
 
-// tags are those that the answer's groups, the handler and the policy name; false if one of the policy's has no text.
-func (l *leading) tags(e *store.Entry, added []string) (texts []string, ok bool) {
-	if lines := fieldOf(e, "Cache-Groups"); lines != nil {
+// tags are those that the response's groups, the handler and the policy name; false if one of the policy's has no text.
+func (f *fetch) tags(e *store.Entry, added []string) (texts []string, ok bool) {
+	if lines := e.Lines("Cache-Groups"); lines != nil {
 		texts = rfc9111.ParseGroups(lines)
 	}
-	return l.fill(append(texts, added...))
+	return f.fill(append(texts, added...))
 }
 
 // patternLabel is the label of a route's pattern.
@@ -51,12 +79,12 @@ type patternLabel struct {
 	label   keying.Label
 }
 
-// label is the label of the pattern, which is the same for all requests of a route as a rule.
-func (rt *Route) label(pattern string) keying.Label {
-	last := rt.labelled.Load()
+// patternLabel is the label of the pattern. It is the same for all requests of a route as a rule, so it is made once.
+func (rt *Route) patternLabel(pattern string) keying.Label {
+	last := rt.lastLabel.Load()
 	if last == nil || last.pattern != pattern {
-		last = &patternLabel{pattern, rt.Labeler.Route(pattern)}
-		rt.labelled.Store(last)
+		last = &patternLabel{pattern, rt.labeler.Route(pattern)}
+		rt.lastLabel.Store(last)
 	}
 	return last.label
 }
@@ -84,13 +112,13 @@ func distinct(labels []keying.Label) []keying.Label {
 }
 
 // resource is what variants are variants of: the URL, of this route and user.
-func (rt *Route) resource(l *leading) keying.Label {
-	return rt.Labeler.Tag(l.p.keyed + "\x00" + l.p.user + "\x00" + l.seen.Host + l.url.RequestURI())
+func (f *fetch) resource() keying.Label {
+	return f.rt.labeler.Tag(f.p.keyed + "\x00" + f.p.user + "\x00" + f.seen.Host + f.url.RequestURI())
 }
 
-// asked is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
+// askedURL is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
 // handler; else nil.
-func asked(view *http.Request) *url.URL {
+func askedURL(view *http.Request) *url.URL {
 	path, _, _ := strings.Cut(view.RequestURI, "?")
 	seen := view.URL.EscapedPath()
 	if path == "" || path == seen && path[0] == '/' {
@@ -106,12 +134,13 @@ func asked(view *http.Request) *url.URL {
 
 // urlLabels adds the labels of the URL that the handler saw and of the one that the client asked for, with and without
 // their origin, and of where they lie.
-func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
-	anywhere, there := rt.Labeler.URLs(&l.url, l.scheme, l.host)
-	labels = append(labels, anywhere, there, rt.Labeler.Place(keys.Path(&l.url)))
-	if u := asked(&l.seen); u != nil {
-		anywhere, there = rt.Labeler.URLs(u, l.scheme, l.host)
-		labels = append(labels, anywhere, there, rt.Labeler.Place(keys.Path(u)))
+func (f *fetch) urlLabels(labels []keying.Label) []keying.Label {
+	rt := f.rt
+	anywhere, there := rt.labeler.URLs(&f.url, f.scheme, f.host)
+	labels = append(labels, anywhere, there, rt.labeler.Place(keys.Path(&f.url)))
+	if u := askedURL(&f.seen); u != nil {
+		anywhere, there = rt.labeler.URLs(u, f.scheme, f.host)
+		labels = append(labels, anywhere, there, rt.labeler.Place(keys.Path(u)))
 	}
 	return labels
 }
@@ -119,13 +148,206 @@ func (rt *Route) urlLabels(labels []keying.Label, l *leading) []keying.Label {
 // origin is the scheme and host that the client asked, as far as the proxy in front may be believed.
 func (rt *Route) origin(r *http.Request) (scheme, host string) {
 	scheme, host = keys.Protocol(r), r.Host
-	if rt.Scheme.TrustProxy {
-		if proto := first(r.Header["X-Forwarded-Proto"]); proto != "" {
+	if rt.scheme.TrustProxy {
+		if proto := rfc9111.First(r.Header["X-Forwarded-Proto"]); proto != "" {
 			scheme = proto
 		}
-		if forwarded := first(r.Header["X-Forwarded-Host"]); forwarded != "" {
+		if forwarded := rfc9111.First(r.Header["X-Forwarded-Host"]); forwarded != "" {
 			host = forwarded
 		}
 	}
 	return scheme, host
+}
+
+// invalidate does what the head of a response asks for beside being a response. A success of an unsafe method invalidates what
+// it may have changed, and a response that clears the user's site data invalidates that user's responses. This is done before the client
+// has the response, so that whoever acts on it finds the cache in step.
+func (rec *recorder) invalidate(status int, h http.Header) {
+	rt := rec.rt
+	if rt.purge == nil || status < 200 || status >= 400 {
+		return
+	}
+	var r store.Record
+	if rec.changes {
+		r.Labels = rt.rules.invalidates(rec, h)
+		scheme, host := rt.origin(rec.r)
+		for _, group := range rfc9111.ParseGroups(h["Cache-Group-Invalidation"]) {
+			r.Labels = append(r.Labels, rt.labeler.Group(scheme, host, group))
+		}
+	}
+	if rec.user != "" && rfc9111.ClearsCache(h["Clear-Site-Data"]) {
+		r.Labels = append(r.Labels, rt.labeler.User(rec.user))
+	}
+	if len(r.Labels) > 0 {
+		_ = rt.purge(context.WithoutCancel(rec.r.Context()), r) // an error is an event: the response is right all the same
+	}
+}
+
+// note takes down what a purge can name the response by: the parameters in the policy's tags, the URL and its origin. It is
+// done before the handler runs, for the handler may be another router, or rewrite the URL in place, and a copy of a request
+// shares its path values with it: afterwards they are those of whoever came last. A second run of the handler has the notes
+// of the first.
+func (f *fetch) note() {
+	if f.seen.URL != nil {
+		return
+	}
+	f.seen, f.url = *f.view, *f.view.URL
+	f.seen.URL = &f.url
+	f.scheme, f.host = f.rt.origin(f.view)
+	for _, tag := range f.rt.tags {
+		for _, name := range tag.Params() {
+			f.params = append(f.params, f.value(f.paramsOf(f.r), f.p.pattern, name))
+		}
+	}
+}
+
+// paramsOf are the path parameters of the request.
+func (f *fetch) paramsOf(r *http.Request) func(name string) string {
+	return func(name string) string { return f.param(r, name) }
+}
+
+// value is a path parameter of a request that matched the pattern. ServeMux gives parameters unescaped. Routers that
+// match the URL's escaped form, where that is not the usual one, give them as they are in it, as chi and echo do: then the
+// pattern with its parameters filled in is the escaped path again, or ends in it, where a prefix has been stripped since.
+// What cannot be unescaped stays as it is.
+func (f *fetch) value(param func(name string) string, pattern, name string) string {
+	value := param(name)
+	if f.url.RawPath == "" || !strings.Contains(value, "%") || !strings.HasSuffix(keying.Expand(pattern, param), f.url.RawPath) {
+		return value
+	}
+	if text, err := url.PathUnescape(value); err == nil {
+		return text
+	}
+	return value
+}
+
+// fill returns the texts of the policy's tags, or false if a parameter has no value. One that the pattern does not have is
+// asked for once more: a router behind the policy may have it.
+func (f *fetch) fill(texts []string) ([]string, bool) {
+	params := f.params
+	for _, tag := range f.rt.tags {
+		text, ok := tag.Fill(func(name string) string {
+			value := params[0]
+			params = params[1:]
+			if value == "" && (f.matched || !keys.HasParam(f.p.pattern, name)) {
+				value = f.further(name)
+			}
+			return value
+		})
+		if !ok {
+			return nil, false
+		}
+		texts = append(texts, text)
+	}
+	return texts, true
+}
+
+// further is a path parameter that a router behind the policy has.
+func (f *fetch) further(name string) string {
+	pattern := f.view.Pattern
+	if f.matched {
+		pattern = f.p.pattern
+	}
+	if value := f.value(f.paramsOf(f.view), pattern, name); value != "" || f.routed == nil {
+		return value
+	}
+	return f.value(f.routed, pattern, name)
+}
+
+// A router tells a request's pattern when it has matched it. A policy that is put around a router, or around a part of one,
+// is asked before: it is told nothing then, or the beginning of a pattern, "/v2/*". Its keys have that, and the whole path, so
+// they are right. Labels and events are to have the whole pattern, which is known once the handler has run.
+
+// A teller is what a router puts into the request's context to tell its pattern and parameters, as chi does.
+type teller interface {
+	RoutePattern() string
+	URLParam(name string) string
+}
+
+// matching is the context of a run whose pattern may be told by a router further in. Only the router knows by which key it
+// is found there; when it looks itself up, it is known to this, too.
+type matching struct {
+	context.Context
+	by atomic.Pointer[teller]
+}
+
+func (c *matching) Value(key any) any {
+	value := c.Context.Value(key)
+	if by, ok := value.(teller); ok {
+		c.by.Store(&by)
+	}
+	return value
+}
+
+// matching returns the context for a run whose pattern is not known as a whole, or nil.
+func (f *fetch) matching(ctx context.Context) *matching {
+	if f.rt.pattern != "" || !openPattern(f.p.pattern) {
+		return nil
+	}
+	return &matching{Context: ctx}
+}
+
+// maxWhole bounds the patterns that hits are told by.
+const maxWhole = 256
+
+// patterns are those that were not known before the handler had run, by their labels. They are read without a lock, by hits,
+// too. The zero value is ready to use.
+type patterns struct {
+	mu  sync.Mutex
+	all atomic.Pointer[map[keying.Label]string] // never changed, but replaced under mu
+}
+
+func (ps *patterns) add(label keying.Label, pattern string) {
+	if known := ps.all.Load(); known != nil && (*known)[label] == pattern {
+		return
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	all := map[keying.Label]string{}
+	if known := ps.all.Load(); known != nil {
+		if len(*known) >= maxWhole {
+			return
+		}
+		all = maps.Clone(*known)
+	}
+	all[label] = pattern
+	ps.all.Store(&all)
+}
+
+// of returns the pattern that the entry was made under, if it is known, or else the one that was told beforehand.
+func (ps *patterns) of(e *store.Entry, pattern string) string {
+	known := ps.all.Load()
+	if known == nil || len(e.Labels) == 0 {
+		return pattern
+	}
+	if whole, ok := (*known)[e.Labels[0]]; ok {
+		return whole
+	}
+	return pattern
+}
+
+// match makes the passage's pattern the whole one, if it was not before.
+func (f *fetch) match(ctx *matching) {
+	if ctx == nil {
+		return
+	}
+	whole := f.view.Pattern
+	if by := ctx.by.Load(); by != nil { // it may have had a copy of the request
+		f.routed = (*by).URLParam
+		if whole == f.r.Pattern {
+			whole = (*by).RoutePattern()
+		}
+	}
+	if whole == "" || whole == f.p.pattern {
+		return
+	}
+	f.within, f.matched, f.p.pattern = f.p.pattern, true, whole
+	f.rt.patterns.add(f.rt.patternLabel(whole), whole)
+	f.rt.common.Names.Meet(whole)
+}
+
+// openPattern reports whether a pattern says only how paths begin.
+func openPattern(pattern string) bool {
+	last := pattern[strings.LastIndexByte(pattern, '/')+1:]
+	return last == "" || last == "*" || strings.HasSuffix(last, "...}")
 }

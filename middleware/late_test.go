@@ -43,13 +43,13 @@ func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 			t.Run(fmt.Sprint(name, " after ", size), func(t *testing.T) {
 				memory, kept := memstore.New(memstore.Options{}), http.ResponseWriter(nil)
 				t.Cleanup(func() { _ = memory.Close() })
-				rt := newRoute(t, func(rt *middleware.Route) {
-					rt.Through = readthrough.New(keeping{memory, func() {
+				rt := newRoute(t, func(c *middleware.Config) {
+					c.Cache = readthrough.New(readthrough.Resolve(keeping{memory, func() {
 						if w := kept; w != nil {
 							kept = nil
 							late(w)
 						}
-					}}, store.NewLog(), 0, nil)
+					}}, nil), readthrough.Options{})
 				})
 				write := func(fill byte) http.HandlerFunc {
 					return func(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +94,7 @@ func TestAnAnswerInPlaceOfNoneIsPassedOnAndNotKept(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rt, runs := newRoute(t, func(rt *middleware.Route) { rt.StatusTTL = map[int]time.Duration{404: time.Minute} }), 0
+			rt, runs := newRoute(t, func(c *middleware.Config) { c.StatusTTL = map[int]time.Duration{404: time.Minute} }), 0
 			for range 3 {
 				var kept http.ResponseWriter
 				w := httptest.NewRecorder()

@@ -10,49 +10,46 @@ import (
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/keying"
 )
 
 // What a handler's answer tells of a policy that does not fit its app, or of middleware that stands on the wrong side of the
 // cache. It is noticed when a handler has run: hits know nothing of it.
 
-// AskedWho is what is wrong where a shared handler asks who is asking, or code inside the cache tells it.
-const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its answers are for everyone: nobody is known there; " +
-	"use per-user, or leave the user out of what is shared"
-
 // notice warns of what the answer tells, as far as the handler has made it.
-func (rt *Route) notice(l *leading, outcome readthrough.Verdict) {
-	rec := l.rec
+func (rt *Route) notice(f *fetch, outcome readthrough.Verdict) {
+	rec := f.rec
 	if rec.said.AskedWho() {
-		rt.warn(l.p.pattern, ReasonUserInShared, "", AskedWho)
+		rt.warn(f.p.pattern, ReasonUserInShared, "", steering.AskedWho)
 	}
 	if outcome != readthrough.Cacheable { // as of one that is kept, so that a purge may name them
 		added, _, _ := rec.said.Said()
-		rt.Common.Names.AddTags(added...)
+		rt.common.Names.AddTags(added...)
 	}
 	h := rec.own
 	if h == nil { // others have it by now
 		return
 	}
-	rt.noticeCheck(l, h, outcome == readthrough.Cacheable && rec.reason == "" && l.p.reason == "")
+	rt.noticeCheck(f, h, outcome == readthrough.Cacheable && rec.reason == "" && f.p.reason == "")
 	switch rec.reason {
 	case "", ReasonVary, ReasonCookie, ReasonOrigin, ReasonEncoding: // the first that was found: there may be others
 		if vary := h["Vary"]; vary != nil {
-			rt.noticeVary(l, vary)
+			rt.noticeVary(f, vary)
 		}
 	}
-	if rt.Scheme.Private && !rt.Standard {
-		rt.noticeNegotiation(l, h, outcome)
+	if rt.scheme.Private && !rt.scheme.Open {
+		rt.noticeNegotiation(f, h, outcome)
 	}
 }
 
 // noticeVary warns of what the answer varies by and the key does not have. What compressors and CORS say outside of the
 // cache is right: they do their part on every request.
-func (rt *Route) noticeVary(l *leading, lines []string) {
-	outer, _ := rfc9111.VaryNames(l.rec.outer["Vary"])
+func (rt *Route) noticeVary(f *fetch, lines []string) {
+	outer, _ := rfc9111.VaryNames(f.rec.outer["Vary"])
 	names, _ := rfc9111.VaryNames(lines)
 	for _, name := range names {
-		if rt.Scheme.Keyed(name) || rt.mayVary(name) || rt.Standard && !rt.Scheme.Hides(name) { // there it is keyed by its Vary
+		if rt.scheme.Keyed(name) || rt.mayVary(name) || rt.scheme.Open && !rt.scheme.Hides(name) { // there it is keyed by its Vary
 			continue
 		}
 		outside := slices.Contains(outer, name)
@@ -62,18 +59,18 @@ func (rt *Route) noticeVary(l *leading, lines []string) {
 				continue
 			}
 		case "Cookie": // see noticeOuter
-			if outside && !rt.Scheme.Private {
+			if outside && !rt.scheme.Private {
 				continue
 			}
 		}
-		rt.warn(l.p.pattern, ReasonHidden, name, rt.hiddenText(name, outside))
+		rt.warn(f.p.pattern, ReasonHidden, name, rt.hiddenText(name, outside))
 	}
 }
 
 // hiddenText says what to do about an answer that varies by the field.
 func (rt *Route) hiddenText(name string, outside bool) string {
 	what := "the answer varies by " + name + " (its Vary says so), which does not select it"
-	if rt.Scheme.Hides(name) {
+	if rt.scheme.Hides(name) {
 		what += " and is hidden from its handler"
 	}
 	if outside {
@@ -92,27 +89,27 @@ func (rt *Route) hiddenText(name string, outside bool) string {
 
 // noticeNegotiation warns of one user's answers that are chosen by what the client accepts. The handler sees the whole
 // request there, so it may choose, and need not say so.
-func (rt *Route) noticeNegotiation(l *leading, h http.Header, outcome readthrough.Verdict) {
-	rec, by, of := l.rec, "", ""
+func (rt *Route) noticeNegotiation(f *fetch, h http.Header, outcome readthrough.Verdict) {
+	rec, by, of := f.rec, "", ""
 	old := rec.run.Old
 	switch {
 	case rec.reason == ReasonEncoding:
 		by, of = "Accept-Encoding", "Content-Encoding"
-	case rec.status == http.StatusNotAcceptable || statusOf(l) == http.StatusNotAcceptable:
+	case rec.status == http.StatusNotAcceptable || statusOf(f) == http.StatusNotAcceptable:
 		by, of = "Accept", "Content-Type"
 	case outcome != readthrough.Cacheable || old == nil:
 		return
-	case prefers(l.r.Header["Accept"], h["Content-Type"], fieldOf(old, "Content-Type")):
+	case prefers(f.r.Header["Accept"], h["Content-Type"], old.Lines("Content-Type")):
 		by, of = "Accept", "Content-Type"
-	case prefers(l.r.Header["Accept-Language"], h["Content-Language"], fieldOf(old, "Content-Language")):
+	case prefers(f.r.Header["Accept-Language"], h["Content-Language"], old.Lines("Content-Language")):
 		by, of = "Accept-Language", "Content-Language"
 	default:
 		return
 	}
-	if l.r.Header[by] == nil || rt.Scheme.Keyed(by) {
+	if f.r.Header[by] == nil || rt.scheme.Keyed(by) {
 		return
 	}
-	rt.warn(l.p.pattern, ReasonNegotiated, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
+	rt.warn(f.p.pattern, ReasonNegotiated, by, fmt.Sprintf("its handler seems to choose %s by the request's %s, which does not select the answer: "+
 		"add vary=%[2]s to the policy", of, by))
 }
 
@@ -130,34 +127,34 @@ func prefers(accept, is, was []string) bool {
 }
 
 // statusOf is the status of the handler's answer, also where that is an error which the framework will answer.
-func statusOf(l *leading) int {
-	if l.err == nil || l.rec.wrote {
-		return l.rec.status
+func statusOf(f *fetch) int {
+	if f.err == nil || f.rec.wrote {
+		return f.rec.status
 	}
-	if status := new(StatusError); errors.As(l.err, status) {
+	if status := new(StatusError); errors.As(f.err, status) {
 		return status.Status
 	}
-	return l.rec.status
+	return f.rec.status
 }
 
 // noticeOuter warns of what middleware outside of the cache has put onto an answer that is kept for everyone, when all of
 // it has been sent: many add their cookie with the first byte.
-func (rt *Route) noticeOuter(l *leading) {
-	if rt.Scheme.Private || l.rec.reason != "" || l.p.reason != "" {
+func (rt *Route) noticeOuter(f *fetch) {
+	if rt.scheme.Private || f.rec.reason != "" || f.p.reason != "" {
 		return
 	}
-	h, what := l.w.Header(), ""
+	h, what := f.w.Header(), ""
 	switch {
 	case h["Set-Cookie"] != nil: // the handler's own would have prevented that the answer is kept
 		what = "sets a cookie on"
-	case rt.Standard: // an answer that varies by cookies is kept for those
+	case rt.scheme.Open: // an answer that varies by cookies is kept for those
 		return
-	case len(rt.Scheme.Cookies) == 0 && hasName(h["Vary"], "Cookie"), hasName(l.rec.outer["Vary"], "Cookie"):
+	case len(rt.scheme.Cookies) == 0 && hasName(h["Vary"], "Cookie"), hasName(f.rec.outer["Vary"], "Cookie"):
 		what = `says "Vary: Cookie" of`
 	default:
 		return
 	}
-	rt.warn(l.p.pattern, ReasonOuterCookie, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
+	rt.warn(f.p.pattern, ReasonOuterCookie, "", "middleware outside of the cache "+what+" an answer that is kept for everyone, as sessions and "+
 		"CSRF protection do: what the handler takes from the context, everyone gets; use per-user, or NoStore, where it takes the session or a token, "+
 		"and put that middleware around other routes where it does not")
 }
@@ -226,17 +223,17 @@ func forget[K comparable, V any](m map[K]V, key K) {
 
 // noticeCheck warns of a handler that asks who may see its answers, which nobody does on a hit: some are kept, for everyone,
 // and others refuse. What one user is refused, on a per-user route, says nothing of another's.
-func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
-	refused := refuses(l, h)
-	if rt.Scheme.Private || !kept && !refused {
+func (rt *Route) noticeCheck(f *fetch, h http.Header, kept bool) {
+	refused := refuses(f, h)
+	if rt.scheme.Private || !kept && !refused {
 		return
 	}
-	if refused && statusOf(l) != http.StatusForbidden && rt.hidesWho(l.r.Header) {
-		rt.warn(l.p.pattern, ReasonCheckInside, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
+	if refused && statusOf(f) != http.StatusForbidden && rt.hidesWho(f.r.Header) {
+		rt.warn(f.p.pattern, ReasonCheckInside, "hidden", "its handler asks to log in, and what the client has sent to say who it is (a cookie that cookies= does not name, "+
 			"Authorization, an API key) is hidden from it: a check inside the cache that goes by that lets nobody in; put the check around the cache, or use per-user")
 	}
-	if rt.checks(l, h, refused) {
-		rt.warn(l.p.pattern, ReasonCheckInside, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
+	if rt.checks(f, h, refused) {
+		rt.warn(f.p.pattern, ReasonCheckInside, "", "its answers are kept for everyone, and its handler also refuses (401, 403, or the way to a login): "+
 			"a check inside the cache is not asked on hits, so that one visit opens the page for all; put the check around the cache, or use per-user")
 	}
 }
@@ -245,19 +242,19 @@ func (rt *Route) noticeCheck(l *leading, h http.Header, kept bool) {
 // is asked who he is, wherever on the route that happens. But pages are also forbidden to all, by their path or for a wrong
 // signature in the URL, and the policy may select by what the check goes by, a role for example: then both must have been
 // answered to one key. Without a pattern there are many resources, and each path counts for itself.
-func (rt *Route) checks(l *leading, h http.Header, refused bool) bool {
+func (rt *Route) checks(f *fetch, h http.Header, refused bool) bool {
 	switch {
-	case refused && (statusOf(l) == http.StatusForbidden || rt.selectsWho()):
-		rt.seen.refuse(l.p.key)
-		return l.rec.run.Old != nil // it was kept before
-	case !refused && rt.Standard && variesByWho(h["Vary"]): // a check's answer that says so is given to nobody else
+	case refused && (statusOf(f) == http.StatusForbidden || rt.selectsWho()):
+		rt.seen.refuse(f.p.key)
+		return f.rec.run.Old != nil // it was kept before
+	case !refused && rt.scheme.Open && variesByWho(h["Vary"]): // a check's answer that says so is given to nobody else
 		return false
 	}
-	place := l.p.pattern
+	place := f.p.pattern
 	if place == "" || openPattern(place) {
-		place = l.url.Path
+		place = f.url.Path
 	}
-	return rt.seen.both(place, !refused, refused) || !refused && rt.seen.wasRefused(l.p.key)
+	return rt.seen.both(place, !refused, refused) || !refused && rt.seen.wasRefused(f.p.key)
 }
 
 // credentials are the fields in which clients say who they are, beside cookies.
@@ -265,15 +262,15 @@ var credentials = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Auth-Toke
 
 // hidesWho reports whether the request says who is asking where the handler does not get to see it.
 func (rt *Route) hidesWho(h http.Header) bool {
-	if rt.Standard || rt.selectsWho() { // a check may go by what it sees
+	if rt.scheme.Open || rt.selectsWho() { // a check may go by what it sees
 		return false
 	}
-	return rt.Scheme.Unselected(h["Cookie"]) || slices.ContainsFunc(credentials, func(name string) bool { return h[name] != nil && rt.Scheme.Hides(name) })
+	return rt.scheme.Unselected(h["Cookie"]) || slices.ContainsFunc(credentials, func(name string) bool { return h[name] != nil && rt.scheme.Hides(name) })
 }
 
 // selectsWho reports whether the policy selects answers by what tells one client from another.
 func (rt *Route) selectsWho() bool {
-	return len(rt.Scheme.Cookies) > 0 || rt.Scheme.By != "" || slices.ContainsFunc(rt.Scheme.Headers, tellsWho)
+	return len(rt.scheme.Cookies) > 0 || rt.scheme.By != "" || slices.ContainsFunc(rt.scheme.Headers, tellsWho)
 }
 
 // variesByWho is selectsWho of an answer.
@@ -292,12 +289,81 @@ func tellsWho(name string) bool {
 }
 
 // refuses reports whether the answer says that one may not see the page, or has to log in first.
-func refuses(l *leading, h http.Header) bool {
-	switch statusOf(l) {
+func refuses(f *fetch, h http.Header) bool {
+	switch statusOf(f) {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return true
 	case http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect: // a permanent one leads everybody there
-		return toLogin(&l.url, first(h["Location"]))
+		return toLogin(&f.url, rfc9111.First(h["Location"]))
 	}
 	return false
+}
+
+// warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
+type warnings struct {
+	mu   sync.Mutex
+	told map[warning]struct{}
+}
+
+// A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
+type warning struct {
+	pattern string
+	reason  Reason
+	subject string
+}
+
+// maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
+const maxWarnings = 64
+
+// first reports whether the warning is new, and there is room to remember it.
+func (ws *warnings) first(w warning) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if _, told := ws.told[w]; told || len(ws.told) >= maxWarnings {
+		return false
+	}
+	if ws.told == nil {
+		ws.told = map[warning]struct{}{}
+	}
+	ws.told[w] = struct{}{}
+	return true
+}
+
+// warn tells, once for each pattern, reason and subject, of what works but may surprise: the fault, and the setting that
+// remedies it. It is no business of a hit's.
+func (rt *Route) warn(pattern string, reason Reason, subject, text string) {
+	if rt.warnings.first(warning{pattern, reason, subject}) {
+		rt.alert(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
+	}
+}
+
+// routeText begins a sentence with the route, if a router tells one.
+func routeText(pattern, text string) string {
+	if pattern == "" {
+		return text
+	}
+	return fmt.Sprintf("route %q: %s", pattern, text)
+}
+
+// recorded reports whether a recorder is behind the writer, as far as the writers in between tell.
+func recorded(w http.ResponseWriter) bool {
+	for {
+		switch layer := w.(type) {
+		case interface{ recording() }: // not to be unwrapped, which would end its copy
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = layer.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func (rec *recorder) recording() {}
+
+// warnNested tells of a cache around this one.
+func (rt *Route) warnNested(f *fetch) {
+	if recorded(f.w) {
+		rt.warn(f.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
+	}
 }

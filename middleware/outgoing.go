@@ -1,11 +1,16 @@
 package middleware
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
@@ -19,7 +24,7 @@ type outgoing struct {
 }
 
 // speaks reports whether the policy has anything to say.
-func (rt *Route) speaks() bool { return rt.Vary != nil || rt.Client != nil || rt.VaryBy != nil }
+func (rt *Route) speaks() bool { return rt.vary != nil || rt.client != nil || rt.varyBy != nil }
 
 // speak adds the policy's words to the header of an answer that is replayed, and reports whether the Cache-Control is the
 // policy's. Where outer middleware has set neither field the entry alone decides, and what it comes to is made once.
@@ -39,23 +44,14 @@ func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool
 // in front what a function of the policy selects by, so such an answer is the client's alone unless it says itself whose it is.
 func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	o, control := &outgoing{vary: rt.varying(h["Vary"])}, h["Cache-Control"]
-	o.replaced = kept && rt.Client != nil && !forbidding(control, rt.Scheme.Private)
+	o.replaced = kept && rt.client != nil && !forbidding(control, rt.scheme.Private)
 	switch {
 	case o.replaced:
-		o.control = rt.Client
-	case rt.VaryBy != nil && !SaysForWhom(control):
+		o.control = rt.client
+	case rt.varyBy != nil && !rfc9111.SaysForWhom(control):
 		o.control = rfc9111.MakePrivate(control)
 	}
 	return o
-}
-
-// SaysForWhom reports whether a Cache-Control says what shared caches may do with the answer.
-func SaysForWhom(lines []string) bool {
-	if len(lines) == 0 {
-		return false
-	}
-	c := rfc9111.ParseControl(lines)
-	return c.Public || c.SMaxAge >= 0 || c.Private || c.NoStore
 }
 
 // size is about how many bytes it takes in memory, beside those of the answer and of the policy.
@@ -82,7 +78,7 @@ func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 		return false
 	}
 	delete(h, "Age")
-	if rt.Standard {
+	if rt.keepsDate {
 		delete(h, "Date")
 	}
 	return true
@@ -91,13 +87,13 @@ func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 // varying are the lines of a Vary, with what selects by the policy, each name once.
 func (rt *Route) varying(lines []string) []string {
 	switch {
-	case rt.Vary == nil, len(lines) == 1 && lines[0] == rt.Vary[0]:
+	case rt.vary == nil, len(lines) == 1 && lines[0] == rt.vary[0]:
 		return lines
 	case len(lines) == 0:
-		return rt.Vary
+		return rt.vary
 	}
 	var missing []string
-	for name := range strings.SplitSeq(rt.Vary[0], ", ") {
+	for name := range strings.SplitSeq(rt.vary[0], ", ") {
 		if !variesBy(lines, name) {
 			missing = append(missing, name)
 		}
@@ -137,7 +133,7 @@ func (rec *recorder) speak(h http.Header) {
 	if !rt.speaks() {
 		return
 	}
-	rt.outgoing(h, !rec.said.refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
+	rt.outgoing(h, !rec.said.Refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
 }
 
 // partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.
@@ -149,5 +145,110 @@ func (rec *recorder) partly(h http.Header) bool {
 	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified:
 		return true
 	}
-	return rec.rt.StatusTTL[rec.status] > 0
+	return rec.rt.statusTTL[rec.status] > 0
 }
+
+// tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.
+const tabled = 3600
+
+// statusLines are the Cache-Status values of hits, by the seconds that are left.
+type statusLines struct {
+	format string
+	lines  [tabled]atomic.Pointer[[]string]
+}
+
+func (s *statusLines) of(ttl int64) []string {
+	if ttl < 0 || ttl >= tabled {
+		return []string{fmt.Sprintf(s.format, ttl)}
+	}
+	return cached(&s.lines[ttl], func() string { return fmt.Sprintf(s.format, ttl) })
+}
+
+var ageLines [tabled]atomic.Pointer[[]string]
+
+// ageLine is the value of the Age field (RFC 9111 §5.1).
+func ageLine(seconds int64) []string {
+	if seconds < 0 || seconds >= tabled {
+		return []string{strconv.FormatInt(seconds, 10)}
+	}
+	return cached(&ageLines[seconds], func() string { return strconv.FormatInt(seconds, 10) })
+}
+
+// cached returns the slot's line, clipped: whoever appends to it gets a copy.
+func cached(slot *atomic.Pointer[[]string], text func() string) []string {
+	if line := slot.Load(); line != nil {
+		return *line
+	}
+	line := []string{text()}
+	slot.Store(&line)
+	return line
+}
+
+// addStatus appends this cache's member to Cache-Status, after those of caches nearer to the origin (RFC 9211 §2).
+func (c *Common) addStatus(h http.Header, line []string) {
+	if c.name == "" {
+		return
+	}
+	if before := h["Cache-Status"]; len(before) > 0 {
+		line = append(before[:len(before):len(before)], line...)
+	}
+	h["Cache-Status"] = line
+}
+
+// answered is the member for an answer from the cache (RFC 9211 §2.1 to §2.7).
+func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
+	lines := &c.near
+	if from.tier == far {
+		lines = &c.far
+	}
+	switch {
+	case from.outcome == Shared:
+		return c.member("; fwd="+cmp.Or(from.fwd, "miss")+"; collapsed", e.Key, "")
+	case from.fwd != "":
+		line := "; fwd=" + from.fwd
+		if from.status != 0 { // the handler panicked, or returned an error
+			line += "; fwd-status=" + strconv.Itoa(from.status)
+		}
+		if from.stored {
+			line += "; stored"
+		}
+		return c.member(line+"; ttl="+strconv.FormatInt(ttl, 10), e.Key, from.reason)
+	case c.debug:
+		return c.member(strings.TrimPrefix(lines.of(ttl)[0], c.name), e.Key, "")
+	}
+	return lines.of(ttl)
+}
+
+// forwarded is the member for an answer of the handler's. Its fwd-status is the status that is sent (§2.3).
+func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored bool) []string {
+	line := "; fwd=" + fwd
+	if stored {
+		line += "; stored"
+	}
+	return c.member(line, key, reason)
+}
+
+func (c *Common) member(parameters string, key keying.Key, reason Reason) []string {
+	line := c.name + parameters
+	if c.debug && key != (keying.Key{}) {
+		line += `; key="` + key.String() + `"`
+	}
+	if reason != "" {
+		line += "; detail=" + string(reason)
+	}
+	return []string{line}
+}
+
+// tier is where the store's responses come from.
+func (s *settings) tier() string {
+	if s.cache.Remote() {
+		return far
+	}
+	return near
+}
+
+// Tiers, as events and Cache-Status name them.
+const (
+	near = "near"
+	far  = "far"
+)

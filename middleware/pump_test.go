@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -24,8 +25,8 @@ func (c client) Write(p []byte) (int, error) { return c.write(p) }
 
 var long = strings.Repeat("0123456789abcdef", 4<<10) // 64 KiB
 
-// pieces writes the long body as handlers do.
-func pieces(w http.ResponseWriter, _ *http.Request) {
+// chunks writes the long body as handlers do.
+func chunks(w http.ResponseWriter, _ *http.Request) {
 	for body := long; body != ""; body = body[1<<10:] {
 		if _, err := w.Write([]byte(body[:1<<10])); err != nil {
 			panic(err)
@@ -44,7 +45,7 @@ func TestASlowClientHoldsUpNobody(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) { pieces(w, r); ended = true })
+			serve(rt, w, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) { chunks(w, r); ended = true })
 		}()
 		if synctest.Wait(); !ended {
 			t.Error("the handler waits for its client")
@@ -71,7 +72,7 @@ func TestAWriterMayBeForTheHandlersGoroutineAlone(t *testing.T) {
 	for name, end := range map[string]http.HandlerFunc{
 		"kept":    func(http.ResponseWriter, *http.Request) {},
 		"flushed": func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).Flush() },
-		"gone on": func(w http.ResponseWriter, r *http.Request) { _ = http.NewResponseController(w).Flush(); pieces(w, r) },
+		"gone on": func(w http.ResponseWriter, r *http.Request) { _ = http.NewResponseController(w).Flush(); chunks(w, r) },
 	} {
 		rt, busy := newRoute(t, nil), 0
 		first := httptest.NewRecorder()
@@ -114,7 +115,7 @@ func TestAClientThatIsGoneCostsNoAnswer(t *testing.T) {
 			}
 			return len(p), nil
 		}}
-		serve(rt, w, httptest.NewRequest("GET", "/", nil), pieces)
+		serve(rt, w, httptest.NewRequest("GET", "/", nil), chunks)
 		next := httptest.NewRecorder()
 		serve(rt, next, httptest.NewRequest("GET", "/", nil), func(http.ResponseWriter, *http.Request) { t.Error("the handler runs again") })
 		if next.Body.String() != long {
@@ -152,13 +153,13 @@ func TestWhatAFailedWriterHoldsStaysAsItIs(t *testing.T) {
 // TestAPanicOutsideStaysInTheRequest: a writer around the cache that panics does so where it would without a cache.
 func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 	for name, body := range map[string]http.HandlerFunc{
-		"long":  pieces,
+		"long":  chunks,
 		"short": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
 		"short, with a head": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(200)
 			_, _ = w.Write([]byte("hello"))
 		},
-		"long, streamed at the end": func(w http.ResponseWriter, r *http.Request) { pieces(w, r); w.(http.Flusher).Flush() },
+		"long, streamed at the end": func(w http.ResponseWriter, r *http.Request) { chunks(w, r); w.(http.Flusher).Flush() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			rt := newRoute(t, nil)
@@ -172,7 +173,7 @@ func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 				serve(rt, w, httptest.NewRequest("GET", "/", nil), body)
 				t.Error("no panic")
 			}()
-			if n := rt.Common.Recording(); n != 0 {
+			if n := rt.Common().Recording(); n != 0 {
 				t.Errorf("%d bytes are still accounted for", n)
 			}
 			next := httptest.NewRecorder()
@@ -187,20 +188,20 @@ func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 // TestARefreshLeavesNothingBehind: no goroutine and no room that stays taken.
 func TestARefreshLeavesNothingBehind(t *testing.T) {
 	for name, body := range map[string]http.HandlerFunc{
-		"kept":             pieces,
-		"refused":          func(w http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()); pieces(w, r) },
-		"refused at once":  func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", "a=b"); pieces(w, r) },
-		"failed":           func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); pieces(w, r) },
-		"panicked":         func(w http.ResponseWriter, r *http.Request) { pieces(w, r); panic("x") },
+		"kept":             chunks,
+		"refused":          func(w http.ResponseWriter, r *http.Request) { steering.NoStore(r.Context()); chunks(w, r) },
+		"refused at once":  func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Set-Cookie", "a=b"); chunks(w, r) },
+		"failed":           func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); chunks(w, r) },
+		"panicked":         func(w http.ResponseWriter, r *http.Request) { chunks(w, r); panic("x") },
 		"nothing":          func(http.ResponseWriter, *http.Request) {},
 		"short":            func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) },
-		"streamed":         func(w http.ResponseWriter, r *http.Request) { pieces(w, r); _ = http.NewResponseController(w).Flush() },
-		"longer than kept": func(w http.ResponseWriter, r *http.Request) { pieces(w, r); pieces(w, r); pieces(w, r) },
+		"streamed":         func(w http.ResponseWriter, r *http.Request) { chunks(w, r); _ = http.NewResponseController(w).Flush() },
+		"longer than kept": func(w http.ResponseWriter, r *http.Request) { chunks(w, r); chunks(w, r); chunks(w, r) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rt := newRoute(t, func(rt *middleware.Route) { rt.WhileRevalidate, rt.MaxBody = time.Hour, 128<<10 })
-				handler := http.HandlerFunc(pieces)
+				rt := newRoute(t, func(c *middleware.Config) { c.WhileRevalidate, c.MaxBody = time.Hour, 128<<10 })
+				handler := http.HandlerFunc(chunks)
 				serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), handler)
 				time.Sleep(2 * time.Minute)
 				runs := 0
@@ -209,7 +210,7 @@ func TestARefreshLeavesNothingBehind(t *testing.T) {
 				if w.Body.String() != long || runs != 1 {
 					t.Errorf("the client has %d bytes, the refresh ran %d times", w.Body.Len(), runs)
 				}
-				if n := rt.Common.Recording(); n != 0 {
+				if n := rt.Common().Recording(); n != 0 {
 					t.Errorf("%d bytes are still accounted for", n)
 				}
 			})

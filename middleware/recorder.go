@@ -2,10 +2,12 @@ package middleware
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
+	"github.com/larder-go/cache/internal/steering"
 )
 
 // A recorder is the ResponseWriter of a handler whose answer may be kept: the client is answered while a copy is made.
@@ -22,8 +24,8 @@ type recorder struct {
 	run   *readthrough.Run    // nil: nothing is to be kept
 	outer http.Header         // the header as outer middleware left it
 	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
-	tie   *tether
-	said  *Steering // what the handler says while it runs
+	ctx   *runContext
+	said  *steering.Steering // what the handler says while it runs
 
 	status   int
 	declared int64   // Content-Length, -1 if unknown
@@ -50,10 +52,10 @@ type recorder struct {
 	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
 	changes  bool    // the method is unsafe: a success invalidates
 	level    uint8   // … and so much of the path says where: see keys.Area
-	asked    renewal // what the handler was asked for instead of a whole answer
+	asked    request // what the handler was asked for instead of a whole answer
 
-	law       *law             // standard routes: what the law says of the answer
-	control   *rfc9111.Control // others: what the whole header says, whoever set it; not to be changed
+	http      *httpHead        // RFC 9111 mode: what is noted of the head, from when the handler is asked
+	control   *rfc9111.Control // policy mode: what the whole header says, whoever set it; not to be changed
 	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
 	*captured                  // the header, and what it tells of the answer's age; there from when a copy is begun until forget
 	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
@@ -61,13 +63,6 @@ type recorder struct {
 	reserved  int              // bytes of the room for recording that this copy takes
 	pump      *pump
 	fate      readthrough.Fate // of the entry that was made of the answer
-}
-
-// law is what a standard route's recorder has beside.
-type law struct {
-	began   time.Time        // when the handler was asked
-	came    time.Time        // when its head came
-	verdict *rfc9111.Verdict // what the law says of the answer
 }
 
 // begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
@@ -81,9 +76,6 @@ func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, ru
 		if h := w.Header(); len(h) > 0 {
 			rec.outer, rec.own = h.Clone(), h.Clone()
 		}
-	}
-	if rt.Standard {
-		rec.law = &law{began: time.Now()}
 	}
 }
 
@@ -125,7 +117,7 @@ func (rec *recorder) abandon(reason Reason) {
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.MarkUncacheable()
-	rec.tie.follow()
+	rec.ctx.followClient()
 	if pump != nil {
 		pump.drain(pieces...) // nothing of it became an entry's
 		return
@@ -162,7 +154,7 @@ func (rec *recorder) finish() {
 	}
 	if !rec.wrote {
 		h := rec.folded()
-		rec.heed(http.StatusOK, h)
+		rec.invalidate(http.StatusOK, h)
 		rec.privatize(h)
 		rec.speak(h)
 		rec.tellStatus(h)
@@ -176,4 +168,180 @@ func (rec *recorder) end() {
 	rec.release()
 	rec.forget()
 	rec.run, rec.keeping, rec.done = nil, false, true
+}
+
+// Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
+// writers outside change it when they are written to. While they are, what they call may come back here to add to what is
+// being sent.
+func (rec *recorder) Header() http.Header {
+	if rec.own != nil && !rec.sending {
+		rec.touched = rec.wrote
+		return rec.own
+	}
+	return rec.w.Header()
+}
+
+// publish makes the client's header what the handler's is, and returns it.
+func (rec *recorder) publish() http.Header {
+	h := rec.w.Header()
+	if rec.own != nil {
+		clear(h)
+		for name, values := range rec.own {
+			rec.odd = rec.odd || http.CanonicalHeaderKey(name) != name
+			h[name] = values[:len(values):len(values)]
+		}
+	}
+	return h
+}
+
+// folded is publish, for a header that will be read.
+func (rec *recorder) folded() http.Header {
+	h := rec.publish()
+	if rec.odd || rec.own == nil {
+		fold(h)
+	}
+	return h
+}
+
+// canonical is the name of a published field in canonical form.
+func (rec *recorder) canonical(name string) string {
+	if rec.odd {
+		return http.CanonicalHeaderKey(name)
+	}
+	return name
+}
+
+// head takes the handler's head, and judges it.
+func (rec *recorder) head(status int) {
+	rec.wrote, rec.status = true, status
+	if rec.fallback() && status >= 500 {
+		rec.failed, rec.held, rec.mute = true, true, true
+		rec.drop(ReasonStatus)
+		return
+	}
+	if rec.asked != whole && rec.asked.answeredBy(status) {
+		rec.hold()
+		return
+	}
+	h := rec.folded()
+	rec.declared = declaredLength(h)
+	rec.invalidate(status, h)
+	if rec.keeping {
+		rec.judgeHead(h)
+	}
+	rec.privatize(h)
+	if rec.keeping {
+		rec.rt.rules.fields(rec, h)
+	}
+	rec.unsent = true
+}
+
+// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is
+// what there is of it by now.
+func (rec *recorder) dress(body []byte) (status int) {
+	h := rec.w.Header()
+	rec.adopt(h)
+	if rec.keeping && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
+		leftAlone(h["Content-Encoding"], h["Content-Type"], body) {
+		h["Accept-Ranges"] = acceptRanges
+	}
+	rec.speak(h)
+	rec.tellStatus(h)
+	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
+		return status
+	}
+	asked := rec.r.Header
+	if (asked["If-None-Match"] != nil || asked["If-Modified-Since"] != nil) && notModified(rec.r, h, nil) {
+		rec.mute, status = true, http.StatusNotModified
+		strip304(h)
+	}
+	return status
+}
+
+// adopt gives the client of an answer that is kept what hits will have: what the entry tells of the body.
+func (rec *recorder) adopt(h http.Header) {
+	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
+		return
+	}
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
+		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
+			continue
+		}
+		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
+			h[name] = lines
+		}
+	}
+}
+
+// hold keeps an answer from the client that renews a stored one: the client gets that.
+func (rec *recorder) hold() {
+	rec.held, rec.mute, rec.odd = true, true, true
+	fold(rec.own)
+	rec.invalidate(rec.status, rec.own)
+	rec.untarget(rec.own)
+	rec.declared = declaredLength(rec.own)
+	rec.rt.http.hold(rec, rec.own)
+}
+
+func (rec *recorder) judgeHead(h http.Header) {
+	reason := rec.rt.rules.storable(rec, h)
+	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
+		h["No-Vary-Search"] = rec.rt.noVarySearch
+	}
+	if reason != "" {
+		rec.abandon(reason)
+	} else if rec.declared > rec.rt.maxBody && rec.r.Method != http.MethodHead {
+		rec.abandon(ReasonSize)
+	}
+}
+
+func declaredLength(h http.Header) int64 {
+	lines := h["Content-Length"]
+	if len(lines) == 0 { // to parse nothing costs an error
+		return -1
+	}
+	n, err := strconv.ParseInt(lines[0], 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// restore takes back what a handler has put into the header whose answer is not the client's.
+func (rec *recorder) restore() {
+	h := rec.w.Header()
+	clear(h)
+	for name, values := range rec.outer {
+		h[name] = values
+	}
+}
+
+// fallback reports whether a stale answer may stand in for one that fails.
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
+}
+
+// writer returns the recorder as what the writer behind is: a handler that asks for one of its interfaces gets the answer
+// that it would get without a cache.
+func (rec *recorder) writer() http.ResponseWriter {
+	_, flushes := rec.w.(http.Flusher)
+	_, hijacks := rec.w.(http.Hijacker)
+	_, pushes := rec.w.(http.Pusher)
+	switch {
+	case flushes && hijacks && pushes:
+		return doingAll{rec}
+	case flushes && hijacks:
+		return flushingHijacking{rec}
+	case flushes && pushes:
+		return flushingPushing{rec}
+	case hijacks && pushes:
+		return hijackingPushing{rec}
+	case flushes:
+		return flushing{rec}
+	case hijacks:
+		return hijacking{rec}
+	case pushes:
+		return pushing{rec}
+	}
+	return rec
 }

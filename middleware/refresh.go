@@ -5,51 +5,67 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
 )
+
+// A refresh runs the handler for the cache alone, while clients get the stored response. There are two reasons for one: the
+// response is past its freshness (stale-while-revalidate, RFC 5861 §3), or it is fresh but near its end (early refresh). And
+// there are two ways.
+//
+// In the background, where the server is known. A router's context is pooled and must not outlive its request, so the refresh
+// does not go on with it. It is a new request, which enters through the server's own handler, and each layer makes its own
+// context:
+//
+//	request                                   refresh, in a goroutine
+//	1. Begin finds a stale response
+//	2. replays it
+//	3. again: makes a request with a mark     4. enter: server.Handler.ServeHTTP
+//	   returns: the client waits for nothing  5. outer middleware, as for a client
+//	                                          6. Begin: markOf, so memory does not answer
+//	                                          7. Finish: the mark has this key. The mark is reached; the handler runs
+//	                                          8. the response is stored
+//
+// Inline, in the request's own goroutine after the client has the stale response: where no server is known, as in a test or
+// under another kind of server, and where step 7 did not come. Authentication outside may let in only who has just logged
+// in, so the refresh was answered at step 5. The next stale response is then refreshed inline, once, by a client who did
+// get in; after that the background is tried again.
+//
+// Common.beginRefresh sees to it that a key is refreshed by one goroutine at a time, and that no route takes all the room.
 
 // refreshFor bounds a refresh in the background.
 const refreshFor = 30 * time.Second
 
-// mark says of a request that it is a refresh, and of which key.
-type mark struct {
-	key     keying.Key
-	reached atomic.Bool
-}
-
-type markContext struct{}
-
-// markOf returns the request's mark, if it has one that has not reached its route yet: what a refresh's handler asks for has
-// the same context.
-func markOf(ctx context.Context) *mark {
-	if m, ok := ctx.Value(markContext{}).(*mark); ok && !m.reached.Load() {
-		return m
+// refreshEarly refreshes a response that was served and is near its end, in the background or not at all: nobody is held up
+// for one that is fresh.
+func (rt *Route) refreshEarly(p *Passage, r *http.Request, e *store.Entry, now time.Time) {
+	if !rt.cache.Early(e, now) || markOf(r.Context()) != nil {
+		return
 	}
-	return nil
+	if server := rt.entrance(r); server != nil {
+		rt.refreshThrough(server, p, r)
+	}
 }
 
-// refreshLater refreshes the passage's key in the background, unless that is under way. Where nothing lets the refresh in it
-// returns false: the passage is then to be refreshed inline, by Finish, which begins it itself: until then nothing is held.
-// A HEAD is not: its handler may be another than GET's, which alone makes what is kept.
+// refreshLater refreshes the passage's key in the background, unless that is under way. Without a way in it returns false:
+// then the passage is to be refreshed inline, by Finish. Nothing is held until then: Finish begins the refresh itself.
+// A HEAD does not refresh inline: its handler may be another one than GET's, which alone makes what is stored.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 	if server := rt.entrance(r); server != nil {
 		rt.refreshThrough(server, p, r)
 		return true
 	}
-	if r.Method != http.MethodHead && rt.Common.mayRefresh(&rt.share, p.key) {
-		p.way = refresh
+	if r.Method != http.MethodHead && rt.common.mayRefresh(&rt.share, p.key) {
+		p.plan = planRefresh
 	}
-	return p.way != refresh
+	return p.plan != planRefresh
 }
 
-// entrance is the server that a refresh in the background enters through, or nil. A router's context is pooled and must not
-// outlive its request, so the refresh enters anew, through the server's own handler, and every router makes its own. After
-// a refresh that did not reach the route, because outer middleware let in only who asked, there is none for once: who asks
-// is the one who can. So whoever acts upon the answer must ask no second time.
+// entrance is the server that a refresh in the background enters through, or nil.
 func (rt *Route) entrance(r *http.Request) *http.Server {
 	if rt.inline.Load() {
 		return nil
@@ -62,24 +78,25 @@ func (rt *Route) entrance(r *http.Request) *http.Server {
 func (rt *Route) refreshThrough(server *http.Server, p *Passage, r *http.Request) {
 	again, m := rt.again(r, p.key)
 	pattern := p.pattern
-	rt.Common.Background(&rt.share, p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
+	rt.common.Background(&rt.share, p.key, func(timeout context.Context) { rt.enter(timeout, server, again, m, pattern) })
 }
 
-// again builds the request of a refresh: of a shared answer just what the key covers, of one user's what that user sent,
-// without conditions and ranges. Functions of the policy, and what stands outside for them, are to say of it what they said
-// of the client's request: where there are some it is what the client sent, too. Its path is the request line's, which prefixes may have been stripped from since.
+// again builds the request of a refresh, without conditions and ranges. For a shared response it has just what the key
+// covers, for one user's what that user sent. Functions of the policy, and what stands outside for them, must say of it what
+// they said of the client's request: where there are such functions it has what the client sent, too. Its path is the
+// request line's: prefixes may have been stripped since.
 func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 	m := &mark{key: key}
 	ctx := context.WithValue(context.Background(), markContext{}, m)
 	for _, k := range [...]any{http.ServerContextKey, http.LocalAddrContextKey} {
 		ctx = context.WithValue(ctx, k, r.Context().Value(k))
 	}
-	scheme := rt.Scheme
-	if rt.Skip != nil || rt.VaryBy != nil {
+	scheme := rt.scheme
+	if rt.skip != nil || rt.varyBy != nil {
 		scheme = asSent
 	}
 	view := scheme.View(r)
-	if rt.Standard { // what the client wanted of its own answer
+	if rt.scheme.Open { // what the client wanted of its own response
 		delete(view.Header, "Cache-Control")
 	}
 	again := (&http.Request{
@@ -101,7 +118,7 @@ var asSent = &keys.Scheme{Private: true}
 func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Request, m *mark, pattern string) {
 	defer func() {
 		if v := recover(); v != nil {
-			rt.tell(Event{Route: pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
+			rt.alert(Event{Route: pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -118,27 +135,52 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 	}
 }
 
-// refreshInline runs the handler again in the request's own goroutine, after its client has the stale answer. A client that
-// is slow to take it holds up nothing else: while it does, another one's request may begin the refresh.
+// renewed reports whether memory has a response that needs no refresh: one that another run has made meanwhile was served to
+// the refresh, outside of this route.
+func (rt *Route) renewed(key keying.Key) bool {
+	now := time.Now()
+	e, use := rt.cache.Peek(key, now)
+	return use == readthrough.Fresh && !e.Nearing(now)
+}
+
+// refreshInline runs the handler again in the request's own goroutine, after its client has the stale response. A client that
+// is slow to take it holds up nothing else: until it has it, another one's request may begin the refresh.
 func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
-	if flush(w); !rt.Common.beginRefresh(&rt.share, p.key) {
+	if flush(w); !rt.common.beginRefresh(&rt.share, p.key) {
 		return nil
 	}
-	defer rt.Common.endRefresh(&rt.share, p.key)
-	rt.inline.Store(false) // the middleware may have changed its mind
+	defer rt.common.endRefresh(&rt.share, p.key)
+	rt.inline.Store(false) // the middleware outside may have changed its mind
 	defer func() {
-		if v := recover(); v != nil { // the client has its answer; nobody must pay for the next one
-			rt.tell(Event{Route: p.pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
+		if v := recover(); v != nil { // the client has its response; nobody must pay for the next one
+			rt.alert(Event{Route: p.pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
-	p.reason = ""             // the whole is refreshed, whatever part was asked for
+	p.reason = ""             // the whole is refreshed, whatever part the client wanted
 	header := p.outer.Clone() // outer middleware is not entered again
 	if header == nil {
 		header = http.Header{}
 	}
 	r = r.WithContext(context.WithoutCancel(r.Context()))
-	rt.refresh(rt.leads(&p, &nobody{header: header}, r, next, param))
-	return nil // the client has its answer: what became of the refresh is an event
+	rt.newFetch(&p, &nobody{header: header}, r, next, param).refresh()
+	return nil // the client has its response: what became of the refresh is an event
+}
+
+// refresh runs the handler for the cache alone, and reports what became of it.
+func (f *fetch) refresh() {
+	f.noClient = true
+	fate := f.call.Refresh(f.p.key, f)
+	if f.rec != nil {
+		f.rec.became(fate)
+		f.rec.finish()
+		ev := Event{Route: f.p.pattern, Outcome: Refresh, Reason: f.rec.reason, Status: f.rec.status, Err: f.err}
+		if f.err != nil { // nobody else will hear of it
+			f.rt.alert(ev)
+		} else {
+			f.rt.observe(ev)
+		}
+	}
+	f.end()
 }
 
 // flush sends what the client is owed. A writer that cannot, and says so by an error or a panic, sends it when its
@@ -151,6 +193,8 @@ func flush(w http.ResponseWriter) {
 // nobody is the client of a refresh.
 type nobody struct{ header http.Header }
 
-func (n *nobody) Header() http.Header         { return n.header }
-func (n *nobody) WriteHeader(int)             {}
+func (n *nobody) Header() http.Header { return n.header }
+
+func (n *nobody) WriteHeader(int) {}
+
 func (n *nobody) Write(p []byte) (int, error) { return len(p), nil }

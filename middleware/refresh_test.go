@@ -52,7 +52,7 @@ func TestAWayInThatShutsLeavesNoRefreshBehind(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := rt.Common.Close(ctx); err != nil {
+		if err := rt.Common().Close(ctx); err != nil {
 			t.Errorf("Close: %v, with nothing under way", err)
 		}
 	})
@@ -62,7 +62,7 @@ func TestAWayInThatShutsLeavesNoRefreshBehind(t *testing.T) {
 // refresh. Others are there to do it, and Close has nothing to wait for.
 func TestSlowReadersHoldNoRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, runs := newRoute(t, func(rt *middleware.Route) { rt.WhileRevalidate = time.Hour }), 0
+		rt, runs := newRoute(t, func(c *middleware.Config) { c.WhileRevalidate = time.Hour }), 0
 		h := func(w http.ResponseWriter, _ *http.Request) {
 			runs++
 			_, _ = w.Write([]byte("page"))
@@ -79,7 +79,7 @@ func TestSlowReadersHoldNoRefreshes(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := rt.Common.Close(ctx); err != nil {
+		if err := rt.Common().Close(ctx); err != nil {
 			t.Errorf("Close: %v, with nothing under way", err)
 		}
 		close(reads)

@@ -2,8 +2,10 @@ package middleware
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/larder-go/cache/internal/rfc9111"
@@ -14,13 +16,13 @@ import (
 // (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
 // place, and appending to them makes a copy.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
-	if rt.Standard || rt.Scheme.Varies() {
-		rt.Common.variants.uses.add(&e.Key)
+	if rt.variants {
+		rt.common.variants.uses.add(&e.Key)
 	}
 	status := e.Status
-	if rt.Observe != nil { // also if a writer outside panics
+	if rt.observed { // also if a writer outside panics
 		defer func() {
-			rt.Observe(Event{Route: rt.wholes.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
+			rt.observe(Event{Route: rt.patterns.of(e, from.pattern), Outcome: from.outcome, Reason: from.reason, Tier: from.tier, Status: status})
 		}()
 		rt.play(w, r, e, age, left, from, &status)
 		return
@@ -40,7 +42,7 @@ func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, ag
 	case e.Status == http.StatusPartialContent:
 		replayPart(w, r, e)
 	case r.Method == http.MethodHead:
-		if fieldOf(e, "Content-Type") == nil {
+		if e.Lines("Content-Type") == nil {
 			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(e.Status)
@@ -139,19 +141,19 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
 	told := apply(h, e, bodiless)
-	if rt.Scheme.Private { // whatever outer middleware says this time
+	if rt.scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
 	}
 	if !rt.speaks() || !rt.speak(h, e, outer) {
 		h["Age"] = ageLine(int64(age / time.Second))
 	}
-	if rt.Common.name == "" {
+	if rt.common.name == "" {
 		return
 	}
-	line := rt.Common.answered(e, from, wholeSeconds(left))
+	line := rt.common.answered(e, from, wholeSeconds(left))
 	if told {
-		rt.Common.addStatus(h, line)
+		rt.common.addStatus(h, line)
 	} else {
 		h["Cache-Status"] = line
 	}
@@ -159,7 +161,7 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, le
 
 // ranged is the writer for a part of an answer. ServeContent takes Cache-Control away where no part can be served.
 func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
-	if !rt.Scheme.Private {
+	if !rt.scheme.Private {
 		return w
 	}
 	return privateWriter{w}
@@ -178,4 +180,141 @@ func wholeSeconds(left time.Duration) int64 {
 		left -= time.Second - 1 // 0.5 s past is -1, not 0
 	}
 	return int64(left / time.Second)
+}
+
+// net/http's ServeContent writes the ranges of a whole. Which they are is decided here, for it has its own ideas of some:
+// it takes a suffix of nothing for a range, compares If-Range with dates that are weak, and looks at nothing behind its tag.
+
+// maxRanges is how many ranges of one body are served; whoever asks for more gets the whole.
+const maxRanges = 4
+
+// askParts returns the request that ServeContent is to be asked, with the ranges that the entry's body has, or with one that
+// it has not if there are none: 416. It is false where the request asks in no way that is understood (RFC 9110 §14.2).
+func askParts(r *http.Request, e *store.Entry) (ask *http.Request, ok bool) {
+	lines := r.Header["Range"]
+	if len(lines) != 1 || r.Method != http.MethodGet {
+		return nil, false
+	}
+	ranges, ok := rfc9111.ParseRange(lines[0])
+	if !ok || len(ranges) > maxRanges {
+		return nil, false
+	}
+	size := int64(len(e.Body))
+	var specs []string
+	for _, wanted := range ranges {
+		if part, ok := wanted.Of(size); ok {
+			specs = append(specs, strconv.FormatInt(part.First, 10)+"-"+strconv.FormatInt(part.Last, 10))
+		}
+	}
+	if specs == nil {
+		specs = []string{strconv.FormatInt(size, 10) + "-"}
+	}
+	ask = &http.Request{Method: r.Method, Header: http.Header{"Range": {"bytes=" + strings.Join(specs, ",")}}}
+	copyFields(ask.Header, r.Header, "If-Unmodified-Since") // the client's other conditions have been judged
+	if lines := r.Header["If-Match"]; lines != nil {        // of which ServeContent reads one line
+		ask.Header["If-Match"] = []string{strings.Join(lines, ", ")}
+	}
+	return ask, true
+}
+
+// mayContinue reports whether the parts that the client has, if it says so, are the entry's (RFC 9110 §13.1.5): If-Range has
+// the strong tag of it, or its date.
+func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
+	lines := r.Header["If-Range"]
+	if len(lines) == 0 {
+		return true
+	}
+	if len(lines) > 1 {
+		return false
+	}
+	if rfc9111.StrongMatch(lines[0], rfc9111.First(h["Etag"])) {
+		return true
+	}
+	modified := lastModified(h)
+	since, ok := rfc9111.ParseDate(lines[0], time.Now())
+	return ok && since.Equal(modified) && !madeAt(e).Before(modified.Add(time.Second))
+}
+
+// madeAt is when the answer was made: only one that was made later than in the second that it names as its last
+// modification has no other of that date beside it (§8.8.2.2).
+func madeAt(e *store.Entry) time.Time {
+	if made, ok := rfc9111.ParseDate(rfc9111.First(e.Lines("Date")), e.Stored); ok {
+		return made
+	}
+	return e.Stored
+}
+
+func lastModified(h http.Header) time.Time {
+	t, _ := rfc9111.ParseDate(rfc9111.First(h["Last-Modified"]), time.Now())
+	return t
+}
+
+// A compressor outside of the cache codes what the cache sends, one way for one client and not at all for the next, and it
+// codes a part of an answer by itself: a client that puts such parts together has neither form of the answer. So ranges are
+// served of what a compressor leaves alone, to clients to whom it sends nothing coded, and where the handler itself tells its
+// bytes apart.
+
+// inParts reports whether ranges of the stored answer may be served to the request.
+func inParts(e *store.Entry, h http.Header) bool {
+	tag := rfc9111.First(e.Lines("Etag"))
+	return rfc9111.StrongMatch(tag, tag) || // the handler's: ours are weak
+		!rfc9111.AcceptsCoding(h["Accept-Encoding"]) ||
+		leftAlone(e.Lines("Content-Encoding"), e.Lines("Content-Type"), e.Body)
+}
+
+// acceptRanges is the field's value (RFC 9110 §14.3).
+var acceptRanges = []string{"bytes"}
+
+// compressed are the types beside text and those of a suffix that compressors and CDNs have in their lists.
+var compressed = []string{
+	"application/ecmascript", "application/eot", "application/font", "application/font-sfnt", "application/graphql",
+	"application/javascript", "application/json", "application/json-seq", "application/jsonl", "application/ndjson",
+	"application/opentype", "application/otf", "application/protobuf", "application/rtf", "application/sql",
+	"application/toml", "application/truetype", "application/ttf", "application/typescript",
+	"application/vnd.apple.mpegurl", "application/vnd.mapbox-vector-tile", "application/vnd.ms-fontobject",
+	"application/wasm", "application/x-font-opentype", "application/x-font-otf", "application/x-font-truetype",
+	"application/x-font-ttf", "application/x-httpd-cgi", "application/x-javascript", "application/x-mpegurl",
+	"application/x-ndjson", "application/x-opentype", "application/x-otf", "application/x-perl",
+	"application/x-protobuf", "application/x-sh", "application/x-ttf", "application/x-www-form-urlencoded",
+	"application/x-yaml", "application/xml", "application/xml-dtd", "application/yaml", "font/collection", "font/eot",
+	"font/opentype", "font/otf", "font/sfnt", "font/ttf", "image/bmp", "image/vnd.microsoft.icon", "image/x-icon",
+}
+
+// notModified reports whether the client has the answer that these fields belong to, once the entry has been applied to
+// them, if there is one (RFC 9110 §13.1.2, §13.1.3).
+// If-None-Match, compared weakly, goes before If-Modified-Since. An answer that does not say when it was modified was so
+// when it was made at the latest (RFC 9111 §4.3.2).
+func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
+	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
+		return rfc9111.MatchesAny(lines, rfc9111.First(linesOf(e, h, "Etag")))
+	}
+	lines := r.Header["If-Modified-Since"]
+	if len(lines) != 1 {
+		return false
+	}
+	modified := cmp.Or(rfc9111.First(linesOf(e, h, "Last-Modified")), rfc9111.First(linesOf(e, h, "Date")))
+	if modified == "" {
+		return false
+	}
+	now := time.Now()
+	since, ok := rfc9111.ParseDate(lines[0], now)
+	changed, ok2 := rfc9111.ParseDate(modified, now)
+	return ok && ok2 && !changed.After(since)
+}
+
+// describesBody reports whether a field describes a body that a 304 does not have (RFC 9110 §15.4.5).
+func describesBody(name string) bool {
+	switch name {
+	case "Content-Type", "Content-Length", "Content-Encoding", "Content-Range":
+		return true
+	}
+	return false
+}
+
+// strip304 removes what describes a body.
+func strip304(h http.Header) {
+	delete(h, "Content-Type")
+	delete(h, "Content-Length")
+	delete(h, "Content-Encoding")
+	delete(h, "Content-Range")
 }

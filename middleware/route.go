@@ -1,112 +1,384 @@
-// Package middleware says how one request passes a cache: it is served from the store, or its handler runs and is
-// recorded while the client is answered; what was recorded is judged, and kept or not. It knows no router, no backend and
-// no class: a [Route] is compiled elsewhere and only read here.
 package middleware
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
-// A Route is a policy in the form that requests are served by. It is read-only after its first use and safe for
-// concurrent use.
+// A Route is a compiled policy: what serves the requests of one route. Make it with [New]. It is safe for concurrent use.
+//
+// A request passes it in two steps, so that a hit makes no closure:
+//
+//	passage, done := route.Begin(w, r, pattern)
+//	if !done {
+//		err = route.Finish(passage, w, r, next, param)
+//	}
 type Route struct {
-	Pattern  string // what stands for the router's pattern; "": what the adapter tells with each request
-	Common   *Common
-	Scheme   *keys.Scheme
-	Labeler  keys.Labeler
-	Through  *readthrough.Cache
-	User     keying.User                                // who is asking; required where Scheme.Private
-	Skip     func(*http.Request) bool                   // such requests go around the cache; nil: none do
-	VaryBy   func(*http.Request) (text string, ok bool) // what selects, beside the scheme; nil: nothing; not ok: around the cache
-	Tags     []Tag
-	Observe  func(Event)                               // told how requests were answered, and how refreshes went; nil: nobody listens
-	Tell     func(Event)                               // told of what somebody should know of: faults, warnings, refreshes that fail; nil: nobody is
-	Purge    func(context.Context, store.Record) error // appends to the purge log; nil: nothing is ever invalidated by answers
-	HideAuth bool                                      // shared routes: Authorization is hidden from the handler instead of bypassing the cache
+	settings
 
-	TTL             time.Duration // at most; the handler may shorten it
-	WhileRevalidate time.Duration
-	IfError         time.Duration
-	StatusTTL       map[int]time.Duration
-	MaxBody         int64 // bytes
+	rules rules      // what may be answered and stored: policyRules, or http
+	http  *httpRules // the same in RFC 9111 mode, else nil: Begin calls it without an interface, or hits would allocate
 
-	Standard     bool     // the answers' own headers rule (RFC 9111); TTL is a bound and a default then, or 0
-	NoVarySearch []string // what the answers say of the query, or nil
-	Vary         []string // one line: the request fields that select the answer, as it says; nil: none do
-	Client       []string // one line: the Cache-Control of answers that are kept, as they leave; nil: their own
+	lastLabel atomic.Pointer[patternLabel] // of the pattern that was last asked for
+	share     Share                        // of what routes have in common
+	warnings  warnings
+	patterns  patterns
+	seen      seen
 
-	labelled atomic.Pointer[patternLabel] // the pattern that was last asked for
-	said     atomic.Pointer[controlLine]  // what an answer last said
+	onHTTP, onHTTPS atomic.Bool // Names knows that responses of the scheme are stored
 
-	share    Share // of what routes have in common
-	warnings warnings
-	wholes   wholes
-	seen     seen
+	inline atomic.Bool // a background refresh did not reach the route: the next one is inline
+}
 
-	inline atomic.Bool // a refresh in the background did not reach the route: the next one is inline
+// New returns the route that the config describes. It keeps the config's maps and slices, which must not change afterwards.
+func New(c Config) *Route {
+	rt := &Route{settings: c.settings()}
+	if c.RFC9111 {
+		rt.http = &httpRules{rt}
+		rt.rules = rt.http
+	} else {
+		rt.rules = &policyRules{rt: rt}
+	}
+	return rt
+}
+
+// Pattern is the pattern that the route was made for, or "" if the adapter gives one with each request.
+func (rt *Route) Pattern() string { return rt.pattern }
+
+// Private reports whether the responses are one user's each.
+func (rt *Route) Private() bool { return rt.scheme.Private }
+
+// AsksApp reports whether functions of the app see each request before the cache looks for a response: who the user is,
+// Skip or VaryBy. They may need what a framework has put into the request's context.
+func (rt *Route) AsksApp() bool { return rt.scheme.Private || rt.skip != nil || rt.varyBy != nil }
+
+// AsksUser reports whether the app may be asked who the user is, before or after the handler runs.
+func (rt *Route) AsksUser() bool { return rt.user != nil }
+
+// StoresStatus reports whether responses of the status, other than 200, may be stored.
+func (rt *Route) StoresStatus(status int) bool { return rt.statusTTL[status] > 0 }
+
+// A Passage is one request between [Route.Begin] and [Route.Finish].
+type Passage struct {
+	plan    plan
+	reason  Reason // why nothing, or nothing whole, can come from the cache; "": it can
+	key     keying.Key
+	pattern string
+	keyed   string // what stands for the pattern in the key
+	user    string
+	outer   http.Header // what outer middleware has set: for a refresh, and in RFC 9111 mode
+
+	selected // RFC 9111 mode
+}
+
+// plan is what Finish is to do.
+type plan uint8
+
+const (
+	planBypass  plan = iota // run the handler: the request is not for a cache
+	planFetch               // look in the store, and run the handler if need be
+	planRefresh             // run the handler for the cache alone: the client has a stale response
+)
+
+// Begin answers the request from memory if it can, without I/O or allocation, and then returns true. Otherwise the
+// passage goes to Finish. The pattern is the router's, where it gives one.
+func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (p Passage, done bool) {
+	return rt.BeginFor(w, r, pattern, nil)
+}
+
+// BeginFor is Begin where several handlers may serve the pattern: by is the one that would serve this request.
+func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string, by *Standing) (p Passage, done bool) {
+	if rt.pattern != "" {
+		pattern = rt.pattern
+	}
+	p.pattern, p.keyed = pattern, pattern
+	if by != nil {
+		p.keyed = by.keyed
+	}
+	chosen, reason := rt.eligible(&p, r, by)
+	if p.reason = reason; reason != "" {
+		return p, false
+	}
+	now := rt.common.Now()
+	var found readthrough.Found
+	if !rt.recall(&p, w, r, chosen, now, &found) {
+		p.reason = ReasonKey
+		return p, false
+	}
+	if by != nil && by.claims && !rt.claims(&p, by, found.Entry) {
+		p.reason = ReasonHandlers
+		return p, false
+	}
+	return p, rt.fromMemory(&p, w, r, now, &found)
+}
+
+// eligible says why the request is not for a cache, or "". It notes who the user is, and returns what VaryBy selects by.
+func (rt *Route) eligible(p *Passage, r *http.Request, by *Standing) (chosen string, reason Reason) {
+	if reason = rt.ineligible(r); reason != "" {
+		return "", reason
+	}
+	if by != nil && by.refused {
+		return "", ReasonHandlers
+	}
+	if rt.scheme.Private {
+		user, ok := rt.identify(r, p.pattern)
+		if !ok || user == "" {
+			return "", ReasonIdentity
+		}
+		p.user = user
+	}
+	if rt.varyBy != nil {
+		var ok bool
+		if chosen, ok = rt.varyBy(r); !ok {
+			return "", ReasonVaryBy
+		}
+	}
+	return chosen, ""
+}
+
+// recall looks in memory for what the request selects. If there is nothing, or something to choose from, it gives the
+// passage the request's key: a plain hit does not even need it. It returns false for a request that cannot be keyed.
+func (rt *Route) recall(p *Passage, w http.ResponseWriter, r *http.Request, chosen string, now time.Time, found *readthrough.Found) bool {
+	text, err := rt.scheme.Text(r, p.keyed, p.user, chosen)
+	if err != nil {
+		return false
+	}
+	err = rt.cache.Find(text, now, found)
+	text.Free()
+	if found.Entry == nil {
+		p.key = found.Key
+	}
+	if rt.http != nil {
+		p.outer = w.Header()
+		rt.http.choose(p, r, found, now)
+	}
+	return err == nil
+}
+
+// claims reports whether the handler may serve what was looked for.
+func (rt *Route) claims(p *Passage, by *Standing, found *store.Entry) bool {
+	key := &p.key
+	if rt.http != nil {
+		key = &p.resource
+	} else if found != nil {
+		key = &found.Key
+	}
+	return rt.common.handlers.claim(key, by)
+}
+
+// fromMemory answers the request with what memory has, if that may be served, and sees to its refresh. It returns true
+// where nothing is left to do.
+func (rt *Route) fromMemory(p *Passage, w http.ResponseWriter, r *http.Request, now time.Time, found *readthrough.Found) (done bool) {
+	e, use := found.Entry, found.Use
+	nearing := use == readthrough.Fresh && e.NearingAt(found.Left)
+	if use == readthrough.Fresh && !nearing {
+		rt.replay(w, r, e, e.Fresh-found.Left, found.Left, &source{outcome: Hit, tier: near, pattern: p.pattern})
+		return true
+	}
+	if p.plan = planFetch; e != nil {
+		p.key = e.Key
+	}
+	switch {
+	case markOf(r.Context()) != nil: // a refresh is not served with what it is to replace
+		return false
+	case nearing:
+		rt.replayNow(w, r, e, now, &source{outcome: Hit, tier: near, pattern: p.pattern})
+		rt.refreshEarly(p, r, e, now)
+		return true
+	case use == readthrough.WhileRefreshed:
+		p.outer = w.Header().Clone()
+		rt.replayNow(w, r, e, now, &source{outcome: Stale, tier: near, pattern: p.pattern})
+		return rt.refreshLater(p, r)
+	}
+	return false
 }
 
 // Next runs the handler behind the cache. For frameworks whose handlers return an error it returns that.
 type Next func(w http.ResponseWriter, r *http.Request) error
 
-// Param returns the value of a path parameter of the request, "" if it has none of that name. It is asked before the handler
-// runs, and once more afterwards for one that the route's pattern does not have.
+// Param returns the value of a path parameter of the request, "" if it has none of that name. It is called before the
+// handler runs, and once more afterwards for a parameter that the route's pattern does not have.
 type Param func(r *http.Request, name string) string
 
-// A Passage is one request on its way, between [Route.Begin] and [Route.Finish].
-type Passage struct {
-	key      keying.Key
-	resource keying.Key   // standard routes: what all answers of the URL are under
-	index    *store.Entry // standard routes: what leads from there to the answer, or nil
-	fresh    bool         // standard routes: what is stored is fresh, but not enough for the request
-	whole    *store.Entry // standard routes: a stored whole that others may be served with, but not this request
-	fwd      string       // standard routes: why the handler must answer
-	pattern  string
-	keyed    string // what stands for the pattern in the key
-	user     string
-	way      way
-	reason   Reason
-	outer    http.Header // what outer middleware has set: in a refresh, and on standard routes that memory did not answer
+// Finish serves what Begin could not answer: from the store, from another request's run of the handler, or by running it.
+// An error is the handler's; where there is one, the caller may still have to write the response.
+func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
+	switch p.plan {
+	case planBypass:
+		return rt.bypass(p, w, r, next)
+	case planRefresh:
+		return rt.refreshInline(p, w, r, next, param)
+	}
+	f := rt.newFetch(&p, w, r, next, param)
+	if m := markOf(r.Context()); m != nil {
+		rt.rules.locate(f)
+		if m.key == f.p.key {
+			m.reached.Store(true)
+			f.refresh()
+			return nil
+		}
+	}
+	defer f.close()
+	return rt.rules.answer(f)
 }
 
-// way is how a request goes on that the memory did not answer.
-type way uint8
-
-const (
-	around  way = iota // the cache has nothing to do with it: untouched
-	through            // look it up, run the handler if need be
-	refresh            // it is answered; its handler is to run once more, for the cache
-)
-
-// Tiers, as events and Cache-Status name them.
-const (
-	near = "near"
-	far  = "far"
-)
-
-func (rt *Route) tier() string {
-	if rt.Through.Remote() {
-		return far
+// ineligible says why the request itself is not for a cache, or "".
+func (rt *Route) ineligible(r *http.Request) Reason {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return ReasonMethod
+	case r.ContentLength != 0 && hasBody(r) || len(r.TransferEncoding) > 0:
+		return ReasonBody
+	case rt.skip != nil && rt.skip(r):
+		return ReasonSkip
+	case rt.bypassAuth && r.Header["Authorization"] != nil:
+		return ReasonAuth
 	}
-	return near
+	if overridden(r.Header) {
+		return ReasonOverride
+	}
+	if options := r.Header["Connection"]; options != nil {
+		return rt.connected(r.Header, options)
+	}
+	return ""
 }
 
-func (rt *Route) observe(ev Event) {
-	if rt.Observe != nil {
-		rt.Observe(ev)
+// connected says why a request with these connection options is not for a cache, or "".
+//
+// Fields that the options name are for this hop alone (RFC 9110 §7.6.1). A proxy behind the cache removes them, while a
+// layer in front of it may have read them. So neither a key with them nor one without them would say what the response is
+// for. Three sorts do no harm: fields that every hop removes, fields that the handler does not see, and offers to upgrade
+// that no handler takes.
+func (rt *Route) connected(h http.Header, options []string) Reason {
+	if h["Upgrade"] != nil && rfc9111.Upgrades(options) && rfc9111.Takeable(h["Upgrade"]) {
+		return ReasonUpgrade
 	}
+	for _, name := range rfc9111.Connection(options) {
+		if h[name] != nil && !rfc9111.Hop(name) && rt.scheme.Sees(name) {
+			return ReasonConnection
+		}
+	}
+	return ""
 }
 
-func (rt *Route) tell(ev Event) {
-	if rt.Tell != nil {
-		rt.Tell(ev)
+// overridden reports whether a field may turn the request's method into another one behind the cache.
+func overridden(h http.Header) bool {
+	return h["X-Http-Method-Override"] != nil || h["X-Http-Method"] != nil || h["X-Method-Override"] != nil
+}
+
+// hasBody reports whether a request whose length is not 0 says that it has a body.
+//
+// HTTP/3 servers leave the length of a GET unknown, and so do HTTP/2 servers where the stream does not end with the
+// header; most such requests have no body. To wait for one would let a client hold up the others that wait for the same
+// response. So an unknown length counts as no body, and the handler sees none (RFC 9110 §9.3.1).
+func hasBody(r *http.Request) bool {
+	return r.ContentLength > 0 || r.Header["Content-Length"] != nil || r.Header["Transfer-Encoding"] != nil ||
+		r.Header["Expect"] != nil || r.Trailer != nil
+}
+
+// bypass runs the handler with the request as it is. A per-user route marks the response private all the same, and a
+// success of an unsafe method invalidates.
+func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
+	changes := unsafe(r.Method)
+	if changes && rt.user != nil && p.user == "" {
+		p.user, _ = rt.identify(r, p.pattern)
 	}
+	rt.observe(Event{Route: p.pattern, Outcome: Bypass, Reason: p.reason})
+	if !rt.scheme.Private && p.reason == ReasonUpgrade && rt.vary == nil {
+		return next(w, r)
+	}
+	if !rt.scheme.Private && !changes && !rt.scheme.Open && !rt.speaks() {
+		rt.common.addStatus(w.Header(), rt.common.forwarded(fwd(p.reason), keying.Key{}, p.reason, false))
+		return next(w, r)
+	}
+	rec := new(recorder)
+	rec.begin(rt, w, r, nil)
+	if changes {
+		// What is invalidated is what the client asked for, even if the handler rewrites the URL in place.
+		asked, u := *r, *r.URL
+		asked.URL = &u
+		rec.r, rec.level = &asked, keys.Literal(p.pattern)
+	}
+	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
+	err := next(rec.writer(), r)
+	rec.changes = rec.changes && err == nil // the caller answers an error, with a status of its own
+	rec.finish()
+	return err
+}
+
+// unsafe reports whether the method may change something (RFC 9110 §9.2.1): all may that are not registered as safe
+// (§16.1.1).
+func unsafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
+		return false
+	}
+	return true
+}
+
+// fwd is why a request went to the handler, in RFC 9211's words (§2.2).
+func fwd(reason Reason) string {
+	switch reason {
+	case ReasonMethod:
+		return "method"
+	case ReasonHead, ReasonRange:
+		return "miss"
+	case ReasonRequest:
+		return "request"
+	}
+	return "bypass"
+}
+
+// identify asks the app who the user is, for a request that has had no event yet: if the function ends the request by a
+// panic, that is one.
+func (rt *Route) identify(r *http.Request, pattern string) (user string, known bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			rt.observe(Event{Route: pattern, Outcome: Bypass, Reason: ReasonIdentity})
+		}
+	}()
+	user, known = rt.userOf(r, pattern)
+	returned = true
+	return user, known
+}
+
+// userOf is who the user is by the app's identity function. If that panics nobody is known, and a Fault tells of it.
+func (rt *Route) userOf(r *http.Request, pattern string) (user string, known bool) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler: // meant for the server
+			panic(v)
+		default:
+			rt.alert(Event{Route: pattern, Outcome: Fault, Reason: ReasonIdentity, Err: fmt.Errorf("the identity function panicked: %v", v)})
+		}
+	}()
+	return rt.user(r)
+}
+
+// A mark says of a request that it is a background refresh, and of which key.
+type mark struct {
+	key     keying.Key
+	reached atomic.Bool // the request has come to the route that asked for it
+}
+
+type markContext struct{}
+
+// markOf returns the request's mark, or nil. One that has reached its route is none any more: what the handler of a refresh
+// requests in turn has the same context.
+func markOf(ctx context.Context) *mark {
+	if m, ok := ctx.Value(markContext{}).(*mark); ok && !m.reached.Load() {
+		return m
+	}
+	return nil
 }

@@ -8,33 +8,32 @@ import (
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 )
 
 // newRoute returns a shared route in memory, changed as the test likes before it is used.
-func newRoute(t testing.TB, change func(rt *middleware.Route)) *middleware.Route {
+func newRoute(t testing.TB, change func(c *middleware.Config)) *middleware.Route {
 	t.Helper()
 	memory := memstore.New(memstore.Options{})
 	t.Cleanup(func() { _ = memory.Close() })
-	rt := &middleware.Route{
+	c := middleware.Config{
 		Common:  middleware.NewCommon("larder", false),
 		Scheme:  &keys.Scheme{Realm: "shared"},
-		Through: readthrough.New(memory, store.NewLog(), 0, nil),
+		Cache:   readthrough.New(readthrough.Resolve(memory, nil), readthrough.Options{}),
 		TTL:     time.Minute,
 		MaxBody: 1 << 20,
 	}
 	if change != nil {
-		change(rt)
+		change(&c)
 	}
-	rt.Scheme.Compile()
-	return rt
+	c.Scheme.Compile()
+	return middleware.New(c)
 }
 
 // private makes it one user's.
-func private(rt *middleware.Route) {
-	rt.Scheme.Private = true
-	rt.User = func(*http.Request) (string, bool) { return "alice", true }
+func private(c *middleware.Config) {
+	c.Scheme.Private = true
+	c.User = func(*http.Request) (string, bool) { return "alice", true }
 }
 
 // serve passes a request through the route.

@@ -12,14 +12,30 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What a resource's answers vary by is known only from the answers (RFC 9111 §4.1). So the key of a resource leads either
-// to its one answer or to an index: an entry without a status, whose Vary lists the sets of request fields that its answers
-// have named, the newest first. Under the key of the resource and the fields' values lies the answer.
+// What a URL's responses vary by is known only from the responses (RFC 9111 §4.1). So under the key of the URL, the resource,
+// lies either its one response or an index. An index is an entry without a status. Its Vary lists sets of request fields
+// that responses have named, the newest set first. The key of a response is made of the resource and of the values that
+// its request has for the fields of one set:
+//
+//	resource                          -> index: "accept-language", "accept, accept-language"
+//	resource + Accept-Language: de    -> response
+//	resource + Accept-Language: fr    -> response
+//
+// A request is looked up under each set of the index until a stored response may be served.
 
 // maxSets bounds the sets of an index: each costs a look.
 const maxSets = 4
 
 const indexFor = 24 * time.Hour
+
+// selected is what the passage of a request knows of stored responses in RFC 9111 mode.
+type selected struct {
+	resource keying.Key   // the key of the URL, for whoever asks
+	index    *store.Entry // what leads from there to the responses, or nil
+	fresh    bool         // what is stored is fresh, but not enough for the request
+	whole    *store.Entry // a stored response that others may be served with, but not this request
+	fwd      string       // why the handler must answer, in RFC 9211's words
+}
 
 func isIndex(e *store.Entry) bool { return e.Status == 0 }
 
@@ -28,7 +44,7 @@ func sets(index *store.Entry) []string {
 	if index == nil {
 		return nil
 	}
-	return fieldOf(index, "Vary")
+	return index.Lines("Vary")
 }
 
 // namesOf are the names in each of the index' sets. They are parsed once.
@@ -38,7 +54,7 @@ func namesOf(index *store.Entry) [][]string {
 	}
 	var all [][]string
 	size := 0
-	for _, set := range sets(index)[:min(len(sets(index)), maxSets)] { // it may come from elsewhere
+	for _, set := range sets(index)[:min(len(sets(index)), maxSets)] { // another process may have made it
 		names, _ := rfc9111.VaryNames([]string{set})
 		all = append(all, names)
 		size += 24 + 16*len(names) + len(set)
@@ -47,22 +63,30 @@ func namesOf(index *store.Entry) [][]string {
 	return all
 }
 
-// variant is the key of the answer that the request selects, among answers whose Vary has these lines.
-func (rt *Route) variant(p *Passage, r *http.Request, vary []string) keying.Key {
-	names, _ := rfc9111.VaryNames(vary)
-	return rt.variantOf(p, r, names)
-}
-
-func (rt *Route) variantOf(p *Passage, r *http.Request, names []string) keying.Key {
+// variantOf is the key of the response that the request selects, among responses that vary by these fields.
+func (hr *httpRules) variantOf(p *Passage, r *http.Request, names []string) keying.Key {
 	if len(names) == 0 {
 		return p.resource
 	}
-	return rt.Scheme.Select(p.resource, names, r, rt.Common.selection)
+	return hr.rt.scheme.Select(p.resource, names, r, hr.rt.common.selection)
 }
 
-// find looks for the answer that the request selects, and makes its key the passage's. What it finds and may not be served
-// as it is, is what can be validated.
-func (rt *Route) find(call *readthrough.Call, p *Passage, r *http.Request, judge readthrough.Judge) (*store.Entry, readthrough.Use) {
+// selects reports whether the entry, which another request's run has made, is the response that the request selects.
+func (hr *httpRules) selects(p *Passage, r *http.Request, e *store.Entry) bool {
+	names, _ := rfc9111.VaryNames(linesOf(e, p.outer, "Vary"))
+	key := hr.variantOf(p, r, names)
+	return key == e.Key || isPart(r) && partKey(key, r) == e.Key
+}
+
+// locate finds the key of the variant. It takes a call of its own, for the fetch's call is yet to load.
+func (hr *httpRules) locate(f *fetch) {
+	call := hr.rt.cache.Call(f.r.Context(), f.p.pattern)
+	hr.find(&call, &f.p, f.r, nil)
+}
+
+// find looks for the response that the request selects, and makes its key the passage's. What it finds but may not be served
+// as it is, can be validated.
+func (hr *httpRules) find(call *readthrough.Call, p *Passage, r *http.Request, judge readthrough.Judge) (*store.Entry, readthrough.Use) {
 	e, use := call.Look(p.resource, nil)
 	if e == nil || !isIndex(e) {
 		p.key, p.index = p.resource, nil
@@ -72,7 +96,7 @@ func (rt *Route) find(call *readthrough.Call, p *Passage, r *http.Request, judge
 	var best *store.Entry
 	var bestUse readthrough.Use
 	for i, names := range namesOf(e) {
-		key := rt.variantOf(p, r, names)
+		key := hr.variantOf(p, r, names)
 		found, use := call.Look(key, judge)
 		if i == 0 || use > bestUse {
 			p.key, best, bestUse = key, found, use
@@ -94,19 +118,19 @@ func judged(judge readthrough.Judge, e *store.Entry, use readthrough.Use) (*stor
 	return e, use
 }
 
-// choose makes of what memory has for the URL what a standard route may serve to the request, if anything, and its key the
-// passage's.
-func (rt *Route) choose(p *Passage, r *http.Request, f *readthrough.Found, now time.Time) {
+// choose makes of what memory has under the resource what may be served to the request, if anything. It is the part of
+// [httpRules.answer] that needs no I/O and no allocation.
+func (hr *httpRules) choose(p *Passage, r *http.Request, f *readthrough.Found, now time.Time) {
 	e, use := f.Entry, f.Use
 	if e != nil {
 		p.key = e.Key
 	}
 	p.resource = p.key
 	if e != nil && isIndex(e) {
-		e, use = rt.peekVariant(p, r, e, now)
+		e, use = hr.peekVariant(p, r, e, now)
 	}
 	f.Entry, f.Use = nil, readthrough.NoUse
-	if e == nil || rt.unanswerable(r, noAsk) != "" {
+	if e == nil || unanswerable(r, noAsk) != "" {
 		return
 	}
 	ask := noAsk
@@ -115,13 +139,13 @@ func (rt *Route) choose(p *Passage, r *http.Request, f *readthrough.Found, now t
 			return
 		}
 	}
-	f.Entry, f.Use, f.Left = e, rt.fitness(p, r, ask, e, use, readthrough.Before), e.Left(now)
+	f.Entry, f.Use, f.Left = e, hr.fitness(p, r, ask, e, use, readthrough.Before), e.Left(now)
 }
 
-func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, readthrough.Use) {
+func (hr *httpRules) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, readthrough.Use) {
 	for _, names := range namesOf(index) {
-		key := rt.variantOf(p, r, names)
-		if e, use := rt.Through.Peek(key, now); e != nil {
+		key := hr.variantOf(p, r, names)
+		if e, use := hr.rt.cache.Peek(key, now); e != nil {
 			p.key, p.index = key, index // for a refresh, which must not forget the other sets
 			return e, use
 		}
@@ -129,24 +153,27 @@ func (rt *Route) peekVariant(p *Passage, r *http.Request, index *store.Entry, no
 	return nil, readthrough.NoUse
 }
 
+// otherVariants: the index tells. A response that is fresh, but not enough for the request, is no other variant.
+func (hr *httpRules) otherVariants(f *fetch) bool { return f.p.index != nil && !f.p.fresh }
+
 // place gives the run's entry the key that its Vary calls for, and makes the index that leads there.
-func (rt *Route) place(l *leading) {
-	if !rt.Standard {
-		return
-	}
-	run, names := l.rec.run, l.rec.law.verdict.Vary
-	run.Entry.Key = rt.variantOf(&l.p, l.r, names)
-	if run.Entry.Key == l.p.resource {
+//
+// The index is written before the entry, so that no response is stored that no request finds. Two processes may write
+// different indexes at once. Then one set is lost until the next response names it again; until then its requests are misses.
+func (hr *httpRules) place(f *fetch) {
+	run, names := f.rec.run, f.rec.http.verdict.Vary
+	run.Entry.Key = hr.variantOf(&f.p, f.r, names)
+	if run.Entry.Key == f.p.resource {
 		return
 	}
 	set := strings.ToLower(strings.Join(names, ","))
-	known := sets(l.p.index)
-	if len(known) > 0 && known[0] == set && l.p.index.Left(time.Now()) > indexFor/2 {
+	known := sets(f.p.index)
+	if len(known) > 0 && known[0] == set && f.p.index.Left(time.Now()) > indexFor/2 {
 		return
 	}
 	known = slices.DeleteFunc(slices.Clone(known), func(s string) bool { return s == set })
 	known = slices.Insert(known, 0, set)
-	run.Index = run.Beside(l.p.resource)
+	run.Index = run.Beside(f.p.resource)
 	run.Index.Stored, run.Index.Fresh = time.Now(), max(indexFor, run.Entry.Keep(time.Now()))
 	run.Index.Header = store.MakeHeader(store.Field{Name: "Vary", Values: known[:min(len(known), maxSets)]})
 }

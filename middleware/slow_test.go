@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/larder-go/cache/internal/steering"
 	"github.com/larder-go/cache/middleware"
 )
 
@@ -51,7 +52,7 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 		}
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"in pieces": func(w http.ResponseWriter, r *http.Request) { write(w, fill(r), 10_000) },
+		"in chunks": func(w http.ResponseWriter, r *http.Request) { write(w, fill(r), 10_000) },
 		"at once":   func(w http.ResponseWriter, r *http.Request) { write(w, fill(r), size) },
 		"with its length": func(w http.ResponseWriter, r *http.Request) {
 			body := fill(r)
@@ -60,19 +61,19 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 		},
 		"refused at last": func(w http.ResponseWriter, r *http.Request) {
 			write(w, fill(r), 10_000)
-			middleware.NoStore(r.Context())
+			steering.NoStore(r.Context())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rt := newRoute(t, nil)
 				read := stalled(rt, clients, h)
-				if n := rt.Common.Recording(); n != 0 {
+				if n := rt.Common().Recording(); n != 0 {
 					t.Errorf("%d bytes are accounted for although every handler has returned", n)
 				}
 				for i := range 20 {
 					target := fmt.Sprint("/other/", i)
-					serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", target, nil), pieces)
+					serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", target, nil), chunks)
 					serve(rt, httptest.NewRecorder(), httptest.NewRequest("GET", target, nil), func(http.ResponseWriter, *http.Request) {
 						t.Errorf("%s was not kept", target)
 					})
@@ -96,7 +97,7 @@ func TestThoseWhoWaitAreLetGoBeforeASlowClient(t *testing.T) {
 		"an error page":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", 500) },
 		"a flush":           func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() },
 		"too long":          func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2<<20)) },
-		"refused":           func(_ http.ResponseWriter, r *http.Request) { middleware.NoStore(r.Context()) },
+		"refused":           func(_ http.ResponseWriter, r *http.Request) { steering.NoStore(r.Context()) },
 		"not what was said": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(http.TrailerPrefix+"X", "y") },
 		"unwrapped": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.(interface{ Unwrap() http.ResponseWriter }).Unwrap().Write([]byte("x"))
@@ -111,7 +112,7 @@ func TestThoseWhoWaitAreLetGoBeforeASlowClient(t *testing.T) {
 				h := func(w http.ResponseWriter, r *http.Request) {
 					mine := first
 					first = false
-					pieces(w, r)
+					chunks(w, r)
 					if mine {
 						<-finish
 						end(w, r)

@@ -11,7 +11,6 @@ import (
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/middleware"
-	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 )
 
@@ -35,11 +34,11 @@ func galleries(t *testing.T, f func(t *testing.T, g *gallery)) {
 func newGallery(t *testing.T, standard bool) *gallery {
 	g := &gallery{t: t, memory: memstore.New(memstore.Options{MaxEntries: 1 << 20})}
 	t.Cleanup(func() { _ = g.memory.Close() })
-	g.route = newRoute(t, func(rt *middleware.Route) {
-		rt.Through = readthrough.New(g.memory, store.NewLog(), 0, nil)
-		rt.Observe = func(ev middleware.Event) { g.last = ev }
-		if rt.Standard, rt.Scheme.Open = standard, standard; !standard {
-			rt.Scheme.Headers = []string{"X-T"}
+	g.route = newRoute(t, func(c *middleware.Config) {
+		c.Cache = readthrough.New(readthrough.Resolve(g.memory, nil), readthrough.Options{})
+		c.Observe = func(ev middleware.Event) { g.last = ev }
+		if c.RFC9111, c.Scheme.Open = standard, standard; !standard {
+			c.Scheme.Headers = []string{"X-T"}
 		}
 	})
 	return g
@@ -141,7 +140,6 @@ func TestVariantsMakeRoomWithinTheirURL(t *testing.T) {
 // A variant that was refreshed is the one that it was, and one that has expired makes room before any other.
 func TestExpiredVariantsMakeRoom(t *testing.T) {
 	galleries(t, func(t *testing.T, g *gallery) {
-		g.route.TTL = time.Minute
 		for n := range 32 {
 			g.ask("/", fmt.Sprint("first ", n))
 		}

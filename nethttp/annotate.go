@@ -43,7 +43,7 @@ func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Han
 		return nil, errors.Join(faults...)
 	}
 	for pattern, at := range a.routes {
-		at.by = at.route.Stand(http.MethodGet, "", at.route.Pattern, middleware.Handler{ID: mux})
+		at.by = at.route.Stand(http.MethodGet, "", at.route.Pattern(), middleware.Handler{ID: mux})
 		a.routes[pattern] = at
 	}
 	return a, nil
@@ -81,7 +81,7 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	if redirects(own) {
 		at.moved = own
 	}
-	if asks := route.Scheme.Private || route.Skip != nil || route.VaryBy != nil; asks && strings.Contains(registered, "{") {
+	if asks := route.AsksApp(); asks && strings.Contains(registered, "{") {
 		at.alone = alone
 	}
 	a.routes[registered] = at

@@ -83,6 +83,20 @@ func (e *Entry) NearingAt(left time.Duration) bool {
 // entryOverhead is about what an entry costs beside its bytes: the struct, and what the allocator rounds up.
 const entryOverhead = 320
 
+// Lines returns the lines of a field that the handler set, by its canonical name: those of Header, or else of Added. They are the
+// entry's and must not be changed.
+func (e *Entry) Lines(name string) []string {
+	if lines := e.Header.Lines(name); lines != nil {
+		return lines
+	}
+	for i := range e.Added {
+		if e.Added[i].Name == name {
+			return e.Added[i].Values
+		}
+	}
+	return nil
+}
+
 // Size returns the bytes that the entry takes in memory, overhead and its memo included. Data that is no HTTP answer counts
 // twice before it has one, because its decoded form will be kept beside its bytes.
 func (e *Entry) Size() int64 {

@@ -1,13 +1,107 @@
+// Package keys says which answer belongs to which request: it turns a request into a [keying.Key] and makes the view
+// of the request that a handler may see when its answer is shared under that key.
+//
+//	scheme := &keys.Scheme{Realm: "shared-global", Headers: []string{"Accept-Language"}}
+//	key, err := scheme.Key(r, "GET /countries", "", "")
+//
+// The rule behind it is "visible ⇒ keyed": what the handler of a shared answer can see is in the key, and what is
+// not in the key it cannot see.
 package keys
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash"
 	"hash/maphash"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/larder-go/cache/keying"
 )
+
+// version is part of every digest: an answer kept under another layout of the key is never found.
+const version = 1
+
+// digester collects length-prefixed fields and hashes them at once. Length prefixes make the encoding of a list of
+// fields unambiguous, whatever bytes are in them.
+type digester struct {
+	buf []byte
+	sum [sha256.Size]byte
+}
+
+var digesters = sync.Pool{New: func() any { return &digester{buf: make([]byte, 0, 1024)} }}
+
+func newDigester(domain string) *digester {
+	d := digesters.Get().(*digester)
+	d.buf = append(d.buf[:0], version)
+	d.text(domain)
+	return d
+}
+
+func (d *digester) free() {
+	if cap(d.buf) <= MaxInput+1024 {
+		digesters.Put(d)
+	}
+}
+
+func (d *digester) text(s string) {
+	d.count(len(s))
+	d.buf = append(d.buf, s...)
+}
+
+// joined adds one text that is given in parts.
+func (d *digester) joined(parts []string) {
+	n := 0
+	for _, s := range parts {
+		n += len(s)
+	}
+	d.count(n)
+	for _, s := range parts {
+		d.buf = append(d.buf, s...)
+	}
+}
+
+func (d *digester) count(n int) { d.buf = binary.AppendUvarint(d.buf, uint64(n)) }
+
+func (d *digester) flag(on bool) {
+	if on {
+		d.count(1)
+	} else {
+		d.count(0)
+	}
+}
+
+// key hashes what was collected, with the secret's HMAC where there is one, and gives the digester back.
+func (d *digester) key(macs *sync.Pool) keying.Key {
+	defer d.free()
+	return d.sum256(macs)
+}
+
+func (d *digester) sum256(macs *sync.Pool) keying.Key {
+	if macs == nil {
+		return sha256.Sum256(d.buf)
+	}
+	mac := macs.Get().(hash.Hash)
+	mac.Reset()
+	mac.Write(d.buf)
+	mac.Sum(d.sum[:0])
+	macs.Put(mac)
+	return d.sum
+}
+
+// newMACs returns a pool of HMAC states, or nil without a secret: setting one up costs more than using it.
+func newMACs(secret []byte) *sync.Pool {
+	if len(secret) == 0 {
+		return nil
+	}
+	secret = append([]byte(nil), secret...)
+	return &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
+}
 
 // A Text is what selects an answer, spelt out: the length-prefixed fields whose digest is the [Key]. Equal texts of one
 // process have equal keys and different texts different ones, so memory that has kept the text of an answer knows it again
@@ -51,7 +145,7 @@ func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) 
 		return nil, ErrTooLarge // before it is copied
 	}
 	t := newText(s.macs)
-	raw := s.Query.Raw()
+	raw := !s.sorted
 	if raw {
 		t.query = u.RawQuery
 	} else if err := checkQuery(u.RawQuery); err == nil {
@@ -177,4 +271,102 @@ func (t *Text) Free() {
 	if cap(t.buf) <= MaxInput+1024 && cap(t.order) <= MaxInput {
 		textPool.Put(t)
 	}
+}
+
+// targetPath is the path of the request line. It differs from the URL's where a prefix was stripped on the way in, and
+// a handler can see it: what is mounted under "/a" must not answer for "/b".
+func targetPath(r *http.Request) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") {
+		return r.URL.EscapedPath() // absolute form, or a request that no server has read
+	}
+	return path
+}
+
+// errQuery marks a query that net/url and other parsers read differently; such a request is never kept.
+var errQuery = errors.New("keying: the query cannot be read in one way only")
+
+// effective returns the query that selects the answer: raw itself, or what the rules leave of it, in a fixed order.
+func effective(q keying.Query, raw string) (string, error) {
+	if err := checkQuery(raw); err != nil || raw == "" || q.Raw() {
+		return raw, err
+	}
+	return canonical(raw, q.Selects), nil
+}
+
+// checkQuery refuses what parsers disagree about: ";" as a separator, broken escapes, NUL, too many parameters.
+func checkQuery(raw string) error {
+	params := 1
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '&':
+			params++
+		case c == ';' || c < 0x20 || c == 0x7f:
+			return errQuery
+		case c == '%':
+			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) || raw[i+1:i+3] == "00" {
+				return errQuery
+			}
+		}
+	}
+	if params > MaxParams {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// canonical is what appendCanonical makes of the query.
+func canonical(raw string, keeps func(name string) bool) string {
+	if isCanonical(raw, keeps) { // as most are
+		return raw
+	}
+	return string(appendCanonical(nil, raw, keeps))
+}
+
+// parameter is one of a query, as the client wrote it, with its name decoded.
+type parameter struct{ name, text string }
+
+// fewParameters is how many of them are put in order without a place on the heap.
+const fewParameters = 16
+
+// appendCanonical appends the pairs whose name passes, sorted stably by decoded name. The pairs themselves stay as the
+// client wrote them: an app can tell "a" from "a=" and "%41" from "A".
+func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
+	if isCanonical(raw, keeps) {
+		return append(to, raw...)
+	}
+	var few [fewParameters]parameter
+	kept := few[:0]
+	for text := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(text, "=")
+		name, err := url.QueryUnescape(name)
+		if text != "" && err == nil && keeps(name) {
+			kept = append(kept, parameter{name, text})
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
+	for i, p := range kept {
+		if i > 0 {
+			to = append(to, '&')
+		}
+		to = append(to, p.text...)
+	}
+	return to
+}
+
+// isCanonical reports whether the query is what canonical would make of it, as far as that shows without decoding.
+func isCanonical(raw string, keeps func(name string) bool) bool {
+	for last := ""; raw != ""; {
+		text, rest, more := strings.Cut(raw, "&")
+		name, _, _ := strings.Cut(text, "=")
+		if text == "" || more && rest == "" || name < last || strings.ContainsAny(name, "%+") || !keeps(name) {
+			return false
+		}
+		last, raw = name, rest
+	}
+	return true
 }

@@ -9,259 +9,360 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Call is one request's use of a store: all that it does there shares one time budget, and it loads at most once. It has
-// room for all that a load takes, so that a caller may make it a part of its own. It is for one goroutine, and must not be
+// A Call is one request's use of the stores. All that it does there shares one time budget, and it loads at most once. It
+// holds all that a load needs, so that a caller may make it a part of something larger. It is for one goroutine, and must not be
 // copied after its first use.
+//
+// Get goes like this:
+//
+//	join the key's flight                       flight.go
+//	    first: lead it                          load.go
+//	        look in the stores once more
+//	        take the lease, or wait for it      lease.go
+//	        wait for a slot of the limit        chain.go
+//	        load, hand over, keep, release
+//	    others: wait for its entry              share.go
+//	        take it, or go round again, or load alone
 type Call struct {
-	t      *Cache
-	ctx    context.Context // the request's, of which operations have the values
-	route  string          // what it is for, as reports name it
-	left   time.Duration   // for operations, where they are bounded
-	asked  time.Time       // when the last operation was over, where they are bounded
-	first  operation       // most calls have one only
-	renews bool            // it is for a refresh: a fresh entry that nears its end is not good enough
-	came   time.Time       // when it came, if that matters to its judge
-	apart  bool            // it is not for the key's own answer
-	last   sight           // what the last look has brought
+	rc    *Cache
+	ctx   context.Context // the request's: operations on a store have its values, and an end of their own
+	route string          // what the call is for, as reports name it
+
+	left   time.Duration // for operations, where they are bounded
+	lastOp time.Time     // when the last operation was over, where they are bounded
+	op     operation     // the context of the first operation: most calls have no second one
+
+	came   time.Time // when the request came, if that matters to its judge
+	renews bool      // it refreshes: a fresh entry that nears its end is not good enough
+	part   bool      // it is not for the key's own answer, see GetPart
+	last   lookup    // the last one
 
 	flight flight // if it leads
 	run    Run    // if it loads
 }
 
 // Call begins a call for the request of the context. The route is what reports name it by, or "".
-func (t *Cache) Call(ctx context.Context, route string) Call {
-	return Call{t: t, ctx: ctx, route: route, left: t.all()}
+func (rc *Cache) Call(ctx context.Context, route string) Call {
+	return Call{rc: rc, ctx: ctx, route: route, left: rc.opTime()}
 }
 
-// Get returns the entry of the key, from the store or from another call's load under way; else it runs load, once for
-// all who ask at the same time, and keeps what load made. A panic in load passes through; waiters are released. A call
-// that is cancelled while it waits runs nothing: its client has gone. One whose deadline passes runs its own load, which
-// can see the context. So does one that a load has made which would wait for itself, see [Link]; a load that does so again
-// within itself is Looped. The judge may be nil: then entries are good for what their age and the purge log make them.
+// Source says where a result comes from.
+type Source uint8
+
+const (
+	Loaded   Source = iota // this call's load ran
+	Stored                 // found in the store
+	Shared                 // another call's load ran
+	Canceled               // nowhere: the call was cancelled while it waited for another's load, and nothing ran
+	Renewed                // this call's load ran, and its entry is to be served
+	Looped                 // nowhere: the load asks for itself, again and again, and nothing ran
+)
+
+// Result is what Get brings. Entry is what to serve. It is nil where the call's own load ran, where the client hung up, and
+// where the load asks for itself. Only a Stored one may be stale.
+type Result struct {
+	Entry  *store.Entry
+	Use    Use
+	Source Source
+	Fate   Fate // of the entry that the call's own load has made
+}
+
+// Get returns the entry of the key, from the store or from another call's load under way. Otherwise it runs load, once for
+// all who ask at the same time, and keeps what load made. The judge may be nil.
+//
+//   - A panic in load passes through; those who wait are released.
+//   - A call that is cancelled while it waits runs nothing: its client has gone.
+//   - A call whose deadline passes while it waits runs its own load, which can see the context.
+//   - So does a call that a load has made and that would wait for itself, see [Link]. If such a load does so again within
+//     itself, it is Looped.
 func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 	return c.get(key, key, load, judge)
 }
 
-// Apart is Get for an answer that is not the one that the key stands for, but made of that if the store has it, as one to
-// HEAD or to a range is. Calls that name the same part share a load; those for the key's own answer do not wait for it. Of
-// what a load makes, only what it says is to be kept goes to the store.
+// GetPart is Get for an answer that is not the one that the key stands for, but can be made of it: one to HEAD, or to a range.
+// Calls that name the same part share a load. Those for the key's own answer do not wait for it. Of what a load makes, only
+// what it says is to be kept goes to the store.
 func (c *Call) GetPart(key, part keying.Key, load Loader, judge Judge) Result {
-	c.apart = true
+	c.part = true
 	return c.get(key, part, load, judge)
 }
 
+// maxFlights is how many flights a call waits for before it loads alone.
+const maxFlights = 2
+
 func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
-	t, before := c.t, c.t.round.Load()
+	rc, caughtUp := c.rc, c.rc.catching.Load()
 	if judge != nil {
 		c.came = time.Now()
 	}
 	chain := linkOf(c.ctx)
 	if chain.nested(key) > 0 {
-		return c.GetAlone(key, load, judge)
+		return c.getAlone(key, load, judge)
 	}
-	for tries, later := 0, false; tries < 2; later = true {
-		f, role := t.flights.join(shared, &c.flight)
+	for waited, later := 0, false; waited < maxFlights; later = true {
+		f, role := rc.flights.join(shared, &c.flight)
 		switch role {
-		case leader:
-			if c.apart {
-				return c.leadApart(key, f, load, judge)
-			}
-			return c.lead(key, f, load, judge)
 		case loner:
-			return c.GetAlone(key, load, judge)
+			return c.getAlone(key, load, judge)
+		case leader:
+			return c.lead(key, f, load, judge)
 		}
-		if f.refresh { // the stale answer is as good for this call as for the one that started the refresh
-			if e, use := c.Look(key, judge); use >= WhileRefreshed {
-				t.flights.giveUp(f)
-				return Result{Entry: e, Use: use, Source: Stored}
-			}
+		if e, use := c.insteadOf(f, key, judge); e != nil {
+			return Result{Entry: e, Use: use, Source: Stored}
 		}
-		if !c.waits(f, chain) {
-			t.flights.giveUp(f)
+		if !c.waitFor(f, chain) {
+			rc.flights.giveUp(f)
 			if errors.Is(c.ctx.Err(), context.Canceled) {
 				return Result{Source: Canceled}
 			}
 			break
 		}
-		if f.idle {
+		if f.unloaded {
 			continue
 		}
-		tries++
-		if f.entry != nil {
-			// The first flight may have begun before a purge elsewhere, and that before this call. Others began later than
-			// this call.
-			if later || c.caughtUp(before) {
-				use, ok := t.share(f, judge, c.made(f))
-				if ok {
-					return Result{Entry: f.entry, Use: use, Source: Shared}
-				}
-				if judge != nil && t.log.Ledger().State(f.entry) == store.Live && !c.wantsNewer(f, judge) {
-					break // another's answer, as good as it gets: this request wants one of its own
-				}
-			}
-			// It was perhaps purged since its load began, or the request wants what is no older than itself: this call came
-			// later, and goes on with those who did so, too.
-			t.flights.overtake(f)
-			continue
+		waited++
+		use, next := c.take(f, judge, caughtUp, later)
+		if next == serveIt {
+			return Result{Entry: f.entry, Use: use, Source: Shared}
 		}
-		if !f.retry {
+		if next == loadAlone {
 			break
 		}
 	}
-	return c.GetAlone(key, load, judge)
+	return c.getAlone(key, load, judge)
 }
 
-// waits returns true when the flight has landed, and false when the call should not wait for it, or not any longer.
-func (c *Call) waits(f *flight, chain *Link) (landed bool) {
-	if !chain.wait(f, &c.t.runs) {
+// insteadOf returns what a waiter is served with instead of waiting for the flight, if that is a refresh: the stale answer is as
+// good for this call as for the one that has started the refresh.
+func (c *Call) insteadOf(f *flight, key keying.Key, judge Judge) (*store.Entry, Use) {
+	if !f.refresh {
+		return nil, NoUse
+	}
+	e, use := c.Look(key, judge)
+	if use < WhileRefreshed {
+		return nil, NoUse
+	}
+	c.rc.flights.giveUp(f)
+	return e, use
+}
+
+// Get is [Call.Get] of a call that does nothing else.
+func (rc *Cache) Get(ctx context.Context, key keying.Key, load LoaderFunc) Result {
+	c := rc.Call(ctx, "")
+	return c.Get(key, load, nil)
+}
+
+// Refresh is [Call.Refresh] of a call that does nothing else.
+func (rc *Cache) Refresh(ctx context.Context, key keying.Key, load LoaderFunc) Fate {
+	c := rc.Call(ctx, "")
+	return c.Refresh(key, load)
+}
+
+// A Client wants an entry: an HTTP request, or a caller of Values. It is what differs between the two. What happens when is the
+// same for both, see [Call.Answer].
+type Client interface {
+	Loader
+	// Serve gives the client the result's entry, and tells of it. It returns false if the entry cannot be served after all.
+	Serve(Result) bool
+	// Refresh has the entry that was just served loaded again, where that holds up nobody. It may decline.
+	Refresh()
+	// Missed is called if there is no entry to serve: the client's own load ran, or nothing did, see [Source].
+	Missed(Result)
+}
+
+// Answer gets the entry of the key, serves the client with it, and has it refreshed if that is due. It returns false if there
+// was an entry that could not be served.
+func (c *Call) Answer(key keying.Key, client Client, judge Judge) bool {
+	return c.rc.Answer(client, c.Get(key, client, judge))
+}
+
+// Answer is [Call.Answer] for a result that is there already.
+func (rc *Cache) Answer(client Client, r Result) bool {
+	if r.Entry == nil {
+		client.Missed(r)
+		return true
+	}
+	if !client.Serve(r) {
 		return false
 	}
-	joined := time.Now()
-	landed = c.t.wait(c.ctx, f, joined)
-	chain.waited(f)
-	c.spend(min(time.Since(joined), time.Duration(f.spent.Load())))
-	return landed
-}
-
-// share says whether another call's entry is of use. Without a judge any is that was not purged, however short its life.
-// One that stands in for an answer that failed is, to all whom it may be served to: or each of them would wait for a
-// failure of its own.
-func (t *Cache) share(f *flight, judge Judge, made Made) (Use, bool) {
-	use := judge.use(f.entry, t.Use(f.entry, time.Now()), made)
-	if judge == nil {
-		return use, use >= WhileRefreshed || t.log.Ledger().State(f.entry) == store.Live
+	// An entry that another's load has just made is not refreshed, however short its life.
+	if r.Use == WhileRefreshed || r.Use == Fresh && r.Source == Stored && rc.Early(r.Entry, time.Now()) {
+		client.Refresh()
 	}
-	return use, use >= WhileRefreshed || f.found && use >= OnError
+	return true
 }
 
-// made says when the flight's entry was made. One that its leader has from another process tells by its own time when its
-// load began, at the latest.
-func (c *Call) made(f *flight) Made {
-	switch began := f.began.Load(); {
-	case f.found:
-		return Before
-	case began == 0:
-		return c.madeAt(f.entry.Stored)
-	default:
-		return c.madeAt(time.Unix(0, began))
+// getAlone is Get without waiting for others, and without letting others wait.
+func (c *Call) getAlone(key keying.Key, load Loader, judge Judge) Result {
+	c.flight.key = key
+	l := c.look(key, judge)
+	if c.good(l) {
+		return Result{Entry: l.entry, Use: l.use, Source: Stored}
 	}
-}
-
-// madeAt says when an entry of another's load was made that began then.
-func (c *Call) madeAt(began time.Time) Made {
-	if began.Before(c.came) {
-		return Meanwhile
+	if linkOf(c.ctx).nested(key) >= maxNested {
+		return Result{Source: Looped}
 	}
-	return Since
+	r, _ := c.load(key, l, nil, load)
+	return r
 }
 
-// wantsNewer reports whether the flight's entry would do if only its load had begun later.
-func (c *Call) wantsNewer(f *flight, judge Judge) bool {
-	_, ok := c.t.share(f, judge, Since)
-	return ok && c.made(f) != Since
+// Escaped reports, of a call that has ended, whether anybody but the caller may still refer to it: others came to wait for its
+// load, or a store was given a context of its. Otherwise its memory may be used for another.
+func (c *Call) Escaped() bool { return c.flight.done != nil || c.op.ending != nil }
+
+// stores are the tiers that one Cache reads and writes: memory alone, a far store alone, or a far store with short-lived
+// copies near, in memory. Of two tiers Far is the truth. A near copy saves the round trip to it.
+//
+// What a near copy may be behind is bounded three ways. It lives for nearTTL at most. A purge of this process makes it absent
+// at once, since the ledger knows of it. A purge elsewhere does so as soon as the log brings its record, which follow sees to.
+// A copy that is left after a purge does no harm, for it is the same entry, with the same position in the log:
+//
+//	A: reads the entry of position 7 from Far
+//	B: purges: record 8; A's ledger learns of it
+//	A: leaves a near copy, of position 7
+//	C: finds the copy in A's memory: purged, so it asks Far
+type stores struct {
+	near, far store.Store  // one may be nil
+	leaser    store.Leaser // far, if processes share loads
+	ledger    *store.Ledger
+	nearTTL   time.Duration
+	outage    time.Duration
+	ranking   *Ranking
+	follow    func()
+	trim      func(*store.Entry) *store.Entry
+	opens     func(*store.Entry) (*store.Entry, error)
 }
 
-// Look returns what the store has under the key and what it is good for, without a load; nil and NoUse if nothing.
-func (c *Call) Look(key keying.Key, judge Judge) (*store.Entry, Use) {
-	s := c.look(key, judge)
-	return s.e, s.use
-}
-
-// Still reports whether the store has the entry, and it is good for anything: no other has taken its place, and no purge has
-// come.
-func (c *Call) Still(e *store.Entry) bool {
-	s := c.look(e.Key, nil)
-	return s.use != NoUse && s.has(e)
-}
-
-// look returns what the store has and what it is good for. Its error has been reported.
-func (c *Call) look(key keying.Key, judge Judge) sight {
-	var e *store.Entry
-	what := store.Reads
-	err := c.do(func(ctx context.Context) (err error) {
-		if l, ok := c.t.store.(*Layered); ok {
-			var asked bool
-			if e, asked, err = l.get(ctx, key); !asked {
-				what = ""
-			}
-			return err
-		}
-		e, _, err = c.t.store.Get(ctx, key)
-		return err
-	})
-	return c.sight(key, e, what, err, Before, judge)
-}
-
-// went reports how an operation went. One without a kind has asked nobody outside the process.
-func (c *Call) went(what store.Operation, err error) {
-	if err != nil || c.t.remote && what != "" {
-		c.t.report(Report{c.route, what, err})
-	}
-}
-
-// lookFar looks past memory that stands in front of the store.
-func (c *Call) lookFar(key keying.Key) sight {
-	l, ok := c.t.store.(*Layered)
-	if !ok {
-		return c.look(key, nil)
-	}
-	var e *store.Entry
-	err := c.do(func(ctx context.Context) (err error) {
-		e, _, err = l.getFar(ctx, key)
-		return err
-	})
-	return c.sight(key, e, store.Reads, err, Before, nil)
-}
-
-// keep stores what a run has made, and gives back its lease where that is the same store's matter. An entry to which
-// nothing leads is none that is kept.
-func (c *Call) keep(run *Run, now time.Time) Fate {
-	index := Kept
-	if run.Index != nil {
-		index = c.set(run.Index, nil, now)
-	}
-	if len(run.Replaced) > 0 {
-		defer c.forget(run.Replaced)
-	}
-	tenure := run.tenure
-	if run.Entry.Key != c.flight.key {
-		tenure = nil
-	}
-	if fate := c.set(run.Entry, tenure, now); fate != Kept {
-		return fate
-	}
-	return index
-}
-
-// forget deletes. What cannot be deleted now ends with its time to live.
-func (c *Call) forget(keys []keying.Key) {
-	c.went(store.Writes, c.do(func(ctx context.Context) error { return c.t.store.Delete(ctx, keys...) }))
-}
-
-func (c *Call) set(e *store.Entry, lease *tenure, now time.Time) Fate {
-	keep := e.Keep(now)
+// read returns the entry of the key, or nil. Of two tiers it is the near copy while that is good; asked tells whether Far was
+// asked. While Far cannot be asked, a near copy stands in for as long as outage allows, along with Far's error.
+func (s *stores) read(ctx context.Context, key keying.Key) (e *store.Entry, asked bool, err error) {
 	switch {
-	case keep <= 0: // an answer may be good for no time
-		return NotKept
-	case c.t.log.Ledger().State(e) == store.Gone:
-		return Overtaken
+	case s.near == nil:
+		e, err = s.readFar(ctx, key)
+		return e, true, err
+	case s.far == nil:
+		e, err = s.open(s.near.Get(ctx, key))
+		return e, true, err
 	}
-	err := c.do(func(ctx context.Context) error {
-		if lease != nil {
-			return c.t.leaser.Keep(ctx, e.Key, lease.token, e, keep)
-		}
-		return c.t.store.Set(ctx, e.Key, e, keep)
-	})
-	c.went(store.Writes, err)
-	switch {
-	case errors.Is(err, store.ErrRefused):
-		return RefusedByStore
-	case err != nil:
-		return StoreFailed
+	near, _ := s.open(s.near.Get(ctx, key))
+	if near != nil && s.ledger.State(near) != store.Live {
+		near = nil
 	}
-	c.t.note(e, now)
-	if lease != nil {
-		lease.given()
+	if near != nil && !near.Past(time.Now()) {
+		return near, false, nil
 	}
-	return Kept
+	e, err = s.readFar(ctx, key)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) && near != nil && s.ledger.State(near) == store.Live { // Far may have told of a purge
+		return near, true, err
+	}
+	return e, true, err
+}
+
+// readFar returns what Far has, and leaves a near copy of it. Where there is no Far it reads the only tier.
+func (s *stores) readFar(ctx context.Context, key keying.Key) (*store.Entry, error) {
+	if s.far == nil {
+		return s.open(s.near.Get(ctx, key))
+	}
+	e, ok, err := s.far.Get(ctx, key)
+	if e, err = s.openFar(e, ok, err); e != nil && err == nil {
+		s.copyNear(ctx, key, e)
+		s.ranking.add(key)
+	}
+	return e, err
+}
+
+// openFar is open for what Far has brought. That may have been kept under a policy of longer times than this one's, by a process
+// of the version before, say: trim cuts it down first. What memory has was trimmed when it came.
+func (s *stores) openFar(e *store.Entry, ok bool, err error) (*store.Entry, error) {
+	if e != nil && s.trim != nil {
+		e = s.trim(e)
+	}
+	return s.open(e, ok, err)
+}
+
+// open applies the hook Options.Open to what a tier has brought. An entry that does not open is a miss, with the error: the load
+// that follows puts a sound one in its place.
+func (s *stores) open(e *store.Entry, ok bool, err error) (*store.Entry, error) {
+	if !ok || e == nil {
+		return nil, err
+	}
+	if s.opens == nil {
+		return e, err
+	}
+	opened, fault := s.opens(e)
+	if fault != nil {
+		return nil, fault
+	}
+	return opened, err
+}
+
+// write keeps the entry. Of two tiers it leaves a near copy even if Far fails: this process has the answer, after all.
+func (s *stores) write(ctx context.Context, e *store.Entry, keep time.Duration) (err error) {
+	if s.far == nil {
+		return s.writeNear(ctx, e.Key, e, keep)
+	}
+	err = s.far.Set(ctx, e.Key, e, keep)
+	s.copyNear(ctx, e.Key, e)
+	return err
+}
+
+// writeAndRelease is write by the holder of the key's lease, which it gives back in the same round trip.
+func (s *stores) writeAndRelease(ctx context.Context, token store.Token, e *store.Entry, keep time.Duration) error {
+	err := s.leaser.Keep(ctx, e.Key, token, e, keep)
+	s.copyNear(ctx, e.Key, e)
+	return err
+}
+
+// lease tries to take the key's lease, and reads what Far has, in one round trip.
+func (s *stores) lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
+	e, lease, err := s.leaser.Lease(ctx, key, token, hold)
+	if e, err = s.openFar(e, true, err); e != nil && err == nil {
+		s.copyNear(ctx, key, e)
+	}
+	return e, lease, err
+}
+
+// remove forgets the keys. Far comes first: a reader in between must not leave another near copy.
+func (s *stores) remove(ctx context.Context, keys ...keying.Key) (err error) {
+	if s.far != nil {
+		err = s.far.Delete(ctx, keys...)
+	}
+	if s.near == nil {
+		return err
+	}
+	if gone := s.near.Delete(ctx, keys...); s.far == nil {
+		err = gone
+	}
+	return err
+}
+
+// Tick is by how much the clock of those who read memory may be late, where they are many. No near copy is served for that
+// much longer: it ends so much sooner.
+const Tick = 10 * time.Millisecond
+
+// copyNear leaves a near copy of what Far has, if there is memory. It never outlives the freshness of the entry, but for an
+// outage of Far: then it may stand in for longer.
+func (s *stores) copyNear(ctx context.Context, key keying.Key, e *store.Entry) {
+	if s.near == nil {
+		return
+	}
+	now := time.Now()
+	good := min(s.nearTTL, e.Left(now))
+	if good <= 0 {
+		_ = s.near.Delete(ctx, key) // the copy of what this entry has replaced must not be found any more
+		return
+	}
+	good -= min(Tick, good/10)
+	if s.outage > 0 {
+		e = e.NearUntil(now.Add(good))
+	}
+	_ = s.writeNear(ctx, key, e, min(good+s.outage, e.Keep(now))) // if memory refuses it, Far serves
+}
+
+// writeNear keeps the entry in memory. Purges elsewhere concern it from now on: the first one begins to follow the log.
+func (s *stores) writeNear(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	if s.follow != nil {
+		s.follow()
+	}
+	return s.near.Set(ctx, key, e, keep)
 }

@@ -2,10 +2,12 @@ package readthrough
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/larder-go/cache/keying"
 )
@@ -17,14 +19,22 @@ const maxNested = 2
 // A Link is one run in the chain of those under way that have led to a call: a handler that asks for another page, whose
 // handler asks for a value. A run's context carries it, under [LinkKey]. It is memory of the run's own, because a handler may
 // keep its context. A nil Link is a call that no run has made.
+//
+// The chain prevents three deadlocks:
+//
+//	a load asks for its own key            it would wait for itself: it runs once more, alone, and may know from its
+//	                                       context that it is within itself. If it asks again, the call is Looped
+//	two loads ask for each other's keys    each would wait for the other: the second does not wait, see wait
+//	a load asks for another key, and all   the other load would wait for the slot that this one holds: it needs
+//	slots of the limit are taken           none, see holds
 type Link struct {
 	outer    *Link
 	key      keying.Key
-	name, id string               // what is loaded, as messages name it
-	room     atomic.Pointer[runs] // where the run has room, or nil
+	name, id string                   // what is loaded, as messages name it
+	limit    atomic.Pointer[runLimit] // where the run has a slot, or nil
 	ended    atomic.Bool
 
-	waits []*flight // guarded by waiting: those that a call waits for which the run has led to
+	waits []*flight // guarded by waiting: what the calls wait for that the run has led to
 }
 
 // LinkKey is the key of a context's value that is a *Link.
@@ -40,17 +50,17 @@ func linkOf(ctx context.Context) *Link {
 func (r *Run) Link(l *Link, name, id string) {
 	l.outer, l.key, l.name, l.id = linkOf(r.call.ctx), r.Entry.Key, name, id
 	if r.in.Load() {
-		l.room.Store(&r.call.t.runs)
+		l.limit.Store(&r.call.rc.limit)
 	}
-	r.unlink()
+	r.endLink()
 	r.link = l
-	if r.f != nil {
-		r.f.link.Store(l)
+	if r.flight != nil {
+		r.flight.link.Store(l)
 	}
 }
 
-// unlink is called when the load is over, whoever keeps its context.
-func (r *Run) unlink() {
+// endLink is called when the load is over, whoever keeps its context.
+func (r *Run) endLink() {
 	if r.link != nil {
 		r.link.ended.Store(true)
 	}
@@ -66,10 +76,10 @@ func (l *Link) nested(key keying.Key) (n int) {
 	return n
 }
 
-// holds reports whether a run in the chain has room there.
-func (l *Link) holds(r *runs) bool {
+// holds reports whether a run in the chain has a slot of the limit.
+func (l *Link) holds(limit *runLimit) bool {
 	for ; l != nil; l = l.outer {
-		if l.room.Load() == r && !l.ended.Load() {
+		if l.limit.Load() == limit && !l.ended.Load() {
 			return true
 		}
 	}
@@ -83,24 +93,26 @@ func (l *Link) has(run *Link) bool {
 	return l != nil
 }
 
-// waiting guards who waits for what. Only calls that a run has made take it, when they would wait for another's load.
+// waiting guards who waits for what. Only a call that a run has made takes it, when it would wait for another's load.
 var waiting sync.Mutex
 
 // wait notes that the call at the end of the chain waits for the flight, until waited; or it returns false, because the
 // flight's leader would wait for the call in turn. Say A's handler asks for B while B's handler asks for A:
 //
-//	A's run: joins B's flight; B's run waits for nothing yet, so it notes: A waits for B
-//	B's run: joins A's flight; A waits for B, and B is in this call's chain: whoever comes second does not wait
+//	A's run: joins B's flight. B's run waits for nothing yet, so it notes: A waits for B
+//	B's run: joins A's flight. A waits for B, and B is in this call's chain: B's run does not wait, and loads A itself
 //
-// A run that has several calls under way at once waits for all of them here, though it might go on without one: that costs
-// a run more than need be. What cannot be seen is a wait that the chain does not reach: a request over a socket, or one with
-// another context. It ends as long waits do.
-func (l *Link) wait(f *flight, r *runs) bool {
+// Whoever comes second does not wait.
+//
+// A run that has several calls under way counts as waiting for all of them, though it may need one only: at worst a load runs
+// that need not. What cannot be seen is a wait that the chain does not reach: a request over a socket, or one with another
+// context. It ends as every long wait does, after maxWait.
+func (l *Link) wait(f *flight, limit *runLimit) bool {
 	if l == nil {
 		return true
 	}
-	// A flight that has not begun may be waiting for the room that the chain has.
-	if f.link.Load() == nil && r.full() && l.holds(r) {
+	// A flight that has not begun may be waiting for the slot that the chain has.
+	if f.link.Load() == nil && limit.full() && l.holds(limit) {
 		return false
 	}
 	waiting.Lock()
@@ -132,6 +144,7 @@ func (l *Link) blocks(f *flight, seen map[*Link]bool) bool {
 	return false
 }
 
+// waited ends what wait has noted.
 func (l *Link) waited(f *flight) {
 	if l == nil {
 		return
@@ -168,4 +181,63 @@ func Cycle(ctx context.Context, key keying.Key) string {
 		return ""
 	}
 	return strings.Join(append(names, names[0]), " → ")
+}
+
+const (
+	maxRuns  = 256             // far more than a database likes; see Options.MaxRuns
+	runStall = time.Second     // if no run ends for so long, those under way are no measure for the next
+	runWait  = 5 * time.Second // the longest wait; then the load runs at once, beside the others
+)
+
+// runLimit bounds how many loads run at once: a cache that is cold, or cannot reach its store, must not drown what the loads
+// live on. Loads of one key are one already, but ten thousand keys may be missed at once. It delays a load and never fails it.
+// If a second passes without one run ending, the runs under way are stuck, or streams, and say nothing of how busy the database
+// is: the load waits no longer.
+type runLimit struct {
+	slots chan struct{}
+	ended atomic.Uint64
+}
+
+func (r *runLimit) init(n int) {
+	if n <= 0 {
+		n = maxRuns
+	}
+	r.slots = make(chan struct{}, n)
+}
+
+// enter waits for a slot and reports whether it has one, which is to be left. A call that a run with a slot has made does not
+// wait: the run would hold the slot that the call waits for. Canceled is a call whose client has gone.
+func (r *runLimit) enter(ctx context.Context) (in, canceled bool) {
+	select {
+	case r.slots <- struct{}{}:
+		return true, false
+	default:
+	}
+	if linkOf(ctx).holds(r) {
+		return false, false
+	}
+	tick := time.NewTicker(runStall)
+	defer tick.Stop()
+	for range runWait / runStall {
+		ended := r.ended.Load()
+		select {
+		case r.slots <- struct{}{}:
+			return true, false
+		case <-ctx.Done():
+			return false, errors.Is(ctx.Err(), context.Canceled)
+		case <-tick.C:
+			if r.ended.Load() == ended {
+				return false, false
+			}
+		}
+	}
+	return false, false
+}
+
+// full reports whether a load would have to wait.
+func (r *runLimit) full() bool { return len(r.slots) == cap(r.slots) }
+
+func (r *runLimit) leave() {
+	r.ended.Add(1)
+	<-r.slots
 }

@@ -46,9 +46,29 @@ func inFleet(t *testing.T, test func(t *testing.T, f *fleet)) {
 	})
 }
 
-// process returns a Through as another process has it.
+// layers are the two tiers of a process, for over.
+type layers struct {
+	store.Store // none
+	near, far   store.Store
+	ttl, outage time.Duration
+}
+
+// over returns a Cache over the store: memory, what is far, or both.
+func over(s store.Store, log store.Log, budget time.Duration, report func(readthrough.Report)) *readthrough.Cache {
+	o := readthrough.Options{Budget: budget, Report: report}
+	if l, ok := s.(layers); ok {
+		o.NearTTL, o.Outage = l.ttl, l.outage
+		return readthrough.New(readthrough.Resolve(l.near, l.far).WithLog(log), o)
+	}
+	if _, ok := s.(store.Local); ok {
+		return readthrough.New(readthrough.Resolve(s, nil).WithLog(log), o)
+	}
+	return readthrough.New(readthrough.Resolve(nil, s).WithLog(log), o)
+}
+
+// process returns a Cache as another process has it.
 func (f *fleet) process() *readthrough.Cache {
-	return readthrough.New(f, f.log, 50*time.Millisecond, nil)
+	return over(f, f.log, 50*time.Millisecond, nil)
 }
 
 func (f *fleet) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {

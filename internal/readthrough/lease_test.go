@@ -52,8 +52,8 @@ func TestOneLoadPerFleetBehindMemory(t *testing.T) {
 		for range 3 {
 			memory := memstore.New(memstore.Options{})
 			defer memory.Close()
-			near := &readthrough.Layered{Near: memory, Far: f, NearTTL: 5 * time.Second, Ledger: f.log.Ledger()}
-			p := readthrough.New(near, f.log, 50*time.Millisecond, nil)
+			near := layers{near: memory, far: f, ttl: 5 * time.Second}
+			p := over(near, f.log, 50*time.Millisecond, nil)
 			c.ask(t, 10, after(time.Second, kept("body")), p)
 			defer func() {
 				if e, _ := p.Peek(storetest.Key("k"), time.Now()); e == nil {

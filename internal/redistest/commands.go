@@ -26,7 +26,7 @@ var (
 	errType     = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
 	errSyntax   = errors.New("ERR syntax error")
 	errFloat    = errors.New("ERR value is not a valid float")
-	errNoScript = errors.New("NOSCRIPT No matching script. Please use EVAL.")
+	errNoScript = errors.New("NOSCRIPT No matching script. Please use EVAL")
 	errNoMulti  = errors.New("ERR EXEC without MULTI")
 )
 

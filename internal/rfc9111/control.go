@@ -203,3 +203,12 @@ func MakePrivate(lines []string) []string {
 	}
 	return []string{strings.Join(kept, ", ")}
 }
+
+// SaysForWhom reports whether a Cache-Control says what shared caches may do with the answer.
+func SaysForWhom(lines []string) bool {
+	if len(lines) == 0 {
+		return false
+	}
+	c := ParseControl(lines)
+	return c.Public || c.SMaxAge >= 0 || c.Private || c.NoStore
+}

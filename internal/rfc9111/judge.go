@@ -3,7 +3,6 @@ package rfc9111
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -213,27 +212,4 @@ func understood(status int) bool {
 		return true
 	}
 	return status >= 400 && status <= 417 || status == 421 || status == 422 || status == 426 || status >= 500 && status <= 505
-}
-
-// Connection are the fields that the lines of a Connection field list: they are this connection's (RFC 9110 §7.6.1).
-func Connection(lines []string) (names []string) {
-	for _, line := range lines {
-		for option := range strings.SplitSeq(line, ",") {
-			if option = strings.Trim(option, " \t"); option != "" {
-				names = append(names, http.CanonicalHeaderKey(option))
-			}
-		}
-	}
-	return names
-}
-
-// Hop reports whether a field of this canonical name is about one connection or one hop, so that no cache stores it
-// (§3.1).
-func Hop(name string) bool {
-	switch name {
-	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info",
-		"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings":
-		return true
-	}
-	return false
 }

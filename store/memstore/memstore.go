@@ -19,7 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/trace"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -58,9 +57,8 @@ type Store struct {
 }
 
 var (
-	_ store.Store    = (*Store)(nil)
-	_ store.Recaller = (*Store)(nil)
-	_ store.Tracer   = (*Store)(nil)
+	_ store.Store  = (*Store)(nil)
+	_ trace.Tracer = (*Store)(nil)
 )
 
 // New returns an empty Store. It starts no goroutine; a timer runs while the store holds something.
@@ -122,14 +120,14 @@ func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 
 // Trace says why nothing is kept under the key, as far as that is remembered: of up to 7,168 keys that were dropped. One that
 // was deleted counts as evicted.
-func (s *Store) Trace(key keying.Key) store.Cause {
+func (s *Store) Trace(key keying.Key) trace.Cause {
 	if n := s.index.find(s.index.at(&key), &key); n != nil {
 		if n.expired(clock()) {
-			return store.CauseExpired
+			return trace.CauseExpired
 		}
 		return "" // it has come just now
 	}
-	return readthrough.CauseOf(s.gone.Of(&key, time.Now()))
+	return s.gone.Of(&key, time.Now()).Cause()
 }
 
 // Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not
@@ -215,4 +213,113 @@ func (s *Store) Close() error {
 	}
 	s.dropExpired(math.MaxInt64)
 	return nil
+}
+
+// bounds are what all shards together may hold. What is to be added is reserved first, so that they hold at every
+// moment. They are safe for concurrent use.
+type bounds struct {
+	maxEntries, maxBytes int64
+	shards               int64
+	entries, bytes       atomic.Int64
+}
+
+// reserve takes room for more, if there is some. Negative numbers give room back.
+func (b *bounds) reserve(entries, bytes int64) bool {
+	if !take(&b.entries, entries, b.maxEntries) {
+		return false
+	}
+	if !take(&b.bytes, bytes, b.maxBytes) {
+		b.entries.Add(-entries)
+		return false
+	}
+	return true
+}
+
+// take adds n, if the sum is not above the most, or n not above zero. It never adds more to take it back: that would be seen.
+func take(sum *atomic.Int64, n, most int64) bool {
+	for {
+		before := sum.Load()
+		if n > 0 && before+n > most {
+			return false
+		}
+		if sum.CompareAndSwap(before, before+n) {
+			return true
+		}
+	}
+}
+
+const (
+	minShards       = 16 // more only if they are large
+	maxShards       = 64
+	minShardEntries = 64
+	minShardBytes   = 1 << 20
+	largeEntries    = 4096
+	largeBytes      = 8 << 20
+)
+
+// shardCount returns the largest power of two that leaves every shard enough entries and bytes to order them fairly.
+func shardCount(o Options) int {
+	n, entries, bytes := 1, minShardEntries, int64(minShardBytes)
+	for n < maxShards && o.MaxEntries/(2*n) >= entries && o.MaxBytes/int64(2*n) >= bytes {
+		if n *= 2; n == minShards {
+			entries, bytes = largeEntries, largeBytes
+		}
+	}
+	return n
+}
+
+// names finds nodes by the text that selects them, as an index does by key: without a lock and without writing. A node
+// comes without a name; it gets one when it was first found by its key, which it has for as long as it is there. The table is
+// made once, like the index, but where a text leads has nothing to do with its key's shard.
+type names struct {
+	buckets []atomic.Pointer[node]
+	shift   uint
+	locks   [64]sync.Mutex // guard the changes of every 64th bucket; taken with a shard's lock held
+}
+
+// A name is a node's text. It is written before the node is found by it, and does not change.
+type name struct {
+	namesake atomic.Pointer[node] // the next in the same bucket
+	hash     uint64
+	text     string // "": there is none yet
+}
+
+// maxName is how many bytes a name may have: what is longer costs more than the digest that it spares.
+const maxName = 1 << 10
+
+func newNames(buckets int) *names {
+	return &names{buckets: make([]atomic.Pointer[node], buckets), shift: uint(64 - bits.TrailingZeros(uint(buckets)))}
+}
+
+// find returns the node of that name, or nil.
+func (t *names) find(hash uint64, text []byte) *node {
+	for n := t.buckets[hash>>t.shift].Load(); n != nil; n = n.namesake.Load() {
+		if n.hash == hash && n.text == string(text) {
+			return n
+		}
+	}
+	return nil
+}
+
+func (t *names) lock(hash uint64) *sync.Mutex {
+	mu := &t.locks[hash>>t.shift%uint64(len(t.locks))]
+	mu.Lock()
+	return mu
+}
+
+// insert lets the node be found by its name.
+func (t *names) insert(n *node) {
+	defer t.lock(n.hash).Unlock()
+	at := &t.buckets[n.hash>>t.shift]
+	n.namesake.Store(at.Load())
+	at.Store(n)
+}
+
+// remove takes the node out. It keeps what comes next: readers who stand on it find their way on.
+func (t *names) remove(n *node) {
+	defer t.lock(n.hash).Unlock()
+	at := &t.buckets[n.hash>>t.shift]
+	for ; at.Load() != n; at = &at.Load().namesake {
+	}
+	at.Store(n.namesake.Load())
 }

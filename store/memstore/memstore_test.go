@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -130,3 +131,6 @@ func TestSetAllocatesOnce(t *testing.T) {
 		}
 	}
 }
+
+// What the engine asks of its memory beyond the contract of stores.
+var _ readthrough.Recaller = (*memstore.Store)(nil)

@@ -1,7 +1,12 @@
 package memstore
 
 import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-go/cache/internal/trace"
@@ -180,3 +185,131 @@ func (s *shard) drop(n *node) {
 	n.bits.Or(isGone)
 	s.bounds.reserve(-1, -int64(n.cost))
 }
+
+// An index finds nodes by key, without a lock and without writing anything. It is a table of buckets, made once for as
+// many entries as the bounds allow and never rebuilt. Keys are digests: a multiplication is all the hashing that they
+// need, by a secret number, so that nobody can make up keys that meet in one bucket. Each shard has its own stretch of
+// buckets, of which its lock guards the changes.
+type index struct {
+	buckets []atomic.Pointer[node]
+	factor  uint64
+	shift   uint
+	due     []int64 // per group of buckets: no node there expires sooner; guarded by the shard's lock
+}
+
+// group is how many buckets share one due time: a cache line of them.
+const group = 8
+
+// newIndex returns an index for so many entries, with at least a group for each of the shards, a power of two.
+func newIndex(entries int64, shards int) index {
+	n := uint64(max(entries+entries/4, int64(group*shards)))
+	x := index{factor: rand.Uint64() | 1, shift: uint(64 - bits.Len64(n-1))}
+	x.buckets = make([]atomic.Pointer[node], 1<<(64-x.shift))
+	x.due = make([]int64, len(x.buckets)/group)
+	for i := range x.due {
+		x.due[i] = math.MaxInt64
+	}
+	return x
+}
+
+// at returns the number of the key's bucket.
+func (x *index) at(key *keying.Key) uint64 {
+	return binary.LittleEndian.Uint64(key[:]) * x.factor >> x.shift
+}
+
+// find returns the key's node in the bucket, or nil.
+func (x *index) find(bucket uint64, key *keying.Key) *node {
+	tag := tagOf(key)
+	for n := x.buckets[bucket].Load(); n != nil; n = n.next.Load() {
+		if n.bits.Load()&tagMask == tag && n.entry.Load().Key == *key {
+			return n
+		}
+	}
+	return nil
+}
+
+// insert adds a node at the front: readers on their way through the bucket miss nothing that was there before.
+func (x *index) insert(bucket uint64, n *node) {
+	n.next.Store(x.buckets[bucket].Load())
+	x.buckets[bucket].Store(n)
+}
+
+// remove takes the node out. It keeps its own next: readers who stand on it find their way on.
+func (x *index) remove(bucket uint64, n *node) {
+	at := &x.buckets[bucket]
+	for ; at.Load() != n; at = &at.Load().next {
+	}
+	at.Store(n.next.Load())
+}
+
+// expires notes that a node of the bucket expires then.
+func (x *index) expires(bucket uint64, until int64) {
+	due := &x.due[bucket/group]
+	*due = min(*due, until)
+}
+
+// A node is one key's place in the store. It is found without a lock; whoever holds its shard's lock changes it. An entry
+// that is overwritten keeps its node.
+type node struct {
+	name  // the text that selects it, once it is known
+	entry atomic.Pointer[store.Entry]
+	until atomic.Int64         // the clock's reading at which the entry has expired
+	bits  atomic.Uint32        // see below
+	cost  uint32               // bytes, overhead included; for the holder of the lock
+	next  atomic.Pointer[node] // in the same bucket
+	row   *row                 // its place in the order; for the holder of the lock, unless its row is its own
+}
+
+// The bits of a node: a count of uses, which readers raise up to its maximum and no further, so that a hot key's hits
+// soon write nothing; where it stands in the order; and a tag, the part of its key that tells it from most neighbours.
+const (
+	maxUses  = 7
+	usesMask = 7
+	inMain   = 1 << 3 // asked for twice; otherwise it is a newcomer
+	isGone   = 1 << 4 // the store has let go of it
+	tagMask  = ^uint32(1<<5 - 1)
+)
+
+func tagOf(key *keying.Key) uint32 { return binary.LittleEndian.Uint32(key[16:]) & tagMask }
+
+func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
+	n := &node{cost: cost}
+	n.bits.Store(tagOf(key))
+	n.keep(e, until)
+	return n
+}
+
+// keep stores the entry first and its expiry second, and readers look in the other order: an old expiry may go with a
+// newer entry, which is not old yet, but never a new expiry with an older entry.
+func (n *node) keep(e *store.Entry, until int64) {
+	n.entry.Store(e)
+	n.until.Store(until)
+}
+
+// use counts a use. Of two at the same time one may go uncounted.
+func (n *node) use() {
+	if b := n.bits.Load(); b&usesMask < maxUses {
+		n.bits.CompareAndSwap(b, b+1)
+	}
+}
+
+// forgive takes one use away and reports whether there was one.
+func (n *node) forgive() bool {
+	if n.bits.Load()&usesMask == 0 {
+		return false
+	}
+	n.bits.Add(^uint32(0))
+	return true
+}
+
+func (n *node) has(bit uint32) bool { return n.bits.Load()&bit != 0 }
+
+func (n *node) expired(now int64) bool { return n.until.Load() <= now }
+
+// epoch is where the clock of this package starts.
+var epoch = time.Now()
+
+// at is the clock's reading at that time.
+func at(now time.Time) int64 { return int64(now.Sub(epoch)) }
+
+func clock() int64 { return at(time.Now()) }

@@ -1,13 +1,17 @@
 package otterstore_test
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/otterstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -120,4 +124,35 @@ func TestLongLivesAreKept(t *testing.T) {
 			t.Errorf("%d entries; want the long one", s.Len())
 		}
 	})
+}
+
+// A cache on it serves hits from memory, and purges them.
+func TestACacheOnIt(t *testing.T) {
+	near := otterstore.New(otterstore.Options{})
+	defer near.Close()
+	c, err := cache.New(cache.Options{Near: near})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	runs := 0
+	h := c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"all"}})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { runs++; _, _ = w.Write([]byte("x")) }))
+	get := func(want int) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if runs != want {
+			t.Errorf("the handler ran %d times; want %d (%s)", runs, want, w.Header().Get("Cache-Status"))
+		}
+	}
+	get(1)
+	get(1)
+	if err := c.Purge(t.Context(), cache.Tag("all")); err != nil {
+		t.Fatal(err)
+	}
+	get(2)
+	get(2)
+	if near.Len() != 1 {
+		t.Errorf("the store has %d entries; want 1", near.Len())
+	}
 }

@@ -19,19 +19,18 @@ import (
 const (
 	maxInFlight = 4       // batches under way at once
 	maxBatch    = 64      // reads in one batch
-	maxDirect   = 2       // reads at once that are sent one by one, where batches have been small:
+	maxDirect   = 2       // reads that are sent directly, if the batches before were small:
 	smallBatch  = 3       // reads in a batch
-	batchBytes  = 1 << 18 // of the values that one batch brings, more or less
-)
+	batchBytes  = 1 << 18 // bytes of values that one batch should bring at most
 
-// patience is how long a batch waits for the one before it to come back.
-const maxBatchWait = time.Millisecond
+	maxBatchWait = time.Millisecond // how long a batch waits for the one before it
+)
 
 // batches gather the reads of one node while other reads are under way.
 //
-//	reader 1   nothing is under way: he sends his own batch, on his own goroutine
-//	readers 2, 3, 4 come meanwhile: 2 may send his own; 3 and 4 join a batch that waits
-//	reader 1's batch returns: a goroutine sends the waiting batch, and the next, until none waits
+//	reader 1   nothing is under way: it sends a batch of its own, on its own goroutine
+//	readers 2, 3 and 4 come meanwhile: 2 may send its own, 3 and 4 join a batch that waits
+//	reader 1's batch is back: a goroutine sends the waiting batch, then the next, until none waits
 //
 // A lone reader pays nothing for this: no goroutine, no channel, no wait.
 //
@@ -43,22 +42,22 @@ const maxBatchWait = time.Millisecond
 //	a read begins; joining the batch, it would get head 6, and serve the old entry
 type batches struct {
 	mu       sync.Mutex
-	inFlight int      // under way
-	queue    []*batch // not sent yet; only the last may be joined
-	capacity int      // for how many reads a batch has room, as the last one's values were; 0: none is back yet
-	size16   int      // of the last batches: 16 times their mean
+	inFlight int      // batches that were sent and are not back
+	queue    []*batch // not sent yet; only the last one can be joined
+	capacity int      // reads that fit into one batch, judging by the values of the last one; 0: none is back yet
+	size16   int      // a moving average of the batches' sizes, times 16
 }
 
 // batch is one round trip: it reads entries, and after them the purge log's head.
 type batch struct {
 	keys    []keying.Key
-	waiters int           // who has not left; guarded by batches.mu
-	done    chan struct{} // closed when it is back; nil: its only reader sends it himself
+	waiters int           // readers that have not given up; guarded by batches.mu
+	done    chan struct{} // closed when the batch is back; nil: its only reader sends it
 
 	// Written before done is closed.
-	values []*redis.StringCmd // of the keys
-	head   *redis.XMessageSliceCmd
-	err    error // nothing was read
+	values []*redis.StringCmd      // one for each key
+	head   *redis.XMessageSliceCmd // of the purge log
+	err    error                   // why nothing was read
 }
 
 // read returns what is stored under the key and the log's head after that, or why nothing was read. It leaves when ctx
@@ -83,6 +82,7 @@ func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *re
 	}
 }
 
+// result returns what the read at place i gets. It must not be called before the batch is back.
 func (b *batch) result(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 	if b.err != nil {
 		return nil, nil, b.err
@@ -112,6 +112,7 @@ func (s *Store) finishBatch(n *node, b *batch) {
 	}
 }
 
+// sendQueued sends b, and after it whatever waits by then. It ends when nothing waits: no goroutine idles.
 func (s *Store) sendQueued(n *node, b *batch) {
 	for ; b != nil; b = n.finished(b) {
 		s.sendForWaiters(n, b)
@@ -142,7 +143,7 @@ func (s *Store) send(ctx context.Context, n *node, b *batch) {
 		}
 		return err
 	})
-	if b.head == nil || errors.Is(err, errPanic) { // which no command tells of
+	if b.head == nil || errors.Is(err, errPanic) { // the commands do not know of either
 		b.err = err
 	}
 }
@@ -159,7 +160,7 @@ func (s *Store) fetch(ctx context.Context, n *node, keys []keying.Key, values []
 		s.readCommands(ctx, keys, values, cmds)
 		head = redis.NewXMessageSliceCmd(ctx, s.log.headCommand...)
 		pipe := s.client.Pipeline()
-		_ = pipe.BatchProcess(ctx, append(cmds, head)...) // after the values: it knows the purges of what was read
+		_ = pipe.BatchProcess(ctx, append(cmds, head)...)
 		s.log.extend(ctx, pipe)
 		exec(ctx, pipe)
 		return n.readError(head, serverError(cmds...))
@@ -187,7 +188,7 @@ func (s *Store) readCommands(ctx context.Context, keys []keying.Key, values []*r
 // which entries are large, reads each of those alone, and the rest together.
 func (s *Store) fetchApart(ctx context.Context, n *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
 	defer func() {
-		if err != nil && ctx.Err() == nil { // too little time says nothing
+		if err != nil && ctx.Err() == nil { // a search that ran out of time has shown nothing
 			s.oversized.lastFutile.Store(time.Now().UnixNano())
 		}
 	}()
@@ -210,7 +211,7 @@ func (s *Store) fetchApart(ctx context.Context, n *node, keys []keying.Key, valu
 		values[i] = one[0]
 	}
 	read := make([]*redis.StringCmd, len(small))
-	head, err = s.fetch(ctx, n, small, read) // last, so that the head is newer than all
+	head, err = s.fetch(ctx, n, small, read) // last, so that this head is newer than every value
 	for i, value := range read {
 		values[at[i]] = value
 	}
@@ -312,6 +313,7 @@ func (q *batches) finished(b *batch) *batch {
 	return nil
 }
 
+// started counts a batch that is about to be sent, and its size: the average moves by a quarter of the difference.
 func (q *batches) started(reads int) {
 	q.inFlight++
 	q.size16 += 4*reads - q.size16/4

@@ -24,11 +24,11 @@ var ErrOpen = errors.New("redis keeps failing and is not asked for a while")
 var errShortDeadline = errors.New("too little time was left")
 
 const (
-	tripAfter  = 5  // failures in a row
-	tripSample = 20 // operations in breakerWindow, half of which failed
+	tripAfter  = 5  // failures in a row open the circuit
+	tripSample = 20 // or so many operations within breakerWindow, half of which failed
 
 	breakerWindow = time.Second
-	openFor       = 600 * time.Millisecond // so that probes are fewer than two a second, along with what follows the log
+	openFor       = 600 * time.Millisecond // together with the follower, Redis is then tried twice a second at most
 )
 
 // breaker is a circuit breaker: it keeps a Redis that fails from costing every request its time budget.
@@ -38,13 +38,14 @@ const (
 //	half-open   one operation runs, the others return ErrOpen; success closes the circuit, failure opens it again
 type breaker struct {
 	circuit     *gobreaker.CircuitBreaker[struct{}]
-	ofNode      bool // of a cluster: it is none of its matter what other nodes do
-	consecutive int  // guarded by the circuit's lock, under which its callbacks run; gobreaker's own count ends with the window
+	ofNode      bool // of one node of a cluster: failures of other nodes do not count
+	consecutive int  // failures in a row; gobreaker's own count begins again each second. Guarded by the circuit's lock.
 
-	notify  func(error)                     // that a rest begins, with its cause, or with nil that it is over
-	changed atomic.Pointer[gobreaker.State] // not told yet
+	notify  func(error)                     // called with the cause when the circuit opens, and with nil when it closes
+	changed atomic.Pointer[gobreaker.State] // a change that notify was not called for yet
 }
 
+// newBreaker returns a closed circuit. notify must not block: it is called on the goroutine of an operation.
 func newBreaker(notify func(error)) *breaker {
 	b := &breaker{notify: notify}
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
@@ -111,11 +112,13 @@ func (b *breaker) notifyChange(err error) {
 	}
 }
 
+// trips reports whether the circuit should open.
 func (b *breaker) trips(c gobreaker.Counts) bool {
 	return b.consecutive >= tripAfter || c.Requests >= tripSample && 2*c.TotalFailures >= c.Requests
 }
 
-// succeeded counts as a success that all went well but at one node, which has a breaker of its own.
+// succeeded judges an outcome. For the breaker of the whole Redis, the failure of a single node is a success: the node
+// has a breaker of its own. gobreaker calls this under its lock, for every outcome that is not excluded.
 func (b *breaker) succeeded(err error) bool {
 	if err != nil && (b.ofNode || !errors.Is(err, errNode)) {
 		b.consecutive++
@@ -130,37 +133,53 @@ func (b *breaker) excluded(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, errShortDeadline) || b.ofNode && err != nil && !errors.Is(err, errNode)
 }
 
-// Who asks decides how. A gate is one way through a breaker; an access has one for reads and one for writes.
+// How an operation passes the breakers depends on who waits for it:
+//
+//	do, viaBreaker            a request: it counts, and is refused while the circuit is open
+//	force, evenIfOpen         the caller of Purge: it counts, and runs even then
+//	uncounted                 in the background: it does not count, and is refused while the circuit is open
 
-// circuitOpen reports whether a circuit of Redis is open.
-func (s *shared) circuitOpen() bool { return s.reads.open() || s.writes.open() }
+// circuits are the breakers of Redis, or of one node of a cluster. Reads and writes have one each: a full or read-only Redis
+// can still be read.
+type circuits struct{ reads, writes *breaker }
 
-// Rests reports whether a circuit is open, so that Post would not wait for Redis.
+// newCircuits returns closed circuits. Their changes are reported to the listeners.
+func newCircuits(e *events) circuits {
+	return circuits{
+		reads:  newBreaker(func(err error) { e.notifyCircuit(store.Reads, err) }),
+		writes: newBreaker(func(err error) { e.notifyCircuit(store.Writes, err) }),
+	}
+}
+
+// Rests reports whether a circuit is open or half-open, so that Post would not wait for Redis.
 func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
 
-// gate is one of a breaker's ways of asking.
+// circuitOpen reports whether a circuit is open.
+func (c *circuits) circuitOpen() bool { return c.reads.open() || c.writes.open() }
+
+// gate runs op, or refuses to.
 type gate func(op func() error) error
 
-// access is how the purge log is read and written. Requests use viaBreaker, Purge uses evenIfOpen, the near follower and
-// the timer of pending purges use uncounted.
+// access is how the purge log is read and written: the gates for both.
 type access struct{ read, write gate }
 
-func (s *shared) viaBreaker() access { return access{s.reads.do, s.writeViaBreaker} }
+// viaBreaker is the access of a request.
+func (c *circuits) viaBreaker() access { return access{c.reads.do, c.writeViaBreaker} }
 
-func (s *shared) evenIfOpen() access { return access{s.reads.force, s.writes.force} }
+// evenIfOpen is the access of Purge, which waits for Redis whatever state it is in.
+func (c *circuits) evenIfOpen() access { return access{c.reads.force, c.writes.force} }
 
-func (s *shared) uncounted() access { return access{s.reads.uncounted, s.writes.uncounted} }
+// uncounted is the access of what runs in the background.
+func (c *circuits) uncounted() access { return access{c.reads.uncounted, c.writes.uncounted} }
 
 // writeViaBreaker is the gate of a request's writes. While reads fail, writes are not tried either: one probe is enough,
 // and it is a read.
-func (s *shared) writeViaBreaker(op func() error) error {
-	if !s.reads.closed() {
+func (c *circuits) writeViaBreaker(op func() error) error {
+	if !c.reads.closed() {
 		return ErrOpen
 	}
-	return s.writes.do(op)
+	return c.writes.do(op)
 }
-
-// The nodes of a cluster.
 
 // node is one node of a cluster, or the only Redis there is. Each has its own batches and breakers:
 //
@@ -171,12 +190,12 @@ func (s *shared) writeViaBreaker(op func() error) error {
 // Without that, anybody who keeps requesting pages of B would switch off the cache for all.
 type node struct {
 	batches
-	client        atomic.Pointer[redis.Client] // nil: this is no cluster, or nobody can tell
-	lastUsed      atomic.Int64                 // when it was last, in Unix seconds
-	reads, writes *breaker                     // of what this node alone is asked
+	client        atomic.Pointer[redis.Client] // nil: this is not a cluster, or the node is not known
+	lastUsed      atomic.Int64                 // in Unix seconds
+	reads, writes *breaker                     // of commands that go to this node alone; nil if client is
 }
 
-// errNode marks a failure that says nothing of the rest of a cluster.
+// errNode marks the failure of one node, which says nothing about the others.
 var errNode = errors.New("one node of the cluster")
 
 // wrap marks the failure of a command that went to this node alone. On a single Redis it changes nothing.
@@ -234,8 +253,8 @@ func (s *Store) writeTo(ctx context.Context, key keying.Key, op func() error) er
 // nodes are the nodes that were asked, by address. Where nodes come and go with new addresses, the old ones are forgotten
 // whenever a new one appears.
 type nodes struct {
-	sync.Map // of *node
-	fallback node
+	sync.Map      // of *node
+	fallback node // for a Redis that is not a cluster, and for keys whose node is not known
 }
 
 // forgetAfter is for how long a node must not have been used to be forgotten. If it is used again it starts with closed
@@ -249,13 +268,13 @@ func (n *nodes) of(ctx context.Context, s *shared, key keying.Key) (its *node) {
 		return &n.fallback
 	}
 	defer func() {
-		if recover() != nil { // in a hook, perhaps, which the operation itself will meet
+		if recover() != nil { // a hook of the client may panic; the operation will meet it, too, and report it
 			its = &n.fallback
 		}
 	}()
 	client, err := cluster.MasterForKey(ctx, s.entryName(key))
 	if err != nil {
-		return &n.fallback // it fails soon enough
+		return &n.fallback // the operation will fail, and its error says more
 	}
 	its = n.at(client.Options().Addr, s)
 	if its.client.Load() != client {
@@ -273,12 +292,13 @@ func (n *nodes) at(addr string, s *shared) *node {
 		known, _ = n.LoadOrStore(addr, s.newNode())
 	}
 	its := known.(*node)
-	if its.lastUsed.Load() != now { // once a second
+	if its.lastUsed.Load() != now { // write once a second only: all goroutines share this
 		its.lastUsed.Store(now)
 	}
 	return its
 }
 
+// forget removes the nodes that were not used for a while.
 func (n *nodes) forget() {
 	since := time.Now().Add(-forgetAfter).Unix()
 	n.Range(func(addr, known any) bool {
@@ -289,25 +309,11 @@ func (n *nodes) forget() {
 	})
 }
 
+// newNode returns a node of a cluster whose circuits are closed.
 func (s *shared) newNode() *node {
-	n := new(node)
-	n.reads, n.writes = s.newBreakers()
-	n.reads.ofNode, n.writes.ofNode = true, true
-	return n
-}
-
-// newBreakers returns the circuits of Redis, or of one node, and reports their changes to the listeners.
-func (s *shared) newBreakers() (reads, writes *breaker) {
-	return newBreaker(func(err error) { s.notifyCircuit(store.Reads, err) }),
-		newBreaker(func(err error) { s.notifyCircuit(store.Writes, err) })
-}
-
-// notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.
-func (s *shared) notifyCircuit(operation store.Operation, err error) {
-	if err != nil {
-		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
-	}
-	s.circuitEvents.notify(operation, err)
+	c := newCircuits(&s.events)
+	c.reads.ofNode, c.writes.ofNode = true, true
+	return &node{reads: c.reads, writes: c.writes}
 }
 
 // poolStats returns the counters of the pool whose connection has failed: the node's, or that of the node with the purge log.

@@ -19,7 +19,7 @@ import (
 //	this process knows the records up to 3
 //	the log is trimmed: 7 8 9
 //	XRANGE 3 + → begins with 7, not with 3: records may have been missed
-//	the log is read anew: floor 7; entries stamped before 7 count as purged, the others are judged as usual
+//	the log is read again from its first record: floor 7; entries stamped before 7 count as purged, later ones are judged
 //
 // Lost records. Redis may lose the newest records and live on: it restarts from an older snapshot, a replica takes over that
 // had not received them, somebody deletes one.
@@ -27,7 +27,7 @@ import (
 //	A   Purge → XADD → record 6, acknowledged; the replica has not received it
 //	    the replica takes over: its log ends with 5
 //	B   knew 6; XRANGE 6 + → record 6 is not there: a loss, and the purge is in no log any more
-//	B   reads the log anew, up to 5, and adds the first record of a new epoch, at a place after 6
+//	B   reads the log from its first record to its last, 5, and adds the first record of a new epoch, after 6
 //	all meet the new epoch; every entry from before it counts as purged, those of record 6 among them
 //
 // The new epoch's record stands after every position that its writer has missed. That is why this comes to an end:
@@ -36,18 +36,19 @@ import (
 //	D   knew even record 7 of before: misses it, and begins one more epoch
 //
 // Nothing is done if the floor is above what is missing: then the log was merely trimmed, or another process was faster.
+
 // CatchUp brings the ledger up to the purge log's head, with one round trip if nothing is new. When it returns nil, the ledger
 // has every purge that was acknowledged before the call. While the circuit is open the error wraps [ErrOpen].
 func (s *Store) CatchUp(ctx context.Context) error { return s.catchUpVia(ctx, s.viaBreaker()) }
 
-// catchUpFor is CatchUp for whoever asks that way.
+// catchUpVia is CatchUp with an access: the near follower's attempts do not count for the breaker.
 func (s *Store) catchUpVia(ctx context.Context, via access) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	var head *redis.XMessageSliceCmd
 	err := s.roundTrip(ctx, nil, via.read, func() error {
 		head = redis.NewXMessageSliceCmd(ctx, s.log.headCommand...)
-		_ = s.client.Process(ctx, head) // no pipeline: go-redis dials twice for one
+		_ = s.client.Process(ctx, head) // not as a pipeline: if a connection cannot be dialled, go-redis dials twice for one
 		err := firstError(head)
 		if err == nil {
 			s.log.extend(ctx, s.client)
@@ -79,7 +80,7 @@ func (s *Store) catchUpTo(ctx context.Context, via access, cmd *redis.XMessageSl
 	if known && !s.log.pending.any.Load() {
 		return nil
 	}
-	if known {
+	if known { // Redis answers: a good moment to write what is pending
 		s.tryFlushPending(ctx, via)
 		return nil
 	}
@@ -87,24 +88,29 @@ func (s *Store) catchUpTo(ctx context.Context, via access, cmd *redis.XMessageSl
 		return err
 	}
 	defer s.unlockLog()
-	// Two turns later somebody has read the log from beginning to end since we read its head, whatever that was.
+	// The lock may have been held by others who caught up. One of them may have read the log before our head was written,
+	// but the second one since began after that: then the ledger has everything that we must know.
 	if !s.log.isHead(head) && s.log.catchUps.Load() < before+2 {
 		if err := s.replayLog(ctx, via); err != nil {
 			return err
 		}
 	}
-	_ = s.flushPending(ctx, via) // not this request's fault; what is owed holds here anyway
+	_ = s.flushPending(ctx, via) // a failure is not this request's: pending purges hold in this process anyway
 	return nil
 }
 
 // isHead reports whether the ledger has been brought up to this very record.
 func (l *purgeLog) isHead(m message) bool {
-	seen := l.head.Load()
-	return seen != nil && *seen == m
+	head := l.head.Load()
+	return head != nil && *head == m
 }
 
-// replayLog reads what the log has after the last known record. If that record is not there, or not what it was, the log
-// is read anew, into a second ledger that replaces the first one when it is complete. The caller has the log's lock.
+// replayLog reads what the log has after the last known record. If that record is not there, or not what it was, the
+// whole log is read into a second ledger, which replaces the first one when it is complete. The caller has the log's lock.
+//
+//	the usual case        XRANGE from the last known record on; apply what follows; done
+//	the record is gone    note it as missing; read the log from its first record; the floor is above it: done
+//	                      the floor is not above it: a loss; begin a new epoch, and read on
 func (s *Store) replayLog(ctx context.Context, via access) error {
 	l := s.log
 	if l.rebuilding == nil && l.current.Head() != (store.Position{}) {
@@ -117,15 +123,15 @@ func (s *Store) replayLog(ctx context.Context, via access) error {
 			return nil
 		}
 	}
-	for range 4 { // the log may be lost, or added to, while it is read
+	for range 4 { // the log may be lost, or grow, while it is read
 		if err := s.startRebuild(ctx, via); err != nil {
 			return err
 		}
 		found, err := s.replayInto(ctx, via, l.rebuilding)
 		switch {
 		case err != nil:
-			return err // the next turn goes on from here
-		case !found:
+			return err // the second ledger is kept: the next caller goes on from here
+		case !found: // the log was lost again
 			l.rebuilding = nil
 		case earlier(l.missing, l.rebuilding.Floor()):
 			l.finishRebuild()
@@ -155,14 +161,15 @@ func (s *Store) startRebuild(ctx context.Context, via access) error {
 	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
-	first := logTarget{id: after(s.log.missing)} // Redis takes it if there is no log
+	first := logTarget{id: after(s.log.missing)}
 	if _, err := s.writeRecord(ctx, via, s.newEpoch(), first); err != nil && !idTaken(err) {
 		return err
 	}
-	// Whoever has begun the log may have purged since.
+	// Read the first record back. It may be another process', which may have purged since.
 	if found, err := s.rebuildFromFirst(ctx, via); found || err != nil {
 		return err
 	}
+	// A page of unreadable records stands before ours. Begin after them.
 	r := s.newEpoch()
 	m, err := s.writeRecord(ctx, via, r, anyLog)
 	if err == nil {
@@ -187,19 +194,21 @@ func (s *Store) rebuildFromFirst(ctx context.Context, via access) (found bool, e
 	return false, nil
 }
 
+// startRebuildAt makes a second ledger that stands at the record m.
 func (l *purgeLog) startRebuildAt(epoch uint64, m message) {
 	l.rebuilding = &view{store.NewLedger(), m}
 	l.rebuilding.Restart(position(epoch, m.id))
 }
 
-// appendEpoch adds the first record of a new epoch to the log that is being read anew, after everything that is missing.
+// appendEpoch adds the first record of a new epoch to the log that was read into the second ledger, after everything that is
+// missing.
 func (s *Store) appendEpoch(ctx context.Context, via access) error {
 	at := anyLog
-	if earlier(s.log.rebuilding.Head(), s.log.missing) { // the log's clock is behind
+	if earlier(s.log.rebuilding.Head(), s.log.missing) { // the clock of this Redis may be behind that of the lost one
 		at = logTarget{id: after(s.log.missing)}
 	}
 	_, err := s.writeRecord(ctx, via, s.newEpoch(), at)
-	if idTaken(err) { // somebody was faster: see what it is
+	if idTaken(err) { // another process was faster: replayLog reads what it wrote
 		return nil
 	}
 	if err == nil {
@@ -240,9 +249,10 @@ func (l *purgeLog) caughtUp() {
 	l.catchUps.Add(1)
 }
 
-// page is how many records are read at once.
+// pageSize is how many records one round trip reads.
 const pageSize = 1000
 
+// errRecordsLost is the fault that listeners get.
 var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
 
 // messageOf takes a stream entry apart. One that is not ours has no text, and so cannot be decoded.
@@ -271,7 +281,8 @@ func (s *Store) replayInto(ctx context.Context, via access, v *view) (bool, erro
 		if len(messages) == pageSize {
 			continue
 		}
-		if s.log.unconfirmed.id != "" { // Redis has acknowledged it, and has it no longer
+		// Everything was read. If the record that this process wrote was not among it, Redis has lost it.
+		if s.log.unconfirmed.id != "" {
 			s.log.noteMissing(position(0, s.log.unconfirmed.id))
 			s.log.unconfirmed = message{}
 		}
@@ -290,9 +301,9 @@ func (l *purgeLog) checkChain(messages []message) {
 		id := m.predecessor()
 		previous := position(0, id)
 		if !earlier(first, previous) || !earlier(previous, position(0, m.id)) {
-			continue
+			continue // before this page, or no chain
 		}
-		for i--; i > 0 && messages[i].id != id; i-- { // it is one of the last few
+		for i--; i > 0 && messages[i].id != id; i-- { // nearly always it is the one just before
 		}
 		if i == 0 {
 			l.noteMissing(previous)

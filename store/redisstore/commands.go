@@ -22,9 +22,9 @@ import (
 //
 //	first operation        probeIfDue starts the probe on a goroutine of its own; the operation does not wait
 //	all is well            no further probe, until an operation is refused (probeIfDenied)
-//	something is missing   OnFault is told; the probe runs again each minute
-//	it is allowed          OnRest is told that it is over; leases are taken again
-//
+//	something is missing   OnFault reports it, once; the probe runs again each minute
+//	it is allowed          OnRest reports that all is well; leases are taken again
+
 // feature is what a command is for.
 type feature string
 
@@ -51,8 +51,8 @@ var consequence = map[feature]string{
 type requiredCommand struct {
 	name      string
 	feature   feature
-	args      []any  // what follows the command where it is tried, to no effect; here stands for the key, of which there is nothing
-	wantError string // how the error begins that the trial is meant to end with; "": with none
+	args      []any  // arguments with which the command changes nothing; a keyArg stands for a key that does not exist
+	wantError string // how the error begins that shows that the command works; "": it works without an error
 }
 
 // keyArg stands for the key.
@@ -92,28 +92,29 @@ func aclRules(commands []string) string { return "+" + strings.Join(commands, " 
 // accessRules returns the rules that the user of a Store needs.
 func accessRules() string {
 	var commands []string
-	for _, n := range requiredCommands {
-		commands = append(commands, n.name)
+	for _, c := range requiredCommands {
+		commands = append(commands, c.name)
 	}
 	return aclRules(slices.Concat(commands, connectionCommands))
 }
 
 const (
-	probeAgain = time.Minute     // while a command is refused, or Redis cannot be reached
-	probeTime  = 5 * time.Second // for all commands
+	probeAgain = time.Minute     // from one probe to the next, while a command is missing or Redis cannot be reached
+	probeTime  = 5 * time.Second // for all commands together
 )
 
-// commandSet is what listeners are told about instead of reads or writes: whether every command is available.
+// commandSet is the operation that OnRest reports when every command is available again.
 const commandSet = store.Operation("commands")
 
 // probe is the state of the search for missing commands.
 type probe struct {
-	due      atomic.Int64 // from when on the next use has it run, in Unix nanoseconds; never: a command has to be refused first
-	running  sync.Mutex   // guards what follows
-	reported string       // what was missing
-	last     time.Time
+	due      atomic.Int64 // when the next operation should start it, in Unix nanoseconds; never: not before one is refused
+	running  sync.Mutex   // guards the fields below
+	reported string       // the missing commands that listeners know of
+	last     time.Time    // when it last came to an end
 }
 
+// never is later than any time.
 const never = 1<<63 - 1
 
 // probeIfDue starts the probe if it is due. Every operation calls it.
@@ -140,6 +141,7 @@ func denied(err error) bool {
 	return strings.HasPrefix(text, "noperm") || strings.HasPrefix(text, "err unknown command") || strings.Contains(text, "unsupported command")
 }
 
+// runProbe tries all commands, and decides when to do that again.
 func (s *Store) runProbe() {
 	p := &s.probe
 	if !p.running.TryLock() {
@@ -148,15 +150,15 @@ func (s *Store) runProbe() {
 	defer p.running.Unlock()
 	next := int64(never)
 	defer func() { p.due.Store(next) }()
-	if wait := time.Until(p.last.Add(probeAgain)); wait > 0 { // a command is refused, again
+	if wait := time.Until(p.last.Add(probeAgain)); wait > 0 { // a command was refused so soon after the last probe
 		next = time.Now().Add(wait).UnixNano()
 		return
 	}
 	missing, err := s.probeAll()
 	switch {
 	case s.ctx.Err() != nil || errors.Is(err, redis.ErrClosed):
-		return
-	case err != nil:
+		return // for good
+	case err != nil: // Redis is away; operations report that
 		next = time.Now().Add(probeAgain).UnixNano()
 		return
 	}
@@ -165,7 +167,7 @@ func (s *Store) runProbe() {
 		next = p.last.Add(probeAgain).UnixNano()
 	}
 	if strings.Contains(p.reported, "pexpire") {
-		s.log.extended.Store(0) // it was to no effect
+		s.log.extended.Store(0) // the log has no time to live yet: let the next read set it
 	}
 	s.leasesOff.Store(slices.ContainsFunc(missing, missingCommand.endsLeases))
 	s.reportMissing(missing)
@@ -182,7 +184,7 @@ func (s *Store) reportMissing(missing []missingCommand) {
 	switch {
 	case s.probe.reported == before:
 	case len(missing) > 0:
-		s.faultEvents.notify("", s.unfitError(missing))
+		s.faultEvents.notify("", unfitError(missing, s.prefixOption))
 	default:
 		s.circuitEvents.notify(commandSet, nil)
 	}
@@ -200,6 +202,7 @@ func (r missingCommand) endsLeases() bool {
 	return slices.Contains(leaseFeatures, r.feature) && r.reason != noConnections
 }
 
+// Why a command is missing, as a part of a sentence that begins with "Redis".
 const (
 	notAllowed    = "refuses to this user"
 	notKnown      = "does not know"
@@ -211,7 +214,7 @@ const (
 var errNoConnections = errors.New("connections end when they begin")
 
 // unfitError says what is missing, what does not work without it, and what to do.
-func (s *shared) unfitError(missing []missingCommand) error {
+func unfitError(missing []missingCommand, prefix string) error {
 	var reasons, effects, forbidden []string
 	byReason := map[string][]string{}
 	for _, m := range missing {
@@ -231,7 +234,7 @@ func (s *shared) unfitError(missing []missingCommand) error {
 	}
 	remedy := "use Redis 6.2 or newer, or Valkey, and no proxy that leaves commands out"
 	if len(forbidden) > 0 {
-		remedy = fmt.Sprintf("allow it: ACL SETUSER <user> ~%s:* %s", s.prefixOption, aclRules(forbidden))
+		remedy = fmt.Sprintf("allow it: ACL SETUSER <user> ~%s:* %s", prefix, aclRules(forbidden))
 	}
 	return fmt.Errorf("redisstore: %w: Redis %s; so %s; %s", store.ErrUnfit, strings.Join(reasons, "; Redis "), strings.Join(effects, "; "), remedy)
 }
@@ -246,9 +249,9 @@ func (s *Store) probeAll() (missing []missingCommand, err error) {
 		return nil, err
 	}
 	defer closeConn()
-	key := s.prefix + "probe:{" + s.log.name + "}" // on the node that has the log
-	for _, n := range requiredCommands {
-		reason, err := n.probe(ctx, conn, key)
+	key := s.prefix + "probe:{" + s.log.name + "}" // its hash tag puts it on the node of the log, which conn leads to
+	for _, c := range requiredCommands {
+		reason, err := c.probe(ctx, conn, key)
 		if errors.Is(err, errNoConnections) && len(missing) == 0 {
 			return []missingCommand{{requiredCommand{name: "hello/auth/select/client", feature: forEntries}, noConnections}}, nil
 		}
@@ -256,17 +259,17 @@ func (s *Store) probeAll() (missing []missingCommand, err error) {
 			return nil, err
 		}
 		if reason != "" {
-			missing = append(missing, missingCommand{n, reason})
+			missing = append(missing, missingCommand{c, reason})
 		}
 	}
 	return missing, nil
 }
 
 // probe tries the command and returns why it is missing, or "". An error says that Redis could not be asked, or not now.
-func (n requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key string) (reason string, err error) {
-	err = n.try(ctx, conn, key)
-	if disconnected(err) { // on the command, or for another reason?
-		if err = n.try(ctx, conn, key); disconnected(err) {
+func (c requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key string) (reason string, err error) {
+	err = c.try(ctx, conn, key)
+	if disconnected(err) { // because of the command, or by chance? Try again, and then something harmless.
+		if err = c.try(ctx, conn, key); disconnected(err) {
 			err := requiredCommand{name: "ping"}.try(ctx, conn, key)
 			switch {
 			case disconnected(err):
@@ -280,20 +283,20 @@ func (n requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key stri
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
 		return "", nil
-	case n.wantError != "" && repliedWith(err, n.wantError):
+	case c.wantError != "" && repliedWith(err, c.wantError):
 		return "", nil
 	case repliedWith(err, "NOPERM"):
 		return notAllowed, nil
 	case repliedWith(err, "ERR") || denied(err):
 		return notKnown, nil
 	}
-	return "", err // its state, perhaps: that it is loading, or a replica
+	return "", err // something about the state of Redis: it is loading, or a replica
 }
 
 // try sends the command. MULTI is followed by EXEC, so that the connection can be used again.
-func (n requiredCommand) try(ctx context.Context, conn redis.Cmdable, key string) error {
-	args := []any{n.name}
-	for _, arg := range n.args {
+func (c requiredCommand) try(ctx context.Context, conn redis.Cmdable, key string) error {
+	args := []any{c.name}
+	for _, arg := range c.args {
 		if arg == (keyArg{}) {
 			arg = key
 		}
@@ -301,7 +304,7 @@ func (n requiredCommand) try(ctx context.Context, conn redis.Cmdable, key string
 	}
 	pipe := conn.Pipeline()
 	cmd := pipe.Do(ctx, args...)
-	if n.name == "multi" {
+	if c.name == "multi" {
 		pipe.Do(ctx, "exec")
 	}
 	exec(ctx, pipe)

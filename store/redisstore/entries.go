@@ -32,7 +32,7 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 		err = s.catchUpForRequest(ctx, head)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("redisstore: %w", s.explain(err))
+		return nil, false, fmt.Errorf("redisstore: %w", s.sentinel.explainReply(err))
 	}
 	e, err := s.decode(key, value)
 	if err != nil {
@@ -41,16 +41,8 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 	return e, e != nil, nil
 }
 
-// withBudget bounds ctx by the budget, unless its deadline comes sooner.
-func (s *shared) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.budget {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, s.budget)
-}
-
-// decode returns the entry that Redis had under the key, or nil for a miss. Whoever can write to Redis can put anything
-// there, so size, checksum or MAC, and the key itself are checked.
+// decode returns the entry that Redis had under the key, or nil for a miss. Another program may have put anything there.
+// So the size is checked, the checksum (with a secret, the MAC), and that the entry was made for this key.
 func (s *Store) decode(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
 	b, err := value.Bytes()
 	switch {
@@ -71,7 +63,7 @@ func (s *Store) decode(key keying.Key, value *redis.StringCmd) (*store.Entry, er
 // Set stores the entry for the time keep, and does not retain it. An entry that cannot be encoded, or not within
 // Options.MaxBytes, is refused with an error that wraps store.ErrRefused. With a keep of zero or less Set deletes the key.
 func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
-	if keep <= 0 { // to go-redis 0 is for ever and -1 keeps the old time to live
+	if keep <= 0 { // for go-redis 0 means for ever, and -1 means to keep the old time to live
 		return s.Delete(ctx, key)
 	}
 	b, err := s.encode(e)
@@ -98,7 +90,7 @@ func (s *Store) encode(e *store.Entry) ([]byte, error) {
 	return b, nil
 }
 
-// deleteAtOnce is how many keys one round trip deletes.
+// deleteChunkSize is how many keys one round trip deletes.
 const deleteChunkSize = 1000
 
 // Delete deletes the keys' entries, a thousand per round trip. A key without an entry is no error.
@@ -111,18 +103,19 @@ func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
 	return nil
 }
 
+// deleteChunk deletes the entries of some keys in one round trip.
 func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	defer s.oversized.forget(keys...)
-	n := &s.nodes.fallback
+	n := &s.nodes.fallback // the keys of a chunk may live on many nodes: no single one is to blame
 	if len(keys) == 1 {
 		n = s.nodes.of(ctx, s.shared, keys[0])
 	}
 	return s.roundTrip(ctx, n, s.writeGate(n), func() error {
 		pipe := s.client.Pipeline()
 		for _, key := range keys {
-			pipe.Unlink(ctx, s.entryName(key)) // one by one: on a cluster they live apart
+			pipe.Unlink(ctx, s.entryName(key)) // one key a command: on a cluster a command may not name keys of several slots
 		}
 		return n.wrap(firstError(exec(ctx, pipe)...))
 	})
@@ -138,64 +131,66 @@ func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
 //
 // Otherwise each request for that one entry would cost others their answers, and open the circuit.
 
-// errCut is why an entry cannot be read.
+// errOversized is why an entry cannot be read.
 var errOversized = errors.New("redis hangs up on whoever reads this entry, as on a reply that is over its client-output-buffer-limit for normal " +
 	"clients; raise that, or lower redisstore.Options.MaxBytes")
 
 const (
-	oversizedFor = time.Minute // until an entry that Redis hangs up on is asked for again
-	maxOversized = 256         // of which we know so much
+	oversizedFor = time.Minute // then the entry is read again: the setting may have been changed
+	maxOversized = 256         // entries that are remembered; when there are more, all are forgotten
 )
 
 // oversizedEntries remembers entries on which Redis hangs up. The zero value is ready to use.
 type oversizedEntries struct {
-	any        atomic.Bool
-	lastFutile atomic.Int64 // when it was looked in vain which entry it is, in Unix nanoseconds
+	any        atomic.Bool  // until is not empty, so that every read but few need not lock
+	lastFutile atomic.Int64 // when a search found no such entry, in Unix nanoseconds
 	mu         sync.Mutex
 	until      map[keying.Key]time.Time
 }
 
-func (c *oversizedEntries) has(key keying.Key) bool {
-	if !c.any.Load() {
+// has reports whether the key's entry should not be read now.
+func (o *oversizedEntries) has(key keying.Key) bool {
+	if !o.any.Load() {
 		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Before(c.until[key])
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return time.Now().Before(o.until[key])
 }
 
-func (c *oversizedEntries) add(key keying.Key) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.until == nil || len(c.until) >= maxOversized {
-		c.until = map[keying.Key]time.Time{}
+// add remembers the key's entry. An attacker could make many entries that are too large, so there is a bound.
+func (o *oversizedEntries) add(key keying.Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.until == nil || len(o.until) >= maxOversized {
+		o.until = map[keying.Key]time.Time{}
 	}
-	c.until[key] = time.Now().Add(oversizedFor)
-	c.any.Store(true)
+	o.until[key] = time.Now().Add(oversizedFor)
+	o.any.Store(true)
 }
 
-// replaced is called when another entry was stored under the key. If it is large, it may meet the same fate.
-func (c *oversizedEntries) replaced(key keying.Key, size int) {
+// replaced is called when another entry was stored under the key. If that one is large, too, Redis may hang up on it as well.
+func (o *oversizedEntries) replaced(key keying.Key, size int) {
 	if size <= batchBytes {
-		c.forget(key)
+		o.forget(key)
 	}
 }
 
 // forget is called when the keys' entries are gone.
-func (c *oversizedEntries) forget(keys ...keying.Key) {
-	if !c.any.Load() {
+func (o *oversizedEntries) forget(keys ...keying.Key) {
+	if !o.any.Load() {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, key := range keys {
-		delete(c.until, key)
+		delete(o.until, key)
 	}
-	c.any.Store(len(c.until) > 0)
+	o.any.Store(len(o.until) > 0)
 }
 
 // mayInspect reports whether it makes sense to look for such an entry. A Redis that hangs up on everybody is not searched
 // more than once a second.
-func (c *oversizedEntries) mayInspect() bool {
-	return time.Now().UnixNano()-c.lastFutile.Load() > int64(time.Second)
+func (o *oversizedEntries) mayInspect() bool {
+	return time.Now().UnixNano()-o.lastFutile.Load() > int64(time.Second)
 }

@@ -1,34 +1,48 @@
 package redisstore
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/larder-go/cache/store"
 )
 
-// Listeners learn of circuits that open and close, and of faults that no operation returns.
+// events are what a Store reports: circuits that open and close, and faults that no operation returns.
+type events struct{ circuitEvents, faultEvents listeners }
 
 // OnRest has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
-func (s *shared) OnRest(f func(what store.Operation, err error)) (stop func()) {
+func (s *Store) OnRest(f func(what store.Operation, err error)) (stop func()) {
 	return s.circuitEvents.add(f)
 }
 
 // OnFault has f called with faults that no operation returns: lost purge records (the error wraps store.ErrRecordsLost),
 // missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
-func (s *shared) OnFault(f func(err error)) (stop func()) {
+func (s *Store) OnFault(f func(err error)) (stop func()) {
 	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
 }
 
-// listeners are told on a goroutine of their own, which ends when there is nothing left to tell. They cannot be called
-// directly: whoever finds out may hold the lock of the purge log, and a listener that purges would wait for itself.
+// notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.
+func (e *events) notifyCircuit(operation store.Operation, err error) {
+	if err != nil {
+		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
+	}
+	e.circuitEvents.notify(operation, err)
+}
+
+// listeners are called on a goroutine of their own, one notice after the other. The goroutine ends when the queue is empty.
+// They cannot be called directly:
+//
+//	a request   has the log's lock, finds a loss, and calls a listener
+//	listener    purges something: waits for the log's lock, which the request holds until the listener returns
 type listeners struct {
 	mu         sync.Mutex
 	all        []*listener
-	queue      []notice // not told yet
-	delivering bool
+	queue      []notice // not delivered yet
+	delivering bool     // a goroutine is at it
 }
 
+// listener is compared by its address: functions cannot be compared.
 type listener func(store.Operation, error)
 
 // notice is one event for listeners.
@@ -40,6 +54,7 @@ type notice struct {
 // maxNotices is how many notices wait while a listener is slow. Later ones are dropped.
 const maxNotices = 16
 
+// add adds a listener. Once stop has returned, no call to it begins.
 func (ls *listeners) add(f listener) (stop func()) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -51,6 +66,7 @@ func (ls *listeners) add(f listener) (stop func()) {
 	}
 }
 
+// notify queues a notice, and starts the goroutine that delivers it. It never blocks.
 func (ls *listeners) notify(operation store.Operation, err error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -64,6 +80,7 @@ func (ls *listeners) notify(operation store.Operation, err error) {
 	}
 }
 
+// deliver calls the listeners until the queue is empty.
 func (ls *listeners) deliver() {
 	for {
 		notice, all := ls.next()
@@ -76,6 +93,7 @@ func (ls *listeners) deliver() {
 	}
 }
 
+// next takes the oldest notice out of the queue. Without one it returns no listeners.
 func (ls *listeners) next() (first notice, all []*listener) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

@@ -38,12 +38,13 @@ import (
 //	            dial, catch up: purges that were missed meanwhile are applied; it is reported that all is well again
 //
 // Between t0 and the end of that, memory may serve what was purged elsewhere. That is bounded by the copies' time to live.
-const (
-	blockTime    = time.Second            // how long one read waits for news
-	blockSlack   = 250 * time.Millisecond // how much later it may end before its connection counts as dead
-	wakeInterval = 5 * time.Millisecond   // from one wake-up to the next: many purges at once are read together
 
-	minRetryDelay = 250 * time.Millisecond // after a loss, more or less; doubled while Redis stays away
+const (
+	blockTime    = time.Second            // how long one XREAD waits
+	blockSlack   = 250 * time.Millisecond // how much later it may answer before its connection counts as dead
+	wakeInterval = 5 * time.Millisecond   // from one wake-up to the next, so that a flood of purges is read in few round trips
+
+	minRetryDelay = 250 * time.Millisecond // after a failure; doubled while Redis stays away
 	maxRetryDelay = 2 * time.Second
 )
 
@@ -73,7 +74,8 @@ func (s *Store) Follow(ctx context.Context, changed func(error)) {
 // followUntilError calls up whenever the ledger has the head of the log.
 func (s *Store) followUntilError(ctx context.Context, up func()) (err error) {
 	defer recoverTo(&err)
-	if err := s.catchUpVia(ctx, s.uncounted()); err != nil { // a Redis that is given a rest is not dialled either
+	// First of all: while the circuit is open this fails at once, and Redis is not dialled.
+	if err := s.catchUpVia(ctx, s.uncounted()); err != nil {
 		return err
 	}
 	conn, closeConn, err := s.dedicatedConn(ctx)
@@ -106,7 +108,8 @@ func (s *Store) awaitRecord(ctx context.Context, conn redis.Cmdable) (found bool
 	err = conn.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{s.log.name}, ID: s.log.head.Load().id, Count: 1, Block: blockTime,
 	}).Err()
-	if errors.Is(err, redis.Nil) && time.Since(began) >= blockTime/2 { // sooner it is said of the connection
+	// "Nothing" comes after a second. What looks like it and comes sooner is the error of a connection (see connError).
+	if errors.Is(err, redis.Nil) && time.Since(began) >= blockTime/2 {
 		return false, nil
 	}
 	if err != nil {
@@ -122,6 +125,7 @@ type follower struct {
 	delay   time.Duration
 }
 
+// up says that the log is followed.
 func (f *follower) up() {
 	if f.lost {
 		f.changed(nil)
@@ -129,6 +133,7 @@ func (f *follower) up() {
 	f.lost, f.delay = false, minRetryDelay
 }
 
+// down says that it is not.
 func (f *follower) down(err error) {
 	if !f.lost {
 		f.changed(err)
@@ -177,14 +182,14 @@ func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeCon
 		return s.client, func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	client := redis.NewClient(s.dedicatedOptions(ctx, *node.Options()))
+	client := redis.NewClient(dedicatedOptions(ctx, *node.Options(), s.sentinel))
 	stop := context.AfterFunc(ctx, func() {
-		defer func() { _ = recover() }() // the connection may be the caller's own kind, and is of no use any more
+		defer func() { _ = recover() }() // a connection of the caller's own kind may panic; it is not needed any more
 		_ = client.Close()
 	})
 	return client, func() {
 		stop()
-		cancel() // a dial under way
+		cancel() // ends a dial that is under way
 		_ = client.Close()
 	}, nil
 }
@@ -204,20 +209,21 @@ func (s *Store) logNode(ctx context.Context) (*redis.Client, error) {
 
 // dedicatedOptions are the client's options, changed for a client that runs one command at a time and is discarded after
 // the first failure.
-func (s *shared) dedicatedOptions(ctx context.Context, o redis.Options) *redis.Options {
-	o.PoolSize = 2 // go-redis dials on in the background after as many failures in a row
+func dedicatedOptions(ctx context.Context, o redis.Options, behind *sentinel) *redis.Options {
+	o.PoolSize = 2 // after that many failed dials in a row, go-redis would go on dialling in the background
 	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.PipelinePoolSize = 0, 0, 0, -1
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.Limiter, o.ClientSideCacheConfig, o.PushNotificationProcessor = nil, nil, nil
 	o.MaintNotificationsConfig = maintenanceOff(nil)
 	o.ContextTimeoutEnabled = true
-	dial := o.Dialer // go-redis gives it a context that does not end with the client
+	// go-redis dials with a context that does not end when the client is closed.
+	dial := o.Dialer
 	o.Dialer = func(dialling context.Context, network, addr string) (net.Conn, error) {
 		dialling, cancel := context.WithCancel(dialling)
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
 		conn, err := dial(dialling, network, addr)
-		return conn, s.sentinel.explain(err)
+		return conn, behind.explainDial(err)
 	}
 	if greet := o.OnConnect; greet != nil {
 		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return asConnError(greet(ctx, conn)) }

@@ -186,7 +186,7 @@ func TestFollowerDoesNotHammer(t *testing.T) {
 	}
 }
 
-// With requests at hand, too, a Redis that is given a rest is not asked beyond what the breaker lets through.
+// With requests under way, too, Redis is not asked more often than the breaker allows while the circuit is open.
 func TestFollowerSharesTheBreakersProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWires(t)

@@ -43,21 +43,23 @@ import (
 //	A   goes on: SET entry succeeds; release compares the token, finds B's, and does nothing
 //	B   stores its own entry over A's, and releases its own lease
 //
-// Both entries are valid: each carries its position in the purge log from before its handler ran, and whoever reads it
-// judges it by that. So a lost lease costs one run too many, never a wrong answer.
+// Both entries are valid: each carries its position in the purge log from before its handler ran, and every reader judges
+// it by that. So a lost lease costs one run too many, never a wrong answer.
 //
 // The release is lost (Redis was restarted, the connection broke): the lease ends with its time to live. On a Redis that
 // does not know the script any more, Keep releases once again, with the script's text.
 //
 // The entry is stored and the lease released in one pipeline, in this order, on one node (the lease's hash tag is the
 // entry's name). So nobody finds the lease free and the entry missing.
+
 var _ store.Leaser = (*Store)(nil)
 
 // refusedMark stands in place of a token when the last answer could not be stored: then nobody should wait for the next.
 const refusedMark = "-"
 
-// Lease tries to take the lease, and reads the entry and the purge log's head, in one round trip. While the circuit is open
-// the error wraps [ErrOpen]. On a Redis that refuses scripts the state is store.Unleased, without an error.
+// Lease tries to take the lease for the time hold, and reads the entry and the purge log's head, in one round trip. While
+// the circuit is open the error wraps [ErrOpen]. On a Redis that refuses scripts the state is store.Unleased, without an
+// error. An entry that cannot be trusted is an error that wraps store.ErrCorrupt; the lease counts all the same.
 func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
 	if s.leasesOff.Load() {
 		return nil, store.Lease{}, nil
@@ -151,11 +153,11 @@ func holderError(holder *redis.StringCmd) error {
 func parseLease(holder *redis.StringCmd, token store.Token) store.Lease {
 	text, err := holder.Result()
 	switch {
-	case errors.Is(err, redis.Nil): // it ended just now: ask again
+	case errors.Is(err, redis.Nil): // it was held when SET came, and ended before GET: try again
 		return store.Lease{State: store.Held}
 	case text == refusedMark:
 		return store.Lease{State: store.Refused}
-	case err != nil, len(text) != len(token)+8:
+	case err != nil, len(text) != len(token)+8: // another type, or not written by a Store
 		return store.Lease{}
 	case text[:len(token)] == string(token[:]):
 		return store.Lease{State: store.Taken}
@@ -173,6 +175,7 @@ func outlasts(left *redis.DurationCmd, hold time.Duration) bool {
 // leaseSlack is by how much the leases of another version of this package may be longer.
 const leaseSlack = 10 * time.Second
 
+// newBeat returns eight random bytes. Those who wait for a lease see by a new beat that its holder is alive.
 func newBeat() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
 
 // leaseName has the entry's name as its hash tag: on a cluster, entry and lease live on the same node, which runs their
@@ -186,12 +189,17 @@ const ifHeld = `local v = redis.call("GET", KEYS[1])
 if not v or #v ~= 24 or string.sub(v, 1, 16) ~= ARGV[1] then return 0 end
 `
 
-// The scripts compare the token and act on it in one step. Between a GET and a DEL of ours, the lease could end and
-// become another's. Each script has one key, so that a cluster runs it wherever that key is.
+// The scripts compare the token and act on it in one step. With two commands there would be a gap:
+//
+//	A   GET lease → A's token
+//	    A's lease ends; B takes it
+//	A   DEL lease: B's lease is gone, and C takes it while B's handler runs
+//
+// Each script has one key, so that a cluster can run it on the node of that key.
 var (
 	extendScript = redis.NewScript(ifHeld + `redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
 return 1`)
-	// takeOver looks once more, for of those who find the lease stuck one only is to have it.
+	// Several processes may find that the lease lasts too long. The script checks again, so that only one of them takes it.
 	takeOverScript = redis.NewScript(`local left = redis.call("PTTL", KEYS[1])
 if left ~= -1 and left <= tonumber(ARGV[2]) + ` + strconv.Itoa(int(leaseSlack/time.Millisecond)) + ` then return 0 end
 redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
@@ -202,7 +210,8 @@ redis.call("SET", KEYS[1], "` + refusedMark + `", "PX", ARGV[2])
 return 1`)
 )
 
-// Extend makes the lease last, if it is still the token's.
+// Extend lets the lease last for the time hold from now on, if it is still the token's, and gives it a new beat. It
+// returns false if the lease was lost.
 func (s *Store) Extend(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (bool, error) {
 	n, err := s.runLeaseScript(ctx, extendScript, key, token, atLeastMilli(hold))
 	return n == 1, err
@@ -217,15 +226,15 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	bound, cancel := context.WithTimeout(ctx, s.budget)
 	defer cancel()
 	defer s.oversized.replaced(key, len(b))
-	var given *redis.Cmd
+	var released *redis.Cmd
 	err = s.writeTo(bound, key, func() error {
 		pipe := s.client.Pipeline()
 		set := pipe.Set(bound, s.entryName(key), b, atLeastMilli(keep))
-		given = releaseScript.EvalSha(bound, pipe, []string{s.leaseName(key)}, token[:], 0)
+		released = releaseScript.EvalSha(bound, pipe, []string{s.leaseName(key)}, token[:], 0)
 		exec(bound, pipe)
 		return confirmSet(set)
 	})
-	if err == nil && given.Err() != nil { // a Redis that was started anew does not know the script
+	if err == nil && released.Err() != nil { // a Redis that was restarted does not know the script by its hash
 		return s.Release(ctx, key, token, 0)
 	}
 	return wrap(err)
@@ -249,7 +258,7 @@ func (s *Store) runLeaseScript(ctx context.Context, script *redis.Script, key ke
 	var reply error
 	err = s.writeTo(ctx, key, func() error {
 		n, reply = s.evalScript(ctx, script, s.leaseName(key), token[:], d.Milliseconds(), newBeat())
-		if errors.As(reply, new(redis.Error)) && !errors.Is(reply, redis.Nil) { // that a script fails says nothing of other writes
+		if errors.As(reply, new(redis.Error)) && !errors.Is(reply, redis.Nil) { // Redis has answered
 			return nil
 		}
 		return reply

@@ -23,11 +23,11 @@ type gets struct {
 // process is a process of a fleet: a store with a client of its own, read through.
 func (g *gets) process(t testing.TB, addr string) *readthrough.Cache {
 	s := open(t, addr)
-	return readthrough.New(s, s, 250*time.Millisecond, func(r readthrough.Report) {
+	return readthrough.New(readthrough.Resolve(nil, s), readthrough.Options{Budget: 250 * time.Millisecond, Report: func(r readthrough.Report) {
 		if r.Err != nil {
 			g.faults.Add(1)
 		}
-	})
+	}})
 }
 
 func (g *gets) ask(t *testing.T, n int, p *readthrough.Cache, load readthrough.LoaderFunc) {
@@ -269,7 +269,7 @@ func TestStuckLeaseIsTakenOver(t *testing.T) {
 					if took != 1 || held != 4 {
 						t.Errorf("%d took the lease and %d wait for it; want one and four", took, held)
 					}
-					r := readthrough.New(s, s, time.Second, nil).Get(t.Context(), storetest.Key(t.Name()+"2"), load)
+					r := readthrough.New(readthrough.Resolve(nil, s), readthrough.Options{Budget: time.Second}).Get(t.Context(), storetest.Key(t.Name()+"2"), load)
 					if waited := time.Since(began); r.Source != readthrough.Loaded || waited > 2*time.Second {
 						t.Errorf("%v after %v", r.Source, waited)
 					}

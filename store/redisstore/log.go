@@ -32,43 +32,45 @@ import (
 //
 // The log has an epoch, a random number in each record. Positions of different epochs cannot be compared: an entry of another
 // epoch counts as purged. A new epoch begins with a new log, and when records were lost (see catchup.go).
-// The log is bounded in length and in time. A process that was trimmed past reads the log anew: entries that are older
-// than its first record count as purged.
+
+// The log is bounded in length and in time. When records were trimmed that a process had not read, entries that are older
+// than the log's first record count as purged for it.
 const (
-	logLength = 100_000             // records, more or less, before the oldest are trimmed
-	logTTL    = 30 * 24 * time.Hour // without a purge or a read
+	logLength = 100_000             // records; Redis trims whole blocks of them, so there may be some more
+	logTTL    = 30 * 24 * time.Hour // after the last purge or read
 )
 
 // The fields of a stream entry: the record, and what helps others to notice lost records (see message).
 const (
 	recordField = "r"
 	chainField  = "a"
-
-	extendEvery = 24 * time.Hour
 )
+
+const extendEvery = 24 * time.Hour // how often reads renew the log's time to live
 
 // errLogLost says that the log vanished while it was in use. The next operation begins a new one.
 var errLogLost = errors.New("the purge log was lost while it was used")
 
 // purgeLog is one log, as this process sees it.
 type purgeLog struct {
-	name        string
-	headCommand []any // the command that reads the log's head; go-redis does not write to it
-	ledger      *store.Ledger
+	name        string        // of the stream
+	headCommand []any         // reads the log's head; made once, because go-redis does not change it
+	ledger      *store.Ledger // what requests ask
 
-	held        chan struct{}  // held by the one goroutine that reads or writes the log; it guards what follows
+	held        chan struct{}  // the log's lock, full while it is held; it guards the fields up to loss
 	current     view           // of ledger
-	rebuilding  *view          // a log that is being read anew, over several turns if need be
-	missing     store.Position // the last record that the log should have and has not: see catchUp; its epoch means nothing
-	unconfirmed message        // by this process, and not read back yet
-	loss        error          // a loss, to be told when the turn ends
+	rebuilding  *view          // a second ledger, while the whole log is read; it may take several callers to complete it
+	missing     store.Position // the highest position without the record that should be there; its epoch means nothing
+	unconfirmed message        // what this process has written last, until it has been read back
+	loss        error          // to be reported when the lock is released
 
-	catchUps atomic.Uint64           // how often the ledger was brought up to the head
-	head     atomic.Pointer[message] // the head it was brought up to
-	pending  pendingPurges
-	extended atomic.Int64 // when the log's life was last prolonged, in Unix seconds
+	head     atomic.Pointer[message] // the last record that ledger has; requests compare it without the lock
+	catchUps atomic.Uint64           // how often ledger was brought up to the head
+	pending  pendingPurges           // what could not be written yet
+	extended atomic.Int64            // when the time to live was last renewed, in Unix seconds
 }
 
+// newPurgeLog returns the log of that name, of which nothing was read yet.
 func newPurgeLog(name string) *purgeLog {
 	l := &purgeLog{name: name, headCommand: []any{"xrevrange", name, "+", "-", "count", 1}, ledger: store.NewLedger(), held: make(chan struct{}, 1)}
 	l.current.Ledger = l.ledger
@@ -93,16 +95,16 @@ func (l *purgeLog) lock(ctx context.Context) error {
 
 // unlockLog releases the log, and then reports a loss that was found under the lock: a listener may want the lock itself.
 func (s *Store) unlockLog() {
-	news := s.log.loss
+	loss := s.log.loss
 	s.log.loss = nil
 	<-s.log.held
-	if news != nil {
-		s.faultEvents.notify("", news)
+	if loss != nil {
+		s.faultEvents.notify("", loss)
 	}
 }
 
-// Ledger returns this process' view of the purge log; Get has brought it up to the log's head whenever it returns no
-// error.
+// Ledger returns this process' view of the purge log. Whenever Get, Lease or CatchUp return no error, they have brought
+// the ledger up to the head that the log had during the call.
 func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 
 // Append writes the record to the log and applies it here. A record with more than store.MaxLabels labels is written as
@@ -130,8 +132,8 @@ func (s *Store) Post(ctx context.Context, r store.Record) error {
 
 // appendOrQueue writes pending purges first, so that a purge returns nil only if all earlier ones of this process are
 // in the log, too.
-func (s *Store) appendOrQueue(ctx context.Context, via access, r store.Record, hurried func() bool) error {
-	err := s.lockToAppend(ctx, hurried)
+func (s *Store) appendOrQueue(ctx context.Context, via access, r store.Record, away func() bool) error {
+	err := s.lockToAppend(ctx, away)
 	if err == nil {
 		defer s.unlockLog()
 		if err = s.flushPending(ctx, via); err == nil {
@@ -145,17 +147,23 @@ func (s *Store) appendOrQueue(ctx context.Context, via access, r store.Record, h
 }
 
 // lockToAppend waits for the log's lock as long as those before it make progress: one budget at most during which nobody
-// has caught up. If Redis is known to be away (short) it does not wait at all.
-func (s *Store) lockToAppend(ctx context.Context, hurried func() bool) error {
+// has caught up. While Redis is known to be away it does not wait at all.
+//
+//	purge 1     has the lock, and waits for a Redis that hangs
+//	purges 2…   wait for the lock; after one budget nobody has caught up: they all give up, and are pending
+//
+//	purge 1     has the lock, and Redis is slow but answers
+//	purges 2…   after one budget somebody has caught up: they wait on
+func (s *Store) lockToAppend(ctx context.Context, away func() bool) error {
 	for {
-		wait, done := s.budget, s.log.catchUps.Load()
-		if hurried() {
+		wait, before := s.budget, s.log.catchUps.Load()
+		if away() {
 			wait = 0
 		}
-		turn, cancel := context.WithTimeout(ctx, wait)
-		err := s.log.lock(turn)
+		bound, cancel := context.WithTimeout(ctx, wait)
+		err := s.log.lock(bound)
 		cancel()
-		if err == nil || ctx.Err() != nil || s.log.catchUps.Load() == done {
+		if err == nil || ctx.Err() != nil || s.log.catchUps.Load() == before {
 			return err
 		}
 	}
@@ -192,15 +200,16 @@ func (s *Store) appendRecord(ctx context.Context, via access, r store.Record) er
 		}
 		r.At = s.log.ledger.Head()
 		m, err := s.writeRecord(ctx, via, r, existingLog)
-		if errors.Is(err, redis.Nil) {
+		if errors.Is(err, redis.Nil) { // there is no log any more: catch up, which begins one
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		s.log.unconfirmed = m // it counts as missing until it has been read back
+		// Redis may acknowledge a record and lose it at once. So it counts as missing until it has been read back.
+		s.log.unconfirmed = m
 		if s.replayLog(ctx, via) != nil {
-			s.log.ledger.ApplyHere(r) // it stands in the log, and the next Get reads it
+			s.log.ledger.ApplyHere(r) // it is in the log, and the next to catch up reads it
 		}
 		return nil
 	}
@@ -209,13 +218,13 @@ func (s *Store) appendRecord(ctx context.Context, via access, r store.Record) er
 
 // logTarget says where XADD puts a record.
 type logTarget struct {
-	id       string
-	existing bool
+	id       string // "*" for the next free one
+	existing bool   // not if it would begin a new stream
 }
 
 var (
-	anyLog      = logTarget{id: "*"}
-	existingLog = logTarget{id: "*", existing: true}
+	anyLog      = logTarget{id: "*"}                 // begins a log if there is none
+	existingLog = logTarget{id: "*", existing: true} // for purges: see appendRecord
 )
 
 // writeRecord adds a record and returns it as it stands in the log. Only the id that Redis returns is an acknowledgement.
@@ -224,19 +233,19 @@ func (s *Store) writeRecord(ctx context.Context, via access, r store.Record, at 
 	if err != nil {
 		return message{}, err
 	}
-	link := s.log.lastRead().nextChain()
+	chain := s.log.lastRead().nextChain()
 	var add *redis.StringCmd
 	err = s.roundTrip(ctx, nil, via.write, func() error {
 		pipe := s.client.Pipeline()
 		add = pipe.XAdd(ctx, &redis.XAddArgs{
-			Stream: s.log.name, ID: at.id, NoMkStream: at.existing, MaxLen: logLength, Approx: true, Values: []any{recordField, b, chainField, link},
+			Stream: s.log.name, ID: at.id, NoMkStream: at.existing, MaxLen: logLength, Approx: true, Values: []any{recordField, b, chainField, chain},
 		})
 		expire := pipe.PExpire(ctx, s.log.name, logTTL)
 		exec(ctx, pipe)
 		if idTaken(add.Err()) || at.existing && noStream(add, expire) {
-			return nil
+			return nil // Redis is well: these are answers, which the caller handles
 		}
-		if add.Err() == nil && add.Val() == "" { // the id alone is an acknowledgement
+		if add.Err() == nil && add.Val() == "" {
 			return errUnconfirmed
 		}
 		return firstError(add)
@@ -247,7 +256,7 @@ func (s *Store) writeRecord(ctx context.Context, via access, r store.Record, at 
 	if err != nil {
 		return message{}, err
 	}
-	return message{add.Val(), string(b), link}, nil
+	return message{add.Val(), string(b), chain}, nil
 }
 
 // idTaken reports whether the log has a record of this id, or a later one.
@@ -281,13 +290,13 @@ type view struct {
 //
 //	log of before   5   6 (chain "5 k2j")   7 (chain "6 p9x")
 //	log now         5                       7 (chain "6 p9x")   record 6 was deleted: 7 says that its writer had read it
-//	or              5   6 (chain "5 w4m")                       another record 6: whoever knew "5 k2j" notices
+//	or              5   6 (chain "5 w4m")                       another record 6: those who knew "5 k2j" notice
 type message struct{ id, text, chain string }
 
-// link is the chain of the record that is written by whoever has read m last: the id of m, and the number.
+// nextChain returns the chain of a record whose writer has read m last.
 func (m message) nextChain() string { return m.id + " " + strconv.FormatUint(rand.Uint64(), 36) }
 
-// previous is the id of the record that the writer of m had read last; "" if m does not tell.
+// predecessor returns the id of the record that the writer of m had read last, or "" if m has no chain.
 func (m message) predecessor() string {
 	id, _, _ := strings.Cut(m.chain, " ")
 	return id

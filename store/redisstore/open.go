@@ -37,7 +37,7 @@ func Open(url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
-	o.TLS = nil
+	o.TLS = nil // the client has it now; newStore refuses it because it serves New, too
 	s, err := o.newOwnStore(client)
 	if err != nil {
 		_ = client.Close()
@@ -63,6 +63,7 @@ func (o Options) newOwnStore(client redis.UniversalClient) (*Store, error) {
 	return o.newStore(client, budget)
 }
 
+// errURL is for a URL of which nothing can be said without quoting it.
 var errURL = errors.New("the URL cannot be read; write redis://user:password@host:6379/0, " +
 	"and %-encode what the password has of : / ? # [ ] @ %")
 
@@ -73,8 +74,8 @@ func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sen
 	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery, "@") {
 		return nil, nil, errURL
 	}
-	query, err := url.ParseQuery(u.RawQuery) // which go-redis reads as far as it can
-	if err != nil {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil { // go-redis would ignore what it cannot read
 		return nil, nil, errURL
 	}
 	kind := ""
@@ -111,7 +112,7 @@ func (own *Options) singleClient(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseURL(s); return err })
 	}
-	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig(u.Scheme, o.TLSConfig); err != nil {
 		return nil, err
 	}
 	setSingleDefaults(o)
@@ -127,7 +128,7 @@ func (own *Options) clusterClient(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseClusterURL(s); return err })
 	}
-	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig("redis+cluster", o.TLSConfig); err != nil {
 		return nil, err
 	}
 	setClusterDefaults(o)
@@ -149,7 +150,7 @@ func (own *Options) failoverClient(u *url.URL) (redis.UniversalClient, *sentinel
 		return nil, nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	if o.TLSConfig, err = own.tlsConfig(o.TLSConfig); err != nil {
+	if o.TLSConfig, err = own.tlsConfig("redis+sentinel", o.TLSConfig); err != nil {
 		return nil, nil, err
 	}
 	setFailoverDefaults(o)
@@ -194,29 +195,30 @@ func parameter(u *url.URL, parse func(string) error) error {
 	return errURL
 }
 
-// TLS.
-
 // tlsConfig returns the TLS configuration of a client that Open makes, or nil without TLS. The caller's configuration
-// wins; what it leaves open comes from the URL. A configuration that would have no effect is an error: the caller believes
-// that his connections are encrypted.
-func (o *Options) tlsConfig(url *tls.Config) (*tls.Config, error) {
+// wins; what it leaves open comes from the URL. A configuration that would have no effect is an error, because the caller
+// believes that the connections are encrypted.
+func (o *Options) tlsConfig(scheme string, ofURL *tls.Config) (*tls.Config, error) {
 	switch {
 	case o.TLS == nil:
-		return url, nil
-	case url == nil:
-		return nil, errors.New("Options.TLS is set and the URL has no TLS; write rediss:// at its start, or leave TLS out")
+		return ofURL, nil
+	case scheme == "unix":
+		return nil, errors.New("Options.TLS is set and a Unix socket has no TLS; leave TLS out, or use a rediss:// URL")
+	case ofURL == nil:
+		return nil, fmt.Errorf("Options.TLS is set and the URL has no TLS; write %s:// at its start, or leave TLS out",
+			strings.Replace(scheme, "redis", "rediss", 1))
 	}
 	config := o.TLS.Clone()
-	config.ServerName = cmp.Or(config.ServerName, url.ServerName)
-	config.MinVersion = cmp.Or(config.MinVersion, url.MinVersion)
-	config.InsecureSkipVerify = config.InsecureSkipVerify || url.InsecureSkipVerify
+	config.ServerName = cmp.Or(config.ServerName, ofURL.ServerName)
+	config.MinVersion = cmp.Or(config.MinVersion, ofURL.MinVersion)
+	config.InsecureSkipVerify = config.InsecureSkipVerify || ofURL.InsecureSkipVerify
 	return config, nil
 }
 
 // dialFunc is what go-redis dials with.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// keepAlive is go-redis' own.
+// keepAlive is what go-redis uses for the connections that it dials itself.
 const keepAlive = 5 * time.Minute
 
 // tlsDialer returns a dialer for TLS connections that go-redis can check before it reuses them. Nil leaves the dialing to
@@ -230,7 +232,7 @@ func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc
 		return nil
 	}
 	config = config.Clone()
-	config.ClientSessionCache = nil // a session's ticket would be news on a connection at rest
+	config.ClientSessionCache = nil // so that no session ticket arrives on an idle connection
 	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout, KeepAlive: keepAlive}, Config: config}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := d.DialContext(ctx, network, addr)
@@ -244,6 +246,7 @@ func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc
 // checkedConn is a TLS connection that gives go-redis access to its socket.
 type checkedConn struct{ *tls.Conn }
 
+// SyscallConn makes go-redis treat it as it treats an unencrypted connection.
 func (c checkedConn) SyscallConn() (syscall.RawConn, error) {
 	conn, ok := c.NetConn().(syscall.Conn)
 	if !ok {

@@ -26,22 +26,22 @@ import (
 //	t3   A's next read, or at the latest A's timer, writes the pending purge: now all others see it
 //
 // Entries that others store between t2 and t3 are purged by it, too: its position in the log is that of t3. That is on the
-// safe side. If A dies before t3 the purge is lost, as its caller was told at t1.
+// safe side. If A dies before t3 the purge is lost; that is why its caller got an error at t1.
 //
 // Requests purge as well (a POST purges its URL), the same URLs again and again. So what is remembered is not each purge,
 // but the set of labels that purges name. It is bounded: beyond maxPending labels, URLs become the areas of the site
 // that they lie in, and if that is not enough, everything is purged.
-// maxOwed is how many labels of purges are owed before those of URLs become some of areas, and then all of them one of
-// everything.
+
+// maxPending is how many labels are remembered one by one.
 const maxPending = 1 << 16
 
 // pendingPurges are the purges of one log that Redis has not received. They are safe for concurrent use.
 type pendingPurges struct {
-	any       atomic.Bool
+	any       atomic.Bool // something is pending, so that requests need not lock to find out
 	mu        sync.Mutex
 	sets      [len(purgeKinds)]purgeSet
-	sending   *store.Record // what Redis is told of now: it has left the debts
-	scheduled bool          // a timer sees to it that Redis is told
+	sending   *store.Record // taken out of the sets, and not acknowledged yet
+	scheduled bool          // a timer runs that will write what is pending
 }
 
 // add returns true if no timer runs; then the caller starts it.
@@ -57,6 +57,7 @@ func (p *pendingPurges) add(r store.Record) (first bool) {
 	return first
 }
 
+// put adds the record to the set of its kind.
 func (p *pendingPurges) put(r store.Record) { p.sets[kindOf(r.Soft, r.Wide)].add(r) }
 
 // size is how many labels are still to be taken.
@@ -85,7 +86,7 @@ func (p *pendingPurges) coarsen() {
 			p.put(store.Record{Labels: []keying.Label{place}, Soft: kind.Soft, Wide: true})
 		}
 	}
-	if p.size() > maxPending/2 { // less would be widened again too soon
+	if p.size() > maxPending/2 { // or the next few purges would bring us here again
 		p.sets = [len(purgeKinds)]purgeSet{}
 		p.put(store.Record{All: true})
 	}
@@ -103,7 +104,7 @@ func (p *pendingPurges) next() *store.Record {
 	return p.sending
 }
 
-// paid strikes the purge out that was first.
+// sent says that Redis has acknowledged the record that next returned.
 func (p *pendingPurges) sent() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,6 +148,7 @@ func (p *pendingPurges) applyTo(l *store.Ledger) {
 // purgeKinds are the kinds of purges that cannot be mixed in one record. Kinds that purge more come first.
 var purgeKinds = [...]store.Record{{Wide: true}, {}, {Soft: true, Wide: true}, {Soft: true}}
 
+// kindOf returns the index in purgeKinds.
 func kindOf(soft, wide bool) int {
 	switch {
 	case soft && wide:
@@ -162,10 +164,11 @@ func kindOf(soft, wide bool) int {
 // purgeSet is what pending purges of one kind name.
 type purgeSet struct {
 	all   bool
-	urls  map[keying.Label]keying.Label // and where each lies
+	urls  map[keying.Label]keying.Label // URL to place: where on the site it lies
 	names map[keying.Label]struct{}     // labels that lie nowhere
 }
 
+// size is how many labels the set has; a purge of everything counts as one.
 func (s *purgeSet) size() int {
 	n := len(s.urls) + len(s.names)
 	if s.all {
@@ -296,6 +299,7 @@ func (s *Store) flushInBackground() error {
 	return err
 }
 
+// lockAndFlush waits one budget for the log's lock and for Redis.
 func (s *Store) lockAndFlush() (err error) {
 	defer recoverTo(&err)
 	ctx, cancel := context.WithTimeout(s.ctx, s.budget)

@@ -15,9 +15,10 @@ import (
 // Rankings tell a process that starts which entries to load ahead. There is one sorted set for each hour, next to the
 // entries; what was hot is forgotten with its set, and nothing has to be counted down. Rankings are a convenience: they
 // never open a circuit.
+
 const (
-	rankLength = 1000      // keys of an hour
-	rankPeriod = time.Hour // a ranking begins anew: what was hot once is forgotten without counting down
+	rankLength = 1000      // keys in one ranking
+	rankPeriod = time.Hour // after which a new ranking begins
 )
 
 // Rank counts the keys in the ranking of this hour. The ranking keeps its first thousand keys, and lives for two hours.
@@ -30,7 +31,9 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	defer cancel()
 	return wrap(s.roundTrip(ctx, nil, s.uncounted().write, func() error {
 		name := s.ranking(time.Now())
-		pipe := s.client.TxPipeline() // or a ranking might stay without a time to live, and no later hour sets it
+		// A transaction: if only the first command were run, the ranking would have no time to live, and nobody would set one
+		// once the hour is over.
+		pipe := s.client.TxPipeline()
 		for _, key := range keys {
 			pipe.ZIncrBy(ctx, name, 1, string(key[:]))
 		}
@@ -60,7 +63,7 @@ func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 	counts := map[keying.Key]float64{}
 	for _, hour := range hours {
 		for _, z := range hour.Val() {
-			if member, ok := z.Member.(string); ok && len(member) == len(keying.Key{}) { // another is not ours
+			if member, ok := z.Member.(string); ok && len(member) == len(keying.Key{}) { // anything else was not written by a Store
 				counts[keying.Key([]byte(member))] += z.Score
 			}
 		}
@@ -68,6 +71,8 @@ func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 	return hottest(counts, n), nil
 }
 
+// hottest returns the n keys with the highest counts. Keys with the same count come in the order of their bytes, so that
+// all processes get the same answer.
 func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 	keys := make([]keying.Key, 0, len(counts))
 	for key := range counts {

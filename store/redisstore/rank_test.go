@@ -36,24 +36,18 @@ func storeKeys(names ...string) (keys []keying.Key) {
 }
 
 func TestHottestComesFirst(t *testing.T) {
-	for name, addr := range map[string]func() string{
-		"redis-server": func() string { return storetest.NewServer(t).Addr() },
-		"in process":   func() string { return redistest.Start(t).Addr() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			addr := addr()
-			s, other := open(t, addr), open(t, addr)
-			wantHottest(t, s, 10)
-			rank(t, s)
-			rank(t, s, "cold", "warm", "hot")
-			rank(t, other, "warm", "hot")
-			rank(t, other, "hot")
-			wantHottest(t, open(t, addr), 10, "hot", "warm", "cold")
-			wantHottest(t, s, 2, "hot", "warm")
-			wantHottest(t, s, 0)
-			wantHottest(t, s, -1)
-		})
-	}
+	servers(t, func(t *testing.T, addr string) {
+		s, other := open(t, addr), open(t, addr)
+		wantHottest(t, s, 10)
+		rank(t, s)
+		rank(t, s, "cold", "warm", "hot")
+		rank(t, other, "warm", "hot")
+		rank(t, other, "hot")
+		wantHottest(t, open(t, addr), 10, "hot", "warm", "cold")
+		wantHottest(t, s, 2, "hot", "warm")
+		wantHottest(t, s, 0)
+		wantHottest(t, s, -1)
+	})
 }
 
 // What was hot counts in the next hour, beside what is, and no longer.

@@ -1,7 +1,12 @@
-// Package redisstore keeps entries and the purge log in Redis 6.2 or newer, alone, as a cluster or behind Sentinel. A
-// Redis that is down, hung or slow costs a request at most one short time-out, and soon nothing.
+// Package redisstore is a store that many processes share: entries, leases and the purge log live in Redis 6.2 or newer,
+// on one server, on a cluster or behind Sentinel. A Redis that is down, hung or slow costs a request at most one
+// short time-out. After a few of those a circuit breaker opens, and requests do not ask Redis for a while.
 //
 //	far, err := redisstore.Open("redis://:password@redis.internal:6379/0", redisstore.Options{Prefix: "shop"})
+//
+// Where things are: entries.go and batch.go read and write entries, lease.go decides which process runs a handler,
+// log.go, catchup.go, pending.go and follow.go are the purge log, and roundtrip.go and breaker.go stand between all of
+// them and Redis.
 package redisstore
 
 import (
@@ -41,20 +46,31 @@ var (
 
 // Options say how a Store uses Redis. In a program that was built from a module, the zero value is ready to use.
 type Options struct {
-	// Prefix is what all keys begin with, the app's name: 256 letters, digits and "._~+/:@-" at most. Whoever shares a prefix
-	// shares entries and purges, so whoever purges must use the app's own, and two apps on one Redis must not have the same.
-	// "": the path of the program's main module, as "go version -m" prints it; a Cache tells by an event which that is. Where
-	// there is none, in tests, plugins and programs run from single files, the Store is refused.
+	// Prefix begins the name of every key: the name of the app, up to 256 letters, digits and "._~+/:@-". Processes with
+	// the same prefix share entries and purges. So a program that purges an app's answers must use the app's prefix,
+	// and two apps on one Redis must have different ones.
+	//
+	// "" means the path of the program's main module, as "go version -m" prints it; a Cache reports by an event what that
+	// is. Tests, plugins and programs run from single files have none: they need a Prefix.
 	Prefix string
-	// Build keeps the entries of one build of the app apart from those of others with the same Prefix, where their answers
-	// must not mix while one takes the other's place; purges reach all of them. It is made of letters, digits and "._+-",
-	// and 64 bytes long at most. "": builds share their entries, and what another layout or format has left is a miss.
+	// Build separates the entries of incompatible builds of the app, for example during a rolling deploy. A process finds
+	// only entries, leases and rankings of its own build. The purge log has no build: a purge by one build reaches the entries
+	// of all. It is up to 64 letters, digits and "._+-".
+	//
+	//	process of build v1          process of build v2
+	//	stores /p as v1 renders it   misses /p, and stores it as v2 renders it
+	//	                             purges /p: both entries are gone
+	//	misses /p, stores it again
+	//
+	// "" means that all builds share their entries. An entry whose format this version of Larder does not know is a
+	// miss in any case; Build is for answers that changed while the format did not.
 	Build string
-	// MaxBytes is the size of the largest encoded entry that is written or read; 0 or less: 16 MiB.
+	// MaxBytes is the size, in bytes, of the largest encoded entry that is written or read. 0 or less means 16 MiB.
 	MaxBytes int
-	// TLS is for [Open] and URLs with rediss: roots, client certificates and whatever else encrypted connections need. It is
-	// cloned; without a ServerName it gets the URL's host; its ClientSessionCache is not used. nil: the system's roots. A
-	// client that is given to [New] has its own.
+	// TLS configures the encrypted connections of [Open]: roots, client certificates, ServerName. It needs a URL that
+	// begins with rediss; with any other, and with [New], whose client has a configuration of its own, it is an error and not
+	// ignored. It is cloned. Without a ServerName the URL's host is used, and ClientSessionCache is not used. Nil means the
+	// system's roots.
 	TLS *tls.Config
 }
 
@@ -74,33 +90,31 @@ type Store struct {
 	*shared
 	codec      store.Codec
 	log        *purgeLog
-	rankPrefix string // prefix of the rankings
-	nodes      *nodes
+	rankPrefix string // of the rankings
+	nodes      *nodes // not shared: their batches read this Store's log
 }
 
 // shared is what a Store has in common with the Stores that Sealed derives from it: one client, one set of circuit
 // breakers, one probe. They differ in codec, purge log and rankings.
 type shared struct {
 	client        redis.UniversalClient
-	prefixOption  string // Options.Prefix
-	prefixDerived bool   // it was made up
-	prefix        string
-	entryPrefix   string // prefix of the entries
+	prefixOption  string // Options.Prefix, or what was derived in its place
+	prefixDerived bool
+	prefix        string // of every key: PREFIX:1:
+	entryPrefix   string // of the entries: PREFIX:1: or PREFIX:1:BUILD:
 	maxBytes      int
-	maxBytesArg   any           // maxBytes as an argument
-	budget        time.Duration // of one Get, Set or Delete
-	reads         *breaker
-	writes        *breaker
-	circuitEvents listeners
-	faultEvents   listeners
-	probe         probe
-	oversized     oversizedEntries
-	detectsDead   bool        // go-redis, which connections of its pool are dead
-	leasesOff     atomic.Bool // Redis refuses what leases are made with
-	close         func() error
-	sentinel      *sentinel       // nil: none, or none that we know of
-	ctx           context.Context // ends with Close
-	cancel        context.CancelFunc
+	maxBytesArg   any           // maxBytes as an argument of a command: as an int, it would be allocated for each read
+	budget        time.Duration // the longest that one operation may take
+	circuits                    // of Redis as a whole
+	events
+	probe       probe
+	oversized   oversizedEntries
+	detectsDead bool        // go-redis notices which idle connections are dead
+	leasesOff   atomic.Bool // Redis refuses a command that leases need
+	close       func() error
+	sentinel    *sentinel       // nil: there is none, or the client is the caller's
+	ctx         context.Context // ends with Close
+	cancel      context.CancelFunc
 }
 
 // New returns a Store on a client of the caller's, which stays the caller's to close. Nothing is dialled.
@@ -136,7 +150,7 @@ func (o Options) newStore(client redis.UniversalClient, budget time.Duration) (*
 		prefixOption: o.Prefix, prefixDerived: derived, prefix: o.Prefix + ":" + layoutVersion + ":",
 		maxBytes: o.MaxBytes, maxBytesArg: o.MaxBytes,
 	}
-	s.reads, s.writes = s.newBreakers()
+	s.circuits = newCircuits(&s.events)
 	s.entryPrefix = s.prefix
 	if o.Build != "" {
 		s.entryPrefix += o.Build + ":"
@@ -166,6 +180,14 @@ func (s *Store) Sealed(secret []byte) store.Store {
 	}
 }
 
+// withBudget bounds ctx by the budget, unless its deadline comes sooner.
+func (s *shared) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= s.budget {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.budget)
+}
+
 // entryName is the name of the key's entry in Redis.
 func (s *shared) entryName(key keying.Key) string { return s.entryPrefix + key.String() }
 
@@ -186,7 +208,7 @@ func (s *shared) entryNames(keys []keying.Key) (all string, each int) {
 
 // The prefix separates apps that share one Redis.
 
-// maxPrefix is room for any module's path.
+// maxPrefix is long enough for the path of any module.
 const maxPrefix = 256
 
 // buildName has no colon: with one, a build could be named like the end of another build's keys.
@@ -196,6 +218,7 @@ var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 // key patterns of an access list.
 var prefixName = regexp.MustCompile(`^[A-Za-z0-9._~+/:@-]+$`)
 
+// errNoPrefix asks for a prefix where none can be derived.
 var errNoPrefix = errors.New("Options.Prefix is empty and none can be made of the app's module, because this binary has no " +
 	"module path of its own (a test, a plugin, a program run from single files); set Prefix to the app's name, the same in every " +
 	"process that shares or purges its answers")
@@ -226,7 +249,7 @@ func modulePath(info *debug.BuildInfo) string {
 }
 
 // Warning says that the prefix was derived, and what it is. It returns nil if Options name a prefix.
-func (s *shared) Warning() error {
+func (s *Store) Warning() error {
 	if !s.prefixDerived {
 		return nil
 	}

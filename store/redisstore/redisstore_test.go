@@ -1,261 +1,175 @@
 package redisstore_test
 
 import (
-	"bytes"
-	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/larder-go/cache/internal/redistest"
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
 )
 
-func TestStoreInProcess(t *testing.T) {
-	var server *redistest.Server
-	storetest.Config{
-		Open: func(t *testing.T) store.Store {
-			server = redistest.Start(t)
-			return open(t, server.Addr())
-		},
-		Advance: func(d time.Duration) { server.Advance(d) },
-	}.Run(t)
-}
-
-func TestStoreOnRedis(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
-	for name, seal := range map[string]func(*redisstore.Store) store.Store{
-		"plain":  func(s *redisstore.Store) store.Store { return s },
-		"sealed": func(s *redisstore.Store) store.Store { return s.Sealed([]byte("secret")) },
+func TestPrefixIsMadeOfTheModule(t *testing.T) {
+	for name, test := range map[string]struct {
+		info *debug.BuildInfo
+		want string
+	}{
+		"a program":             {&debug.BuildInfo{Path: "example.org/shop/cmd/web", Main: debug.Module{Path: "example.org/shop"}}, "example.org/shop"},
+		"another of its module": {&debug.BuildInfo{Path: "example.org/shop/cmd/job", Main: debug.Module{Path: "example.org/shop"}}, "example.org/shop"},
+		"a test":                {&debug.BuildInfo{Path: "example.org/shop.test", Main: debug.Module{Path: "example.org/shop"}}, ""},
+		"single files":          {&debug.BuildInfo{Path: "command-line-arguments"}, ""},
+		"nothing is known":      {nil, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			storetest.Run(t, func(t *testing.T) store.Store {
-				client := dial(t, addr)
-				client.FlushAll(t.Context())
-				return seal(on(t, client, redisstore.Options{}))
-			})
-		})
+		if got := redisstore.ModulePath(test.info); got != test.want {
+			t.Errorf("%s: %q; want %q", name, got, test.want)
+		}
 	}
 }
 
-func TestEveryKeyExpires(t *testing.T) {
+// A test has no module of its own, and must not read what the app that it tests has in Redis.
+func TestWithoutAPrefixATestIsRefused(t *testing.T) {
+	_, err := redisstore.Open("redis://127.0.0.1:1", redisstore.Options{})
+	if err == nil || !strings.HasPrefix(err.Error(), "redisstore: Options.Prefix is empty") || !strings.Contains(err.Error(), "set Prefix") {
+		t.Errorf("Open without a prefix = %v; want an error that says what to set", err)
+	}
+	if _, err := redisstore.New(dial(t, "127.0.0.1:1"), redisstore.Options{}); err == nil || !strings.Contains(err.Error(), "set Prefix") {
+		t.Errorf("New without a prefix = %v; want an error that says what to set", err)
+	}
+}
+
+func TestPrefixesThatBreakNamesAreRefused(t *testing.T) {
+	for prefix, ok := range map[string]bool{
+		"shop": true, "shop:eu": true, "example.org/~a/shop-2_x+y@z": true, strings.Repeat("x", 256): true,
+		"{shop}": false, "shop{": false, "a b": false, "shop*": false, "a\n": false, "größe": false, strings.Repeat("x", 257): false,
+	} {
+		s, err := redisstore.Open("redis://127.0.0.1:1", redisstore.Options{Prefix: prefix})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "Options.Prefix is") {
+			t.Errorf("prefix %.20q: %v; want it taken: %t", prefix, err, ok)
+		}
+		if err == nil {
+			if err := s.Warning(); err != nil {
+				t.Errorf("prefix %.20q: warning %v; want none for what was chosen", prefix, err)
+			}
+			_ = s.Close()
+		}
+	}
+}
+
+func TestAppsWithPrefixesOfTheirOwnShareNothing(t *testing.T) {
 	client := dial(t, storetest.NewServer(t).Addr())
-	s := on(t, client, redisstore.Options{Prefix: "shop"})
-	keep(t, s, "a")
-	purge(t, s, "other")
-	keep(t, s.Sealed([]byte("secret")).(*redisstore.Store), "b")
-	e := storetest.Entry(storetest.Key("c"), "body")
-	_ = s.Set(t.Context(), e.Key, e, time.Nanosecond+time.Second)
-	keys := client.Keys(t.Context(), "*").Val()
-	if len(keys) != 5 {
-		t.Errorf("keys %q; want three entries and two logs", keys)
+	shop, blog := on(t, client, redisstore.Options{Prefix: "shop"}), on(t, client, redisstore.Options{Prefix: "blog"})
+	key := keep(t, shop, "k")
+	if _, ok, err := blog.Get(t.Context(), key); ok || err != nil {
+		t.Errorf("Get of the other app = %v, %v; want a miss", ok, err)
 	}
-	for _, key := range keys {
-		if !strings.HasPrefix(key, "shop:1:") {
-			t.Errorf("key %s; want the prefix shop:1:", key)
-		}
-		if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 {
-			t.Errorf("key %s has no time to live", key)
-		}
+	if _, lease, err := shop.Lease(t.Context(), key, store.Token{1}, time.Minute); lease.State != store.Taken {
+		t.Fatalf("Lease = %v, %v", lease, err)
 	}
-}
-
-func TestNothingIsKeptForNoTime(t *testing.T) {
-	s := open(t, redistest.Start(t).Addr())
-	for _, d := range []time.Duration{0, -1, -2, -time.Hour} {
-		key := keep(t, s, "k")
-		if err := s.Set(t.Context(), key, stamped(s, "k"), d); err != nil {
-			t.Errorf("Set for %d: %v", d, err)
-		}
-		if _, ok, err := s.Get(t.Context(), key); ok || err != nil {
-			t.Errorf("Get of an entry kept for %d = %v, %v; want a miss", d, ok, err)
-		}
+	if _, lease, err := blog.Lease(t.Context(), key, store.Token{2}, time.Minute); lease.State != store.Taken {
+		t.Errorf("Lease of the other app = %v, %v; want it free", lease, err)
 	}
-}
-
-func TestLogLivesOnWhileItIsRead(t *testing.T) {
-	server := redistest.Start(t)
-	keep(t, open(t, server.Addr()), "a")
-	server.Advance(20 * 24 * time.Hour)
-	_, _, _ = open(t, server.Addr()).Get(t.Context(), storetest.Key("a"))
-	if ttl := server.TTL("larder:1:log"); ttl != 30*24*time.Hour {
-		t.Errorf("the log lives for another %v after a read; want 30 days", ttl)
-	}
-}
-
-// trips counts what goes over the wire.
-type trips struct{ n int }
-
-func (h *trips) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *trips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error { h.n++; return next(ctx, cmd) }
-}
-
-func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { h.n++; return next(ctx, cmds) }
-}
-
-func TestHitIsOneRoundTrip(t *testing.T) {
-	addr := redistest.Start(t).Addr()
-	client := dial(t, addr)
-	s, other := on(t, client, redisstore.Options{}), open(t, addr)
-	key := keep(t, s, "a")
-	var h trips
-	client.AddHook(&h)
-	for name, want := range map[string]int{"hit": 1, "miss": 1} {
-		h.n = 0
-		if _, _, err := s.Get(t.Context(), map[string]keying.Key{"hit": key, "miss": storetest.Key("absent")}[name]); err != nil || h.n != want {
-			t.Errorf("a %s takes %d round trips (%v); want %d", name, h.n, err, want)
-		}
-	}
-	purge(t, other, "other")
-	for _, want := range []int{2, 1} { // the news once
-		h.n = 0
-		if _, _, err := s.Get(t.Context(), key); err != nil || h.n != want {
-			t.Errorf("after a purge elsewhere a hit takes %d round trips (%v); want %d", h.n, err, want)
-		}
-	}
-	h.n = 0
-	if err := s.Set(t.Context(), key, stamped(s, "a"), time.Minute); err != nil || h.n != 1 {
-		t.Errorf("Set takes %d round trips (%v); want 1", h.n, err)
-	}
-}
-
-// plant writes a value under the entry's key, past the store.
-func plant(t *testing.T, client *redis.Client, key keying.Key, value any) {
-	t.Helper()
-	if err := client.Set(t.Context(), "larder:1:"+key.String(), value, time.Minute).Err(); err != nil {
+	if err := blog.Append(t.Context(), store.Record{All: true}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func wantCorrupt(t *testing.T, s store.Store, key keying.Key) {
-	t.Helper()
-	if e, ok, err := s.Get(t.Context(), key); e != nil || ok || !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("Get = %v, %v, %v; want ErrCorrupt", e, ok, err)
+	if got := state(t, shop, key); got != store.Live {
+		t.Errorf("after a purge of the other app the entry is %v; want it live", got)
 	}
 }
 
-func TestForeignValuesAreMisses(t *testing.T) {
+// Builds that run side by side have entries of their own, and purge each other's.
+func TestBuildsShareOnlyPurges(t *testing.T) {
+	server := redistest.Start(t)
+	client := dial(t, server.Addr())
+	of := func(build string) *redisstore.Store { return on(t, client, redisstore.Options{Build: build}) }
+	key := storetest.Key("k")
+	for _, build := range []string{"", "v1.0+abc", "log", "lease"} {
+		s := of(build)
+		if _, ok, err := s.Get(t.Context(), key); ok || err != nil {
+			t.Errorf("build %q: Get = %v, %v; want a miss", build, ok, err)
+		}
+		keep(t, s, "k")
+		wantState(t, of(build), key, store.Live)
+	}
+	purge(t, of("v2"), "one")
+	for _, build := range []string{"", "v1.0+abc", "log", "lease"} {
+		wantState(t, of(build), key, store.Gone)
+	}
+	if keys := server.Keys(); len(keys) != 5 {
+		t.Errorf("keys %q; want four entries and one log", keys)
+	}
+}
+
+// A rolling deploy: processes of an old and of a new build run side by side. Neither finds the other's entries, leases or
+// rankings; a purge by either reaches both at once, in Redis and in memory; and what one purges, the other can make again.
+func TestARollingDeployOfTwoBuilds(t *testing.T) {
+	servers(t, func(t *testing.T, addr string) {
+		process := func(build string) *redisstore.Store { return on(t, dial(t, addr), redisstore.Options{Build: build}) }
+		older, newer := process("v1"), process("v2")
+		follow(t, older)
+		follow(t, newer)
+		key := keep(t, older, "k")
+		if _, ok, err := newer.Get(t.Context(), key); ok || err != nil {
+			t.Errorf("the new build's Get = %v, %v; want a miss", ok, err)
+		}
+		if _, l, err := older.Lease(t.Context(), storetest.Key("miss"), store.Token{1}, time.Minute); l.State != store.Taken || err != nil {
+			t.Errorf("the old build's Lease = %v, %v; want it taken", l, err)
+		}
+		if _, l, err := newer.Lease(t.Context(), storetest.Key("miss"), store.Token{2}, time.Minute); l.State != store.Taken || err != nil {
+			t.Errorf("the new build's Lease = %v, %v; want one of its own", l, err)
+		}
+		rank(t, older, "k")
+		wantHottest(t, newer, 10)
+		for name, purger := range map[string]*redisstore.Store{"old": older, "new": newer} {
+			keep(t, older, "k")
+			keep(t, newer, "k")
+			inOld, inNew := stamped(older, "k"), stamped(newer, "k") // copies in memory
+			purge(t, purger, "one")
+			for _, s := range []*redisstore.Store{older, newer, process("v1"), process("v2")} {
+				wantState(t, s, key, store.Gone)
+			}
+			eventually(t, "copies in memory learn of it", func() bool {
+				return older.Ledger().State(inOld) == store.Gone && newer.Ledger().State(inNew) == store.Gone
+			})
+			if n := dial(t, addr).XLen(t.Context(), logName).Val(); n < 2 {
+				t.Errorf("after the %s build's purge the log has %d records; want one log for both", name, n)
+			}
+		}
+	})
+}
+
+// What another layout or format has left under our keys is a miss that is counted, and is written over.
+func TestEntriesOfAnotherFormatAreMisses(t *testing.T) {
 	client := dial(t, redistest.Start(t).Addr())
-	s := on(t, client, redisstore.Options{MaxBytes: 4096})
-	a, b := keep(t, s, "a"), keep(t, s, "b")
-	encoded, err := client.Get(t.Context(), "larder:1:"+a.String()).Bytes()
+	s := on(t, client, redisstore.Options{})
+	key := keep(t, s, "k")
+	encoded, err := client.Get(t.Context(), "larder:1:"+key.String()).Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string][]byte{
-		"swapped": encoded, "text": []byte("hello"), "long": bytes.Repeat([]byte{0x91}, 4097), "longest": bytes.Repeat([]byte{0x91}, 1<<20),
-		"depth bomb": bytes.Repeat([]byte{0x91}, 4096), "a byte too many": append(bytes.Clone(encoded), 0),
-	} {
-		t.Run(name, func(t *testing.T) {
-			plant(t, client, b, value)
-			wantCorrupt(t, s, b)
-		})
+	sealed := encoded[:len(encoded)-6] // a checksum of four bytes, and their head
+	sealed[3]++                        // the format, after the head of an array of sixteen
+	binary.BigEndian.PutUint32(encoded[len(encoded)-4:], crc32.Checksum(sealed, crc32.MakeTable(crc32.Castagnoli)))
+	plant(t, client, key, encoded)
+	if _, ok, err := s.Get(t.Context(), key); ok || !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "format") {
+		t.Errorf("Get = %v, %v; want ErrCorrupt for its format", ok, err)
 	}
-	t.Run("another type", func(t *testing.T) {
-		client.Del(t.Context(), "larder:1:"+b.String())
-		client.LPush(t.Context(), "larder:1:"+b.String(), "x")
-		for range 10 { // and it does not open the breaker
-			wantCorrupt(t, s, b)
+	if err := s.Set(t.Context(), key, stamped(s, "k"), 1e9); err != nil {
+		t.Errorf("Set: %v", err)
+	}
+	wantState(t, s, key, store.Live)
+}
+
+func TestNewRefusesBuilds(t *testing.T) {
+	client := dial(t, "127.0.0.1:1")
+	for _, build := range []string{"a:b", "a b", "{a}", "a\n", strings.Repeat("a", 65), "é"} {
+		if _, err := redisstore.New(client, redisstore.Options{Build: build}); err == nil || !strings.Contains(err.Error(), "Options.Build") {
+			t.Errorf("New with the build %q = %v; want an error", build, err)
 		}
-	})
-	if state(t, s, a) != store.Live {
-		t.Error("its neighbour suffers")
-	}
-}
-
-func TestDamageIsNoticed(t *testing.T) {
-	for name, secret := range map[string][]byte{"checksum": nil, "secret": []byte("secret")} {
-		t.Run(name, func(t *testing.T) {
-			server := redistest.Start(t)
-			var s store.Store = open(t, server.Addr())
-			if secret != nil {
-				s = s.(store.Sealer).Sealed(secret)
-			}
-			e := storetest.Entry(storetest.Key("k"), "body")
-			_ = s.Set(t.Context(), e.Key, e, time.Minute)
-			name := "larder:1:" + e.Key.String()
-			whole := server.Do("get", name).(string)
-			for bit := range len(whole) * 8 {
-				flipped := []byte(whole)
-				flipped[bit/8] ^= 1 << (bit % 8)
-				server.Do("set", name, string(flipped))
-				wantCorrupt(t, s, e.Key)
-			}
-			for n := 1; n < len(whole); n++ {
-				server.Do("set", name, whole[:n])
-				wantCorrupt(t, s, e.Key)
-			}
-		})
-	}
-}
-
-func TestPlantedHugeValueIsNotRead(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
-	s := on(t, client, redisstore.Options{MaxBytes: 1 << 20})
-	key := storetest.Key("k")
-	_, _, _ = s.Get(t.Context(), key)
-	name := "larder:1:" + key.String()
-	if err := client.SetRange(t.Context(), name, 64<<20, "x").Err(); err != nil {
-		t.Skipf("this Redis does not take a huge value: %v", err)
-	}
-	wantCorrupt(t, s, key)
-}
-
-func TestForgedIsAMiss(t *testing.T) {
-	client := dial(t, redistest.Start(t).Addr())
-	plain := on(t, client, redisstore.Options{})
-	sealed := plain.Sealed([]byte("secret"))
-	e := storetest.Entry(storetest.Key("k"), "body")
-	for name, forger := range map[string]store.Store{"no secret": plain, "another": plain.Sealed([]byte("other"))} {
-		t.Run(name, func(t *testing.T) {
-			if err := forger.Set(t.Context(), e.Key, e, time.Minute); err != nil {
-				t.Fatal(err)
-			}
-			wantCorrupt(t, sealed, e.Key)
-		})
-	}
-}
-
-func TestOversizedIsRefused(t *testing.T) {
-	s := on(t, dial(t, redistest.Start(t).Addr()), redisstore.Options{MaxBytes: 4096})
-	for name, e := range map[string]*store.Entry{
-		"body":   storetest.Entry(storetest.Key("k"), strings.Repeat("x", 4096)),
-		"status": {Status: 101},
-		"labels": {Labels: make([]keying.Label, store.MaxLabels+1)},
-	} {
-		if err := s.Set(t.Context(), e.Key, e, time.Minute); !errors.Is(err, store.ErrRefused) {
-			t.Errorf("Set with a bad %s = %v; want ErrRefused", name, err)
-		}
-	}
-}
-
-func TestDeleteManyKeys(t *testing.T) {
-	s := open(t, redistest.Start(t).Addr())
-	last := keep(t, s, "last")
-	keys := make([]keying.Key, 2500)
-	if err := s.Delete(t.Context(), append(keys, last)...); err != nil {
-		t.Fatalf("Delete: %v", err)
-	}
-	if _, ok, err := s.Get(t.Context(), last); ok || err != nil {
-		t.Errorf("Get = %v, %v; want a miss", ok, err)
-	}
-}
-
-func TestCloseLeavesAGivenClientOpen(t *testing.T) {
-	client := dial(t, redistest.Start(t).Addr())
-	if err := on(t, client, redisstore.Options{}).Close(); err != nil {
-		t.Errorf("Close: %v", err)
-	}
-	if err := client.Ping(t.Context()).Err(); err != nil {
-		t.Errorf("the caller's client is closed: %v", err)
 	}
 }

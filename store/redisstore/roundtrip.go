@@ -44,7 +44,7 @@ func (s *Store) guarded(ctx context.Context, gate gate, op func() error) error {
 		}
 		deadline, ok := ctx.Deadline()
 		short := ok && time.Until(deadline) < s.budget/2
-		err = s.explain(op())
+		err = s.sentinel.explainReply(op())
 		if err != nil && short {
 			return fmt.Errorf("%w: %w", errShortDeadline, err)
 		}
@@ -52,11 +52,9 @@ func (s *Store) guarded(ctx context.Context, gate gate, op func() error) error {
 	})
 }
 
-// maxDead bounds how many dead connections one operation puts up with, and unseen how many where go-redis looks at each before
-// it is used: there are no more than have died just then.
 const (
-	maxDeadConns  = 100
-	maxUndetected = 3
+	maxDeadConns  = 100 // dead connections that one operation may meet before it fails
+	maxUndetected = 3   // the same if go-redis detects dead ones: then it hands out only those that died just now
 )
 
 // retryOnDead runs op, and runs it again if its connection turns out to be dead. Redis (its timeout setting) and load
@@ -85,6 +83,7 @@ func (s *Store) retryOnDead(ctx context.Context, n *node, op func() error) error
 		if !disconnected(err) || attempt > limit || ctx.Err() != nil {
 			return err
 		}
+		// Was the connection an idle one? It was if there are more of them, or if nothing had to be dialled since the last attempt.
 		pool := s.poolStats(ctx, n, err)
 		pooled := pool.IdleConns > 0 || attempt > 1 && pool.Misses == misses
 		if !pooled && (attempt > 1 || !s.reads.closed() || !n.healthy()) {
@@ -94,7 +93,7 @@ func (s *Store) retryOnDead(ctx context.Context, n *node, op func() error) error
 	}
 }
 
-// hungUp reports whether the error says that the other side has closed the connection.
+// disconnected reports whether the error says that the other side has closed the connection.
 func disconnected(err error) bool {
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
 		if errors.Is(err, end) {
@@ -113,7 +112,7 @@ func disconnected(err error) bool {
 func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 	cmds, err := pipe.Exec(ctx)
 	own := func(cmd redis.Cmder) bool { return cmd.Err() != nil && errors.Is(err, cmd.Err()) }
-	if err == nil || slices.ContainsFunc(cmds, own) {
+	if err == nil || slices.ContainsFunc(cmds, own) { // the pipeline's error is that of its first failed command
 		return cmds
 	}
 	err = asConnError(err)
@@ -123,7 +122,7 @@ func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
 	return cmds
 }
 
-// errPanic is what a panic of the caller's Redis client, which may have hooks, comes to.
+// errPanic marks an error that was a panic.
 var errPanic = errors.New("panic")
 
 // recoverTo turns a panic into an error. The caller's Redis client may have hooks, and they may panic.
@@ -133,6 +132,7 @@ func recoverTo(err *error) {
 	}
 }
 
+// wrap names the package in an error that leaves it.
 func wrap(err error) error {
 	if err != nil {
 		return fmt.Errorf("redisstore: %w", err)
@@ -157,6 +157,7 @@ func serverError(cmds ...redis.Cmder) error {
 	return nil
 }
 
+// errUnconfirmed is the error of a write that has neither failed nor been acknowledged.
 var errUnconfirmed = errors.New("redis has not said that it did what it was asked")
 
 // confirmSet returns why the entry does not count as stored. A reply without an error is not enough: a hook of the client
@@ -180,6 +181,7 @@ func firstError(cmds ...redis.Cmder) error {
 	return nil
 }
 
+// wrongType reports whether the key holds another type than the command is for.
 func wrongType(err error) bool { return repliedWith(err, "WRONGTYPE") }
 
 // repliedWith reports whether Redis has replied with an error of this kind.
@@ -198,14 +200,15 @@ func repliedWith(err error, kind string) bool {
 // connError is why there is no connection. Whatever the reason looks like, it is not a reply.
 type connError struct {
 	err       error
-	explained bool // by a URL
+	explained bool // by the parts of a URL
 }
 
 func (e connError) Error() string { return "no connection: " + e.err.Error() }
 
+// Is finds in the reason whatever is looked for, except redis.Nil: see above.
 func (e connError) Is(target error) bool { return target != redis.Nil && errors.Is(e.err, target) }
 
-// isReply reports whether the error is, or looks like, a reply of Redis'.
+// isReply reports whether the error is a reply of Redis, or looks like one.
 func isReply(err error) bool { return errors.Is(err, redis.Nil) || errors.As(err, new(redis.Error)) }
 
 // asConnError returns the error of a connection in a form that cannot be mistaken for a reply.
@@ -219,15 +222,6 @@ func asConnError(err error) error {
 	return connError{err: err}
 }
 
-// explain returns the error of an operation in its final form. No operation returns redis.Nil for "there is nothing":
-// that was handled before, so a redis.Nil here came from the connection.
-func (s *shared) explain(err error) error {
-	if errors.Is(err, redis.Nil) {
-		err = asConnError(err)
-	}
-	return redacted(s.sentinel.explainReply(err))
-}
-
 // sentinel is a hook of a client that [Open] made for a Sentinel URL. It explains errors by the parts of the URL. A nil
 // sentinel is valid: there is no Sentinel, or the client is the caller's own.
 type sentinel struct {
@@ -238,7 +232,7 @@ type sentinel struct {
 func (s *sentinel) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
-		return conn, s.explain(err)
+		return conn, s.explainDial(err)
 	}
 }
 
@@ -248,8 +242,8 @@ func (*sentinel) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return next
 }
 
-// explain says what an error of dialing has to do with the URL.
-func (s *sentinel) explain(err error) error {
+// explainDial says what an error of dialling has to do with the URL.
+func (s *sentinel) explainDial(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -264,15 +258,23 @@ func (s *sentinel) explain(err error) error {
 	return asConnError(err)
 }
 
-// explainReply says what Redis' reply has to do with the URL. Sentinel and Redis have a user and a password each, and the
-// errors of both look the same.
+// explainReply returns the error of an operation in its final form. It says what Redis' reply has to do with the URL:
+// Sentinel and Redis have a user and a password each, and the errors of both look the same.
+//
+// No operation returns redis.Nil for "there is nothing". That was handled before, so a redis.Nil here came from the
+// connection.
 func (s *sentinel) explainReply(err error) error {
-	if known := new(connError); s == nil || err == nil || errors.As(err, known) && known.explained || !authFailed(err) {
-		return err
+	if errors.Is(err, redis.Nil) {
+		err = asConnError(err)
 	}
-	return fmt.Errorf("%w (from Redis, for which the URL's parameters username and password are: user:password@ is for Sentinel)", err)
+	known := new(connError)
+	if s != nil && err != nil && authFailed(err) && !(errors.As(err, known) && known.explained) {
+		err = fmt.Errorf("%w (from Redis, for which the URL's parameters username and password are: user:password@ is for Sentinel)", err)
+	}
+	return redacted(err)
 }
 
+// authFailed reports whether a user or a password was refused. Each version of Redis words it differently.
 func authFailed(err error) bool {
 	text := err.Error()
 	for _, sign := range []string{"NOAUTH", "WRONGPASS", "invalid password", "without any password configured"} {
@@ -292,11 +294,10 @@ func redacted(err error) error {
 	return err
 }
 
-// repeats is what the arguments stand after.
+// argsMarker is what Redis writes before the arguments.
 const argsMarker = ", with args beginning with:"
 
-// curt is an error without the arguments of a command: Redis repeats those of one that it does not know, and AUTH's are
-// secrets.
+// redactedError is an error whose text ends before the arguments.
 type redactedError struct{ error }
 
 func (e redactedError) Unwrap() error { return e.error }

@@ -119,7 +119,8 @@ func (c clientOptions) setDefaults() {
 	}
 }
 
-// What Open sets, beyond setDefaults, where the URL leaves it open. go-redis need not tell Redis its name and version.
+// setSingleDefaults and its like for the other kinds set what Open uses where the URL leaves it open. DisableIdentity keeps
+// go-redis from sending its name and version, a command that an access list would have to allow.
 func setSingleDefaults(o *redis.Options) {
 	singleOptions(o).setDefaults()
 	o.DisableIdentity, o.MaintNotificationsConfig = true, maintenanceOff(nil)
@@ -163,8 +164,6 @@ func remedy(client redis.UniversalClient) string {
 	}
 	return "before the client is made, set"
 }
-
-// What New checks.
 
 // The longest time-outs that are accepted, and the defaults. A request waits for one operation no longer than ReadTimeout.
 const (

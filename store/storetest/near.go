@@ -2,10 +2,16 @@ package storetest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/larder-go/cache/store"
 )
@@ -96,4 +102,218 @@ type nearBounds struct {
 // among returns the bounds with the defaults filled in.
 func (b nearBounds) among(n Near) nearBounds {
 	return nearBounds{cmp.Or(b.bytes, n.DefaultMaxBytes), cmp.Or(b.entries, n.DefaultMaxEntries)}
+}
+
+// boundsHold plays a random workload and looks at the bounds all the while.
+func boundsHold(t *testing.T, n Near, b nearBounds) {
+	s, r := n.open(t, b.bytes, b.entries), rand.New(rand.NewPCG(1, 2))
+	b = b.among(n)
+	for i := range 8000 {
+		name := fmt.Sprint(r.IntN(4000))
+		switch r.IntN(8) {
+		case 0:
+			_ = s.Delete(t.Context(), Key(name))
+		case 1:
+			time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
+		default:
+			_ = put(t, s, name, strings.Repeat("x", r.IntN(20_000)), time.Duration(1+r.Int64N(int64(time.Minute))))
+		}
+		if i%100 == 0 {
+			wantWithin(t, s, b)
+		}
+	}
+	time.Sleep(2 * time.Minute)
+	if s.Len() != 0 || s.Bytes() != 0 {
+		t.Errorf("%d entries of %d bytes after everything expired; want none", s.Len(), s.Bytes())
+	}
+}
+
+// boundsHoldAtAnyMoment looks at the bounds while others write.
+func boundsHoldAtAnyMoment(t *testing.T, n Near) {
+	b := nearBounds{1 << 20, 100}
+	s := n.open(t, b.bytes, b.entries)
+	var writers, readers sync.WaitGroup
+	for g := range 4 {
+		writers.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(g)))
+			for range 2000 {
+				name := fmt.Sprint(r.IntN(1000))
+				_ = put(t, s, name, strings.Repeat("x", r.IntN(40_000)), time.Duration(1+r.Int64N(int64(time.Minute))))
+				_, _ = s.Peek(Key(name))
+				if r.IntN(8) == 0 {
+					_ = s.Delete(t.Context(), Key(name))
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	readers.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				wantWithin(t, s, b)
+			}
+		}
+	})
+	writers.Wait()
+	close(done)
+	readers.Wait()
+	wantWithin(t, s, b)
+	if s.Len() < b.entries/4 {
+		t.Errorf("%d entries in a full store; want nearer to %d", s.Len(), b.entries)
+	}
+}
+
+func wantWithin(t *testing.T, s NearStore, b nearBounds) {
+	t.Helper()
+	if bytes := s.Bytes(); bytes > b.bytes {
+		t.Errorf("%d bytes; at most %d", bytes, b.bytes)
+	}
+	if entries := s.Len(); entries > b.entries {
+		t.Errorf("%d entries; at most %d", entries, b.entries)
+	}
+}
+
+func oversizedIsRefusedAlone(t *testing.T, n Near) {
+	s := n.open(t, 100_000, 0)
+	_ = put(t, s, "other", "body", time.Minute)
+	_ = put(t, s, "k", "old", time.Minute)
+	if err := put(t, s, "k", strings.Repeat("x", 100_000), time.Minute); !errors.Is(err, store.ErrRefused) {
+		t.Errorf("Set = %v; want ErrRefused", err)
+	}
+	if _, ok := s.Peek(Key("k")); ok {
+		t.Error("the older entry is still there")
+	}
+	if _, ok := s.Peek(Key("other")); !ok {
+		t.Error("another entry was evicted")
+	}
+	large := 100_000 - 2000
+	if err := put(t, s, "k", strings.Repeat("x", large), time.Minute); err != nil {
+		t.Errorf("Set of %d bytes: %v", large, err)
+	}
+}
+
+func accountingIsHonest(t *testing.T, n Near) {
+	const entries = 20_000
+	s := n.open(t, 1<<30, entries)
+	before := heap()
+	for i := range entries {
+		key := Key(fmt.Sprint(i))
+		_ = s.Set(t.Context(), key, &store.Entry{Key: key, Stored: time.Now(), Body: []byte("x")}, time.Hour)
+	}
+	if used, said := int64(heap()-before), s.Bytes(); used > said*115/100 || s.Len() == 0 {
+		t.Errorf("%d entries take %d bytes and count as %d", s.Len(), used, said)
+	}
+	runtime.KeepAlive(s)
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// put keeps an entry of the body under the name's key.
+func put(t *testing.T, s NearStore, name, body string, keep time.Duration) error {
+	return s.Set(t.Context(), Key(name), Entry(Key(name), body), keep)
+}
+
+func nothingIsKeptForNoTime(t *testing.T, n Near) {
+	for keep := range time.Duration(3) {
+		s := n.open(t, 0, 0)
+		_ = put(t, s, "k", "old", time.Minute)
+		if err := put(t, s, "k", "new", -keep); err != nil {
+			t.Errorf("Set for %d: %v", -keep, err)
+		}
+		if _, ok := s.Peek(Key("k")); ok {
+			t.Errorf("an entry kept for %d is there", -keep)
+		}
+	}
+}
+
+func peekMissesAtTheInstantOfExpiry(t *testing.T, n Near) {
+	s := n.open(t, 0, 0)
+	_ = put(t, s, "k", "body", 100*time.Millisecond)
+	time.Sleep(100*time.Millisecond - 1)
+	if _, ok := s.Peek(Key("k")); !ok {
+		t.Error("the entry is gone before its time")
+	}
+	time.Sleep(time.Nanosecond)
+	if _, ok := s.Peek(Key("k")); ok {
+		t.Error("the entry is there at its expiry")
+	}
+	time.Sleep(time.Nanosecond)
+	if s.Len() != 0 || s.Bytes() != 0 {
+		t.Errorf("%d entries of %d bytes count after their expiry", s.Len(), s.Bytes())
+	}
+}
+
+func hitDoesNotProlong(t *testing.T, n Near) {
+	s := n.open(t, 0, 0)
+	_ = put(t, s, "k", "body", 3*time.Second)
+	for range 2 {
+		time.Sleep(time.Second)
+		if _, ok := s.Peek(Key("k")); !ok {
+			t.Error("the entry is gone before its time")
+		}
+	}
+	time.Sleep(time.Second)
+	if _, ok := s.Peek(Key("k")); ok {
+		t.Error("a hit prolonged the entry's life")
+	}
+}
+
+func expiredIsReclaimedUnasked(t *testing.T, n Near) {
+	s := n.open(t, 0, 0)
+	for range 2 { // what sweeps must go on, or start again
+		e := Entry(Key("k"), "body")
+		kept := weak.Make(e)
+		_ = s.Set(t.Context(), e.Key, e, 5*time.Second)
+		e = nil
+		time.Sleep(10 * time.Second)
+		runtime.GC()
+		if kept.Value() != nil {
+			t.Fatal("an entry is still in memory long after its expiry")
+		}
+	}
+}
+
+func peekAllocatesNothing(t *testing.T, n Near) {
+	s := n.open(t, 0, 0)
+	_ = put(t, s, "k", "body", time.Minute)
+	hit, miss := Key("k"), Key("absent")
+	if n := testing.AllocsPerRun(1000, func() { _, _ = s.Peek(hit); _, _ = s.Peek(miss) }); n != 0 {
+		t.Errorf("Peek allocates %v times", n)
+	}
+}
+
+func closeForgets(t *testing.T, n Near) {
+	s := n.Open(0, 0)
+	var writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for j := range 200 {
+				_ = put(t, s, fmt.Sprint(i, j), "body", time.Minute)
+			}
+		})
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	writers.Wait()
+	if err := put(t, s, "k", "body", time.Minute); err != nil {
+		t.Errorf("Set after Close: %v; want it dropped in silence", err)
+	}
+	if _, ok, err := s.Get(t.Context(), Key("k")); ok || err != nil {
+		t.Errorf("Get after Close = %v, %v; want a miss", ok, err)
+	}
+	if s.Len() != 0 || s.Bytes() != 0 {
+		t.Errorf("%d entries of %d bytes after Close", s.Len(), s.Bytes())
+	}
 }

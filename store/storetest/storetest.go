@@ -8,8 +8,12 @@
 package storetest
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,4 +93,179 @@ func Equal(a, b *store.Entry) bool {
 		a.Fresh == b.Fresh && a.WhileRevalidate == b.WhileRevalidate && a.IfError == b.IfError && a.IfValidated == b.IfValidated && a.Cost == b.Cost && a.Aged == b.Aged &&
 		slices.EqualFunc(a.Header.Fields(), b.Header.Fields(), sameField) && slices.EqualFunc(a.Added, b.Added, sameField) &&
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
+}
+
+// A test is named by the property that it holds a store to.
+type test struct {
+	name  string
+	clock bool // needs Config.Advance
+	run   func(t *testing.T, c Config)
+}
+
+var tests = []test{
+	{"MissIsNoError", false, missIsNoError},
+	{"EveryFieldComesBack", false, everyFieldComesBack},
+	{"OverwriteReplaces", false, overwriteReplaces},
+	{"DeleteForgets", false, deleteForgets},
+	{"KeepIsKept", true, keepIsKept},
+	{"OverwriteReplacesKeep", true, overwriteReplacesKeep},
+	{"EntriesAreNotShared", false, entriesAreNotShared},
+	{"ConcurrentUse", false, concurrentUse},
+	{"CancelledContext", false, cancelledContext},
+}
+
+func missIsNoError(t *testing.T, c Config) {
+	s := c.Open(t)
+	e, ok, err := s.Get(t.Context(), Key("absent"))
+	if e != nil || ok || err != nil {
+		t.Errorf("Get of an absent key = %v, %v, %v; want nil, false, nil", e, ok, err)
+	}
+}
+
+func everyFieldComesBack(t *testing.T, c Config) {
+	bare := &store.Entry{Key: Key("bare"), Stored: time.Now().Truncate(time.Millisecond), Fresh: time.Second}
+	entries := map[string]*store.Entry{
+		"full": Entry(Key("full"), "body"), "empty": Entry(Key("empty"), ""), "bare": bare,
+		"large": Entry(Key("large"), strings.Repeat("0123456789abcdef", 1<<16)), "binary": Entry(Key("binary"), "\x00\xff\r\n"),
+	}
+	for _, status := range []int{http.StatusNoContent, http.StatusNotFound, 599} {
+		e := Entry(Key(fmt.Sprint(status)), "")
+		e.Status = status
+		entries[fmt.Sprint(status)] = e
+	}
+	s := c.Open(t)
+	for _, e := range entries {
+		set(t, s, e, time.Minute)
+	}
+	for _, e := range entries {
+		wantHit(t, s, e)
+	}
+}
+
+func overwriteReplaces(t *testing.T, c Config) {
+	s := c.Open(t)
+	for _, body := range []string{"a long first body", "second", "a third body that is the longest"} {
+		e := Entry(Key("k"), body)
+		set(t, s, e, time.Minute)
+		wantHit(t, s, e)
+	}
+}
+
+func deleteForgets(t *testing.T, c Config) {
+	s := c.Open(t)
+	a, b, kept := Entry(Key("a"), "a"), Entry(Key("b"), "b"), Entry(Key("kept"), "kept")
+	for _, e := range []*store.Entry{a, b, kept} {
+		set(t, s, e, time.Minute)
+	}
+	for _, keys := range [][]keying.Key{{}, {Key("absent")}, {a.Key, Key("absent"), b.Key}, {a.Key, a.Key}} {
+		if err := s.Delete(t.Context(), keys...); err != nil {
+			t.Errorf("Delete of %d keys: %v; want no error", len(keys), err)
+		}
+	}
+	wantMiss(t, s, a.Key)
+	wantMiss(t, s, b.Key)
+	wantHit(t, s, kept)
+}
+
+func keepIsKept(t *testing.T, c Config) {
+	s := c.Open(t)
+	e := Entry(Key("k"), "body")
+	set(t, s, e, 10*time.Second)
+	c.Advance(9 * time.Second)
+	wantHit(t, s, e)
+	c.Advance(time.Second)
+	wantMiss(t, s, e.Key)
+}
+
+func overwriteReplacesKeep(t *testing.T, c Config) {
+	s := c.Open(t)
+	longer, shorter := Entry(Key("longer"), "body"), Entry(Key("shorter"), "body")
+	set(t, s, longer, time.Second)
+	set(t, s, longer, time.Minute)
+	set(t, s, shorter, time.Minute)
+	set(t, s, shorter, time.Second)
+	c.Advance(2 * time.Second)
+	wantHit(t, s, longer)
+	wantMiss(t, s, shorter.Key)
+}
+
+func entriesAreNotShared(t *testing.T, c Config) {
+	s := c.Open(t)
+	e, want := Entry(Key("k"), "body"), Entry(Key("k"), "body")
+	want.Stored = e.Stored
+	set(t, s, e, time.Minute)
+	got := wantHit(t, s, want)
+	if got == nil {
+		return
+	}
+	for _, lines := range got.Header.All() {
+		_ = append(lines, "appended")
+	}
+	_, _, _ = append(got.Body, "appended"...), append(got.Added, store.Field{Name: "A"}), append(got.Labels, keying.Label{})
+	wantHit(t, s, want)
+}
+
+func concurrentUse(t *testing.T, c Config) {
+	s := c.Open(t)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 50 {
+				name := fmt.Sprint("key ", (g+i)%5)
+				if err := s.Set(t.Context(), Key(name), Entry(Key(name), name), time.Minute); err != nil {
+					t.Errorf("Set: %v", err)
+				}
+				e, ok, err := s.Get(t.Context(), Key(name))
+				if err != nil || ok && (e.Key != Key(name) || string(e.Body) != name) {
+					t.Errorf("Get(%q) = %v, %v, %v; want its own entry or a miss", name, e, ok, err)
+				}
+				if i%7 == 0 {
+					_ = s.Delete(t.Context(), Key(name))
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func cancelledContext(t *testing.T, c Config) {
+	s := c.Open(t)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := Entry(Key("k"), "body")
+	for range 20 {
+		_ = s.Set(cancelled, e.Key, e, time.Minute)
+		if got, ok, err := s.Get(cancelled, e.Key); ok && (err != nil || !Equal(got, e)) {
+			t.Errorf("Get under a cancelled context = %v, %v, %v; want the entry, a miss or an error", got, ok, err)
+		}
+	}
+	set(t, s, e, time.Minute)
+	wantHit(t, s, e)
+}
+
+func set(t *testing.T, s store.Store, e *store.Entry, keep time.Duration) {
+	t.Helper()
+	if err := s.Set(t.Context(), e.Key, e, keep); err != nil {
+		t.Errorf("Set: %v", err)
+	}
+}
+
+func wantHit(t *testing.T, s store.Store, want *store.Entry) *store.Entry {
+	t.Helper()
+	got, ok, err := s.Get(t.Context(), want.Key)
+	if err != nil || !ok {
+		t.Errorf("Get = %v, %v; want a hit", ok, err)
+		return nil
+	}
+	if !Equal(got, want) {
+		t.Errorf("Get = %.200v; want %.200v", fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want))
+	}
+	return got
+}
+
+func wantMiss(t *testing.T, s store.Store, key keying.Key) {
+	t.Helper()
+	if got, ok, err := s.Get(t.Context(), key); got != nil || ok || err != nil {
+		t.Errorf("Get = %v, %v, %v; want a miss", got, ok, err)
+	}
 }

@@ -1,0 +1,149 @@
+// Package fartest has a store for tests that stands in for Redis.
+package fartest
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/storetest"
+)
+
+// Store stands in for Redis: what it keeps is msgpack, and its purge log is shared by the caches on it.
+type Store struct {
+	store.Log
+	Gets, Sets atomic.Int64
+	Records    atomic.Int64                         // that were appended to the log
+	Down       atomic.Bool                          // every operation fails
+	Before     func(op string, ctx context.Context) // called before every operation, if set
+
+	mu      sync.Mutex
+	entries map[keying.Key]kept
+}
+
+type kept struct {
+	bytes []byte
+	until time.Time
+}
+
+// Down is the error of a store that is down.
+type Down struct{}
+
+func (Down) Error() string { return "the far store is down" }
+
+// New returns an empty store.
+func New() *Store { return &Store{Log: store.NewLog(), entries: map[keying.Key]kept{}} }
+
+func (f *Store) op(ctx context.Context, name string) error {
+	if f.Before != nil {
+		f.Before(name, ctx)
+	}
+	if f.Down.Load() {
+		return Down{}
+	}
+	return ctx.Err()
+}
+
+func (f *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	f.Gets.Add(1)
+	if err := f.op(ctx, "get"); err != nil {
+		return nil, false, err
+	}
+	f.mu.Lock()
+	k, ok := f.entries[key]
+	f.mu.Unlock()
+	if !ok || !time.Now().Before(k.until) {
+		return nil, false, nil
+	}
+	e, err := store.Codec{}.Decode(append([]byte(nil), k.bytes...))
+	return e, err == nil, err
+}
+
+func (f *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	f.Sets.Add(1)
+	if err := f.op(ctx, "set"); err != nil {
+		return err
+	}
+	b, err := store.Codec{}.Encode(e)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries[key] = kept{b, time.Now().Add(keep)}
+	return nil
+}
+
+func (f *Store) Delete(_ context.Context, keys ...keying.Key) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, key := range keys {
+		delete(f.entries, key)
+	}
+	return nil
+}
+
+func (f *Store) Append(ctx context.Context, r store.Record) error {
+	f.Records.Add(1)
+	if f.Down.Load() {
+		f.Ledger().ApplyHere(r)
+		return Down{}
+	}
+	return f.Log.Append(ctx, r)
+}
+
+// Len is how many entries have ever been kept and not deleted.
+func (f *Store) Len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.entries)
+}
+
+// Evict forgets everything, as Redis may at any time.
+func (f *Store) Evict() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.entries)
+}
+
+// Operations is how often it was read and written.
+func (f *Store) Operations() int64 { return f.Gets.Load() + f.Sets.Load() }
+
+// Plant keeps a changed entry under the key. What no codec reads is as good as nothing.
+func (f *Store) Plant(t *testing.T, key keying.Key, change func(*store.Entry)) {
+	t.Helper()
+	e := storetest.Entry(key, "planted")
+	e.Status, e.Stored, e.Fresh = http.StatusOK, time.Now(), time.Hour
+	f.Ledger().Stamp(e)
+	change(e)
+	if e.Validate() != nil {
+		return
+	}
+	if err := f.Set(t.Context(), key, e, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Overwrite puts a body in the place of those of all values in Redis.
+func (f *Store) Overwrite(t *testing.T, body []byte) {
+	t.Helper()
+	f.mu.Lock()
+	all := maps.Clone(f.entries)
+	f.mu.Unlock()
+	for key := range all {
+		e, ok, err := f.Get(t.Context(), key)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		e.Body = body
+		if err := f.Set(t.Context(), key, e, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

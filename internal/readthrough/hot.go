@@ -1,0 +1,135 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// What is done for keys that are asked for again and again: they are refreshed before they expire, and a process that starts
+// finds their names in Far.
+
+// Early reports whether a fresh entry that is being served is to be refreshed before it expires. If it were left to expire,
+// all who ask for a hot key at that moment would wait for one load. Chance decides, the likelier the nearer the end and the
+// longer the load took, so that one of many requests refreshes it in time (Vattani, Chierichetti, Lowenstein: Optimal
+// Probabilistic Cache Stampede Prevention, VLDB 2015). Say a load takes a second, and a key is asked for a hundred times a
+// second:
+//
+//	8 s before the end   each request refreshes with probability e^-8: one of three thousand, hardly any
+//	5 s                  e^-5, one of 150: within a second or two somebody does. He is served at once, and the load
+//	                     runs in the background
+//	4 s                  the new entry is there. Nobody has seen the old one expire
+//
+// A key that is asked for once an hour is hardly ever refreshed early. Far from its end an entry costs a comparison.
+func (rc *Cache) Early(e *store.Entry, now time.Time) bool {
+	return e.Nearing(now) && float64(e.Cost)*rand.ExpFloat64() >= float64(e.Left(now)) && rc.earlyTries.begin(e.Key, now)
+}
+
+// earlyTries are early refreshes, one per key and second: until one has brought something, every hit might begin another.
+type earlyTries struct {
+	mu    sync.Mutex
+	begun keyMarks
+}
+
+func (ts *earlyTries) begin(key keying.Key, now time.Time) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.begun.has(key, 0, now) {
+		return false
+	}
+	ts.begun.add(key, 0, now.Add(time.Second))
+	return true
+}
+
+const (
+	rankEvery = 10 * time.Second // above the usual near TTL: a key is hot for how steadily it is asked for, not for a short TTL
+	rankFor   = time.Second
+	rankMost  = 500
+)
+
+// A Ranking tells a Ranker which keys this process finds hot, every ten seconds at most, 500 keys at most, and off the time
+// of requests. What a Ranker misses because it fails is lost, silently: a key that stays hot is told of again. It is safe
+// for concurrent use; a nil one tells nobody.
+type Ranking struct {
+	ranker  store.Ranker
+	fault   func(error)
+	life    context.Context // ends with Close, under mu
+	end     context.CancelFunc
+	telling chan struct{} // full while the ranker is told
+
+	mu   sync.Mutex
+	keys map[keying.Key]struct{}
+	due  time.Time // when the keys are to be told
+}
+
+// NewRanking returns a Ranking for one process. It starts no goroutine until there is something to tell; Close ends it.
+// Fault, which may be nil, is told when the Ranker panics.
+func NewRanking(to store.Ranker, fault func(error)) *Ranking {
+	if fault == nil {
+		fault = func(error) {}
+	}
+	r := &Ranking{ranker: to, fault: fault, telling: make(chan struct{}, 1), keys: map[keying.Key]struct{}{}}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r
+}
+
+// add notes a key that was read from afar. When it is time, what was noted is told in a goroutine that ends soon.
+func (r *Ranking) add(key keying.Key) {
+	if r == nil {
+		return
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.keys) == 0 {
+		r.due = now.Add(rankEvery)
+	}
+	r.keys[key] = struct{}{}
+	for any := range r.keys { // beyond the most any one makes room: what is hot comes again
+		if len(r.keys) > rankMost {
+			delete(r.keys, any)
+		}
+		break
+	}
+	if now.Before(r.due) || r.life.Err() != nil {
+		return
+	}
+	select {
+	case r.telling <- struct{}{}:
+		go r.tell(slices.Collect(maps.Keys(r.keys)))
+		clear(r.keys)
+	default: // the last telling is stuck
+	}
+}
+
+func (r *Ranking) tell(keys []keying.Key) {
+	ctx, cancel := context.WithTimeout(r.life, rankFor)
+	defer cancel()
+	err := guarded(ctx, func(ctx context.Context) error { return r.ranker.Rank(ctx, keys...) })
+	<-r.telling // before the fault is told: whoever is told may call Close, which waits for this
+	if errors.Is(err, errPanic) {
+		r.fault(err)
+	}
+}
+
+// Close waits for what is being told, as long as the context allows; nothing is told from then on. It may be called more
+// than once.
+func (r *Ranking) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.end()
+	r.mu.Unlock()
+	select {
+	case r.telling <- struct{}{}:
+		<-r.telling
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,276 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-go/cache/internal/trace"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// Look returns what the store has under the key and what it is good for, without a load; nil and NoUse if nothing.
+func (c *Call) Look(key keying.Key, judge Judge) (*store.Entry, Use) {
+	l := c.look(key, judge)
+	return l.entry, l.use
+}
+
+// Still reports whether the store has this entry, and it is good for anything: no other has taken its place, and no purge has
+// come.
+func (c *Call) Still(e *store.Entry) bool {
+	l := c.look(e.Key, nil)
+	return l.use != NoUse && l.has(e)
+}
+
+// A lookup is what a read has brought.
+type lookup struct {
+	entry *store.Entry // nil: nothing of use to the request
+	use   Use
+	read  *store.Entry // what was read, also if it is of no use
+	fresh bool         // the entry was made just now, by another process
+	err   error        // has been reported
+
+	next  leadStep   // how a call that leads goes on
+	lease *heldLease // if the lease was taken
+}
+
+// failed reports whether the store could not be asked.
+func (l lookup) failed() bool { return l.err != nil && !errors.Is(l.err, store.ErrCorrupt) }
+
+// has reports whether the lookup has read this same entry, perhaps in another copy: from memory, where times are exact, or from a far
+// store, where they are in milliseconds.
+func (l lookup) has(e *store.Entry) bool {
+	return l.read != nil && e != nil && l.read.At == e.At && l.read.Stored.UnixMilli() == e.Stored.UnixMilli() && l.read.Key == e.Key
+}
+
+// good reports whether what was found spares the load.
+func (c *Call) good(l lookup) bool {
+	if c.renews {
+		return l.use == Fresh && !l.entry.Nearing(time.Now())
+	}
+	return l.use >= WhileRefreshed
+}
+
+// look reads the key: in memory, and in Far where memory does not do. Where memory did, nobody outside the process was asked,
+// and nothing is reported.
+func (c *Call) look(key keying.Key, judge Judge) lookup {
+	var e *store.Entry
+	var asked bool
+	err := c.do(func(ctx context.Context) (err error) {
+		e, asked, err = c.rc.stores.read(ctx, key)
+		return err
+	})
+	what := store.Reads
+	if !asked && c.rc.layered {
+		what = ""
+	}
+	return c.judged(key, e, what, err, Before, judge)
+}
+
+// lookFar reads past near copies. A refresh does: it wants to know whether another process has refreshed the entry meanwhile, and
+// a near copy is older than that.
+func (c *Call) lookFar(key keying.Key) lookup {
+	var e *store.Entry
+	err := c.do(func(ctx context.Context) (err error) {
+		e, err = c.rc.stores.readFar(ctx, key)
+		return err
+	})
+	return c.judged(key, e, store.Reads, err, Before, nil)
+}
+
+// judged makes a lookup of what an operation has just brought, and reports how the operation went.
+func (c *Call) judged(key keying.Key, e *store.Entry, what store.Operation, err error, made Made, judge Judge) lookup {
+	c.reportOp(what, err)
+	c.last = lookup{err: err}
+	if e == nil || e.Key != key {
+		return c.last
+	}
+	if c.last.read = e; what != "" && err == nil {
+		c.rc.note(e, c.now())
+	}
+	use := judge.use(e, c.rc.Use(e, c.now()), made)
+	if use == NoUse {
+		return lookup{read: e, err: err}
+	}
+	return lookup{entry: e, use: use, read: e, err: err, fresh: made != Before}
+}
+
+// reportOp reports how an operation went. One without a name has asked nobody outside the process.
+func (c *Call) reportOp(what store.Operation, err error) {
+	if err != nil || c.rc.remote && what != "" {
+		c.rc.report(Report{c.route, what, err})
+	}
+}
+
+// The time that a request waits for the stores. A request has one budget for all of its operations: a miss looks, takes the
+// lease and keeps, and a far store that hangs must not make it wait three times. Once the budget is spent, every operation
+// fails at once, and the handler answers.
+
+// bounded reports whether calls have so much time for the stores and no more.
+func (rc *Cache) bounded() bool { return rc.remote && rc.budget > 0 }
+
+// opTime is how much: the rest of the budget is for timers that are late.
+func (rc *Cache) opTime() time.Duration { return rc.budget - rc.budget/8 }
+
+var errBudget = errors.New("store: the time for this request's store operations was used up")
+
+// do is an operation on a store. It does not end with the request, since others may be waiting for what it brings. What
+// panics in it is not ours, a hook of a Redis client's for example. It is a fault like any other: no request pays for it.
+func (c *Call) do(f func(context.Context) error) error {
+	if !c.rc.bounded() {
+		return guarded(c.ctx, f)
+	}
+	if c.left <= 0 {
+		return errBudget
+	}
+	began := time.Now()
+	err := guarded(c.operation(began), f)
+	c.lastOp = time.Now()
+	c.left -= c.lastOp.Sub(began)
+	return err
+}
+
+// now is when the last operation was over, where that took time. So a miss asks the clock once less.
+func (c *Call) now() time.Time {
+	if c.rc.bounded() {
+		return c.lastOp
+	}
+	return time.Now()
+}
+
+// spent is how much of its time the call has used up.
+func (c *Call) spent() time.Duration {
+	if !c.rc.bounded() {
+		return 0
+	}
+	return c.rc.opTime() - c.left
+}
+
+// spend takes off time for which the call has waited for another call's store.
+func (c *Call) spend(d time.Duration) { c.left = max(0, c.left-max(0, d)) }
+
+// inTime reports whether there is time left.
+func (c *Call) inTime() bool { return !c.rc.bounded() || c.left > 0 }
+
+// operation is the context of one operation: it has the request's values and an end of its own.
+type operation struct {
+	*ending
+	request context.Context
+}
+
+func (c *Call) operation(now time.Time) context.Context {
+	op := &c.op
+	if op.ending != nil { // somebody may have kept that one
+		op = new(operation)
+	}
+	*op = operation{c.rc.opEndings.after(now, c.left, c.rc.opTime()), c.ctx}
+	return op
+}
+
+// Value asks the ending first: it has no values but what package context finds it by.
+func (o *operation) Value(key any) any {
+	if v := o.ending.Value(key); v != nil {
+		return v
+	}
+	return o.request.Value(key)
+}
+
+// endings are the ends of many waits. A context with a deadline costs a timer and three allocations, once per operation. But
+// many operations of one process end at nearly the same time, and nobody minds a 64th of the budget: so they share one
+// context. It is never cancelled, only left to expire, because others may still use it.
+type endings struct{ last atomic.Pointer[ending] }
+
+// ending is a context that ends by itself.
+type ending struct {
+	context.Context
+	at     time.Time
+	cancel context.CancelFunc // not called: others may share the ending
+}
+
+// after returns an ending for when the time has passed, or for up to a 64th of the longest time later.
+func (es *endings) after(now time.Time, left, longest time.Duration) *ending {
+	due, slack := now.Add(left), longest/64
+	if e := es.last.Load(); e != nil && !e.at.Before(due) && e.at.Sub(due) <= slack {
+		return e
+	}
+	e := &ending{at: due.Add(slack)}
+	e.Context, e.cancel = context.WithDeadlineCause(context.Background(), e.at, errBudget)
+	es.last.Store(e)
+	return e
+}
+
+var errPanic = errors.New("panic")
+
+// guarded makes an error of what f panics with.
+func guarded(ctx context.Context, f func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("store: %w: %v\n%s", errPanic, v, debug.Stack())
+		}
+	}()
+	return f(ctx)
+}
+
+// Why nothing was found: never kept, expired, purged, evicted, or the store was away. An event tells, so that whoever wonders
+// about a low hit ratio knows what to change.
+
+// Traces are what a process remembers of the entries of stores that are no Tracers, above all of those outside the process.
+// The zero value is ready to use, and is safe for concurrent use. A nil *Traces remembers nothing.
+type Traces struct {
+	once  sync.Once
+	table *trace.Table
+}
+
+// maxTraces is how many keys are remembered: 64 KiB of them.
+const maxTraces = 7 << 10
+
+func (ts *Traces) of() *trace.Table {
+	if ts == nil {
+		return nil
+	}
+	ts.once.Do(func() { ts.table = trace.New(maxTraces) })
+	return ts.table
+}
+
+// note remembers until when the entry is to be kept.
+func (rc *Cache) note(e *store.Entry, now time.Time) {
+	if rc.traces != nil {
+		rc.traces.of().Note(&e.Key, e.Keep(now), now)
+	}
+}
+
+// remembers says why nothing is there.
+func (rc *Cache) remembers(key keying.Key, now time.Time) trace.Cause {
+	if rc.tracer != nil {
+		return rc.tracer.Trace(key)
+	}
+	return rc.traces.of().Of(&key, now).Cause()
+}
+
+// Cause says why the last look of the call, which was for the key, has brought nothing that the caller could be served with.
+// Nobody is asked: it is what that look has shown, or what is remembered.
+func (c *Call) Cause(key keying.Key) trace.Cause { return c.why(key, c.last) }
+
+func (c *Call) why(key keying.Key, l lookup) trace.Cause {
+	rc := c.rc
+	switch {
+	case l.failed():
+		return trace.CauseAway
+	case l.err != nil: // what is there cannot be read
+		return ""
+	case l.read == nil:
+		return rc.remembers(key, c.now())
+	case rc.foreign(l.read):
+		return ""
+	case rc.ledger.State(l.read) != store.Live:
+		return trace.CausePurged
+	case l.read.Left(c.now()) <= 0:
+		return trace.CauseExpired
+	}
+	return "" // the request wants another, or a newer one
+}

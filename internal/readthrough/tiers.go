@@ -1,0 +1,178 @@
+package readthrough
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/larder-go/cache/internal/trace"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+)
+
+// Tiers are the stores of one process, with everything that they can do. The optional interfaces of package store are
+// found out once, by [Resolve]: nothing asserts them afterwards. A field is nil where a store lacks the interface.
+type Tiers struct {
+	Near store.Store // the process' memory; nil: nothing is kept there
+	Far  store.Store // what processes share; nil: nothing is
+	Log  store.Log   // of purges
+
+	Shared bool // the log is Far's, so that purges reach the other processes; otherwise it is this process' own
+
+	// Of Near.
+	Memory   store.Local  // it can be looked at without I/O
+	Recaller Recaller     // … by the text of a key
+	Tracer   trace.Tracer // it remembers what it has dropped
+
+	// Of Far.
+	Leaser   store.Leaser
+	Ranker   store.Ranker
+	Warner   store.Warner
+	Reporter store.Reporter
+	Rester   store.Rester
+
+	// Of Log.
+	Catcher  store.Catcher
+	Follower store.Follower
+	Poster   store.Poster
+}
+
+// Resolve finds out what the stores can do. Either may be nil. This is the one place that asserts the optional interfaces: a store
+// that implements another one from now on is taken into account here, or nowhere.
+func Resolve(near, far store.Store) Tiers {
+	t := Tiers{Near: near, Far: far}
+	t.Memory, _ = near.(store.Local)
+	t.Recaller, _ = near.(Recaller)
+	t.Tracer, _ = near.(trace.Tracer)
+	t.Leaser, _ = far.(store.Leaser)
+	t.Ranker, _ = far.(store.Ranker)
+	t.Warner, _ = far.(store.Warner)
+	t.Reporter, _ = far.(store.Reporter)
+	t.Rester, _ = far.(store.Rester)
+	log, shared := far.(store.Log)
+	if !shared {
+		log = store.NewLog()
+	}
+	t.Shared = shared
+	return t.WithLog(log)
+}
+
+// WithLog returns the tiers with another purge log.
+func (t Tiers) WithLog(log store.Log) Tiers {
+	t.Log = log
+	t.Catcher, _ = log.(store.Catcher)
+	t.Follower, _ = log.(store.Follower)
+	t.Poster, _ = log.(store.Poster)
+	return t
+}
+
+// NearOnly returns the tiers without Far. The log stays.
+func (t Tiers) NearOnly() Tiers {
+	t.Far, t.Leaser, t.Ranker, t.Warner, t.Reporter, t.Rester = nil, nil, nil, nil, nil, nil
+	return t
+}
+
+// FarOnly returns the tiers without Near. What Far keeps is then looked for in Far alone, also where that is memory, as in
+// tests.
+func (t Tiers) FarOnly() Tiers {
+	t.Near, t.Memory, t.Recaller, t.Tracer = nil, nil, nil, nil
+	return t
+}
+
+// Seal returns the store with its entries authenticated under the secret, or false if it cannot do that.
+func Seal(far store.Store, secret []byte) (sealed store.Store, ok bool) {
+	sealer, ok := far.(store.Sealer)
+	if !ok {
+		return far, false
+	}
+	return sealer.Sealed(secret), true
+}
+
+// A wrapper that has a field of type store.Store, embedded or named, has the three methods of a Store and no others: it hides
+// what the store inside can do. That compiles, and seems to work, until a purge is missed. So Hidden looks inside.
+
+var (
+	storeType  = reflect.TypeFor[store.Store]()
+	leaserType = reflect.TypeFor[store.Leaser]()
+	logTypes   = []reflect.Type{
+		reflect.TypeFor[store.Log](), reflect.TypeFor[store.Catcher](), reflect.TypeFor[store.Follower](), reflect.TypeFor[store.Poster](),
+	}
+)
+
+// Hidden returns the names of those interfaces of purge logs that a store inside Far implements and Far does not, like
+// "store.Log", and whether the same holds for store.Leaser. A store is inside if Far's method Unwrap() store.Store returns it,
+// or if Far is a struct, or a pointer to one, that has it in a field; so on for the store inside.
+func (t Tiers) Hidden() (log []string, leaser bool) {
+	if t.Far == nil {
+		return nil, false
+	}
+	inside := map[reflect.Type]bool{}
+	findStores(reflect.ValueOf(t.Far), inside, maxDepth)
+	hides := func(what reflect.Type) bool {
+		for inner := range inside {
+			if inner.Implements(what) && !reflect.TypeOf(t.Far).Implements(what) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, what := range logTypes {
+		if hides(what) {
+			log = append(log, what.String())
+		}
+	}
+	return log, hides(leaserType)
+}
+
+const maxDepth = 8 // of wrappers: a store may hold itself
+
+// findStores adds the types of the stores inside v, a store. Of its fields it reads those only that may hold a store: another
+// goroutine may be writing the others.
+func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
+	if depth == 0 {
+		return
+	}
+	add := func(inner reflect.Value) {
+		found[inner.Type()] = true
+		findStores(inner, found, depth-1)
+	}
+	if v.CanInterface() {
+		if wrapper, ok := v.Interface().(interface{ Unwrap() store.Store }); ok {
+			if inner := wrapper.Unwrap(); inner != nil {
+				add(reflect.ValueOf(inner))
+			}
+		}
+	}
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for i := range v.NumField() {
+		field := v.Field(i)
+		t := field.Type()
+		if t.Kind() == reflect.Interface && (storeType.Implements(t) || t.Implements(storeType)) && !field.IsNil() {
+			field = field.Elem()
+			t = field.Type()
+		}
+		switch {
+		case t.Kind() == reflect.Interface:
+		case t.Implements(storeType):
+			add(field)
+		case t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(storeType):
+			found[reflect.PointerTo(t)] = true
+			findStores(field, found, depth-1)
+		}
+	}
+}
+
+// A Recaller is memory that knows an entry again by the text that selects it, without the digest that is its key.
+type Recaller interface {
+	store.Local
+	// Recall returns what memory holds under the text, whose hash is given, and marks it as used, as Peek does with a key. It
+	// does not allocate. What has expired by now is absent. The text is the caller's.
+	Recall(hash uint64, text []byte, now time.Time) (*store.Entry, bool)
+	// Remember notes the text, which it copies, of what is held under the key. Where there is nothing, or the text is known,
+	// it does nothing.
+	Remember(key keying.Key, hash uint64, text []byte)
+}

@@ -1,0 +1,314 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/steering"
+	"github.com/larder-go/cache/internal/trace"
+)
+
+// A fetch is a request that memory could not answer, on its way through the store and, if need be, the handler. It is the
+// load of its own call of the store: [readthrough.Call.Get] runs Load where the store has nothing to serve and nobody else's
+// run is under way.
+//
+// Three sorts of requests end here. One is served with a stored response, one with the response of another request's run, and
+// one runs the handler: then its recorder has sent the client the response by the time that Get returns, or most of it.
+type fetch struct {
+	rt       *Route
+	p        Passage
+	w        http.ResponseWriter
+	r        *http.Request
+	next     Next
+	param    Param
+	noClient bool // a refresh: nobody is waiting for the response
+	part     bool // for less than a whole response: see isPart
+
+	unconditional bool // the handler is asked without conditions of ours: those have led nowhere
+
+	rec  *recorder     // nil: the handler has not run
+	view *http.Request // what the handler saw
+	err  error         // what it returned
+
+	cause    Reason // why it had to run, if that is known
+	reported bool   // the request has had its event
+
+	naming
+
+	call readthrough.Call
+}
+
+// retained is the state of a run that the handler may retain after it returns, whatever its documentation says: the writer
+// and the context. So it is never pooled: no run uses another's. The request that the handler sees is so, too, but stands by
+// itself: an allocation with pointers that is larger than half a kilobyte costs more.
+type retained struct {
+	rec recorder
+	ctx steering.Run
+	run runContext
+}
+
+// fetches are pooled: no handler sees one.
+var fetches = sync.Pool{New: func() any { return new(fetch) }}
+
+func (rt *Route) newFetch(p *Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) *fetch {
+	f := fetches.Get().(*fetch)
+	f.rt, f.p, f.w, f.r, f.next, f.param = rt, *p, w, r, next, param
+	f.call = rt.cache.Call(r.Context(), p.pattern)
+	return f
+}
+
+// get answers from the store, from another request's run of the handler, or by running it. A request for a part shares runs
+// only with requests for the same part.
+func (f *fetch) get(judge readthrough.Judge) error {
+	if f.part {
+		return f.conclude(f.call.GetPart(f.p.key, partKey(f.p.key, f.r), f, judge))
+	}
+	return f.conclude(f.call.Get(f.p.key, f, judge))
+}
+
+// Load runs the handler for the store.
+func (f *fetch) Load(run *readthrough.Run) readthrough.Verdict {
+	if f.noClient {
+		run.Use = min(run.Use, readthrough.OnValidation) // the old entry stays where it is, and nobody is to be served with it
+	}
+	verdict := f.run(run, new(retained))
+	if verdict == readthrough.ServeOld {
+		f.rec.restore()
+	}
+	return verdict
+}
+
+// run runs the handler once and judges its response. A panic of the handler's goes on to the caller, unless a stale response
+// can stand in for the one that the panic prevented.
+func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.Verdict) {
+	f.rt.warnNested(f)
+	rec := &kept.rec
+	rec.begin(f.rt, f.w, f.r, run)
+	kept.run.share = &f.rt.share
+	ctx := f.r.Context()
+	if ctx.Done() != nil {
+		ctx, rec.ctx = kept.run.start(f.rt.common, ctx)
+		defer rec.ctx.end()
+	}
+	within := f.prepare(run, kept, ctx)
+
+	returned := false
+	defer func() {
+		switch {
+		case returned:
+		case !rec.fallback() || rec.wrote && !rec.held && !rec.unsent:
+			rec.void() // the panic goes on, with its stack untouched
+		default:
+			verdict = rec.standIn(f, recover())
+		}
+	}()
+	f.err = f.next(rec.writer(), f.view)
+	returned, rec.done = true, true
+	f.match(within)
+	verdict = f.judge(ctx.Err() != nil)
+	f.rt.notice(f, verdict)
+	rec.unreserve()
+	return verdict
+}
+
+// prepare makes what the handler gets: its view of the request, in a context through which it can steer what becomes of
+// the response.
+func (f *fetch) prepare(run *readthrough.Run, kept *retained, ctx context.Context) (within *matching) {
+	rt, rec := f.rt, &kept.rec
+	rec.user, rec.fwd, rec.part = f.p.user, f.p.fwd, f.p.reason != ""
+	rec.spares = f.p.whole != nil && run.Old == nil
+	if within = f.matching(ctx); within != nil {
+		ctx = within
+	}
+	kept.ctx.Context = ctx
+	kept.ctx.Said.Shared = !rt.scheme.Private && !rt.scheme.Open
+	run.Link(&kept.ctx.Link, f.p.pattern, "")
+	f.rec, rec.said = rec, &kept.ctx.Said
+	f.view = rt.scheme.View(f.r.WithContext(&kept.ctx))
+	f.note()
+	f.cause = f.causeOf(run)
+	run.Cause = trace.Cause(f.cause)
+	rt.rules.ask(f, run.Old, f.view.Header)
+	return within
+}
+
+// causeOf is why the handler had to run.
+func (f *fetch) causeOf(run *readthrough.Run) Reason {
+	cause := Reason(run.Cause)
+	if (cause == "" || cause == CauseCold) && run.Old == nil && f.rt.rules.otherVariants(f) {
+		return CauseVariant
+	}
+	return cause
+}
+
+// judge says what is to become of the response, in this order: it renews the stored one; it has failed and the stale one
+// stands in; it is not to be stored; it is a part; it is whole.
+func (f *fetch) judge(canceled bool) readthrough.Verdict {
+	rt, rec := f.rt, f.rec
+	switch {
+	case !rec.failed && rec.wrote && rec.asked != whole && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
+		return rt.http.renew(f)
+	case rec.failed, f.err != nil && !rec.wrote && rec.fallback() && serverError(f.err):
+		rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: f.err})
+		rec.mute, f.err = true, nil
+		return readthrough.ServeOld
+	case !rec.keeping:
+		if rt.rules.outdates(f) {
+			return readthrough.Cacheable
+		}
+		return readthrough.Uncacheable
+	case rec.said.HasFailed():
+		return f.refuse(ReasonLate)
+	case canceled:
+		f.refuse(ReasonCanceled)
+		return readthrough.Aborted // the response says nothing of what another run would bring
+	case f.err != nil:
+		return f.refuse(ReasonError)
+	case rec.part, f.r.Method == http.MethodHead:
+		return rt.rules.part(f)
+	}
+	if reason := f.complete(); reason != "" {
+		return f.refuse(reason)
+	}
+	return readthrough.Cacheable
+}
+
+// refuse notes why the response is neither stored nor shared.
+func (f *fetch) refuse(reason Reason) readthrough.Verdict {
+	f.rec.keeping, f.rec.reason = false, reason
+	return readthrough.Uncacheable
+}
+
+// conclude ends the request with what Get has brought: the handler's own response, most of which the client has already, or
+// an entry to serve.
+func (f *fetch) conclude(found readthrough.Result) (err error) {
+	switch {
+	case found.Source == readthrough.Canceled:
+		f.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
+		f.w.WriteHeader(http.StatusServiceUnavailable)
+		f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonCanceled, Status: http.StatusServiceUnavailable})
+	case found.Source == readthrough.Looped:
+		f.looped()
+	case found.Entry == nil:
+		err = f.err
+		f.rec.became(found.Fate)
+		f.rec.finish()
+		f.rt.noticeOuter(f)
+		f.report(f.event(err))
+	default:
+		err = f.serve(found)
+	}
+	return err
+}
+
+// looped answers a request that a handler has made for its own response, from within a run that such a request had led to
+// (RFC 5842 §7.2).
+func (f *fetch) looped() {
+	h := f.w.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	f.w.WriteHeader(http.StatusLoopDetected)
+	err := fmt.Errorf("the handler asks for its own answer: %s", readthrough.Cycle(f.r.Context(), f.p.key))
+	f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
+}
+
+// serve replays what was found, and refreshes it where it is stale.
+func (f *fetch) serve(found readthrough.Result) error {
+	from := source{outcome: Hit, tier: f.rt.tier(), pattern: f.p.pattern}
+	switch {
+	case found.Source == readthrough.Shared:
+		from.outcome, from.fwd = Shared, f.p.fwd
+	case found.Source == readthrough.Renewed:
+		from.outcome = Validated
+	case found.Use < readthrough.Fresh:
+		from.outcome = Stale
+	}
+	if f.rec != nil { // the handler has run
+		f.rec.became(found.Fate)
+		from.fwd, from.status, from.stored = "stale", f.rec.status, f.rec.fate == readthrough.Kept
+		if found.Source == readthrough.Renewed {
+			from.reason = f.rec.reason
+		}
+		if f.p.fwd != "" {
+			from.fwd = f.p.fwd
+		}
+		f.rec.end()
+	} else if found.Use == readthrough.WhileRefreshed {
+		f.p.outer = f.w.Header().Clone()
+	}
+	now := time.Now()
+	f.reported = true // replay reports, even if a writer panics
+	f.rt.replayNow(f.w, f.r, found.Entry, now, &from)
+	if found.Use == readthrough.Fresh && found.Source == readthrough.Stored {
+		f.rt.refreshEarly(&f.p, f.r, found.Entry, now)
+	}
+	if found.Use == readthrough.WhileRefreshed && f.rec == nil && !f.rt.refreshLater(&f.p, f.r) {
+		return f.rt.refreshInline(f.p, f.w, f.r, f.next, f.param)
+	}
+	return nil
+}
+
+// event is that of the handler's response.
+func (f *fetch) event(err error) Event {
+	ev := Event{Route: f.p.pattern, Outcome: Miss, Reason: f.rec.reason, Cause: f.cause, Status: f.rec.status, Err: err}
+	if f.rec.mute && !f.rec.held { // the client has the body already
+		ev.Status = http.StatusNotModified
+	}
+	if f.p.reason != "" { // nothing of it is stored in any case
+		ev.Outcome, ev.Reason = Bypass, f.p.reason
+	}
+	return ev
+}
+
+// report tells how the request ends.
+func (f *fetch) report(ev Event) {
+	f.reported = true
+	if f.rt.observed {
+		f.rt.observe(ev)
+	}
+}
+
+// close ends the request. One that a panic has ended gets its event, too; what it leaves is the garbage collector's.
+func (f *fetch) close() {
+	if f.reported {
+		f.end()
+		return
+	}
+	ev := Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonPanic}
+	if f.rec != nil { // perhaps the client's writer has panicked, and the response is stored
+		ev = f.event(f.err)
+	}
+	f.rt.observe(ev)
+}
+
+// end gives the fetch back to the pool, unless somebody may know of it still.
+func (f *fetch) end() {
+	if f.rec != nil {
+		f.rec.end()
+	}
+	if !f.call.Escaped() {
+		*f = fetch{}
+		fetches.Put(f)
+	}
+}
+
+// A StatusError is a handler's error with the HTTP status that the framework will answer it with. Adapters return it
+// from Next; the error that Finish returns is the one inside.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e StatusError) Error() string { return e.Err.Error() }
+
+func (e StatusError) Unwrap() error { return e.Err }
+
+// serverError reports whether the error is one of the server's, as an error without a status is.
+func serverError(err error) bool {
+	var status StatusError
+	return !errors.As(err, &status) || status.Status >= 500
+}

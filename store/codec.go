@@ -1,0 +1,291 @@
+package store
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"math"
+	"sync"
+
+	"github.com/larder-go/cache/keying"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+// A Codec writes entries and purge records as msgpack and reads them back. The zero Codec protects them with a checksum
+// (CRC-32C); one of NewCodec authenticates them. A Codec may be copied and is safe for concurrent use.
+type Codec struct{ macs *sync.Pool }
+
+// NewCodec returns a Codec whose seal is an HMAC-SHA256 under the secret, or the zero Codec if it is empty. The secret is
+// copied.
+func NewCodec(secret []byte) Codec {
+	if len(secret) == 0 {
+		return Codec{}
+	}
+	secret = append([]byte(nil), secret...)
+	return Codec{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}}
+}
+
+// A mac is used again: setting one up costs more than using it.
+type mac struct {
+	hash.Hash
+	sum [sha256.Size]byte
+}
+
+// of appends the sum of b to dst.
+func (m *mac) of(b, dst []byte) []byte {
+	m.Reset()
+	m.Write(b)
+	return m.Sum(dst)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (c Codec) sealSize() int {
+	if c.macs == nil {
+		return crc32.Size
+	}
+	return sha256.Size
+}
+
+// roomSeal is how many bytes the last element takes.
+func (c Codec) roomSeal() int { return 2 + c.sealSize() }
+
+// seal appends the last element, which seals what stands before it.
+func (c Codec) seal(b []byte) []byte {
+	sealed := appendSized(b, msgpcode.Bin8, uint64(c.sealSize()))
+	if c.macs == nil {
+		return binary.BigEndian.AppendUint32(sealed, crc32.Checksum(b, castagnoli))
+	}
+	m := c.macs.Get().(*mac)
+	defer c.macs.Put(m)
+	return m.of(b, sealed)
+}
+
+// open checks the seal and returns what it seals.
+func (c Codec) open(b []byte) ([]byte, error) {
+	size := c.sealSize()
+	at := len(b) - size - 2
+	if at < 0 || b[at] != msgpcode.Bin8 || b[at+1] != byte(size) {
+		return nil, errShort
+	}
+	if !c.sealedBy(b[:at], b[at+2:]) {
+		return nil, errors.New("the seal does not match")
+	}
+	return b[:at:at], nil
+}
+
+func (c Codec) sealedBy(b, seal []byte) bool {
+	if c.macs == nil {
+		return binary.BigEndian.Uint32(seal) == crc32.Checksum(b, castagnoli)
+	}
+	m := c.macs.Get().(*mac)
+	defer c.macs.Put(m)
+	return hmac.Equal(seal, m.of(b, m.sum[:0]))
+}
+
+// format is the version of the encoding. A reader that meets another treats the entry as absent.
+const format = 3
+
+// fields is how many elements the outer array has before the seal.
+const fields = 17
+
+// The most bytes that the parts of an entry take beside their text: all that is in every entry, but the seal; a field's
+// list and its name's length; a line's length; a label. What is asked for without need costs like what is needed.
+const (
+	roomNumber = 1 + 8
+	roomList   = 1 + 2
+	roomText   = 1 + 2
+	roomFixed  = roomList + 1 + 2 + len(keying.Key{}) + 11*roomNumber + 3*roomList + 1 + 4
+	roomField  = roomList + roomText
+	roomLine   = roomText - 1 // the tally has one
+	roomLabel  = 2 + len(keying.Label{})
+)
+
+// Encode returns the entry as msgpack: one array of a fixed schema whose last element seals what stands before it. It
+// refuses an entry that Decode would not accept. The body is copied once, so the bytes are the caller's; e is not changed.
+func (c Codec) Encode(e *Entry) ([]byte, error) {
+	h, err := e.check()
+	if err != nil {
+		return nil, fmt.Errorf("store: cannot encode: %w", err)
+	}
+	room := roomFixed + c.roomSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
+	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
+}
+
+func appendEntry(b []byte, e *Entry) []byte {
+	b = appendList(b, fields+1)
+	b = appendUint(b, format)
+	b = appendBytes(b, e.Key[:])
+	b = appendUint(b, e.At.Epoch)
+	b = appendUint(b, e.At.Time)
+	b = appendUint(b, e.At.Seq)
+	b = appendUint(b, uint64(e.Status))
+	b = appendUint(b, uint64(e.Stored.UnixMilli()))
+	b = appendUint(b, uint64(e.Fresh))
+	b = appendUint(b, uint64(e.WhileRevalidate))
+	b = appendUint(b, uint64(e.IfError))
+	b = appendUint(b, uint64(e.IfValidated))
+	b = appendUint(b, uint64(e.Cost))
+	b = appendUint(b, uint64(e.Aged))
+	b = appendHeader(b, &e.Header)
+	b = appendFields(b, e.Added)
+	b = appendLabels(b, e.Labels)
+	return appendBytes(b, e.Body)
+}
+
+// What stands here writes the few msgpack types that an entry is made of, byte for byte as the library's Encoder does. The
+// library writes through an interface, a byte or a string at a time, which costs more than all else about an entry.
+
+// appendSized appends n behind the code for its width: first is the code for one byte; those for two, four and eight follow.
+func appendSized(b []byte, first byte, n uint64) []byte {
+	switch {
+	case n <= math.MaxUint8:
+		return append(b, first, byte(n))
+	case n <= math.MaxUint16:
+		return append(b, first+1, byte(n>>8), byte(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, first+2), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, first+3), n)
+}
+
+func appendUint(b []byte, n uint64) []byte {
+	if n <= uint64(msgpcode.PosFixedNumHigh) {
+		return append(b, byte(n))
+	}
+	return appendSized(b, msgpcode.Uint8, n)
+}
+
+// appendBytes never writes nil: an empty body is an answer like any other.
+func appendBytes(b, data []byte) []byte {
+	return append(appendSized(b, msgpcode.Bin8, uint64(len(data))), data...)
+}
+
+func appendText(b []byte, s string) []byte {
+	if len(s) <= int(msgpcode.FixedStrMask) {
+		return append(append(b, msgpcode.FixedStrLow|byte(len(s))), s...)
+	}
+	return append(appendSized(b, msgpcode.Str8, uint64(len(s))), s...)
+}
+
+// appendList begins a list of n elements. There is no list with a length of one byte.
+func appendList(b []byte, n int) []byte {
+	switch {
+	case n <= int(msgpcode.FixedArrayMask):
+		return append(b, msgpcode.FixedArrayLow|byte(n))
+	case n <= math.MaxUint16:
+		return append(b, msgpcode.Array16, byte(n>>8), byte(n))
+	}
+	return binary.BigEndian.AppendUint32(append(b, msgpcode.Array32), uint32(n))
+}
+
+func appendHeader(b []byte, h *Header) []byte {
+	b = appendList(b, h.Len())
+	for name, lines := range h.All() {
+		b = appendField(b, name, lines)
+	}
+	return b
+}
+
+func appendFields(b []byte, fs []Field) []byte {
+	b = appendList(b, len(fs))
+	for i := range fs {
+		b = appendField(b, fs[i].Name, fs[i].Values)
+	}
+	return b
+}
+
+func appendField(b []byte, name string, lines []string) []byte {
+	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
+		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
+		return appendText(b, lines[0])
+	}
+	b = appendList(b, 1+len(lines))
+	b = appendText(b, name)
+	for _, line := range lines {
+		b = appendText(b, line)
+	}
+	return b
+}
+
+func appendLabels(b []byte, labels []keying.Label) []byte {
+	b = appendList(b, len(labels))
+	for i := range labels {
+		b = appendBytes(b, labels[i][:])
+	}
+	return b
+}
+
+// recordFormat is the version of a purge record's encoding.
+const recordFormat = 1
+
+// recordFields is how many elements a record's array has before the seal.
+const recordFields = 4
+
+// roomRecord is the most bytes that a record takes beside its labels.
+const roomRecord = 64
+
+const (
+	flagSoft = 1 << iota
+	flagAll
+	flagWide // to a process that does not know it the record cannot be read: it purges everything there
+)
+
+// EncodeRecord returns the record as msgpack, sealed like an entry. Of its position only the epoch is written: the log
+// gives the rest. More than MaxLabels labels are refused.
+func (c Codec) EncodeRecord(r Record) ([]byte, error) {
+	if len(r.Labels) > MaxLabels {
+		return nil, fmt.Errorf("store: cannot encode: a record of %d labels; at most %d", len(r.Labels), MaxLabels)
+	}
+	return c.seal(appendRecord(make([]byte, 0, roomRecord+len(r.Labels)*roomLabel), r)), nil
+}
+
+func appendRecord(b []byte, r Record) []byte {
+	flags := uint64(0)
+	if r.Soft {
+		flags |= flagSoft
+	}
+	if r.All {
+		flags |= flagAll
+	}
+	if r.Wide {
+		flags |= flagWide
+	}
+	b = appendList(b, recordFields+1)
+	b = appendUint(b, recordFormat)
+	b = appendUint(b, r.At.Epoch)
+	b = appendUint(b, flags)
+	return appendLabels(b, r.Labels)
+}
+
+// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. The caller fills in the rest of the
+// position. Every error wraps [ErrCorrupt].
+func (c Codec) DecodeRecord(b []byte) (Record, error) {
+	r, err := c.decodeRecord(b)
+	if err != nil {
+		return Record{}, fmt.Errorf("store: a purge record: %w: %w", ErrCorrupt, err)
+	}
+	return r, nil
+}
+
+func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
+	if b, err = c.open(b); err != nil {
+		return rec, err
+	}
+	r := reader{b: b}
+	if r.code() != msgpcode.FixedArrayLow|(recordFields+1) || r.uint() != recordFormat { // not list: the seal is cut off
+		return rec, errors.New("unknown format")
+	}
+	rec.At.Epoch = r.uint()
+	flags := r.upTo(flagSoft | flagAll | flagWide)
+	rec.Soft, rec.All, rec.Wide = flags&flagSoft != 0, flags&flagAll != 0, flags&flagWide != 0
+	rec.Labels = r.labels()
+	if r.err == nil && r.left() != 0 {
+		r.err = errors.New("trailing bytes")
+	}
+	return rec, r.err
+}

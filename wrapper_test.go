@@ -1,0 +1,157 @@
+package cache_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
+	"github.com/larder-go/cache/keying"
+	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/store/memstore"
+)
+
+// bare is a Far store of three methods.
+type bare struct{ memory *memstore.Store }
+
+func (b bare) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	return b.memory.Get(ctx, key)
+}
+
+func (b bare) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	return b.memory.Set(ctx, key, e, keep)
+}
+
+func (b bare) Delete(ctx context.Context, keys ...keying.Key) error {
+	return b.memory.Delete(ctx, keys...)
+}
+
+// following is a Far store whose purges reach other processes.
+type following struct{ *fartest.Store }
+
+func (following) Follow(ctx context.Context, _ func(error)) { <-ctx.Done() }
+
+// leasing is a Far store that can do all that purges and loads need.
+type leasing struct{ following }
+
+func (leasing) CatchUp(context.Context) error                                           { return nil }
+func (leasing) Post(context.Context, store.Record) error                                { return nil }
+func (leasing) Rests() bool                                                             { return false }
+func (l leasing) Release(context.Context, keying.Key, store.Token, time.Duration) error { return nil }
+func (l leasing) Extend(context.Context, keying.Key, store.Token, time.Duration) (bool, error) {
+	return true, nil
+}
+
+func (l leasing) Lease(ctx context.Context, key keying.Key, _ store.Token, _ time.Duration) (*store.Entry, store.Lease, error) {
+	e, _, err := l.Get(ctx, key)
+	return e, store.Lease{State: store.Taken}, err
+}
+
+func (l leasing) Keep(ctx context.Context, key keying.Key, _ store.Token, e *store.Entry, keep time.Duration) error {
+	return l.Set(ctx, key, e, keep)
+}
+
+// Wrappers, as one writes them to count or to log.
+type (
+	embeds  struct{ store.Store }
+	names   struct{ inner store.Store }
+	narrows struct {
+		inner interface {
+			Get(context.Context, keying.Key) (*store.Entry, bool, error)
+		}
+		bare
+	}
+	calls struct {
+		bare
+		inner func() store.Store
+	}
+	logs struct {
+		store.Store
+		store.Log
+	}
+	passes struct{ leasing }
+	holds  struct {
+		names
+	}
+)
+
+func (n names) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
+	return n.inner.Get(ctx, key)
+}
+
+func (n names) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
+	return n.inner.Set(ctx, key, e, keep)
+}
+
+func (n names) Delete(ctx context.Context, keys ...keying.Key) error {
+	return n.inner.Delete(ctx, keys...)
+}
+
+func (c calls) Unwrap() store.Store { return c.inner() }
+
+// A Far store whose purges reach no other process is told of when the Cache is made, once, and so is a wrapper that hides what
+// the store inside can do.
+func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
+	memory := memstore.New(memstore.Options{})
+	t.Cleanup(func() { _ = memory.Close() })
+	far, plain := leasing{following{fartest.New()}}, bare{memory}
+	for name, tt := range map[string]struct {
+		far    store.Store
+		log    string // what the warnings say; "": there is none
+		leases string
+	}{
+		"none":                      {},
+		"one that can do all":       {far: far},
+		"one without a log":         {far: plain, log: "is no store.Log"},
+		"memory":                    {far: memory, log: "is no store.Log"},
+		"embedded":                  {embeds{far}, "hides store.Log, store.Catcher, store.Follower, store.Poster", "hides store.Leaser"},
+		"pointer":                   {&embeds{far}, "hides store.Log", "hides store.Leaser"},
+		"a pointer inside":          {embeds{&far}, "hides store.Log", "hides store.Leaser"},
+		"named field":               {names{inner: far}, "hides store.Log", "hides store.Leaser"},
+		"pointer, named field":      {&names{inner: far}, "hides store.Log", "hides store.Leaser"},
+		"field of another type":     {narrows{inner: far, bare: plain}, "hides store.Log", "hides store.Leaser"},
+		"two deep":                  {embeds{&names{inner: far}}, "hides store.Log", "hides store.Leaser"},
+		"two deep, by value":        {&holds{names{inner: far}}, "hides store.Log", "hides store.Leaser"},
+		"Unwrap":                    {calls{plain, func() store.Store { return far }}, "hides store.Log", "hides store.Leaser"},
+		"Unwrap, two deep":          {calls{plain, func() store.Store { return embeds{far} }}, "hides store.Log", "hides store.Leaser"},
+		"Unwrap of nothing":         {far: calls{plain, func() store.Store { return nil }}, log: "is no store.Log"},
+		"Unwrap inside":             {embeds{calls{plain, func() store.Store { return far }}}, "hides store.Log", "hides store.Leaser"},
+		"nil inside":                {far: (*embeds)(nil), log: "is no store.Log"},
+		"nothing inside":            {far: embeds{}, log: "is no store.Log"},
+		"with a log of its own":     {logs{far, far}, "hides store.Catcher, store.Follower, store.Poster", "hides store.Leaser"},
+		"one that passes all on":    {far: passes{far}},
+		"around one that has none":  {far: embeds{plain}, log: "is no store.Log"},
+		"around one without leases": {far: embeds{following{fartest.New()}}, log: "hides store.Log, store.Follower"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var told []cache.Event
+			newCache(t, cache.Options{Far: tt.far, Observe: func(ev cache.Event) { told = append(told, ev) }})
+			for reason, want := range map[cache.Reason]string{cache.ReasonNoLog: tt.log, cache.ReasonNoLeases: tt.leases} {
+				var said []string
+				for _, ev := range told {
+					if ev.Reason == reason && ev.Outcome == cache.Warning {
+						said = append(said, ev.Err.Error())
+					}
+				}
+				switch {
+				case want == "" && len(said) == 0:
+				case len(said) != 1 || !strings.Contains(said[0], "Options.Far") || !strings.Contains(said[0], want) || !strings.Contains(said[0], ";"):
+					t.Errorf("%s: told %q; want one that says %q, and the remedy", reason, said, want)
+				}
+			}
+		})
+	}
+}
+
+// A ring of wrappers is no end of the world.
+func TestAStoreThatWrapsItself(t *testing.T) {
+	ring := &names{}
+	ring.inner = ring
+	var unwraps calls
+	unwraps = calls{inner: func() store.Store { return unwraps }}
+	for _, far := range []store.Store{ring, unwraps} {
+		newCache(t, cache.Options{Far: far, Observe: func(cache.Event) {}})
+	}
+}
