@@ -14,20 +14,25 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What the policy adds to an answer on its way out, whoever has made it: that it varies by what selects it, and what
-// clients may do with it. The entry keeps the handler's own words: by those it is judged, also once it has been validated.
+// What the cache adds to a response on its way out, whether the handler or an entry answers:
+//
+//   - Vary names what the policy selects by, so that caches in front select by it, too.
+//   - Cache-Control is the policy's (Client) where it has one, or becomes private where a function selects.
+//   - Cache-Status and Age say what the cache did.
+//
+// The entry keeps the handler's own words. It is judged by those, also after a validation.
 
-// outgoing are fields as they leave; nil: as they are.
+// outgoing are the fields that the policy changes; nil lines are left as they are.
 type outgoing struct {
 	vary, control []string
 	replaced      bool // the handler's Cache-Control, by the policy's
 }
 
-// speaks reports whether the policy has anything to say.
+// speaks reports whether the policy changes any field. Most do not, and then a hit need not look.
 func (rt *Route) speaks() bool { return rt.vary != nil || rt.client != nil || rt.varyBy != nil }
 
-// speak adds the policy's words to the header of an answer that is replayed, and reports whether the Cache-Control is the
-// policy's. Where outer middleware has set neither field the entry alone decides, and what it comes to is made once.
+// speak changes the header of a response that is replayed, and reports whether its Cache-Control is the policy's. If outer middleware has
+// set neither field, the result depends on the entry alone: it is made once, and kept with the entry, so that a hit allocates nothing.
 func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool) {
 	if outer {
 		return rt.outgoing(h, true).put(rt, h)
@@ -40,8 +45,9 @@ func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool
 	return made.put(rt, h)
 }
 
-// outgoing is what becomes of the fields of an answer, which the policy says more of where it is kept. No field tells a proxy
-// in front what a function of the policy selects by, so such an answer is the client's alone unless it says itself whose it is.
+// outgoing is what becomes of the fields. The policy's Client counts for responses that are stored and that the handler did not forbid to
+// store. No field can tell a proxy in front what a function (VaryBy) selects by. So such a response leaves as private, unless it says
+// itself for whom it is.
 func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	o, control := &outgoing{vary: rt.varying(h["Vary"])}, h["Cache-Control"]
 	o.replaced = kept && rt.client != nil && !forbidding(control, rt.scheme.Private)
@@ -54,7 +60,7 @@ func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	return o
 }
 
-// size is about how many bytes it takes in memory, beside those of the answer and of the policy.
+// size is about how many bytes it takes in memory beyond those of the entry and of the policy.
 func (o *outgoing) size() int {
 	n := 64
 	for _, lines := range [...][]string{o.vary, o.control} {
@@ -65,8 +71,8 @@ func (o *outgoing) size() int {
 	return n
 }
 
-// put sets the fields. An age that counts from elsewhere would use up the policy's max-age before the client has the answer,
-// so there is none with it, and no Date of then either.
+// put sets the fields. With the policy's max-age there is no Age, and no Date of the past: a minute is then a minute from when the client
+// gets the response, not from when the response was made.
 func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 	if o.vary != nil {
 		h["Vary"] = o.vary
