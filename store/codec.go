@@ -29,7 +29,7 @@ func NewCodec(secret []byte) Codec {
 	return Codec{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}}
 }
 
-// A mac is used again: setting one up costs more than using it.
+// A mac is pooled: setting one up costs more than using it.
 type mac struct {
 	hash.Hash
 	sum [sha256.Size]byte
@@ -44,6 +44,7 @@ func (m *mac) of(b, dst []byte) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// sealSize is how many bytes the checksum, or the HMAC, has.
 func (c Codec) sealSize() int {
 	if c.macs == nil {
 		return crc32.Size
@@ -51,10 +52,11 @@ func (c Codec) sealSize() int {
 	return sha256.Size
 }
 
-// roomSeal is how many bytes the last element takes.
-func (c Codec) roomSeal() int { return 2 + c.sealSize() }
+// maxSeal is how many bytes the last element takes.
+func (c Codec) maxSeal() int { return 2 + c.sealSize() }
 
-// seal appends the last element, which seals what stands before it.
+// seal appends the last element of the outer array, which seals everything before it: a damaged or foreign entry is found before any of it is
+// believed, and with a secret a forged one.
 func (c Codec) seal(b []byte) []byte {
 	sealed := appendSized(b, msgpcode.Bin8, uint64(c.sealSize()))
 	if c.macs == nil {
@@ -65,7 +67,7 @@ func (c Codec) seal(b []byte) []byte {
 	return m.of(b, sealed)
 }
 
-// open checks the seal and returns what it seals.
+// open checks the seal and returns what it seals. It reads nothing but the seal's own length before that.
 func (c Codec) open(b []byte) ([]byte, error) {
 	size := c.sealSize()
 	at := len(b) - size - 2
@@ -78,6 +80,7 @@ func (c Codec) open(b []byte) ([]byte, error) {
 	return b[:at:at], nil
 }
 
+// sealedBy compares in constant time where there is a secret.
 func (c Codec) sealedBy(b, seal []byte) bool {
 	if c.macs == nil {
 		return binary.BigEndian.Uint32(seal) == crc32.Checksum(b, castagnoli)
@@ -87,7 +90,7 @@ func (c Codec) sealedBy(b, seal []byte) bool {
 	return hmac.Equal(seal, m.of(b, m.sum[:0]))
 }
 
-// format is the version of the encoding. A reader that meets another treats the entry as absent.
+// format is the version of the encoding. A reader treats an entry of another version as absent, so that old and new builds may share a Redis.
 const format = 3
 
 // fields is how many elements the outer array has before the seal.
@@ -112,7 +115,7 @@ func (c Codec) Encode(e *Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	room := roomFixed + c.roomSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
+	room := roomFixed + c.maxSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
 	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
 }
 

@@ -262,7 +262,7 @@ func (h *tally) add(fs []Field) error {
 func (h *tally) addLines(lines []string) int {
 	h.lines += len(lines)
 	for i, line := range lines {
-		if !plain(line) && !httpguts.ValidHeaderFieldValue(line) {
+		if !printable(line) && !httpguts.ValidHeaderFieldValue(line) {
 			return i
 		}
 		h.bytes += len(line) + 1
@@ -306,9 +306,9 @@ const (
 // ones has a one in every byte.
 const ones = 0x0101010101010101
 
-// plain reports whether every byte of s may stand in a header value without a further look: none below a space, no DEL. It
+// printable reports whether every byte of s may stand in a header value without a further look: none below a space, no DEL. It
 // takes eight bytes at a time, the last eight once more where the length is odd, and says no to what is shorter than that.
-func plain(s string) bool {
+func printable(s string) bool {
 	if len(s) < 8 {
 		return false
 	}
