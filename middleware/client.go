@@ -166,20 +166,24 @@ func (rec *recorder) FlushError() error {
 	return http.NewResponseController(rec.w).Flush()
 }
 
+// hijack hands the connection over: nothing of the response is stored.
 func (rec *recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rec.abandon(ReasonHijack)
 	rec.surrender()
 	return http.NewResponseController(rec.w).Hijack()
 }
 
+// SetReadDeadline passes the deadline on.
 func (rec *recorder) SetReadDeadline(t time.Time) error {
 	return http.NewResponseController(rec.w).SetReadDeadline(t)
 }
 
+// SetWriteDeadline passes the deadline on. It holds for the sender, too.
 func (rec *recorder) SetWriteDeadline(t time.Time) error {
 	return http.NewResponseController(rec.w).SetWriteDeadline(t)
 }
 
+// EnableFullDuplex passes the wish on.
 func (rec *recorder) EnableFullDuplex() error {
 	return http.NewResponseController(rec.w).EnableFullDuplex()
 }
@@ -191,8 +195,10 @@ func (rec *recorder) Unwrap() http.ResponseWriter {
 	return rec.w
 }
 
+// flush is FlushError for http.Flusher, which has no error.
 func (rec *recorder) flush() { _ = rec.FlushError() }
 
+// push passes an HTTP/2 push on. It is a response of its own, and nothing of this one.
 func (rec *recorder) push(target string, o *http.PushOptions) error {
 	return rec.w.(http.Pusher).Push(target, o)
 }

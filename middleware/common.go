@@ -185,6 +185,7 @@ type clock struct {
 // Now returns the time for one request, or one look-up.
 func (c *Common) Now() time.Time { return c.clock.now() }
 
+// now is the last tick, or else the time itself.
 func (c *clock) now() time.Time {
 	last := c.last.Load()
 	if last == nil {
@@ -196,6 +197,7 @@ func (c *clock) now() time.Time {
 	return *last
 }
 
+// read reads the system's clock, and counts: many readings within a tick make the clock tick.
 func (c *clock) read() time.Time {
 	now := time.Now()
 	if span := now.UnixNano() / int64(tick); c.span.Swap(span) != span {

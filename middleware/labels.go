@@ -279,6 +279,7 @@ type matching struct {
 	by atomic.Pointer[teller]
 }
 
+// Value answers for the context inside, and notices a router that looks itself up.
 func (c *matching) Value(key any) any {
 	value := c.Context.Value(key)
 	if by, ok := value.(teller); ok {
@@ -305,6 +306,7 @@ type patterns struct {
 	all atomic.Pointer[map[keying.Label]string] // never changed, but replaced under mu
 }
 
+// add remembers the pattern of the label, if there is room.
 func (ps *patterns) add(label keying.Label, pattern string) {
 	if known := ps.all.Load(); known != nil && (*known)[label] == pattern {
 		return

@@ -178,6 +178,7 @@ type seen struct {
 	refused map[keying.Key]struct{} // what was refused to who asked for it
 }
 
+// answers are the sorts of responses that one place has given.
 type answers struct{ kept, refused bool }
 
 // both notes a response, and reports whether there are both sorts by now.
@@ -364,6 +365,7 @@ func recorded(w http.ResponseWriter) bool {
 	}
 }
 
+// recording marks the recorder for those who look for one behind a writer.
 func (rec *recorder) recording() {}
 
 // warnNested tells of a cache around this one.

@@ -110,6 +110,7 @@ func (rt *Route) varying(lines []string) []string {
 	return slices.Concat(lines, []string{strings.Join(missing, ", ")}) // without spare room: a line that is added makes a copy
 }
 
+// variesBy reports whether the lines of a Vary name the field.
 func variesBy(lines []string, name string) bool {
 	for _, line := range lines {
 		for member := range strings.SplitSeq(line, ",") {
@@ -163,6 +164,7 @@ type statusLines struct {
 	lines  [tabled]atomic.Pointer[[]string]
 }
 
+// of is the line for a lifetime in seconds. Lines of the first hour are made once and kept.
 func (s *statusLines) of(ttl int64) []string {
 	if ttl < 0 || ttl >= tabled {
 		return []string{fmt.Sprintf(s.format, ttl)}
@@ -170,6 +172,7 @@ func (s *statusLines) of(ttl int64) []string {
 	return cached(&s.lines[ttl], func() string { return fmt.Sprintf(s.format, ttl) })
 }
 
+// ageLines are the Age of young responses, made once.
 var ageLines [tabled]atomic.Pointer[[]string]
 
 // ageLine is the value of the Age field (RFC 9111 §5.1).
@@ -234,6 +237,7 @@ func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored boo
 	return c.member(line, key, reason)
 }
 
+// member makes this cache's member of Cache-Status: its name, parameters, and what debugging adds.
 func (c *Common) member(parameters string, key keying.Key, reason Reason) []string {
 	line := c.name + parameters
 	if c.debug && key != (keying.Key{}) {

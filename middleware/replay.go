@@ -167,6 +167,7 @@ func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
 	return privateWriter{w}
 }
 
+// A privateWriter makes each response private that http.ServeContent writes through it, a 416 too.
 type privateWriter struct{ http.ResponseWriter }
 
 func (w privateWriter) WriteHeader(status int) {
@@ -244,6 +245,7 @@ func madeAt(e *store.Entry) time.Time {
 	return e.Stored
 }
 
+// lastModified is the response's Last-Modified, the zero time if it has none.
 func lastModified(h http.Header) time.Time {
 	t, _ := rfc9111.ParseDate(rfc9111.First(h["Last-Modified"]), time.Now())
 	return t

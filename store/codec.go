@@ -42,6 +42,7 @@ func (m *mac) of(b, dst []byte) []byte {
 	return m.Sum(dst)
 }
 
+// castagnoli is the polynomial of CRC-32C, which processors compute by themselves.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // sealSize is how many bytes the checksum, or the HMAC, has.
@@ -119,6 +120,8 @@ func (c Codec) Encode(e *Entry) ([]byte, error) {
 	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
 }
 
+// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. Maps would cost names, and arrays grow at the
+// end, by another format.
 func appendEntry(b []byte, e *Entry) []byte {
 	b = appendList(b, fields+1)
 	b = appendUint(b, format)
@@ -156,6 +159,7 @@ func appendSized(b []byte, first byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, first+3), n)
 }
 
+// appendUint appends the number in its shortest form, as msgpack wants it: one entry has one encoding, so its seal can be compared.
 func appendUint(b []byte, n uint64) []byte {
 	if n <= uint64(msgpcode.PosFixedNumHigh) {
 		return append(b, byte(n))
@@ -168,6 +172,7 @@ func appendBytes(b, data []byte) []byte {
 	return append(appendSized(b, msgpcode.Bin8, uint64(len(data))), data...)
 }
 
+// appendText appends a string. Its length is bounded by Validate.
 func appendText(b []byte, s string) []byte {
 	if len(s) <= int(msgpcode.FixedStrMask) {
 		return append(append(b, msgpcode.FixedStrLow|byte(len(s))), s...)
@@ -186,6 +191,7 @@ func appendList(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, msgpcode.Array32), uint32(n))
 }
 
+// appendHeader appends the header as a list of fields, in the order of its layout.
 func appendHeader(b []byte, h *Header) []byte {
 	b = appendList(b, h.Len())
 	for name, lines := range h.All() {
@@ -194,6 +200,7 @@ func appendHeader(b []byte, h *Header) []byte {
 	return b
 }
 
+// appendFields appends a list of fields.
 func appendFields(b []byte, fs []Field) []byte {
 	b = appendList(b, len(fs))
 	for i := range fs {
@@ -202,6 +209,7 @@ func appendFields(b []byte, fs []Field) []byte {
 	return b
 }
 
+// appendField appends a name and the list of its lines.
 func appendField(b []byte, name string, lines []string) []byte {
 	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
 		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
@@ -215,6 +223,7 @@ func appendField(b []byte, name string, lines []string) []byte {
 	return b
 }
 
+// appendLabels appends labels as binary of a fixed size.
 func appendLabels(b []byte, labels []keying.Label) []byte {
 	b = appendList(b, len(labels))
 	for i := range labels {
@@ -247,6 +256,7 @@ func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	return c.seal(appendRecord(make([]byte, 0, roomRecord+len(r.Labels)*roomLabel), r)), nil
 }
 
+// appendRecord appends the purge record without its seal. Its position is not part of it: the log gives it one.
 func appendRecord(b []byte, r Record) []byte {
 	flags := uint64(0)
 	if r.Soft {
@@ -275,6 +285,7 @@ func (c Codec) DecodeRecord(b []byte) (Record, error) {
 	return r, nil
 }
 
+// decodeRecord is DecodeRecord without the wrapping of its errors.
 func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
 	if b, err = c.open(b); err != nil {
 		return rec, err
