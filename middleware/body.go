@@ -309,8 +309,8 @@ func sniff(h http.Header, body []byte) {
 
 // typed reports whether net/http would leave the type alone.
 func typed(h http.Header) bool {
-	_, told := h["Content-Type"]
-	return told || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
+	_, set := h["Content-Type"]
+	return set || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
 }
 
 // bodyAllowed reports whether a response with the status may have a body (RFC 9110 §6.4.1). 1xx never come here.

@@ -307,8 +307,8 @@ func refuses(f *fetch, h http.Header) bool {
 
 // warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
 type warnings struct {
-	mu   sync.Mutex
-	told map[warning]struct{}
+	mu    sync.Mutex
+	given map[warning]struct{}
 }
 
 // A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
@@ -325,13 +325,13 @@ const maxWarnings = 64
 func (ws *warnings) first(w warning) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if _, told := ws.told[w]; told || len(ws.told) >= maxWarnings {
+	if _, given := ws.given[w]; given || len(ws.given) >= maxWarnings {
 		return false
 	}
-	if ws.told == nil {
-		ws.told = map[warning]struct{}{}
+	if ws.given == nil {
+		ws.given = map[warning]struct{}{}
 	}
-	ws.told[w] = struct{}{}
+	ws.given[w] = struct{}{}
 	return true
 }
 

@@ -113,14 +113,14 @@ type source struct {
 
 // apply does to the header what the handler did, without what describes a body if there is none to be. It reports whether
 // that may have left a Cache-Status there.
-func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
-	told = len(h) > 0 || len(e.Added) > 0
+func apply(h http.Header, e *store.Entry, bodiless bool) (mixed bool) {
+	mixed = len(h) > 0 || len(e.Added) > 0
 	for name, lines := range e.Header.All() {
 		if bodiless && describesBody(name) {
 			continue
 		}
 		h[name] = lines
-		told = told || name == "Cache-Status"
+		mixed = mixed || name == "Cache-Status"
 	}
 	for i := range e.Added {
 		f := &e.Added[i]
@@ -131,16 +131,16 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 		before := h[f.Name]
 		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
 	}
-	if bodiless && told { // by outer middleware, perhaps
+	if bodiless && mixed { // by outer middleware, perhaps
 		strip304(h)
 	}
-	return told
+	return mixed
 }
 
 // putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
-	told := apply(h, e, bodiless)
+	mixed := apply(h, e, bodiless)
 	if rt.scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
@@ -152,7 +152,7 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, le
 		return
 	}
 	line := rt.common.answered(e, from, wholeSeconds(left))
-	if told {
+	if mixed {
 		rt.common.addStatus(h, line)
 	} else {
 		h["Cache-Status"] = line

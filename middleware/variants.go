@@ -155,10 +155,10 @@ const (
 	maxNormal   = 512 // bytes of a line; what is longer comes from nobody's browser
 )
 
-// normals remembers what [rfc9111.Selection] makes of the lines that requests bring again and again: those of content
+// normalForms remembers what [rfc9111.Selection] makes of the lines that requests bring again and again: those of content
 // negotiation, of which there are few and which say nothing of a client that is its own. It is small, fixed and forgetful:
-// lines that meet in a slot take it from each other. The zero normals is ready to use, by any number of goroutines.
-type normals struct {
+// lines that meet in a slot take it from each other. The zero normalForms is ready to use, by any number of goroutines.
+type normalForms struct {
 	slots [normalSlots]atomic.Pointer[normal]
 }
 
@@ -168,7 +168,7 @@ type normal struct{ name, line, text string }
 var lineSeed = maphash.MakeSeed()
 
 // selection is rfc9111.Selection.
-func (n *normals) selection(name string, lines []string) (text string, present bool) {
+func (n *normalForms) selection(name string, lines []string) (text string, present bool) {
 	if !negotiates(name) || len(lines) != 1 || len(lines[0]) > maxNormal {
 		return rfc9111.Selection(name, lines)
 	}
