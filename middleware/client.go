@@ -23,17 +23,24 @@ type sender struct {
 	w    http.ResponseWriter
 	done chan struct{}
 
-	mu      sync.Mutex
-	wake    *sync.Cond
-	full    [][]byte // what was recorded so far is in these pieces
-	last    []byte   // and in this one; it grows, and nothing of it is ever changed
-	writing []byte   // the piece that is being written from, or was last
+	mu   sync.Mutex
+	wake *sync.Cond
+	// What was recorded so far is in these pieces.
+	full [][]byte
+	// And in this one; it grows, and nothing of it is ever changed.
+	last []byte
+	// The piece that is being written from, or was last.
+	writing []byte
 	closed  bool
-	inline  bool // there is no goroutine: drain writes everything
+	// There is no goroutine: drain writes everything.
+	inline bool
 
-	outgrown [][]byte // buffers that the body was in before; only the recorder's goroutine uses them
-	err      error    // of a write; read after done
-	panicked any      // what a writer outside panicked with; read after done
+	// Buffers that the body was in before; only the recorder's goroutine uses them.
+	outgrown [][]byte
+	// Of a write; read after done.
+	err error
+	// What a writer outside panicked with; read after done.
+	panicked any
 }
 
 // An asider is a writer that is not safe for another goroutine, as echo's Response is. Aside returns the writer that the sender may use
@@ -220,25 +227,16 @@ type (
 	doingAll          struct{ *recorder }
 )
 
-func (rec flushing) Flush() { rec.flush() }
-
-func (rec flushingHijacking) Flush() { rec.flush() }
-
-func (rec flushingPushing) Flush() { rec.flush() }
-
-func (rec doingAll) Flush() { rec.flush() }
-
-func (rec hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
+func (rec flushing) Flush()                                                { rec.flush() }
+func (rec flushingHijacking) Flush()                                       { rec.flush() }
+func (rec flushingPushing) Flush()                                         { rec.flush() }
+func (rec doingAll) Flush()                                                { rec.flush() }
+func (rec hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error)         { return rec.hijack() }
 func (rec flushingHijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
-func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
-func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
-func (rec pushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
-
-func (rec flushingPushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error)  { return rec.hijack() }
+func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error)          { return rec.hijack() }
+func (rec pushing) Push(target string, o *http.PushOptions) error          { return rec.push(target, o) }
+func (rec flushingPushing) Push(target string, o *http.PushOptions) error  { return rec.push(target, o) }
 
 func (rec hijackingPushing) Push(target string, o *http.PushOptions) error {
 	return rec.push(target, o)

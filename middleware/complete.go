@@ -160,6 +160,14 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 	return sha256.Sum256(text)
 }
 
+// A response to HEAD or to a range is not what its key stands for, so it cannot be stored under it. But many clients may want the same part
+// at once, of a large file for example. Then one run serves them all, under a key that nothing is ever stored under:
+//
+//	GET /file, Range: bytes=0-99     leads a run
+//	GET /file, Range: bytes=0-99     waits for it, and gets its response
+//	GET /file, Range: bytes=100-     leads a run of its own
+//	GET /file                        leads a run of its own: it is for the whole, and its response is stored
+//
 // shareOnly makes the run's entry of a response that is not whole, for the requests that wait for it. Stale says that the
 // response must not be used again without validation.
 func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {

@@ -59,12 +59,16 @@ func (rec *recorder) take(h http.Header, leave func(name string) bool) {
 // captured is a header on its way into an entry. No handler ever sees it, so it is pooled.
 type captured struct {
 	header, added []store.Field
-	values        []string // all values of header, one after the other; may have capacity for more
+	// All values of header, one after the other; may have capacity for more.
+	values []string
 
-	asking time.Time     // when the handler was asked
-	age    time.Duration // in policy mode: how old the response was when it came (RFC 9111 §4.2.3)
+	// When the handler was asked.
+	asking time.Time
+	// In policy mode: how old the response was when it came (RFC 9111 §4.2.3).
+	age time.Duration
 
-	fields [16]store.Field // as many as most responses have
+	// As many as most responses have.
+	fields [16]store.Field
 	lines  [16]string
 }
 
