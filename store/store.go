@@ -1,5 +1,17 @@
-// Package store says where answers live: the [Entry], the [Store] contract that a backend fulfils, the two tiers put
-// together as [Layered], the read-through with one load per key, [Through], and the purge log, [Log].
+// Package store is the contract between the cache and what stores responses for it.
+//
+// A backend implements [Store]. That is enough for a cache that one process has for itself. What else a backend can do, it says by
+// implementing one of these interfaces; the cache looks for each of them once, when it is made:
+//
+//   - [Local]: it is memory, and answers without I/O
+//   - [Sealer]: it can authenticate what it stores
+//   - [Leaser]: it lets one process of a fleet load a key at a time
+//   - [Ranker]: it remembers which keys are hot
+//   - [Log], [Catcher], [Follower], [Poster]: processes share their purges through it
+//   - [Rester], [Reporter], [Warner]: it tells of its own condition
+//
+// An [Entry] is one stored response. A [Codec] writes it as bytes, for stores outside of the process. A [Ledger] is what a process knows of
+// the purge log. Package storetest has the tests that every implementation must pass.
 package store
 
 import (
@@ -11,110 +23,128 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Store keeps entries. It is safe for concurrent use.
+// A Store keeps entries under keys, each for a limited time. It must be safe for concurrent use.
 type Store interface {
-	// Get returns the entry kept under the key. A miss is not an error: it is nil, false, nil. An entry that cannot be
-	// trusted is a miss with an error that wraps ErrCorrupt. The entry is shared: the caller must not change it. With any
-	// other error an entry is one that stands in while the store cannot be asked.
+	// Get returns the entry that is stored under the key.
+	//
+	// A miss is not an error: it is nil, false, nil. An entry that cannot be trusted is a miss, too, with an error that wraps
+	// ErrCorrupt. If both an entry and another error are returned, the store could not be asked, and the entry is an older copy that
+	// may be served instead.
+	//
+	// Others may hold the same entry: the caller must not change it.
 	Get(ctx context.Context, key keying.Key) (e *Entry, ok bool, err error)
-	// Set keeps the entry for the given time, which is positive; the store may forget it sooner. From now on the entry
-	// and its bytes belong to the store and must not be changed by anyone. An entry that the store will never take is
-	// an error that wraps ErrRefused.
+	// Set stores the entry for the duration keep, which is positive, in place of what was there. The store may forget it sooner.
+	//
+	// From the call on, the entry and its bytes belong to the store, and nobody may change them. If the store will never accept this
+	// entry (it is too large, for example), the error wraps ErrRefused.
 	Set(ctx context.Context, key keying.Key, e *Entry, keep time.Duration) error
-	// Delete forgets the keys. Deleting nothing is not an error.
+	// Delete forgets the keys. A key that is not there is not an error, and neither is a call without keys.
 	Delete(ctx context.Context, keys ...keying.Key) error
 }
 
-// Local is implemented by stores that can answer from the process' memory, without I/O.
+// A Local store is process memory, or has some in front of it.
 type Local interface {
-	// Peek returns what memory holds under the key.
+	// Peek returns what memory holds under the key. It does no I/O. The entry must not be changed.
 	Peek(key keying.Key) (*Entry, bool)
 }
 
-// Sealer is implemented by stores outside the process that can authenticate what they keep.
+// A Sealer is a store outside of the process that can authenticate what it stores.
 type Sealer interface {
-	// Sealed returns the same store with entries and purge records authenticated under the secret. What was written
-	// without it, or with another, is not found.
+	// Sealed returns the same store, whose entries and purge records are authenticated with the secret. It finds nothing that was
+	// written without the secret or with another one. The secret is copied.
 	Sealed(secret []byte) Store
 }
 
-// Errors of stores, wrapped with what happened.
+// Errors that stores wrap. Test for them with errors.Is.
 var (
+	// ErrCorrupt: the stored bytes are damaged, were written by somebody else, or in another version of the format.
 	ErrCorrupt = errors.New("the entry is corrupt, foreign or of another version")
+	// ErrRefused: the store will not accept this entry, however often it is tried.
 	ErrRefused = errors.New("the store does not take this entry")
-	// ErrRecordsLost is wrapped by the fault that a Log has lost records which this process had read or written, or begins
-	// anew. Nothing that was made before is served any more, by any process.
+	// ErrRecordsLost: the purge log has lost records that this process had read or written, or it began anew. So that no purge is
+	// missed, no process serves anything from before that. A [Reporter] reports it.
 	ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
-	// ErrUnfit is wrapped by the fault that a backend does not know what the store needs of it, or refuses that. The fault names
-	// what is missing and the remedy.
+	// ErrUnfit: the backend lacks a command that the store needs, or refuses it. The error says which one, and what to do about it.
+	// A [Reporter] reports it.
 	ErrUnfit = errors.New("the backend lacks what is needed")
 )
 
-// A Leaser is a store outside the process that lets one process at a time load a key. Where the Far store is one, a load
-// runs once per fleet, and not once per process.
+// A Leaser is a store outside of the process that lets one process at a time load a key. If the Far store is one, a load runs once per
+// fleet, rather than once per process.
 //
-// A lease is a help and no lock: it may be lost at any time, and then a load runs twice.
+// A lease is no lock. It only saves work: it may end at any time, and then two processes load the same key. Nothing may depend on it for
+// correctness.
 type Leaser interface {
-	// Lease takes the key's lease for the time, unless it is another's or refused, and reads what Get would return after
-	// that: who has the lease has seen whatever its last holder kept. An entry that cannot be trusted is a miss with an
-	// error that wraps ErrCorrupt; the lease counts all the same. With any other error it is Unleased.
+	// Lease takes the lease of the key for the duration hold, unless another token has it or it is refused. Then it reads what Get
+	// would return. The order matters: a process that takes the lease after another has seen what that one stored.
+	//
+	// An entry that cannot be trusted is a miss, with an error that wraps ErrCorrupt; the Lease is valid all the same. With any other
+	// error the Lease is Unleased. A token that has the lease already gets it again.
 	Lease(ctx context.Context, key keying.Key, token Token, hold time.Duration) (*Entry, Lease, error)
-	// Extend makes the lease last for the time from now on, and gives it another beat. It returns false if it is the
-	// token's no longer; then nothing changes.
+	// Extend makes the lease end the duration hold from now, and changes its Beat. If the token has the lease no longer, it returns
+	// false and changes nothing.
 	Extend(ctx context.Context, key keying.Key, token Token, hold time.Duration) (bool, error)
-	// Keep is Set, and then Release: whoever takes the lease next finds the entry. With an error neither may have been done.
+	// Keep is Set followed by Release: whoever takes the lease next finds the entry. If it returns an error, either of the two may
+	// be undone.
 	Keep(ctx context.Context, key keying.Key, token Token, e *Entry, keep time.Duration) error
-	// Release gives the lease back. With a time above zero it is Refused to all for so long. If it is the token's no
-	// longer, nothing changes, and that is no error.
+	// Release gives the lease back. If refused is above zero, the lease is Refused to everyone for that duration. If the token has
+	// the lease no longer, nothing changes, and there is no error.
 	Release(ctx context.Context, key keying.Key, token Token, refused time.Duration) error
 }
 
-// A Lease is what became of the attempt to take one.
+// A Lease is the result of an attempt to take one.
 type Lease struct {
 	State LeaseState
-	Beat  uint64 // of a Held one: another each time that it is extended
+	// Beat of a Held lease changes each time that its holder extends it. If it stays the same for too long, the holder has died.
+	Beat uint64
 }
 
-// LeaseState says whose a lease is.
+// A LeaseState says who has a lease.
 type LeaseState uint8
 
 const (
-	Unleased LeaseState = iota // there are no leases now, and nothing was read: load without
-	Taken                      // the caller's: load
-	Held                       // another's, who loads
-	Refused                    // nobody's: the last answer could not be kept, so waiting for the next would be in vain
+	// Unleased: there are no leases now, and nothing was read. Load without one.
+	Unleased LeaseState = iota
+	// Taken: the caller has it. Load.
+	Taken
+	// Held: another one has it, and is loading. Wait, or serve a stale entry.
+	Held
+	// Refused: nobody has it. The last response could not be stored, so there is no use in waiting for the next one. Load without.
+	Refused
 )
 
-// A Token tells a lease's holder from all others. It is random.
+// A Token identifies the holder of a lease. It is random, so no two holders have the same one.
 type Token [16]byte
 
-// A Ranker is a Far store that remembers which keys are hot: those that processes read from it to keep them near, again
-// and again. A process that starts can have them in memory before its first request.
+// A Ranker is a store outside of the process that remembers which keys are hot: those that processes read again and again to have them in
+// their memory. A process that starts can load them before its first request.
 type Ranker interface {
-	// Rank counts each of the keys once more.
+	// Rank counts each of the keys once.
 	Rank(ctx context.Context, keys ...keying.Key) error
-	// Hottest returns at most n keys, the hottest first. Nothing is ranked for ever: the list is bounded, and old counts
-	// are forgotten. The entries of the keys may be gone.
+	// Hottest returns at most n keys, the hottest first. The list is bounded, and old counts fade. There may be no entries under the
+	// keys any more.
 	Hottest(ctx context.Context, n int) ([]keying.Key, error)
 }
 
-// A Rester is a store that gives a backend that keeps failing a rest: operations fail at once for a while, until a probe
-// succeeds.
+// A Rester is a store with a circuit breaker. After repeated failures its circuit opens: operations fail at once, without asking the
+// backend, until a probe succeeds.
 type Rester interface {
-	// OnRest has f called when a rest begins, with the failure that has brought it on, and with nil when it is over; reads
-	// and writes may rest apart. F is called outside of all operations, one call after another; what there is to tell while one takes
-	// long may be left out. No call begins once stop has returned.
+	// OnRest registers f. It is called with the last failure when the circuit opens, and with nil when it closes. Each [Operation] may
+	// have a circuit of its own.
+	//
+	// Calls come one after another and outside of any operation, so f may block. While it does, changes may be skipped. After stop has
+	// returned, no call begins.
 	OnRest(f func(what Operation, err error)) (stop func())
 }
 
-// A Reporter is a store that meets faults which no operation returns.
+// A Reporter is a store that meets errors which no operation can return, because they happen in the background.
 type Reporter interface {
-	// OnFault has f called with such faults, on whatever goroutine meets them; f must be quick. It is called no more once
-	// stop has returned.
+	// OnFault registers f. It is called with each such error, on the goroutine that met it, so f must return quickly. After stop has
+	// returned, no call begins.
 	OnFault(f func(err error)) (stop func())
 }
 
-// Operation is a kind of what is asked of a store.
+// An Operation is a kind of request to a store.
 type Operation string
 
 const (
@@ -123,21 +153,20 @@ const (
 	Leases Operation = "leases"
 )
 
-// A Warner is a store that works as it was made, but may surprise.
+// A Warner is a store that works, but not quite as its user may expect.
 type Warner interface {
-	// Warning says what may surprise, or nil.
+	// Warning returns what may be unexpected, or nil.
 	Warning() error
 }
 
-// A Position is a place in a purge log. Positions of one epoch are ordered; an epoch is one unbroken life of a log, and
-// positions of different epochs cannot be compared. The zero Position is before everything and belongs to no epoch.
+// A Position is a place in a purge log. An epoch is the time from one beginning of a log to the next: positions of one epoch are ordered,
+// and positions of different epochs cannot be compared. The zero Position belongs to no epoch.
 type Position struct {
 	Epoch     uint64
-	Time, Seq uint64 // a Redis stream's id, or a counter in Seq
+	Time, Seq uint64 // the two parts of a Redis stream's id; a log in memory counts in Seq only
 }
 
-// Before reports whether p stands before q in the same log. Positions of different epochs count as before each other:
-// what was made under another log cannot be trusted.
+// Before reports whether p stands before q in the same log. If their epochs differ it is true: p may have missed any number of purges.
 func (p Position) Before(q Position) bool { return p.Epoch != q.Epoch || p.compare(q) < 0 }
 
 // compare orders two positions of one epoch.
@@ -145,13 +174,13 @@ func (p Position) compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Seq, q.Seq))
 }
 
-// Liveness is what the purge log says of an entry.
+// Liveness is what the purge log says about an entry.
 type Liveness uint8
 
 const (
-	Live    Liveness = iota // no purge stands after it
-	Expired                 // a soft purge does: stale, whatever its age
-	Gone                    // a purge does
+	Live    Liveness = iota // no purge after it
+	Expired                 // a soft purge after it: it is stale, even if it is fresh by its age
+	Gone                    // a purge after it: it must not be served
 )
 
 // The purge log and its ledger: why a purge cannot lose a race.
@@ -179,52 +208,54 @@ const (
 // Two kinds of loss are possible, and both count as a purge of everything older. The log may be trimmed: what was made before its first
 // record is gone. And it may be lost: then another epoch begins, and positions of another epoch count as older.
 
-// A Log orders purges. An entry remembers the log's head from before its handler ran; a purge appends the labels that it
-// names. So a purge costs the same however much it hits, needs no index of keys and no clock, and a slow handler cannot
-// bring old data back. A Far store may implement Log; then every process that shares the store shares its purges. It should
-// be a Catcher and a Follower, too.
+// A Log is a list of purges, in their order. A purge costs the same however many entries it hits, and needs no index of keys and no clock.
+// If the Far store of a cache is a Log, all processes that share the store share their purges. Such a store should be a [Catcher] and a
+// [Follower], too. A Log is safe for concurrent use.
 type Log interface {
-	// Append adds the record and applies it to the ledger. When it returns nil every later read that goes through the
-	// log's store sees the purge; an error means that the purge may be lost for other processes, though not for this one.
+	// Append adds the record to the log and applies it to the ledger. After it has returned nil, every read through the log's store
+	// sees the purge. After an error the purge holds for this process, but other processes may never learn of it.
 	Append(ctx context.Context, r Record) error
-	// Ledger returns this process' view of the log. A store that is a Log has brought it up to the log's head before
-	// its Get returns.
+	// Ledger returns what this process knows of the log; it is always the same one. A store that is a Log brings it up to the head of
+	// the log before its Get returns.
 	Ledger() *Ledger
 }
 
-// A Catcher is a Log to which other processes append.
+// A Catcher is a Log that other processes append to, too.
 type Catcher interface {
-	// CatchUp brings the ledger up to the log's head: once it has returned nil, the ledger knows every purge that was
-	// acknowledged before the call. It is called before an answer is shared with a request that came while it was made.
+	// CatchUp brings the ledger up to the head of the log. After it has returned nil, the ledger knows every purge whose Append had
+	// returned before CatchUp was called. The cache calls it before it gives one response to several requests: a request must not get
+	// a response that was purged before the request came.
 	CatchUp(ctx context.Context) error
 }
 
-// A Follower is a Log to which other processes append, and that can tell its ledger at once.
+// A Follower is a Log that other processes append to, too, and that can tell its ledger of new records at once.
 type Follower interface {
 	Log
-	// Follow keeps the ledger at the log's head until ctx ends, and returns soon after that with nothing left behind. It
-	// costs nobody else anything while the log cannot be reached: then it calls changed with the error, once, and with
-	// nil when it follows again. To follow twice at once only costs more.
+	// Follow keeps the ledger at the head of the log until ctx ends. Then it returns soon, and leaves no goroutine behind.
+	//
+	// When the log cannot be reached it calls changed once with the error, and with nil when it can be reached again; meanwhile no
+	// other operation becomes slower. A second Follow at the same time is allowed, but useless.
 	Follow(ctx context.Context, changed func(err error))
 }
 
-// A Poster is a Log whose store gives a backend that keeps failing a rest.
+// A Poster is a Log whose store has a circuit breaker; see [Rester].
 type Poster interface {
-	// Post is Append for a request, which must not be held up by a backend that is given a rest: it is not asked then. The
-	// record holds for this process whatever Post returns; after an error the others are told as soon as that can be done.
+	// Post is Append that never waits for a failing backend: while the circuit is open it does not ask it. Whatever it returns, the
+	// record holds for this process. After an error the store sends the record to the log as soon as it can.
 	Post(ctx context.Context, r Record) error
-	// Rests reports whether the backend is given a rest, so that Post costs nothing.
+	// Rests reports whether the circuit is open, so that Post returns at once.
 	Rests() bool
 }
 
-// NewLog returns a purge log for one process. It lives in memory and ends with the process, and so do the entries that
-// were made under it.
+// NewLog returns a purge log for one process. It is in memory and ends with the process. So do entries that were made under it: another
+// process does not trust them, because its log has another epoch.
 func NewLog() Log {
 	l := NewLedger()
 	l.Restart(Position{Epoch: randomEpoch()})
 	return processLog{l}
 }
 
+// A processLog has no readers but its own process, so its ledger is all there is of it.
 type processLog struct{ ledger *Ledger }
 
 func (l processLog) Ledger() *Ledger { return l.ledger }
@@ -234,12 +265,15 @@ func (l processLog) Append(_ context.Context, r Record) error {
 	return nil
 }
 
-// A Record is one purge: everything made before it that carries one of its labels is gone, or merely stale. A label of a
-// place (see internal/keys) says where the URLs lie whose labels stand before it; such purges share the room of their area.
+// A Record is one purge: it hits every entry that was made before it and has one of its labels.
+//
+// Some labels name a place: the beginning of a path. A label of a place is no target by itself. It tells the ledger where the URLs lie
+// whose labels stand before it in Labels; if there are too many purges to remember, those of one place are merged. In a Wide record it
+// is the target.
 type Record struct {
-	At     Position // set by the log
-	Labels []keying.Label
-	All    bool // everything, whatever its labels
-	Soft   bool // stale instead of gone
-	Wide   bool // labels of places name all of the area that they mean, rather than the area of the labels before them
+	At     Position       // the log sets it
+	Labels []keying.Label // at most MaxLabels
+	All    bool           // it hits every entry, whatever its labels
+	Soft   bool           // entries become stale, rather than gone
+	Wide   bool           // labels of places are targets: all that lies below them
 }
