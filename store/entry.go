@@ -8,56 +8,59 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// An Entry is one kept answer. It is immutable once a Store has it and may be read by any number of goroutines.
+// An Entry is one stored response, or one stored value that is no HTTP response.
+//
+// Once a Store has it, it is immutable, and any number of goroutines may read it. [Entry.Validate] says which values a field may have.
 type Entry struct {
-	// What each hit reads stands together, on as few cache lines as possible.
+	// The fields that every hit reads come first, so that they lie on as few cache lines as possible.
 
-	// When the answer was complete.
+	// Stored is when the response was complete, less Aged. A Codec keeps milliseconds.
 	Stored time.Time
-	// How long it is fresh, from Stored.
+	// Fresh is how long it is fresh, counted from Stored (RFC 9111 §4.2).
 	Fresh time.Duration
-	// Of a near copy: when, since epoch, the far one must be asked; 0: never.
+	// until is when a copy in memory must be compared with the store behind it, counted from epoch. Zero means never.
 	until time.Duration
-	// Ledger's count when it was last found live.
+	// seen is the ledger's count when the entry was last found live; see Ledger.State.
 	seen atomic.Uint64
-	// Ledger's count when it was made in this process; 0: read from a store.
+	// born is the ledger's count when this process made the entry. It is zero if the entry was read from a store.
 	born uint64
-	// The HTTP status; 0 for data that is no HTTP answer.
+	// Status is the HTTP status. It is zero for a value that is no HTTP response.
 	Status int
-	// Replaces what the response header has.
+	// Header replaces the fields that the response header has.
 	Header Header
-	Body   []byte
-	// Is added to what the response header has; a field without values is removed.
+	// Body is the content as it is sent, after any Content-Encoding.
+	Body []byte
+	// Added is added to the fields that the response header has. A field without values removes what is there.
 	Added []Field
 
-	// How long its load took.
+	// Cost is how long the load took.
 	Cost time.Duration
-	// How old the answer was when it came: Stored is that much earlier.
+	// Aged is how old the response already was when it came.
 	Aged time.Duration
-	// How much longer it may be served while it is refreshed (RFC 5861 §3).
+	// WhileRevalidate is how long it may be served stale while it is refreshed (RFC 5861 §3).
 	WhileRevalidate time.Duration
-	// The key it was made for; checked on every read.
+	// Key is the key that it was made for. Readers compare it, so a mistake of a store cannot give one user's page to another.
 	Key keying.Key
-	// The purge log's head before the handler ran.
+	// At is where the purge log ended before the handler ran.
 	At Position
 
-	// How much longer it may be served when its handler fails (RFC 5861 §4).
+	// IfError is how long it may be served stale if its handler fails (RFC 5861 §4).
 	IfError time.Duration
-	// How much longer it may be served once its handler has confirmed it (RFC 9111 §4.3).
+	// IfValidated is how long it may be served stale once its handler has confirmed it (RFC 9111 §4.3).
 	IfValidated time.Duration
 
+	// Labels are what a purge can hit it by.
 	Labels []keying.Label
 
-	// See Memo.
+	// memo is its decoded form; see Memo.
 	memo atomic.Pointer[memo]
 }
 
-// skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could
-// otherwise keep an entry for ever.
+// skew is how far the clock that stored an entry may be ahead of ours. An entry from further in the future counts as expired; otherwise a
+// wrong clock could make it live for ever.
 const skew = 5 * time.Second
 
-// Life returns the time since the answer was complete, never negative, and how much freshness is left, zero or less when
-// the entry is stale.
+// Life returns the entry's age, never negative, and how much freshness is left. If the entry is stale, left is zero or less.
 func (e *Entry) Life(now time.Time) (age, left time.Duration) {
 	age = now.Sub(e.Stored)
 	if age < -skew {
@@ -67,41 +70,40 @@ func (e *Entry) Life(now time.Time) (age, left time.Duration) {
 	return age, e.Fresh - age
 }
 
-// Age is the time since the answer was complete, never negative.
+// Age returns the time since the response was generated, as far as is known. It is never negative.
 func (e *Entry) Age(now time.Time) time.Duration {
 	age, _ := e.Life(now)
 	return age
 }
 
-// Left returns how much freshness is left, zero or less when the entry is stale.
+// Left returns how much freshness is left. If the entry is stale, that is zero or less.
 func (e *Entry) Left(now time.Time) time.Duration {
 	_, left := e.Life(now)
 	return left
 }
 
-// Keep returns how long a store should hold the entry: its freshness and the longest stale window.
+// Keep returns how long a store should hold the entry: while it is fresh, and for the longest time that it may be served stale.
 func (e *Entry) Keep(now time.Time) time.Duration {
 	return e.Left(now) + max(e.WhileRevalidate, e.IfError, e.IfValidated)
 }
 
-// earliest is how many times its cost before its end an entry may be refreshed early. Chance goes further once in nine
-// million.
+// earliest is how long before its end an entry may be refreshed, in multiples of its cost. The random choice of when to refresh would go
+// beyond that once in nine million times.
 const earliest = 16
 
-// Nearing reports whether the entry is fresh and so near its end that it may be refreshed early. The first half of its
-// life is out of the question: so whoever comes late to refresh an entry knows one that was refreshed just now.
+// Nearing reports whether the entry is fresh, but so near to its end that it may be refreshed early. In the first half of its life that is
+// never so. Therefore a process that is late, and finds an entry that another has just refreshed, does not refresh it again.
 func (e *Entry) Nearing(now time.Time) bool { return e.NearingAt(e.Left(now)) }
 
-// NearingAt is Nearing when so much of its freshness is left.
+// NearingAt is Nearing for a known rest of freshness.
 func (e *Entry) NearingAt(left time.Duration) bool {
 	return left > 0 && left < e.Fresh/2 && left/earliest < e.Cost
 }
 
-// entryOverhead is about what an entry costs beside its bytes: the struct, and what the allocator rounds up.
+// entryOverhead is about what an entry takes besides its bytes: the struct, and what the allocator rounds up.
 const entryOverhead = 320
 
-// Lines returns the lines of a field that the handler set, by its canonical name: those of Header, or else of Added. They are the
-// entry's and must not be changed.
+// Lines returns the lines of a field by its canonical name: those of Header, or else those of Added. They must not be changed.
 func (e *Entry) Lines(name string) []string {
 	if lines := e.Header.Lines(name); lines != nil {
 		return lines
@@ -114,8 +116,8 @@ func (e *Entry) Lines(name string) []string {
 	return nil
 }
 
-// Size returns the bytes that the entry takes in memory, overhead and its memo included. Data that is no HTTP answer counts
-// twice before it has one, because its decoded form will be kept beside its bytes.
+// Size returns about how many bytes the entry takes in memory, with its overhead and its memo. A value that has no memo yet counts its body
+// twice: its decoded form will be about as large.
 func (e *Entry) Size() int64 {
 	n := entryOverhead + len(e.Body) + len(e.Labels)*len(keying.Label{})
 	if m := e.memo.Load(); m != nil {
@@ -123,7 +125,7 @@ func (e *Entry) Size() int64 {
 	} else if e.Status == 0 {
 		n += len(e.Body)
 	}
-	if e.Header.layout != nil { // which it may share; or not
+	if e.Header.layout != nil { // most entries share it, but nobody knows with how many
 		n += len(e.Header.layout.names)*40 + e.Header.layout.bytes
 	}
 	n += sizeOf(e.Header.lines)
@@ -133,7 +135,7 @@ func (e *Entry) Size() int64 {
 	return int64(n)
 }
 
-// sizeOf is what the lines take in memory.
+// sizeOf is how many bytes the lines take in memory.
 func sizeOf(lines []string) (n int) {
 	for _, line := range lines {
 		n += 16 + len(line)
@@ -141,14 +143,15 @@ func sizeOf(lines []string) (n int) {
 	return n
 }
 
-// NearUntil returns a copy of the entry that the far one stands behind from then on: see [Entry.Past].
+// NearUntil returns a copy of the entry that memory may serve without a question to the store behind it until the given time. From then on
+// [Entry.Past] is true. The copy shares the entry's bytes.
 func (e *Entry) NearUntil(until time.Time) *Entry {
 	c := e.copy()
 	c.until = until.Sub(epoch)
 	return c
 }
 
-// copy returns a copy of the entry that may be changed until a Store has it. It shares all that is not a time.
+// copy returns a copy whose own fields may be changed until a Store has it. The bytes, slices and the memo are shared.
 func (e *Entry) copy() *Entry {
 	c := &Entry{
 		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored, Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate,
@@ -159,8 +162,8 @@ func (e *Entry) copy() *Entry {
 	return c
 }
 
-// Within returns the entry with no more freshness, counted from when it came, and no longer stale windows than these: itself, or
-// a copy.
+// Within returns the entry if its times are within these limits, or else a copy whose times are cut to them. Freshness is counted from when
+// the response came, so its age on arrival is added to the limit.
 func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
 	fresh += min(e.Aged, math.MaxInt64-fresh)
 	if e.Fresh <= fresh && e.WhileRevalidate <= whileRevalidate && e.IfError <= ifError {
@@ -171,27 +174,27 @@ func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
 	return c
 }
 
-// MadeHere reports whether the entry was made in this process, rather than read from a store.
+// MadeHere reports whether this process made the entry, rather than read it from a store.
 func (e *Entry) MadeHere() bool { return e.born != 0 }
 
-// Beside returns an entry for another key, with the place in the purge log that this one has.
+// Beside returns an empty entry for another key with the same place in the purge log: both come from one run of a handler.
 func (e *Entry) Beside(key keying.Key) *Entry {
 	return &Entry{Key: key, At: e.At, born: e.born}
 }
 
-// Past reports whether the far copy must be asked by now.
+// Past reports whether a copy in memory must be compared with the store behind it by now; see [Entry.NearUntil].
 func (e *Entry) Past(now time.Time) bool { return e.until != 0 && now.Sub(epoch) > e.until }
 
-// epoch is where instants start that are kept as durations, which take a third of the room.
+// epoch is what until counts from. A duration takes a third of the bytes of a time.Time.
 var epoch = time.Now()
 
-// memo is a decoded form of an entry.
+// A memo is the decoded form of an entry's body.
 type memo struct {
 	value any
 	size  int // bytes
 }
 
-// Memo returns the decoded form of the entry that SetMemo left, or nil.
+// Memo returns the decoded form that was given to SetMemo, or nil. Callers share it and must not change it.
 func (e *Entry) Memo() any {
 	if m := e.memo.Load(); m != nil {
 		return m.value
@@ -199,6 +202,6 @@ func (e *Entry) Memo() any {
 	return nil
 }
 
-// SetMemo leaves a decoded form of the entry with it, of about so many bytes, for as long as it stays in memory. They count
-// where the entry is kept from then on. It is never written to a store outside the process.
+// SetMemo remembers the decoded form of the entry, of about size bytes, as long as the entry is in memory. Size counts these bytes from now
+// on, so set it before a Store gets the entry. A Codec does not write it.
 func (e *Entry) SetMemo(v any, size int) { e.memo.Store(&memo{v, size}) }
