@@ -15,11 +15,12 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// A Codec writes entries and purge records as msgpack and reads them back. The zero Codec protects them with a checksum
-// (CRC-32C); one of NewCodec authenticates them. A Codec may be copied and is safe for concurrent use.
+// A Codec writes entries and purge records as bytes, in msgpack, and reads them back. The last element is a seal over all before it. With the
+// zero Codec that is a checksum (CRC-32C), which finds damage. With a Codec of [NewCodec] it is an HMAC, which finds forgery, too. A Codec
+// may be copied, and is safe for concurrent use.
 type Codec struct{ macs *sync.Pool }
 
-// NewCodec returns a Codec whose seal is an HMAC-SHA256 under the secret, or the zero Codec if it is empty. The secret is
+// NewCodec returns a Codec whose seal is an HMAC-SHA256 with the secret. If the secret is empty, it returns the zero Codec. The secret is
 // copied.
 func NewCodec(secret []byte) Codec {
 	if len(secret) == 0 {
@@ -97,31 +98,31 @@ const format = 3
 // fields is how many elements the outer array has before the seal.
 const fields = 17
 
-// The most bytes that the parts of an entry take beside their text: all that is in every entry, but the seal; a field's
-// list and its name's length; a line's length; a label. What is asked for without need costs like what is needed.
+// The most bytes that the parts of an entry take besides their text. fixedSize is what every entry has, without the seal. Encode allocates as
+// much as their sum, once. The bounds are tight, because bytes that are allocated and not used cost as much as others.
 const (
-	roomNumber = 1 + 8
-	roomList   = 1 + 2
-	roomText   = 1 + 2
-	roomFixed  = roomList + 1 + 2 + len(keying.Key{}) + 11*roomNumber + 3*roomList + 1 + 4
-	roomField  = roomList + roomText
-	roomLine   = roomText - 1 // the tally has one
-	roomLabel  = 2 + len(keying.Label{})
+	numberSize = 1 + 8
+	listSize   = 1 + 2
+	textSize   = 1 + 2
+	fixedSize  = listSize + 1 + 2 + len(keying.Key{}) + 11*numberSize + 3*listSize + 1 + 4
+	fieldSize  = listSize + textSize
+	lineSize   = textSize - 1 // the tally has one
+	labelSize  = 2 + len(keying.Label{})
 )
 
-// Encode returns the entry as msgpack: one array of a fixed schema whose last element seals what stands before it. It
-// refuses an entry that Decode would not accept. The body is copied once, so the bytes are the caller's; e is not changed.
+// Encode returns the entry as bytes, which the caller owns: the body is copied. It allocates once and does not change the entry. It returns an
+// error for an entry that Decode would not accept; see [Entry.Validate].
 func (c Codec) Encode(e *Entry) ([]byte, error) {
 	h, err := e.check()
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	room := roomFixed + c.maxSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
-	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
+	size := fixedSize + c.maxSeal() + h.bytes + h.fields*fieldSize + h.lines*lineSize + len(e.Labels)*labelSize + len(e.Body)
+	return c.seal(appendEntry(make([]byte, 0, size), e)), nil
 }
 
-// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. Maps would cost names, and arrays grow at the
-// end, by another format.
+// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. A map would cost bytes and time for its
+// names. Whoever adds an element raises format.
 func appendEntry(b []byte, e *Entry) []byte {
 	b = appendList(b, fields+1)
 	b = appendUint(b, format)
@@ -143,10 +144,10 @@ func appendEntry(b []byte, e *Entry) []byte {
 	return appendBytes(b, e.Body)
 }
 
-// What stands here writes the few msgpack types that an entry is made of, byte for byte as the library's Encoder does. The
-// library writes through an interface, a byte or a string at a time, which costs more than all else about an entry.
+// The functions below write the few msgpack types that an entry consists of. They write the same bytes as the library's Encoder. That one
+// writes each byte and each string through an interface, which takes more time than the rest of Encode.
 
-// appendSized appends n behind the code for its width: first is the code for one byte; those for two, four and eight follow.
+// appendSized appends n after the code for its width. first is the code for one byte; the codes for two, four and eight bytes follow it.
 func appendSized(b []byte, first byte, n uint64) []byte {
 	switch {
 	case n <= math.MaxUint8:
@@ -211,7 +212,7 @@ func appendFields(b []byte, fs []Field) []byte {
 
 // appendField appends a name and the list of its lines.
 func appendField(b []byte, name string, lines []string) []byte {
-	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
+	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // most fields are like this: append both lengths at once
 		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
 		return appendText(b, lines[0])
 	}
@@ -238,8 +239,8 @@ const recordFormat = 1
 // recordFields is how many elements a record's array has before the seal.
 const recordFields = 4
 
-// roomRecord is the most bytes that a record takes beside its labels.
-const roomRecord = 64
+// recordSize is the most bytes that a record takes beside its labels.
+const recordSize = 64
 
 const (
 	flagSoft = 1 << iota
@@ -247,13 +248,13 @@ const (
 	flagWide // to a process that does not know it the record cannot be read: it purges everything there
 )
 
-// EncodeRecord returns the record as msgpack, sealed like an entry. Of its position only the epoch is written: the log
-// gives the rest. More than MaxLabels labels are refused.
+// EncodeRecord returns the record as bytes, sealed like an entry. Of its position only the epoch is written: the log gives it the rest. A
+// record of more than MaxLabels labels is an error.
 func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	if len(r.Labels) > MaxLabels {
 		return nil, fmt.Errorf("store: cannot encode: a record of %d labels; at most %d", len(r.Labels), MaxLabels)
 	}
-	return c.seal(appendRecord(make([]byte, 0, roomRecord+len(r.Labels)*roomLabel), r)), nil
+	return c.seal(appendRecord(make([]byte, 0, recordSize+len(r.Labels)*labelSize), r)), nil
 }
 
 // appendRecord appends the purge record without its seal. Its position is not part of it: the log gives it one.
@@ -275,8 +276,8 @@ func appendRecord(b []byte, r Record) []byte {
 	return appendLabels(b, r.Labels)
 }
 
-// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. The caller fills in the rest of the
-// position. Every error wraps [ErrCorrupt].
+// DecodeRecord reads what EncodeRecord wrote, and trusts it as little as Decode does. The caller sets Time and Seq of the position. Every
+// error wraps [ErrCorrupt].
 func (c Codec) DecodeRecord(b []byte) (Record, error) {
 	r, err := c.decodeRecord(b)
 	if err != nil {

@@ -11,9 +11,11 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// Decode reads what Encode wrote. It trusts nothing: every length is held against the bytes that are left and the
-// field's limit before anything is allocated, and there is one schema, without recursion. The entry's body is
-// part of b, which the caller gives away; the rest is copied, and keeps nothing of b alive. Every error wraps [ErrCorrupt].
+// Decode reads what Encode wrote. From then on b belongs to the entry, whose body is a part of it. The rest is copied: a header that outlives
+// its entry does not keep b in memory. Every error wraps [ErrCorrupt].
+//
+// Decode trusts nothing. It checks the seal first. It compares every length with the bytes that are left, and with its limit, before it
+// allocates anything of that length. There is one schema, without recursion.
 func (c Codec) Decode(b []byte) (*Entry, error) {
 	e, err := c.decode(b)
 	if err != nil {
@@ -22,7 +24,8 @@ func (c Codec) Decode(b []byte) (*Entry, error) {
 	return e, nil
 }
 
-// decode is Decode without the wrapping of its errors. It allocates three times: the entry with its labels, the header's text, and the body.
+// decode is Decode without the wrapping of its errors. It allocates at most five times: the entry, its labels, and the header's text, lines and
+// fields.
 func (c Codec) decode(b []byte) (*Entry, error) {
 	b, err := c.open(b)
 	if err != nil {
@@ -55,8 +58,8 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	return e, e.Validate()
 }
 
-// header reads both lists of header fields, twice: first to learn how much there is, then to share it out. So it allocates
-// once for all text and once for all lines, however many there are, and once more for fields that are to be added.
+// header reads the two lists of header fields, Header and Added. It reads them twice: the first time it counts, the second time it cuts. So it
+// needs one string for all names and lines, one slice for all lines, and one slice of fields for Added.
 func (r *reader) header() (header Header, added []Field) {
 	start := r.at
 	var h tally
@@ -74,10 +77,10 @@ func (r *reader) header() (header Header, added []Field) {
 	return headerOf(fields, lines[:n:n]), s.list(nil)
 }
 
-// fewFields is how many fields most answers have at most.
+// fewFields is how many fields most responses have at most. So many are read into an array on the stack.
 const fewFields = 16
 
-// tally passes over a list of header fields and adds what is in it.
+// tally skips a list of header fields and adds what is in it to h.
 func (r *reader) tally(h *tally) {
 	n := r.list(MaxFields)
 	h.fields += n
@@ -94,32 +97,32 @@ func (r *reader) tally(h *tally) {
 	}
 }
 
-// A sharer reads a header that has been tallied. It never gives out more of a slice than its part, so that appending to one
-// field does not write into the next.
+// A sharer reads a header that was counted before. It cuts its text and its lines into parts. Each part has no spare capacity, so that appending
+// to one field does not overwrite the next.
 type sharer struct {
 	reader
-	text  string   // what the reader began with
-	lines []string // still to be given out
+	text  string   // the reader's bytes, as a string
+	lines []string // those that belong to no field yet
 }
 
-// list reads a list of fields, into the room if there is enough.
-func (s *sharer) list(room []Field) []Field {
+// list reads a list of fields, into buf if it is large enough.
+func (s *sharer) list(buf []Field) []Field {
 	n := s.reader.list(MaxFields)
 	if n == 0 {
 		return nil
 	}
-	if cap(room) < n {
-		room = make([]Field, 0, n)
+	if cap(buf) < n {
+		buf = make([]Field, 0, n)
 	}
 	for range n {
 		lines := s.reader.list(maxLines + 1)
 		name := s.next()
-		room = append(room, Field{name, s.values(lines - 1)})
+		buf = append(buf, Field{name, s.values(lines - 1)})
 	}
-	return room
+	return buf
 }
 
-// values takes n lines out of the shared text.
+// values reads the n lines of a field.
 func (s *sharer) values(n int) []string {
 	values := s.lines[:n:n]
 	s.lines = s.lines[n:]
@@ -129,24 +132,24 @@ func (s *sharer) values(n int) []string {
 	return values
 }
 
-// next returns the next text.
+// next reads a string, which is a part of the text.
 func (s *sharer) next() string {
 	n := s.reader.text()
 	return s.text[s.at-n : s.at]
 }
 
-// reader reads the few msgpack types that an entry is made of. After the first error every read returns zero. It counts
-// where it is and cuts nothing off: a pointer that moves costs a write barrier while garbage is collected.
+// A reader reads the few msgpack types that an entry consists of. After the first error everything it reads is zero, so callers check err once,
+// at the end. It moves an index rather than cut the slice: to store a pointer costs a write barrier while garbage is collected.
 type reader struct {
 	b   []byte
 	at  int // how much of b has been read
 	err error
 }
 
-// errShort is an entry that ends before its own lengths say.
+// errShort is the error of input that ends before its own lengths say.
 var errShort = errors.New("shorter than it claims")
 
-// fail notes the first error; all that is read after it is zero.
+// fail notes the first error, and skips the rest of the input.
 func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
@@ -157,7 +160,7 @@ func (r *reader) fail(err error) {
 // left is how many bytes have not been read.
 func (r *reader) left() uint64 { return uint64(len(r.b) - r.at) }
 
-// take returns the next n bytes, n being any claim that the input makes.
+// take returns the next n bytes. The input says n, so it may be anything.
 func (r *reader) take(n uint64) []byte {
 	if n > r.left() {
 		r.fail(errShort)
@@ -205,7 +208,7 @@ func (r *reader) uint() uint64 {
 	return 0
 }
 
-// upTo reads a number that must not exceed the limit: sizes are checked before anything of that size is made.
+// upTo reads a number that is at most limit.
 func (r *reader) upTo(limit uint64) uint64 {
 	n := r.uint()
 	if n > limit {
@@ -215,7 +218,8 @@ func (r *reader) upTo(limit uint64) uint64 {
 	return n
 }
 
-// list reads an array's length. Every element takes at least a byte, so a claim beyond what is left is a lie.
+// list reads the length of an array, at most limit. Each element takes at least one byte, so a length above the number of bytes that are left
+// is wrong.
 func (r *reader) list(limit int) int {
 	var n uint64
 	switch c := r.code(); {
@@ -235,7 +239,7 @@ func (r *reader) list(limit int) int {
 	return int(n)
 }
 
-// bytes reads binary of at most so many bytes. It does not copy: the slice is of the input.
+// bytes reads at most limit bytes. It does not copy them: the slice is a part of the input.
 func (r *reader) bytes(limit int) []byte {
 	c := r.code()
 	if c < msgpcode.Bin8 || c > msgpcode.Bin32 {
@@ -245,14 +249,14 @@ func (r *reader) bytes(limit int) []byte {
 	return r.limited(r.number(1<<(c-msgpcode.Bin8)), limit)
 }
 
-// fill reads exactly as many bytes as there is room in dst.
+// fill reads exactly len(dst) bytes into dst.
 func (r *reader) fill(dst []byte) {
 	if copy(dst, r.bytes(len(dst))) != len(dst) {
 		r.fail(errShort)
 	}
 }
 
-// text passes over a string and returns its length.
+// text skips a string and returns its length.
 func (r *reader) text() int {
 	var n uint64
 	switch c := r.code(); {
@@ -267,7 +271,7 @@ func (r *reader) text() int {
 	return len(r.limited(n, MaxFieldBytes))
 }
 
-// limited takes n bytes, unless that is more than the limit.
+// limited takes n bytes, at most limit.
 func (r *reader) limited(n uint64, limit int) []byte {
 	if n > uint64(limit) {
 		r.fail(errors.New("longer than its limit"))

@@ -203,5 +203,5 @@ func (e *Entry) Memo() any {
 }
 
 // SetMemo remembers the decoded form of the entry, of about size bytes, as long as the entry is in memory. Size counts these bytes from now
-// on, so set it before a Store gets the entry. A Codec does not write it.
+// on; a Store that has the entry already does not. A Codec does not write it. It may be called at any time, by any goroutine.
 func (e *Entry) SetMemo(v any, size int) { e.memo.Store(&memo{v, size}) }
