@@ -73,8 +73,8 @@ func (h *Header) All() iter.Seq2[string, []string] {
 
 // Lines returns the lines of the first field of exactly this name, or nil. They must not be changed; appending to them makes a copy.
 func (h *Header) Lines(name string) []string {
-	for known, lines := range h.All() {
-		if known == name {
+	for field, lines := range h.All() {
+		if field == name {
 			return lines
 		}
 	}
