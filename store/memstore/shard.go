@@ -14,32 +14,34 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// bite is how many nodes may be dropped while others wait for the lock.
+// bite is how many nodes may be dropped under one hold of the lock.
 const bite = 64
 
-// itemOverhead is about what an entry costs here beside its Entry.Size: its node, its part of the index and the ghost, and
-// its part of a row and of what ttlcache has for one.
+// itemOverhead is about how many bytes an entry takes here besides its Entry.Size: for its node, its part of the index and of the ghost, and its
+// part of a row and of ttlcache's item for that row.
 const itemOverhead = 152
 
+// costOf is how many bytes an entry counts for.
 func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 
-// A shard is one stretch of the index and the order of what is there. Its lock is for changes; readers do without.
+// A shard is one stretch of the index's buckets, and the order in which their nodes are evicted. Only changes take its lock; readers do not.
 type shard struct {
 	index    *index
 	names    *names
 	bounds   *bounds
-	gone     *trace.Table // of all shards
+	gone     *trace.Table // what was dropped; one for all shards
 	from, to int          // its groups of buckets
-	exact    bool         // an LRU to the letter
+	exact    bool         // it is an exact LRU
 
-	mu          sync.Mutex // guards what follows and the changes of the index
+	mu          sync.Mutex // guards the fields below, and changes of the index
 	closed      bool
-	fresh, main queue
+	fresh, main queue // newcomers, and nodes that were used again
 	ghost       ghost
 
-	_ [64]byte // the next one's lock is on another cache line
+	_ [64]byte // so that the next shard's lock is on another cache line
 }
 
+// init gives the shard its groups of buckets, and space for so many entries.
 func (s *shard) init(of *Store, from, to, entries int) {
 	s.index, s.names, s.bounds, s.gone, s.exact = &of.index, of.names, of.bounds, of.gone, of.exact
 	s.from, s.to = from, to
@@ -52,6 +54,7 @@ func (s *shard) init(of *Store, from, to, entries int) {
 	s.fresh, s.main = newQueue(length), newQueue(length)
 }
 
+// queueOf returns the queue that the node is in.
 func (s *shard) queueOf(n *node) *queue {
 	if n.has(inMain) {
 		return &s.main
@@ -59,7 +62,8 @@ func (s *shard) queueOf(n *node) *queue {
 	return &s.fresh
 }
 
-// keep stores the entry and reports whether there was room for it, or could be made by dropping a few others.
+// keep stores the entry. It evicts a few others if it must. It returns false if that was not enough: the caller lets others have the lock, and
+// tries again. The node of an earlier entry under the key is used again, unless it is evicted on the way.
 func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +93,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	return false
 }
 
-// use marks the node as used.
+// use notes a use of the node. An exact LRU makes it the latest; a larger store only counts, and looks at the count when it evicts.
 func (s *shard) use(n *node) {
 	if s.exact {
 		s.main.touch(n)
@@ -98,7 +102,7 @@ func (s *shard) use(n *node) {
 	n.use()
 }
 
-// reserve takes the room that an entry needs: a new one, or one in the place of another's.
+// reserve reserves bytes for an entry: for a new node, or for what it takes more than the node's earlier entry.
 func (s *shard) reserve(n *node, cost uint32) bool {
 	if n == nil {
 		return s.bounds.reserve(1, int64(cost))
@@ -106,6 +110,7 @@ func (s *shard) reserve(n *node, cost uint32) bool {
 	return s.bounds.reserve(0, int64(cost)-int64(n.cost))
 }
 
+// put stores the entry, whose bytes are reserved. A new node is complete before readers can find it.
 func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until int64) {
 	s.index.expires(bucket, until)
 	if n == nil {
@@ -119,7 +124,7 @@ func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until i
 	n.keep(e, until)
 }
 
-// remember gives the key's node its name, for which a few others may have to go.
+// remember gives the key's node its name. The name's bytes count, so a few nodes may be evicted, and this one may be among them.
 func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,13 +146,13 @@ func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	}
 }
 
-// spares reports whether the shard has at least half as many entries as the average one: one that has fewer does not
-// drop them for its newcomers while others are full.
+// spares reports whether the shard may evict something: it has at least half as many entries as the average shard. A shard with fewer would lose
+// hot entries, while others have plenty of cold ones.
 func (s *shard) spares() bool {
 	return 2*int64(s.fresh.n+s.main.n)*s.bounds.shards >= s.bounds.entries.Load()
 }
 
-// giveWay drops a few nodes in favour of another shard's.
+// giveWay evicts a node in favour of another shard.
 func (s *shard) giveWay(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,14 +170,15 @@ func (s *shard) forget(key *keying.Key) {
 	}
 }
 
-// close makes the shard keep nothing from now on.
+// close makes the shard accept nothing from now on.
 func (s *shard) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
 }
 
-// drop lets go of a node.
+// drop takes a node out of the index, the names and its queue, and gives its bytes back. Readers that have found it before may still return its
+// entry, which is immutable. The trace remembers when it would have expired.
 func (s *shard) drop(n *node) {
 	key := &n.entry.Load().Key
 	now := clock()
@@ -186,21 +192,32 @@ func (s *shard) drop(n *node) {
 	s.bounds.reserve(-1, -int64(n.cost))
 }
 
-// An index finds nodes by key, without a lock and without writing anything. It is a table of buckets, made once for as
-// many entries as the bounds allow and never rebuilt. Keys are digests: a multiplication is all the hashing that they
-// need, by a secret number, so that nobody can make up keys that meet in one bucket. Each shard has its own stretch of
-// buckets, of which its lock guards the changes.
+// An index finds nodes by key. It is a hash table with a linked list in each bucket. Each shard has its own stretch of buckets, and its lock guards
+// their changes. The table is made once, for as many entries as the bounds allow, and never grows.
+//
+// Look-ups take no lock and write nothing, so readers on any number of processors do not slow each other down. They follow atomic pointers, and
+// writers change one pointer at a time, so that a reader always has a complete list before it:
+//
+//	insert N in front of A     1. N.next = A             readers still see A → B
+//	                           2. bucket = N             readers see N → A → B
+//	remove A                   1. N.next = B             readers see N → B; one that stands on A goes on
+//	                                                     to B, because A.next stays as it was
+//
+// A reader that stands on a removed node cannot be misled: nodes are never used again for another key, and the garbage collector frees one only
+// when nobody stands on it.
+//
+// Keys are digests, so a multiplication hashes them well enough. The factor is random, so that nobody can choose keys that fall into one bucket.
 type index struct {
 	buckets []atomic.Pointer[node]
 	factor  uint64
 	shift   uint
-	due     []int64 // per group of buckets: no node there expires sooner; guarded by the shard's lock
+	due     []int64 // for each group of buckets a time before which no node there expires; guarded by the shard's lock
 }
 
-// group is how many buckets share one due time: a cache line of them.
+// group is how many buckets share a due time: as many as a cache line has.
 const group = 8
 
-// newIndex returns an index for so many entries, with at least a group for each of the shards, a power of two.
+// newIndex returns an index for so many entries. Each shard gets at least one group; shards is a power of two.
 func newIndex(entries int64, shards int) index {
 	n := uint64(max(entries+entries/4, int64(group*shards)))
 	x := index{factor: rand.Uint64() | 1, shift: uint(64 - bits.Len64(n-1))}
@@ -217,7 +234,7 @@ func (x *index) at(key *keying.Key) uint64 {
 	return binary.LittleEndian.Uint64(key[:]) * x.factor >> x.shift
 }
 
-// find returns the key's node in the bucket, or nil.
+// find returns the key's node in the bucket, or nil. The tag spares most look-ups a look at the entry of another key.
 func (x *index) find(bucket uint64, key *keying.Key) *node {
 	tag := tagOf(key)
 	for n := x.buckets[bucket].Load(); n != nil; n = n.next.Load() {
@@ -228,13 +245,13 @@ func (x *index) find(bucket uint64, key *keying.Key) *node {
 	return nil
 }
 
-// insert adds a node at the front: readers on their way through the bucket miss nothing that was there before.
+// insert adds a node in front of the bucket's list.
 func (x *index) insert(bucket uint64, n *node) {
 	n.next.Store(x.buckets[bucket].Load())
 	x.buckets[bucket].Store(n)
 }
 
-// remove takes the node out. It keeps its own next: readers who stand on it find their way on.
+// remove takes the node out of the bucket's list. The node's own next stays as it is.
 func (x *index) remove(bucket uint64, n *node) {
 	at := &x.buckets[bucket]
 	for ; at.Load() != n; at = &at.Load().next {
@@ -242,36 +259,39 @@ func (x *index) remove(bucket uint64, n *node) {
 	at.Store(n.next.Load())
 }
 
-// expires notes that a node of the bucket expires then.
+// expires notes when a node of the bucket expires, for the sweep.
 func (x *index) expires(bucket uint64, until int64) {
 	due := &x.due[bucket/group]
 	*due = min(*due, until)
 }
 
-// A node is one key's place in the store. It is found without a lock; whoever holds its shard's lock changes it. An entry
-// that is overwritten keeps its node.
+// A node is the place of one key in the store. A key that is written again has the same node with another entry. Readers find nodes without a
+// lock, and may use the atomic fields. The other fields belong to the holder of the shard's lock.
 type node struct {
-	name  // the text that selects it, once it is known
+	name  // the text that selects the key, if it has one
 	entry atomic.Pointer[store.Entry]
-	until atomic.Int64         // the clock's reading at which the entry has expired
+	until atomic.Int64         // the reading of the clock at which the entry expires
 	bits  atomic.Uint32        // see below
-	cost  uint32               // bytes, overhead included; for the holder of the lock
+	cost  uint32               // bytes, with overhead
 	next  atomic.Pointer[node] // in the same bucket
-	row   *row                 // its place in the order; for the holder of the lock, unless its row is its own
+	row   *row                 // its place in the order. In an exact LRU it never changes, so readers may use it
 }
 
-// The bits of a node: a count of uses, which readers raise up to its maximum and no further, so that a hot key's hits
-// soon write nothing; where it stands in the order; and a tag, the part of its key that tells it from most neighbours.
+// A node's bits have three parts. The lowest three are a count of uses. Readers raise it to its maximum and then write it no more, so hits of a hot
+// key soon leave its cache line alone. Two bits say where the node is. The others are its tag, a part of its key: most keys that share a bucket
+// have different tags.
 const (
 	maxUses  = 7
 	usesMask = 7
-	inMain   = 1 << 3 // asked for twice; otherwise it is a newcomer
-	isGone   = 1 << 4 // the store has let go of it
+	inMain   = 1 << 3 // it is in the main queue; otherwise it is a newcomer
+	isGone   = 1 << 4 // it was dropped
 	tagMask  = ^uint32(1<<5 - 1)
 )
 
+// tagOf is the part of a key that is kept in the bits.
 func tagOf(key *keying.Key) uint32 { return binary.LittleEndian.Uint32(key[16:]) & tagMask }
 
+// newNode returns a newcomer that nobody has used.
 func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
 	n := &node{cost: cost}
 	n.bits.Store(tagOf(key))
@@ -279,22 +299,30 @@ func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
 	return n
 }
 
-// keep stores the entry first and its expiry second, and readers look in the other order: an old expiry may go with a
-// newer entry, which is not old yet, but never a new expiry with an older entry.
+// keep replaces the entry. A reader may come between the two writes, without a lock. The order sees to it that it never serves an old entry for
+// longer than it may:
+//
+//	writer                     reader
+//	                           1. reads until: the old one, not over yet
+//	2. entry = new
+//	3. until = new
+//	                           4. reads entry: the new one, which is fresh
+//
+// A reader looks at until first, and a writer writes it last. So a reader that sees the new until sees the new entry, too.
 func (n *node) keep(e *store.Entry, until int64) {
 	n.entry.Store(e)
 	n.until.Store(until)
 }
 
-// use counts a use. Of two at the same time one may go uncounted.
+// use counts a use, up to the maximum. If two readers count at once, one of them may fail; the count is an estimate anyway.
 func (n *node) use() {
 	if b := n.bits.Load(); b&usesMask < maxUses {
 		n.bits.CompareAndSwap(b, b+1)
 	}
 }
 
-// forgive takes one use away and reports whether there was one.
-func (n *node) forgive() bool {
+// takeUse takes one use away and reports whether there was one.
+func (n *node) takeUse() bool {
 	if n.bits.Load()&usesMask == 0 {
 		return false
 	}
@@ -302,14 +330,16 @@ func (n *node) forgive() bool {
 	return true
 }
 
+// has reports whether the bit is set.
 func (n *node) has(bit uint32) bool { return n.bits.Load()&bit != 0 }
 
 func (n *node) expired(now int64) bool { return n.until.Load() <= now }
 
-// epoch is where the clock of this package starts.
+// epoch is where this package's clock starts. The clock counts nanoseconds, and the system's clock cannot set it back.
 var epoch = time.Now()
 
-// at is the clock's reading at that time.
+// at is the reading of the clock at a time.
 func at(now time.Time) int64 { return int64(now.Sub(epoch)) }
 
+// clock is the reading of the clock now.
 func clock() int64 { return at(time.Now()) }
