@@ -1,22 +1,22 @@
-// Package keys says which answer belongs to which request: it turns a request into a [keying.Key] and makes the view
-// of the request that a handler may see when its answer is shared under that key.
+// Package keys says which response belongs to which request. It turns a request into a [keying.Key], and into the view of the request that the
+// handler gets when the response is shared under that key.
 //
-//	scheme := &keys.Scheme{Realm: "shared-global", Headers: []string{"Accept-Language"}}
+//	scheme := (&keys.Scheme{Realm: "shared-global", Headers: []string{"Accept-Language"}}).Compile()
 //	key, err := scheme.Key(r, "GET /countries", "", "")
 //
-// The rule behind it is "visible ⇒ keyed": what the handler of a shared answer can see is in the key, and what is
-// not in the key it cannot see.
+// Its rule is "visible ⇒ keyed": what the handler of a shared response can see is part of the key, and what is not part of the key it cannot see.
+// So no response can depend on something that its key does not have.
+//
+// The package also makes labels, which purges name, and the keys of values that are no HTTP responses.
 package keys
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"hash"
 	"hash/maphash"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -24,11 +24,11 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// version is part of every digest: an answer kept under another layout of the key is never found.
+// version is part of every digest. A response that was stored by a version with another layout of keys is never found.
 const version = 1
 
-// digester collects length-prefixed fields and hashes them at once. Length prefixes make the encoding of a list of
-// fields unambiguous, whatever bytes are in them.
+// A digester collects fields and hashes all of them at once. Each field has its length before it. Without that, "ab" and "c" would have the digest
+// of "a" and "bc", and a client could choose values that have another request's key.
 type digester struct {
 	buf []byte
 	sum [sha256.Size]byte
@@ -36,6 +36,7 @@ type digester struct {
 
 var digesters = sync.Pool{New: func() any { return &digester{buf: make([]byte, 0, 1024)} }}
 
+// newDigester returns a digester for one purpose. Digests of different domains are never equal. Call key or free when done.
 func newDigester(domain string) *digester {
 	d := digesters.Get().(*digester)
 	d.buf = append(d.buf[:0], version)
@@ -43,18 +44,20 @@ func newDigester(domain string) *digester {
 	return d
 }
 
+// free gives the digester back to the pool, unless it has become too large to be kept.
 func (d *digester) free() {
 	if cap(d.buf) <= MaxInput+1024 {
 		digesters.Put(d)
 	}
 }
 
+// text adds a field.
 func (d *digester) text(s string) {
 	d.count(len(s))
 	d.buf = append(d.buf, s...)
 }
 
-// joined adds one text that is given in parts.
+// joined adds one field that is given in parts.
 func (d *digester) joined(parts []string) {
 	n := 0
 	for _, s := range parts {
@@ -66,8 +69,10 @@ func (d *digester) joined(parts []string) {
 	}
 }
 
+// count adds a length, or a number of fields that follow.
 func (d *digester) count(n int) { d.buf = binary.AppendUvarint(d.buf, uint64(n)) }
 
+// flag adds a yes or no.
 func (d *digester) flag(on bool) {
 	if on {
 		d.count(1)
@@ -76,12 +81,13 @@ func (d *digester) flag(on bool) {
 	}
 }
 
-// key hashes what was collected, with the secret's HMAC where there is one, and gives the digester back.
+// key returns the digest, and frees the digester.
 func (d *digester) key(macs *sync.Pool) keying.Key {
 	defer d.free()
 	return d.sum256(macs)
 }
 
+// sum256 returns the digest: the HMAC-SHA256 if there is a secret, or else the SHA-256.
 func (d *digester) sum256(macs *sync.Pool) keying.Key {
 	if macs == nil {
 		return sha256.Sum256(d.buf)
@@ -94,7 +100,7 @@ func (d *digester) sum256(macs *sync.Pool) keying.Key {
 	return d.sum
 }
 
-// newMACs returns a pool of HMAC states, or nil without a secret: setting one up costs more than using it.
+// newMACs returns a pool of HMACs, or nil without a secret. They are pooled because to set one up takes longer than to use it.
 func newMACs(secret []byte) *sync.Pool {
 	if len(secret) == 0 {
 		return nil
@@ -103,46 +109,50 @@ func newMACs(secret []byte) *sync.Pool {
 	return &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
 }
 
-// A Text is what selects an answer, spelt out: the length-prefixed fields whose digest is the [Key]. Equal texts of one
-// process have equal keys and different texts different ones, so memory that has kept the text of an answer knows it again
-// without a digest. It is made by [Scheme.Text] or [Namer.Text], for one goroutine, until [Text.Free].
+// A Text is everything that selects a response, spelt out: the fields whose digest is the key.
+//
+// Two texts are equal if and only if their keys are. So memory that remembers the text of an entry can find the entry by it. To compare two texts
+// is much cheaper than a digest, which is what most of the time of a hit would go to.
+//
+// [Scheme.Text] and [Namer.Text] make one. It belongs to one goroutine until [Text.Free].
 type Text struct {
 	digester
 	macs  *sync.Pool
-	query string // as it came, where nobody has looked yet whether it can be read in one way only
-	order []byte // the query in a fixed order, where it does not count as it stands
+	query string // the raw query, if it has not been checked yet; Key does that
+	order []byte // the query in a fixed order, if the scheme has rules for it
 }
 
 var textPool = sync.Pool{New: func() any { return &Text{digester: digester{buf: make([]byte, 0, 512)}} }}
 
+// newText returns an empty text.
 func newText(macs *sync.Pool) *Text {
 	t := textPool.Get().(*Text)
 	t.buf, t.macs = t.buf[:0], macs
 	return t
 }
 
-// seed is this process' own: nobody outside can make texts whose hashes meet.
+// seed is random in each process, so nobody outside can choose texts whose hashes are equal.
 var seed = maphash.MakeSeed()
 
-// What a text has beside the fields that every one has.
+// The flags of a text say which optional fields it has, and what else about the request is only yes or no.
 const (
-	secure byte = 1 << iota // over TLS
-	bareQuery
-	rawPath
-	otherTarget
-	hasUser
+	secure      byte = 1 << iota // the request came over TLS
+	bareQuery                    // the URL ends in "?"
+	rawPath                      // the URL has a RawPath
+	otherTarget                  // the path of the request line is not the URL's
+	hasUser                      // the response is for one user
 )
 
-// Text spells out what selects the answer to a GET or HEAD request that matched the route pattern, for the user if one is
-// given, and by what the function of By says of it; see [Scheme.Key]. An error means that the request cannot be keyed and must not be cached. The request is not
-// changed, and what is made of it holds nothing of it after Free.
+// Text spells out what selects the response to a GET or HEAD request. The request has matched the route pattern; user and by are as in
+// [Scheme.Key]. An error means that the request has no key: do not cache the response. The request is not changed, and after Free nothing of it
+// is held.
 func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) {
 	u := r.URL
 	if u.Opaque != "" {
 		return nil, errTarget
 	}
 	if len(r.RequestURI)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(user)+len(r.Host) > 4*MaxInput || len(by) > MaxBy {
-		return nil, ErrTooLarge // before it is copied
+		return nil, ErrTooLarge // so that nothing that large is copied
 	}
 	t := newText(s.macs)
 	raw := !s.sorted
@@ -154,25 +164,25 @@ func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) 
 		t.Free()
 		return nil, err
 	}
-	target, marks := targetPath(r), marksOf(r, user)
-	if target == u.Path { // as it mostly is
-		marks &^= otherTarget
+	target, flags := targetPath(r), flagsOf(r, user)
+	if target == u.Path { // it mostly is
+		flags &^= otherTarget
 	}
 	if !raw {
-		marks &^= bareQuery
+		flags &^= bareQuery
 	}
-	t.buf = append(append(t.buf, s.prefix...), marks)
+	t.buf = append(append(t.buf, s.prefix...), flags)
 	t.text(pattern)
 	t.text(r.Host)
-	t.text(u.Path) // with RawPath it tells apart what EscapedPath would
+	t.text(u.Path) // together with RawPath, if there is one, it says as much as EscapedPath
 	if raw {
 		t.text(u.RawQuery)
 	} else {
 		t.count(len(t.order))
 		t.buf = append(t.buf, t.order...)
 	}
-	if marks&(rawPath|otherTarget|hasUser) != 0 {
-		t.optional(marks, u.RawPath, target, user)
+	if flags&(rawPath|otherTarget|hasUser) != 0 {
+		t.optional(flags, u.RawPath, target, user)
 	}
 	if s.By != "" {
 		t.text(by)
@@ -190,37 +200,39 @@ func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) 
 	return t, nil
 }
 
-func marksOf(r *http.Request, user string) byte {
-	marks := otherTarget
+// flagsOf returns the request's flags. The caller takes those back that do not matter.
+func flagsOf(r *http.Request, user string) byte {
+	flags := otherTarget
 	if r.TLS != nil {
-		marks |= secure
+		flags |= secure
 	}
 	if r.URL.ForceQuery {
-		marks |= bareQuery
+		flags |= bareQuery
 	}
-	if r.URL.RawPath != "" { // to be seen even where it is no encoding of the path
-		marks |= rawPath
+	if r.URL.RawPath != "" { // a handler sees it even if it is no valid encoding of Path
+		flags |= rawPath
 	}
 	if user != "" {
-		marks |= hasUser
+		flags |= hasUser
 	}
-	return marks
+	return flags
 }
 
-func (t *Text) optional(marks byte, raw, target, user string) {
-	if marks&rawPath != 0 {
+// optional adds the fields that most texts do not have. The flags before them say which ones there are.
+func (t *Text) optional(flags byte, raw, target, user string) {
+	if flags&rawPath != 0 {
 		t.text(raw)
 	}
-	if marks&otherTarget != 0 {
+	if flags&otherTarget != 0 {
 		t.text(target)
 	}
-	if marks&hasUser != 0 {
+	if flags&hasUser != 0 {
 		t.text(user)
 	}
 }
 
-// constant is what all texts of the scheme begin with: its realm, the names of what selects and, where keys are HMACs, what
-// tells the secret from others. Where a function selects, texts have a field more, so they begin in another way.
+// constant is what all texts of the scheme begin with: its realm, the names of everything that selects, and a tag of the secret. So a policy that
+// was changed does not find what was stored under the old one. With a selecting function texts have one more field, so their domain differs.
 func (s *Scheme) constant() []byte {
 	domain := "request 2"
 	if s.By != "" {
@@ -242,7 +254,8 @@ func (s *Scheme) constant() []byte {
 	return slices.Clone(d.buf)
 }
 
-// tagOf tells texts that are hashed under one secret from those of others; it is empty without a secret.
+// tagOf returns a tag of the secret, or "" without one. Texts have it because two caches with different secrets may share one memory, which
+// compares texts and not keys.
 func tagOf(macs *sync.Pool) string {
 	if macs == nil {
 		return ""
@@ -251,7 +264,8 @@ func tagOf(macs *sync.Pool) string {
 	return string(mac[:8])
 }
 
-// Key returns the digest of the text. An error means that the request cannot be keyed.
+// Key returns the digest of the text. An error means that the request has no key, because of its query. Text leaves that check to Key: if memory has
+// an entry with this very text, the query was checked when the entry was stored.
 func (t *Text) Key() (keying.Key, error) {
 	if err := checkQuery(t.query); err != nil {
 		return keying.Key{}, err
@@ -259,114 +273,26 @@ func (t *Text) Key() (keying.Key, error) {
 	return t.sum256(t.macs), nil
 }
 
-// Hash returns a hash of the text, good for this process alone.
+// Hash returns a hash of the text. It has no meaning in another process.
 func (t *Text) Hash() uint64 { return maphash.Bytes(seed, t.buf) }
 
-// Bytes returns the text itself. It is the Text's own and must not be changed; it is good until Free.
+// Bytes returns the bytes of the text. They must not be changed, nor used after Free.
 func (t *Text) Bytes() []byte { return t.buf }
 
-// Free gives the text's memory back. The text must not be used any more.
+// Free gives the text back to a pool. It must not be used any more.
 func (t *Text) Free() {
-	t.macs, t.query = nil, "" // a pool must not keep a request's memory
+	t.macs, t.query = nil, "" // or the pool would hold the request in memory
 	if cap(t.buf) <= MaxInput+1024 && cap(t.order) <= MaxInput {
 		textPool.Put(t)
 	}
 }
 
-// targetPath is the path of the request line. It differs from the URL's where a prefix was stripped on the way in, and
-// a handler can see it: what is mounted under "/a" must not answer for "/b".
+// targetPath is the path of the request line. If a layer before the cache has stripped a prefix, it differs from the URL's. The handler can see it,
+// so it selects: what is mounted under "/a" must not answer for "/b".
 func targetPath(r *http.Request) string {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if !strings.HasPrefix(path, "/") {
-		return r.URL.EscapedPath() // absolute form, or a request that no server has read
+		return r.URL.EscapedPath() // an absolute URL, or a request that does not come from a server
 	}
 	return path
-}
-
-// errQuery marks a query that net/url and other parsers read differently; such a request is never kept.
-var errQuery = errors.New("keying: the query cannot be read in one way only")
-
-// effective returns the query that selects the answer: raw itself, or what the rules leave of it, in a fixed order.
-func effective(q keying.Query, raw string) (string, error) {
-	if err := checkQuery(raw); err != nil || raw == "" || q.Raw() {
-		return raw, err
-	}
-	return canonical(raw, q.Selects), nil
-}
-
-// checkQuery refuses what parsers disagree about: ";" as a separator, broken escapes, NUL, too many parameters.
-func checkQuery(raw string) error {
-	params := 1
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case c == '&':
-			params++
-		case c == ';' || c < 0x20 || c == 0x7f:
-			return errQuery
-		case c == '%':
-			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) || raw[i+1:i+3] == "00" {
-				return errQuery
-			}
-		}
-	}
-	if params > MaxParams {
-		return ErrTooLarge
-	}
-	return nil
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-// canonical is what appendCanonical makes of the query.
-func canonical(raw string, keeps func(name string) bool) string {
-	if isCanonical(raw, keeps) { // as most are
-		return raw
-	}
-	return string(appendCanonical(nil, raw, keeps))
-}
-
-// parameter is one of a query, as the client wrote it, with its name decoded.
-type parameter struct{ name, text string }
-
-// fewParameters is how many of them are put in order without a place on the heap.
-const fewParameters = 16
-
-// appendCanonical appends the pairs whose name passes, sorted stably by decoded name. The pairs themselves stay as the
-// client wrote them: an app can tell "a" from "a=" and "%41" from "A".
-func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
-	if isCanonical(raw, keeps) {
-		return append(to, raw...)
-	}
-	var few [fewParameters]parameter
-	kept := few[:0]
-	for text := range strings.SplitSeq(raw, "&") {
-		name, _, _ := strings.Cut(text, "=")
-		name, err := url.QueryUnescape(name)
-		if text != "" && err == nil && keeps(name) {
-			kept = append(kept, parameter{name, text})
-		}
-	}
-	slices.SortStableFunc(kept, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
-	for i, p := range kept {
-		if i > 0 {
-			to = append(to, '&')
-		}
-		to = append(to, p.text...)
-	}
-	return to
-}
-
-// isCanonical reports whether the query is what canonical would make of it, as far as that shows without decoding.
-func isCanonical(raw string, keeps func(name string) bool) bool {
-	for last := ""; raw != ""; {
-		text, rest, more := strings.Cut(raw, "&")
-		name, _, _ := strings.Cut(text, "=")
-		if text == "" || more && rest == "" || name < last || strings.ContainsAny(name, "%+") || !keeps(name) {
-			return false
-		}
-		last, raw = name, rest
-	}
-	return true
 }
