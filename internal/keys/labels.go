@@ -14,19 +14,19 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// A Namer makes the keys of values that are no HTTP answers. It is safe for concurrent use; the zero Namer has no secret.
+// A Namer makes the keys of values that are no HTTP responses. It is safe for concurrent use. The zero Namer has no secret.
 type Namer struct {
 	macs *sync.Pool
 	tag  string
 }
 
-// NewNamer returns a Namer whose keys are HMACs under the secret, or plain digests if it is empty. The secret is copied.
+// NewNamer returns a Namer whose keys are HMACs with the secret, or digests if it is empty. The secret is copied.
 func NewNamer(secret []byte) Namer {
 	macs := newMACs(secret)
 	return Namer{macs, tagOf(macs)}
 }
 
-// Text spells out what selects an id's value: a realm, a name, and one user if one is given.
+// Text spells out what selects a value: its realm, its name, its id, and the user, "" for everybody. Free it after use.
 func (n Namer) Text(realm, name, id, user string) *Text {
 	t := newText(n.macs)
 	t.buf = append(t.buf, version)
@@ -39,22 +39,22 @@ func (n Namer) Text(realm, name, id, user string) *Text {
 	return t
 }
 
-// Key returns the key of an id's value: in a realm, under a name, and for one user if one is given.
+// Key returns the digest of that Text.
 func (n Namer) Key(realm, name, id, user string) keying.Key {
 	t := n.Text(realm, name, id, user)
 	defer t.Free()
-	key, _ := t.Key() // without a query there is nothing to refuse
+	key, _ := t.Key() // only a query can be wrong, and there is none
 	return key
 }
 
-// A Labeler makes labels. The zero Labeler has no secret and is ready to use; it is safe for concurrent use.
+// A Labeler makes labels: digests of what a purge can name. Labels of different kinds are never equal, even for one name. The zero Labeler has no
+// secret. It is safe for concurrent use.
 type Labeler struct{ macs *sync.Pool }
 
-// NewLabeler returns a Labeler whose labels are HMACs under the secret; with an empty secret they are plain digests.
-// The secret is copied.
+// NewLabeler returns a Labeler whose labels are HMACs with the secret, or digests if it is empty. The secret is copied.
 func NewLabeler(secret []byte) Labeler { return Labeler{newMACs(secret)} }
 
-// label is the label of a name, which may be given in parts.
+// label returns the label of a name of some kind. The name may be given in parts.
 func (l Labeler) label(kind string, name ...string) keying.Label {
 	d := newDigester("label")
 	d.text(kind)
@@ -63,39 +63,40 @@ func (l Labeler) label(kind string, name ...string) keying.Label {
 	return keying.Label(key[:len(keying.Label{})])
 }
 
-// Tag labels what carries the tag, a surrogate key.
+// Tag returns the label of a tag, also called a surrogate key.
 func (l Labeler) Tag(name string) keying.Label { return l.label("tag", name) }
 
-// User labels what was made for the user.
+// User returns the label of what was made for the user.
 func (l Labeler) User(id string) keying.Label { return l.label("user", id) }
 
-// Route labels every answer of a route pattern. The method is ignored (only GET is kept), and "/p/{id}", "/p/:id" and
-// "/p/{id:[0-9]+}" are one route, so that a purge reads the same for every router.
+// Route returns the label of all responses of a route pattern. The method is ignored. "/p/{id}", "/p/:id" and "/p/{id:[0-9]+}" are one route, so a
+// purge may be written in any router's way.
 func (l Labeler) Route(pattern string) keying.Label {
 	return l.label("route", keying.NormalizePattern(pattern))
 }
 
-// Group labels the members of a cache group of an origin (RFC 9875 §2), in whatever spelling; see [Origin].
+// Group returns the label of a cache group of an origin (RFC 9875 §2). The origin may be in any spelling; see [Origin]. Its length stands before it,
+// so that no group's name can look like a part of the origin.
 func (l Labeler) Group(scheme, host, name string) keying.Label {
 	scheme, host = Origin(scheme, host)
 	return l.label("group", strconv.Itoa(len(scheme)+len("://")+len(host)), ":", scheme, "://", host, name)
 }
 
-// Value labels the value of an id among those of a name.
+// Value returns the label of the value that has the id, of those with the name.
 func (l Labeler) Value(name, id string) keying.Label {
 	return l.label("value", strconv.Itoa(len(name)), ":", name, id)
 }
 
-// URL labels a URL. With a host ("https://shop.example/p/1?x=2") it means that origin's; without ("/p/1?x=2") any
-// host's. Spellings of one URL have one label, see [Path] and [Origin]; the order of different parameters does not matter;
-// who asks, and a fragment, are ignored.
+// URL returns the label of a URL. With a host ("https://shop.example/p/1?x=2") it means the URL of that origin, and without ("/p/1?x=2") that of any
+// host. All spellings of a URL have one label; see [Path] and [Origin]. The order of different parameters does not matter. A user and a fragment
+// are ignored.
 func (l Labeler) URL(u *url.URL) keying.Label {
 	_, label := l.URLs(u, u.Scheme, u.Host)
 	return label
 }
 
-// URLs labels the path and query of a URL twice: on any host, and on that of an origin, as [Labeler.URL] does. Without a
-// host the two are the same.
+// URLs returns two labels of a URL's path and query: on any host, and on the given one. An entry has both, so either kind of purge hits it. Without a
+// host both are the same.
 func (l Labeler) URLs(u *url.URL, scheme, host string) (anywhere, there keying.Label) {
 	path, query := Path(u), canonical(normalQuery(u.RawQuery), everyName)
 	anywhere = l.label("url", path, "?", query)
@@ -106,34 +107,40 @@ func (l Labeler) URLs(u *url.URL, scheme, host string) (anywhere, there keying.L
 	return anywhere, l.label("url", scheme, "://", host, path, "?", query)
 }
 
+// everyName is the rule of a query in which each parameter counts.
 func everyName(string) bool { return true }
 
-// Areas is how many areas a path lies in, each within the one before.
+// Areas is how many areas a path lies in, each within the one before: of its first segment, its first two, and its first three.
 const Areas = 3
 
-// An Area is what lies below the first Level segments of a path, on whatever host: purges that are too many to be
-// remembered one by one are remembered as one of their area. Level 0 is no part of a path: labels fall into its areas by
-// chance. Areas are few, so that some have things in common that do not belong together.
+// An Area is everything below the first Level segments of a path, on all hosts. A ledger cannot remember any number of purges. When there are too
+// many in an area, it remembers one purge of the whole area instead.
+//
+// Labels that have no path, like tags, lie in areas of Level 0, by their digest. There are 65,536 areas of each level, so different paths may
+// share one. Then a purge hits too much, which is safe.
 type Area struct {
 	Level uint8
 	id    uint16
 }
 
-// A label of areas begins with zeros, as no other does but by a chance of 2 to the 72nd, and a byte that says of how many
-// segments the area is that is meant; 0 if all are. Their digests follow.
+// A label of a place is no digest. Its 16 bytes are:
+//
+//	0–8     zero. A digest begins like this once in 2^72 times
+//	9       areaMark, and the level of the area that is meant; 0 if none is
+//	10–15   the ids of the path's areas of level 1, 2 and 3
 const (
 	areaByte  = 9
 	areaMark  = 0x40
 	areasFrom = len(keying.Label{}) - 2*Areas
 )
 
-// Place labels where a path lies: in its areas of one, two and three segments. The path is one of [Path].
+// Place returns the label of the place where a path lies. The path must be in the spelling of [Path].
 func (l Labeler) Place(path string) (label keying.Label) {
 	label[areaByte] = areaMark
 	path = cmp.Or(path, "/")
 	for level, end := 0, 0; level < Areas; level++ {
 		at := areasFrom + 2*level
-		if level > 0 && end == len(path) { // there are no more segments
+		if level > 0 && end == len(path) { // there are no more segments: the area of all of them
 			copy(label[at:], label[at-2:at])
 			continue
 		}
@@ -143,7 +150,7 @@ func (l Labeler) Place(path string) (label keying.Label) {
 	return label
 }
 
-// segmentEnd is where the segment ends that begins with the slash at from.
+// segmentEnd returns where the segment ends whose slash is at from.
 func segmentEnd(path string, from int) int {
 	if from < len(path) {
 		if more := strings.IndexByte(path[from+1:], '/'); more >= 0 {
@@ -153,8 +160,8 @@ func segmentEnd(path string, from int) int {
 	return len(path)
 }
 
-// area is a digest of the beginning of a path, which tells nothing of it to whoever does not know the secret, if there is
-// one.
+// area returns the id of the area of a path's beginning. With a secret, it tells nothing about the path to those who do not know the secret. Without
+// one, a quick hash is enough.
 func (l Labeler) area(prefix string) uint16 {
 	if l.macs != nil {
 		key := l.label("area", prefix)
@@ -167,13 +174,13 @@ func (l Labeler) area(prefix string) uint16 {
 	return uint16(h>>16) ^ uint16(h)
 }
 
-// Within returns the label of a place with the level of the area that is meant.
+// Within returns the label of a place that means its area of the level.
 func Within(l keying.Label, level uint8) keying.Label {
 	l[areaByte] = areaMark | min(level, Areas)
 	return l
 }
 
-// Meant returns the area that a label of a place means; of one that means none, and of any other label, it is false.
+// Meant returns the area that a label of a place means. It is false for a place that means none, and for any other label.
 func Meant(l keying.Label) (Area, bool) {
 	level := l[areaByte] &^ areaMark
 	return AreaOf(l, level), IsPlace(l) && 0 < level && level <= Areas
@@ -184,7 +191,7 @@ func IsPlace(l keying.Label) bool {
 	return [areaByte]byte(l[:areaByte]) == [areaByte]byte{} && l[areaByte]&areaMark != 0
 }
 
-// AreaOf returns the area of the level: of a label of a place its own, at level 0 any label's by chance.
+// AreaOf returns the area of the level that a label lies in: one of its path for a label of a place, and one by its digest at level 0.
 func AreaOf(l keying.Label, level uint8) Area {
 	at := 0
 	if level > 0 {
@@ -202,8 +209,8 @@ func HasParam(pattern, name string) (has bool) {
 	return has
 }
 
-// Literal returns how many segments of a route pattern's path stand before its first parameter, at least one: the level of
-// an area that all its URLs lie in, if it has a literal one.
+// Literal returns how many segments of a route pattern's path come before its first parameter: the level of the area that all its URLs lie in. It is
+// at least one and at most Areas.
 func Literal(pattern string) (level uint8) {
 	_, _, path := keying.SplitPattern(keying.NormalizePattern(pattern))
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
@@ -215,23 +222,26 @@ func Literal(pattern string) (level uint8) {
 	return max(level, 1)
 }
 
-// One URL has many spellings. Keys take each for itself, for an app can tell them apart. What is to be forgotten must be
-// found however it is written, and to forget more than that does no harm: so labels take for one what RFC 3986 §6.2.2 and
-// §6.2.3 do, and escapes that some layer on the way may have written or not, net/http among them.
+// Spellings of one URL.
+//
+// A URL can be written in many ways: "/a%2Db", "/a-b" and "/x/../a-b" are one page to most people. Keys treat them as different, because an
+// application can tell them apart. Labels treat them as one. A purge must hit the page however the URL was written, and if it hits another page,
+// too, that does no harm. So labels are made of the spelling of RFC 3986 §6.2.2 and §6.2.3, and they also drop escapes that some layer on the way
+// (net/http, for example) may have added.
 
-// Path returns the URL's path in the spelling that labels have: escaped where it must be and nowhere else, with upper-case
-// digits, without dots, "/" if it is empty.
+// Path returns the URL's path in the spelling of labels: escaped only where it must be, with upper-case digits, without dot segments, and "/" if it
+// is empty.
 func Path(u *url.URL) string {
 	path := u.RawPath
-	if plain, err := url.PathUnescape(path); path == "" || err != nil || plain != u.Path {
+	if decoded, err := url.PathUnescape(path); path == "" || err != nil || decoded != u.Path {
 		path = u.EscapedPath()
 	}
 	return withoutDots(cmp.Or(respell(path, bareInPath, unescapedInPath), "/"))
 }
 
-// Origin returns the scheme and host of an origin in the spelling that labels have: in lower case, without the scheme's own
-// port (RFC 3986 §6.2.3), the dot of the root of names, and the zone of an address, which is for its host alone. Names of
-// other letters than ASCII's are as clients send them (RFC 5891 §4.4): "xn--bcher-kva.example".
+// Origin returns the scheme and host of an origin in the spelling of labels. That is in lower case, without the default port of the scheme
+// (RFC 3986 §6.2.3), without the dot at the end of a name, and without the zone of an IPv6 address. A name with letters beyond ASCII gets the form
+// that clients send (RFC 5891 §4.4): "xn--bcher-kva.example".
 func Origin(scheme, host string) (string, string) {
 	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
 	name, port := host, ""
@@ -256,13 +266,13 @@ func Origin(scheme, host string) (string, string) {
 	return scheme, name + ":" + port
 }
 
-// normalQuery returns the query in the spelling that labels have. Parameters stay as many as they were, and in their order.
+// normalQuery returns the query in the spelling of labels. The parameters stay in their order.
 func normalQuery(raw string) string { return respell(raw, bareInQuery, unescapedInQuery) }
 
-// respell writes bytes bare that may stand so, and takes the escapes off those that mean the same without; all others are
-// escaped.
+// respell writes a text in the one spelling that it shall have. bare are the bytes that need no escape, and unescaped are those that mean the same
+// with and without one: their escapes are removed. All others are escaped.
 func respell(text string, bare, unescaped func(c byte) bool) string {
-	if wellSpelt(text, bare) { // as most are
+	if wellSpelt(text, bare) { // most are
 		return text
 	}
 	const digits = "0123456789ABCDEF"
@@ -282,6 +292,7 @@ func respell(text string, bare, unescaped func(c byte) bool) string {
 	return b.String()
 }
 
+// wellSpelt reports whether the text has only bytes that need no escape, and no escapes.
 func wellSpelt(text string, bare func(c byte) bool) bool {
 	for i := range len(text) {
 		if !bare(text[i]) {
@@ -291,6 +302,7 @@ func wellSpelt(text string, bare func(c byte) bool) bool {
 	return true
 }
 
+// escapeAt reports whether a complete escape begins at byte i.
 func escapeAt(text string, i int) bool {
 	return text[i] == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2])
 }
@@ -303,20 +315,22 @@ func unhex(c byte) byte {
 	return c - '0'
 }
 
-// What may stand in a segment of a path (RFC 3986 §3.3) means the same with an escape: also the delimiters among it, which
-// net/http escapes where it has no spelling of the path.
+// unescapedInPath are the bytes that a path's segment may have (RFC 3986 §3.3). The delimiters among them could mean something else with an escape,
+// but net/http escapes some by itself, so labels treat both as one.
 func unescapedInPath(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
 }
 
+// bareInPath are the bytes that a path may have without an escape.
 func bareInPath(c byte) bool { return unescapedInPath(c) || c == '/' }
 
-// In a query some of it separates parameters, or is a space.
+// unescapedInQuery leaves out the bytes that separate parameters or stand for a space: those mean something else with an escape.
 func unescapedInQuery(c byte) bool { return bareInQuery(c) && strings.IndexByte("&=+;", c) < 0 }
 
+// bareInQuery are the bytes that a query may have without an escape.
 func bareInQuery(c byte) bool { return bareInPath(c) || c == '?' }
 
-// withoutDots removes dot segments (RFC 3986 §5.2.4): clients do so before they ask, and some routers.
+// withoutDots removes dot segments (RFC 3986 §5.2.4), as clients do before they send a request, and as some routers do.
 func withoutDots(path string) string {
 	if !strings.Contains(path, "/.") || path[0] != '/' {
 		return path

@@ -13,40 +13,41 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Limits on what may enter a key. Beyond them a request has no key and goes to its handler.
+// Limits of what a key is made of. A request that exceeds one has no key: it goes to its handler, and its response is not stored.
 const (
-	MaxInput  = 16 << 10 // bytes of everything that is hashed
+	MaxInput  = 16 << 10 // bytes that are hashed
 	MaxParams = 128      // query parameters
-	MaxBy     = 1 << 10  // bytes of what a function selects by
+	MaxBy     = 1 << 10  // bytes of what a selecting function returns
 )
 
-// ErrTooLarge is returned for a request whose key would be made of more than [MaxInput] bytes, [MaxParams] parameters
-// or [MaxBy] bytes of a function's text.
+// ErrTooLarge is the error of a request that exceeds [MaxInput], [MaxParams] or [MaxBy].
 var ErrTooLarge = errors.New("keying: the request exceeds the limits of a key")
 
-// errTarget marks a target without a path, as in "GET mailto:x HTTP/1.1"; such a request is never kept.
+// errTarget is the error of a request target without a path, as in "GET mailto:x HTTP/1.1".
 var errTarget = errors.New("keying: the request's target is no path")
 
-// A Scheme says what selects an answer. It is read-only after the first use and safe for concurrent use; [Scheme.Compile]
-// must have been called.
+// A Scheme says what selects a response. Set its fields, call [Scheme.Compile], and change nothing after that. Then it is safe for concurrent use.
+//
+// The handler of a Private scheme sees the whole request, because its response is for one user only. That of an Open scheme sees it, too: it is a
+// handler that says with Vary what its response depends on. All other schemes are shared, and hide what does not select.
 type Scheme struct {
-	Realm      string       // what must never mix: the class
+	Realm      string       // responses of different realms never mix; the class of the policy
 	Headers    []string     // canonical names of the headers that select
 	Cookies    []string     // names of the cookies that select
-	Query      keying.Query // zero: the raw query
-	Pass       []string     // canonical names of headers that are visible although they select nothing
-	TrustProxy bool         // X-Forwarded-Proto and -Host select, and are visible
-	Private    bool         // the answer is for one user, whose handler sees the whole request
-	Open       bool         // the handler sees the whole request, and says itself what its answer varies by
-	By         string       // what the function is called whose text selects, too; "": there is none
-	Secret     []byte       // not empty: keys are HMACs
+	Query      keying.Query // which parameters select; by default the raw query does
+	Pass       []string     // canonical names of headers that are visible although they do not select
+	TrustProxy bool         // X-Forwarded-Proto and X-Forwarded-Host select, too
+	Private    bool
+	Open       bool
+	By         string // the name of a function whose text selects, too; "" if there is none
+	Secret     []byte // if it is not empty, keys are HMACs
 
-	sorted bool // the query has rules, and counts in a fixed order; set by Compile
+	sorted bool // the query has rules
 	macs   *sync.Pool
-	prefix []byte // of every text: what is the same in all of them
+	prefix []byte // what all texts begin with; see constant
 }
 
-// Compile prepares the scheme for use and returns it.
+// Compile prepares the scheme for use, and returns it.
 func (s *Scheme) Compile() *Scheme {
 	if s.TrustProxy {
 		s.Headers = append(s.Headers[:len(s.Headers):len(s.Headers)], "X-Forwarded-Proto", "X-Forwarded-Host")
@@ -57,11 +58,11 @@ func (s *Scheme) Compile() *Scheme {
 	return s
 }
 
-// Key returns the key of a GET or HEAD request that matched the route pattern, for the user if one is given, and by what the
-// function of By says of it. Both methods have the same key. The fields are hashed as they are, length-prefixed and counted: nothing is folded, cleaned
-// or reordered that an app could tell apart. What selects is named too, so that a policy that was changed does not find
-// what was kept under the old one. An error means that the request cannot be keyed and must not be cached. The request is
-// not changed.
+// Key returns the key of a GET or HEAD request; both methods have the same one. The request has matched the route pattern. user is whose response it
+// is, "" if it is everybody's, and by is what the function of By returned.
+//
+// Fields are hashed as they are. Nothing is normalized that an application could tell apart. An error means that the request has no key: do not
+// cache the response. The request is not changed.
 func (s *Scheme) Key(r *http.Request, pattern, user, by string) (keying.Key, error) {
 	t, err := s.Text(r, pattern, user, by)
 	if err != nil {
@@ -71,9 +72,10 @@ func (s *Scheme) Key(r *http.Request, pattern, user, by string) (keying.Key, err
 	return t.Key()
 }
 
-// Selects returns what all keys of the scheme have in common, and keys of schemes with another one never.
+// Selects returns what identifies the scheme: requests of two schemes can only have the same key if this is the same.
 func (s *Scheme) Selects() string { return string(s.prefix) }
 
+// values adds a list of fields and how many there are.
 func (d *digester) values(values []string) {
 	d.count(len(values))
 	for _, v := range values {
@@ -81,7 +83,8 @@ func (d *digester) values(values []string) {
 	}
 }
 
-// cookies adds the selecting cookies. Every occurrence counts, in the order sent.
+// cookies adds the selecting cookies, in the order of the scheme. A cookie that was sent twice counts twice, in the order sent: nobody knows which of
+// the two the handler reads.
 func (s *Scheme) cookies(d *digester, lines []string) {
 	for _, name := range s.Cookies {
 		n := 0
@@ -99,7 +102,7 @@ func (s *Scheme) cookies(d *digester, lines []string) {
 	}
 }
 
-// eachCookie calls f with every cookie of the lines and its text as sent, "name=value".
+// eachCookie calls f with the name of every cookie of the lines, and with its text as it was sent, "name=value".
 func eachCookie(lines []string, f func(name, text string)) {
 	for _, line := range lines {
 		for text := range strings.SplitSeq(line, ";") {
@@ -112,7 +115,7 @@ func eachCookie(lines []string, f func(name, text string)) {
 	}
 }
 
-// Protocol returns "https" or "http", as the connection says.
+// Protocol returns "https" if the connection has TLS, and otherwise "http".
 func Protocol(r *http.Request) string {
 	if r.TLS != nil {
 		return "https"
@@ -120,12 +123,12 @@ func Protocol(r *http.Request) string {
 	return "http"
 }
 
-// A Normal gives a request header's lines the form in which equal selections are equal texts; present is false for a
-// header that is not there.
+// A Normal turns the lines of a request header into a text. Lines that mean the same may get the same text (RFC 9111 §4.1). present is false if the
+// request does not have the header.
 type Normal func(name string, lines []string) (text string, present bool)
 
-// Select returns the key of the variant that the request selects under a resource's key, by the headers of these
-// canonical names (RFC 9111 §4.1). The request is not changed.
+// Select returns the key of a variant of a resource: the one that the request selects by the headers that its Vary names, in canonical form
+// (RFC 9111 §4.1). The request is not changed.
 func (s *Scheme) Select(resource keying.Key, names []string, r *http.Request, normal Normal) keying.Key {
 	d := newDigester("variant")
 	d.buf = append(d.buf, resource[:]...)
@@ -139,7 +142,8 @@ func (s *Scheme) Select(resource keying.Key, names []string, r *http.Request, no
 	return d.key(s.macs)
 }
 
-// tracing reports whether every handler may see the header: it follows a request and selects nothing.
+// tracing reports whether the header is for tracing. Every handler may see it. It does not select, since each request has another one, so a
+// response must not depend on it.
 func tracing(name string) bool {
 	switch name {
 	case "Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled",
@@ -150,36 +154,38 @@ func tracing(name string) bool {
 	return false
 }
 
-// answeredHere are the conditions and ranges that a cache answers itself: a handler must make the whole answer.
+// answeredHere are the conditions and the ranges, which the cache answers by itself (RFC 9110 §13, §14). The handler must make a complete response,
+// for everybody.
 var answeredHere = []string{
 	"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
 }
 
-// offers are fields of an upgrade that the server does not take, so that no handler may answer by them (RFC 9110 §7.8).
+// offers are the fields of an offer to upgrade the connection (RFC 9110 §7.8). The cache does not upgrade, so the handler must not, either.
 var offers = []string{"Upgrade", "Http2-Settings"}
 
-// elsewhere are fields by which a proxy tells that the client has asked for another URL than the server is asked for, as
-// frameworks read them. Where no proxy is trusted anybody may have sent them, and the answer is for everybody.
+// elsewhere are fields in which a proxy tells the URL that the client asked for. Frameworks read them, and put their host into links. Any client can
+// send them: if no proxy is trusted, one client could poison the response that everybody gets.
 var elsewhere = []string{
 	"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-Ssl",
 	"X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri", "X-Url-Scheme", "X-Scheme",
 	"X-Host", "X-Original-Host", "X-Original-Url", "X-Original-Uri", "X-Rewrite-Url", "X-Http-Host-Override", "Front-End-Https",
 }
 
-// View returns the request as the handler may see it when its answer is kept under the scheme's key. On shared schemes
-// that is a copy with the declared headers, cookies and query parameters, tracing headers and Pass, and nothing else
-// of the client's: no address, no TLS certificate, no protocol version, no parsed form. On private and open ones the headers
-// stay, except conditions, ranges, Connection and offered upgrades. No body or trailer is ever seen: neither selects anything.
-// The context, path values and pattern are the request's own; r is not changed.
+// View returns the request as the handler may see it if its response is stored under the scheme's key. It is a copy; r is not changed.
+//
+// With a shared scheme the handler sees the headers, cookies and parameters that select, the headers of Pass and those for tracing. It sees nothing
+// else of the client: no address, no certificate, no version of the protocol, no parsed form. With a Private or Open scheme it sees the headers,
+// except conditions, ranges, Connection and offers to upgrade. It never sees a body or a trailer, because they do not select. The context, the
+// path values and the pattern are those of r.
 func (s *Scheme) View(r *http.Request) *http.Request {
-	room := &struct { // one allocation for both
+	both := &struct { // one allocation for both
 		request http.Request
 		url     url.URL
 	}{*r, *r.URL}
-	v, u := &room.request, &room.url
+	v, u := &both.request, &both.url
 	v.URL = u
 	v.Form, v.PostForm, v.MultipartForm, v.Response = nil, nil, nil, nil
-	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil // of the copy: the server ends its own
+	v.Body, v.ContentLength, v.TransferEncoding, v.Trailer = http.NoBody, 0, nil, nil // only of the copy: the server still closes its own body
 	if s.sorted {
 		if query, err := effective(s.Query, u.RawQuery); err == nil {
 			u.RawQuery, u.ForceQuery = query, false
@@ -198,7 +204,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 		for _, name := range slices.Concat(answeredHere, offers) {
 			delete(v.Header, name)
 		}
-		delete(v.Header, "Connection") // it would have a proxy take away what handlers in between, or the cache, put there
+		delete(v.Header, "Connection") // a proxy inside would remove the fields that it names, also those that the cache adds
 		return v
 	}
 	*u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
@@ -212,7 +218,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	return v
 }
 
-// requestURI is the request line's path with the query of u.
+// requestURI is the path of the request line with the query of u. If that is the request's own, it is not built anew.
 func requestURI(r *http.Request, u *url.URL) string {
 	path := targetPath(r)
 	if u.RawQuery == "" && !u.ForceQuery {
@@ -224,11 +230,11 @@ func requestURI(r *http.Request, u *url.URL) string {
 	return path + "?" + u.RawQuery
 }
 
-// header copies the visible headers.
+// header copies the headers that are visible with a shared scheme.
 func (s *Scheme) header(from http.Header) http.Header {
 	to := http.Header{}
 	for name, values := range from {
-		if len(values) > 0 && s.visible(name) { // the key cannot tell none from absent
+		if len(values) > 0 && s.visible(name) { // to the key, a header without lines is absent
 			to[name] = slices.Clone(values)
 		}
 	}
@@ -236,7 +242,7 @@ func (s *Scheme) header(from http.Header) http.Header {
 		return to
 	}
 	var texts []string
-	for _, name := range s.Cookies { // in the key's order, not the client's
+	for _, name := range s.Cookies { // in the order of the key: the client's order does not select, so it must not be visible
 		eachCookie(from["Cookie"], func(got, text string) {
 			if got == name {
 				texts = append(texts, text)
@@ -249,12 +255,12 @@ func (s *Scheme) header(from http.Header) http.Header {
 	return to
 }
 
-// Sees reports whether a handler gets to see the request header of this canonical name, if only a part of it.
+// Sees reports whether a handler sees the request header of this canonical name, or a part of it.
 func (s *Scheme) Sees(name string) bool {
 	return s.Private || s.Open || s.visible(name) || name == "Cookie" && len(s.Cookies) > 0
 }
 
-// Hides reports whether the view takes the request header of this canonical name away from a handler that could answer by it.
+// Hides reports whether View hides the request header of this canonical name from a handler whose response could depend on it.
 func (s *Scheme) Hides(name string) bool {
 	if s.Private || s.Open {
 		return !s.Private && !s.TrustProxy && slices.Contains(elsewhere, name) && !s.Keyed(name)
@@ -262,12 +268,12 @@ func (s *Scheme) Hides(name string) bool {
 	return !s.Sees(name)
 }
 
-// visible reports whether a handler may see the header.
+// visible reports whether a handler sees the header with a shared scheme. Cookie has rules of its own.
 func (s *Scheme) visible(name string) bool {
 	return slices.Contains(s.Headers, name) || tracing(name) || slices.Contains(s.Pass, name)
 }
 
-// Unselected reports whether the lines of a Cookie field have a cookie that does not select the answer.
+// Unselected reports whether the lines of a Cookie field have a cookie that does not select.
 func (s *Scheme) Unselected(lines []string) bool {
 	for _, line := range lines {
 		for text := range strings.SplitSeq(line, ";") {
@@ -281,8 +287,8 @@ func (s *Scheme) Unselected(lines []string) bool {
 	return false
 }
 
-// Keyed reports whether the request header of this canonical name selects the answer.
+// Keyed reports whether the request header of this canonical name selects.
 func (s *Scheme) Keyed(name string) bool { return slices.Contains(s.Headers, name) }
 
-// Varies reports whether headers, cookies or a function select the answer, so that a URL may have several.
+// Varies reports whether one URL may have several responses: headers, cookies or a function select.
 func (s *Scheme) Varies() bool { return len(s.Headers)+len(s.Cookies) > 0 || s.By != "" }
