@@ -1,5 +1,9 @@
-// Package keying has what users write to say which requests share an answer: [Query] and [User]. It also has what stores see of
-// that: [Key] and [Label].
+// Package keying says which requests share a response.
+//
+// A policy has a [Query], which says what parameters select the response, and for per-user routes a [User], which says whose it is. Stores see only
+// digests of that: a [Key] for each response, and a [Label] for everything that a purge can name.
+//
+// [SplitPattern], [NormalizePattern] and [Expand] are for adapters of routers. They read route patterns in the spelling of any router.
 package keying
 
 import (
@@ -13,14 +17,15 @@ import (
 	"github.com/larder-go/cache/internal/user"
 )
 
-// Query says which query parameters select an answer. The zero Query takes the raw query as it stands: nothing is
-// reordered, decoded or dropped. With [Only] and [Except], parameters are sorted by name (values of one name keep their
-// order), and what does not select the answer is hidden from the handler too.
+// A Query says which query parameters select the response. The zero Query uses the raw query as it stands: nothing is reordered, decoded or dropped.
+// With [Only] and [Except] parameters are sorted by name, several of one name stay in their order, and the handler does not see those that do
+// not select. A Query is immutable, and safe for concurrent use.
 type Query struct {
 	mode  queryMode
 	names []string
 }
 
+// A queryMode says what the names of a Query mean.
 type queryMode uint8
 
 const (
@@ -29,21 +34,21 @@ const (
 	exceptNames
 )
 
-// Only returns a Query in which just the named parameters count. A name that ends in "*" stands for every name with
-// that prefix. Only() without names ignores the whole query.
+// Only returns a Query in which only the named parameters select. A name that ends in "*" stands for all names with that prefix. Only() ignores the
+// whole query. Names are compared decoded, and their case counts. The slice is copied.
 func Only(names ...string) Query { return Query{onlyNames, slices.Clone(names)} }
 
-// Except returns a Query in which all parameters but the named ones count. A name that ends in "*" stands for every
-// name with that prefix, as in Except("utm_*").
+// Except returns a Query in which all parameters but the named ones select. A name that ends in "*" stands for all names with that prefix, as in
+// Except("utm_*"). The slice is copied.
 func Except(names ...string) Query { return Query{exceptNames, slices.Clone(names)} }
 
-// Raw reports whether the query counts as it stands.
+// Raw reports whether the raw query selects, as it does with the zero Query.
 func (q Query) Raw() bool { return q.mode == rawQuery }
 
 // Names returns the names given to [Only] (only is true) or [Except]. The caller must not change the slice.
 func (q Query) Names() (names []string, only bool) { return q.names, q.mode == onlyNames }
 
-// Selects reports whether the parameter of this (decoded) name selects the answer.
+// Selects reports whether the parameter of this decoded name selects. If the Query is Raw, each does.
 func (q Query) Selects(name string) bool {
 	return slices.ContainsFunc(q.names, func(pattern string) bool {
 		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
@@ -53,18 +58,19 @@ func (q Query) Selects(name string) bool {
 	}) == (q.mode == onlyNames)
 }
 
-// A User tells who is asking. It returns false, or an empty id, when nobody is known: then nothing is kept and nothing
-// is served from a cache. It is called once per request and concurrently, and must rest on what authentication has
-// established, never on a header that any client can send.
+// A User says who makes a request. If it returns false, or an empty id, nobody is known: then nothing is stored, and nothing is served from the
+// cache. It is called once for each request, by many goroutines at once, and must not change the request.
+//
+// The id must come from authentication. Never take it from a header that any client can send.
 type User func(r *http.Request) (id string, ok bool)
 
-// FromContext returns a User that reads the id that cache.WithUser put into the request's context.
+// FromContext returns a User that reads the id which cache.WithUser put into the request's context.
 func FromContext() User {
 	return func(r *http.Request) (string, bool) { return user.Of(r.Context()) }
 }
 
-// Cookie returns a User that looks up the named cookie's value, in the app's session store for instance. A request with
-// no such cookie, or with two of them, has no user. The value is what the client sent: lookup must verify it.
+// Cookie returns a User that passes the named cookie's value to lookup, which finds the user: in a session store, for example. The client can send
+// any value, so lookup must verify it. It is called by many goroutines at once. A request without the cookie, or with two of them, has no user.
 func Cookie(name string, lookup func(ctx context.Context, value string) (id string, ok bool)) User {
 	return func(r *http.Request) (string, bool) {
 		cookies := r.CookiesNamed(name)
@@ -76,18 +82,18 @@ func Cookie(name string, lookup func(ctx context.Context, value string) (id stri
 	}
 }
 
-// A Key is the SHA-256 digest of everything that selects an answer, or its HMAC-SHA256 where a secret is set.
-// Keys are comparable and may be used as map keys. The zero Key belongs to no request.
+// A Key is the SHA-256 digest of everything that selects a response, or its HMAC-SHA256 if the cache has a secret. Keys can be compared and used as
+// keys of a map. The zero Key belongs to no request.
 type Key [sha256.Size]byte
 
-// String returns the key in unpadded base64url, 43 characters.
+// String returns the key in base64url without padding: 43 characters.
 func (k Key) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
 
-// AppendText appends what String returns, as encoding.TextAppender has it. The error is nil.
+// AppendText appends what String returns, and implements encoding.TextAppender. The error is always nil.
 func (k Key) AppendText(b []byte) ([]byte, error) {
 	return base64.RawURLEncoding.AppendEncode(b, k[:]), nil
 }
 
-// A Label is the digest of something that a purge can name: a tag, a route, a URL, a user. Entries and purge records
-// carry digests, so that no name, URL or user id leaves the process. 128 bits of SHA-256 (HMAC with a secret).
+// A Label is the digest of something that a purge can name: a tag, a route, a URL or a user. Entries and purge records have digests only, so that no
+// name, URL or user id leaves the process. It is the first 128 bits of an SHA-256, or of an HMAC-SHA256 if the cache has a secret.
 type Label [16]byte

@@ -2,7 +2,7 @@ package keying
 
 import "strings"
 
-// SplitPattern takes a route pattern apart: "GET example.org/x" is GET, example.org and /x. What is not there is "".
+// SplitPattern takes a route pattern apart: "GET example.org/x" is GET, example.org and /x. A part that is not there is "".
 func SplitPattern(pattern string) (method, host, path string) {
 	method, pattern = cutMethod(pattern)
 	slash := strings.IndexByte(pattern, '/')
@@ -12,6 +12,7 @@ func SplitPattern(pattern string) (method, host, path string) {
 	return method, pattern[:slash], pattern[slash:]
 }
 
+// cutMethod cuts the method off, and the spaces after it. What stands before the first space is no method if there is a slash in it.
 func cutMethod(pattern string) (method, rest string) {
 	if end := strings.IndexAny(pattern, " \t"); end >= 0 && !strings.Contains(pattern[:end], "/") {
 		return pattern[:end], strings.TrimLeft(pattern[end:], " \t")
@@ -19,8 +20,11 @@ func cutMethod(pattern string) (method, rest string) {
 	return "", pattern
 }
 
-// NormalizePattern returns the pattern without method, with every path parameter in the form {name} and a trailing
-// wildcard as {*}.
+// NormalizePattern returns a pattern in one form for all routers: without its method, each path parameter as {name}, and a wildcard at the end
+// as {*}.
+//
+//	"GET /p/:id", "/p/{id}", "/p/{id:[0-9]+}"   →   "/p/{id}"
+//	"/files/*", "/files/{path...}"              →   "/files/{*}"
 func NormalizePattern(pattern string) string {
 	_, pattern = cutMethod(pattern)
 	segments := strings.Split(pattern, "/")
@@ -30,11 +34,12 @@ func NormalizePattern(pattern string) string {
 	return strings.Join(segments, "/")
 }
 
+// normalizeSegment returns a segment of a path in that form.
 func normalizeSegment(s string) string {
 	switch {
 	case strings.HasPrefix(s, ":") && len(s) > 1:
 		return "{" + s[1:] + "}"
-	case s == "{$}": // the path ends here: net/http's way of saying that "/" is just "/"
+	case s == "{$}": // in net/http, "/" matches all paths below it, and "/{$}" only itself
 		return ""
 	case s == "*", strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
 		return "{*}"
@@ -45,9 +50,10 @@ func normalizeSegment(s string) string {
 	return s
 }
 
-// Expand returns the path of a pattern whose parameters have these values, in any router's spelling: {id}, {id:[0-9]+},
-// {path...}, * and, at the beginning of a segment, :id. A parameter without a value is nothing, and :id stands for itself
-// then.
+// Expand returns the path of a pattern, with a value in place of each parameter. It knows the spellings of all routers: {id}, {id:[0-9]+},
+// {path...}, * and, at the beginning of a segment, :id. value is called with the name, "*" for a wildcard, and its result is not escaped.
+//
+// A parameter whose value is "" disappears, except :id, which stays as it is: it may be no parameter but a part of the path.
 func Expand(pattern string, value func(name string) string) string {
 	_, _, path := SplitPattern(pattern)
 	var b strings.Builder
@@ -59,7 +65,8 @@ func Expand(pattern string, value func(name string) string) string {
 	return b.String()
 }
 
-// expandAt returns what begins at the byte of the path, with its value if it is a parameter, and how long it is.
+// expandAt returns the text for what begins at byte i of the path, and how many bytes of the path that is. A parameter's text is its value. Anything
+// else goes byte by byte.
 func expandAt(path string, i int, value func(name string) string) (text string, length int) {
 	switch rest := path[i:]; {
 	case rest[0] == '*':
@@ -78,7 +85,8 @@ func expandAt(path string, i int, value func(name string) string) (text string, 
 	return path[i : i+1], 1
 }
 
-// braced is how long the text is up to the brace that closes its first one, or 0. An expression may have braces of its own.
+// braced returns the length of the text up to the brace that closes its first one, or 0 if none does. A regular expression may have braces of its
+// own, as in {id:[0-9]{4}}.
 func braced(text string) int {
 	depth := 0
 	for i := range len(text) {

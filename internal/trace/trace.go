@@ -1,4 +1,8 @@
-// Package trace remembers, in little room, until when keys were to be kept that are not found any more.
+// Package trace remembers why keys are not found any more.
+//
+// When a store drops an entry, it notes in a [Table] when the entry would have expired. A later miss of that key can then be explained: the entry
+// expired, was evicted too early, or was never there. That is what an operator asks when the hit rate falls. A Table takes a few bytes for each
+// key, and its answer may be "unknown", but hardly ever wrong.
 package trace
 
 import (
@@ -10,42 +14,54 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Table has a fixed number of marks. It is safe for concurrent use, without a lock; a nil Table remembers nothing. Two keys
-// of four billion share a mark.
+// A Table is a hash table of marks, of a fixed size. It is safe for concurrent use, without a lock. A nil Table remembers nothing. Two different keys
+// have the same mark once in four billion times.
 type Table struct{ sets []set }
 
+// ways is how many marks a set has: with the last word they fill a cache line.
 const ways = 7
 
-// set is as many marks as a cache line has room for beside the word that says whether any was lost.
+// A set has marks, and remembers whether it has ever lost one for lack of space. If it has not, a key without a mark was never there.
 type set struct {
-	marks [ways]atomic.Uint64 // a key's print and its tick; 0: none
+	marks [ways]atomic.Uint64 // a fingerprint of the key in the upper half, a time in the lower; 0 if there is none
 	lost  atomic.Bool
 }
 
-// Times are counted in 64ths of a second, about, and compared around the clock: one that is a year away is before or after
-// another as it should be.
+// Times are counted in ticks of about a 64th of a second, in 32 bits. The count overflows every 2.3 years. Two times less than half of that apart
+// still compare right, which is why no mark is more than a year away.
 const (
 	tick = 24 // bits of nanoseconds
 	year = 365 * 24 * time.Hour
 )
 
+// ticks is a time in ticks.
 func ticks(t time.Time) uint32 { return uint32(t.UnixNano() >> tick) }
 
+// before compares two times, across an overflow, too.
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// New returns a Table for about so many keys, 64 at least and 7,168 at most: they take nine bytes each.
+// New returns a Table for about so many keys, but at least 64 and at most 7,168. Each takes nine bytes.
 func New(keys int) *Table {
 	n := uint(max(64, min(keys, ways<<10))) / ways
 	return &Table{sets: make([]set, 1<<bits.Len(n-1))}
 }
 
+// of returns the set and the fingerprint of a key.
 func (t *Table) of(key *keying.Key) (s *set, print uint64) {
 	h := binary.LittleEndian.Uint64(key[16:])
 	return &t.sets[h&uint64(len(t.sets)-1)], h &^ (1<<32 - 1)
 }
 
-// Note remembers at that time until when the key is to be kept, a year at most. It writes nothing that is known already. Where there is no room, what was
-// to be kept for least makes some.
+// Note remembers that the key's entry expires the duration keep after now; the past counts, too. If the set is full, the mark that expires first is
+// overwritten. If the same mark is there already, nothing is written.
+//
+// Two goroutines may write to one set at once. Then one of the marks may get lost, which lost says:
+//
+//	A: finds an empty place          B: finds the same one
+//	A: CompareAndSwap succeeds       B: CompareAndSwap fails
+//	                                 B: sets lost, and only then overwrites A's mark
+//
+// A reader looks at the marks first and at lost last. So if it does not find A's mark, because B has overwritten it, it sees lost.
 func (t *Table) Note(key *keying.Key, keep time.Duration, now time.Time) {
 	if t == nil {
 		return
@@ -57,7 +73,7 @@ func (t *Table) Note(key *keying.Key, keep time.Duration, now time.Time) {
 		m := s.marks[i].Load()
 		if m != 0 && m&^(1<<32-1) == print {
 			if m != mark {
-				s.marks[i].CompareAndSwap(m, mark) // or another has noted another time, or made room: it is as good
+				s.marks[i].CompareAndSwap(m, mark) // if it fails, another goroutine has just written here, which is as good
 			}
 			return
 		}
@@ -66,22 +82,22 @@ func (t *Table) Note(key *keying.Key, keep time.Duration, now time.Time) {
 		}
 	}
 	if of != 0 || !s.marks[least].CompareAndSwap(0, mark) {
-		s.lost.Store(true) // before: whoever does not find the mark must not take it for one that never was
+		s.lost.Store(true) // before the mark is overwritten; see above
 		s.marks[least].Store(mark)
 	}
 }
 
-// Known says what is remembered of a key.
+// Known is what a Table knows about a key.
 type Known uint8
 
 const (
 	Unknown Known = iota
 	Never         // it was never noted
-	Early         // it was to be kept for longer
-	Over          // its time is over
+	Early         // it would not have expired yet
+	Over          // it has expired
 )
 
-// Cause is what that means for a key that is not found.
+// Cause is what that means for a key that was not found.
 func (k Known) Cause() Cause {
 	switch k {
 	case Never:
@@ -94,7 +110,7 @@ func (k Known) Cause() Cause {
 	return ""
 }
 
-// Of says what is known of the key at that time.
+// Of returns what is known about the key at a time.
 func (t *Table) Of(key *keying.Key, now time.Time) Known {
 	if t == nil {
 		return Unknown
@@ -116,21 +132,21 @@ func (t *Table) Of(key *keying.Key, now time.Time) Known {
 	return Never
 }
 
-// Cause is why a store had nothing to serve; "" where this process does not know. Nobody is asked for it: it is what a look
-// has shown, or what is remembered, in little room, of what this process has kept or read.
+// A Cause is why a store had nothing to serve, or "" if this process does not know. To find it costs no request to a store: it is what the look-up
+// has shown, or what a Table remembers.
 type Cause string
 
 const (
-	CauseCold    Cause = "cold"       // nothing was there, and as far as this process can tell nothing ever was
-	CauseExpired Cause = "expired"    // its time is over
-	CausePurged  Cause = "purged"     // it was purged, or expired by a purge
-	CauseEvicted Cause = "evicted"    // its time is not over: the store has let go of it, to make room as a rule
-	CauseAway    Cause = "redis-away" // a store outside the process could not be asked
+	CauseCold    Cause = "cold"       // nothing was there, and as far as this process can tell, nothing ever was
+	CauseExpired Cause = "expired"    // the entry has expired
+	CausePurged  Cause = "purged"     // it was purged, or made stale by a purge
+	CauseEvicted Cause = "evicted"    // it has not expired, but the store does not have it any more: mostly for lack of space
+	CauseAway    Cause = "redis-away" // a store outside of the process could not be asked
 )
 
-// A Tracer is memory that remembers something of what it has let go of.
+// A Tracer is memory that remembers something about the entries that it dropped.
 type Tracer interface {
-	// Trace says why nothing is kept under the key: CauseCold, CauseExpired, CauseEvicted, or "" if it does not know, or there
-	// is something.
+	// Trace returns why there is no entry under the key: CauseCold, CauseExpired or CauseEvicted. It returns "" if it does not know,
+	// and if there is an entry.
 	Trace(key keying.Key) Cause
 }

@@ -1,24 +1,32 @@
 // Package user carries in a context who the user is.
 //
-// Authentication, outside of the cache, puts the id there (cache.WithUser calls [With]), and the identity function of per-user routes
-// (keying.FromContext calls [Of]) reads it. Within the handler of a response that everyone gets, nobody is known. There the run's
-// context answers [Hidden] to [Key], whatever the contexts around it say:
+// Authentication runs outside of the cache. It calls [With] (as cache.WithUser) to put the user's id into the request's context. The identity
+// function of a per-user route calls [Of] (as keying.FromContext) to read it.
 //
-//	request's context      Key → "alice"
-//	  run of a shared      Key → Hidden       Of: nobody; With: changes nothing
-//	    handler's own      Key → Hidden       so no layer inside can bring the user back
+// The handler of a response that everybody gets must not know the user: otherwise the page of one user could be stored for all of them. So the
+// context of such a run answers [Hidden] to [Key], whatever the contexts around it say, and nothing inside can change that:
+//
+//	request's context                Key → "alice"   Of: alice
+//	  context of a shared run        Key → Hidden    Of: nobody; With changes nothing
+//	    a context that a handler
+//	    derives from it              Key → Hidden    Of: nobody; With changes nothing
+//
+// The user's id is a plain string here. What is stored under it, and purged by it, is a matter of packages keying and keys.
 package user
 
 import "context"
 
-// Key is the key of what [With] puts into a context. A context may answer [Hidden] to it.
+// Key is the key of what [With] puts into a context.
+//
+// It is exported for package steering. The context of a shared run answers to it in its own Value method: to wrap it in a context.WithValue would
+// cost one more allocation for each run.
 type Key struct{}
 
-// Hidden is what the context of a shared response's run answers to [Key].
+// Hidden is what the context of a shared run answers to [Key].
 type Hidden struct{}
 
-// With returns a context that names the user. The id should change with everything that changes what the user may see:
-// "tenant/subject/permission-version". An empty id means that nobody is known. Where the user is hidden it returns the context as it is.
+// With returns a context that names the user. The id should change with everything that changes what the user may see, like
+// "tenant/subject/permission-version". With an empty id nobody is known. Where the user is hidden, With returns ctx itself.
 func With(ctx context.Context, id string) context.Context {
 	if _, hidden := ctx.Value(Key{}).(Hidden); hidden {
 		return ctx
@@ -26,7 +34,7 @@ func With(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, Key{}, id)
 }
 
-// Of returns the id that [With] put into the context, and whether there is one.
+// Of returns the id that [With] put into the context. ok is false if there is none, or if it is hidden.
 func Of(ctx context.Context) (id string, ok bool) {
 	id, _ = ctx.Value(Key{}).(string)
 	return id, id != ""
