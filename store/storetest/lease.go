@@ -12,7 +12,8 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// leaserTests are for stores that are Leasers.
+// leaserTests are for stores that are a store.Leaser. A lease saves work and protects nothing, so they test what waiting processes rely on: there is
+// one holder at a time, whoever takes the lease sees what was stored under it, and a lease ends even if its holder dies.
 var leaserTests = []test{
 	{"OneHolderPerLease", false, leased(oneHolder)},
 	{"HolderFindsWhatWasKept", false, leased(holderFinds)},
@@ -24,7 +25,7 @@ var leaserTests = []test{
 	{"RefusalEnds", true, leased(refusalEnds)},
 }
 
-// leased is a test of a store's leases.
+// leased makes a test of a function that needs a store with leases. For other stores it is skipped.
 func leased(f func(t *testing.T, s store.Store, l leaser, c Config)) func(t *testing.T, c Config) {
 	return func(t *testing.T, c Config) {
 		s := c.Open(t)
@@ -36,8 +37,10 @@ func leased(f func(t *testing.T, s store.Store, l leaser, c Config)) func(t *tes
 	}
 }
 
+// alice and bob are two holders. Their tokens differ at both ends, for stores that lose zeros.
 var alice, bob = store.Token{1}, store.Token{15: 2}
 
+// oneHolder: if many ask for a lease at once, one gets it. It gets it again if it asks again, because an answer may be lost on the way.
 func oneHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	var taken, held atomic.Int64
 	var wg sync.WaitGroup
@@ -58,9 +61,10 @@ func oneHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 		t.Errorf("of 32 leases %d are taken and %d held; want 1 and 31", taken.Load(), held.Load())
 	}
 	l.want("other", alice, store.Taken)
-	l.want("other", alice, store.Taken) // asked again after an answer was lost
+	l.want("other", alice, store.Taken)
 }
 
+// holderFinds: Lease returns the entry that is stored, to the holder and to others. To give the lease back does not delete it.
 func holderFinds(t *testing.T, s store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	e := Entry(Key("k"), "body")
@@ -76,6 +80,7 @@ func holderFinds(t *testing.T, s store.Store, l leaser, _ Config) {
 	wantHit(t, s, e)
 }
 
+// keepReleases: Keep stores the entry, whoever calls it, and releases only the caller's own lease.
 func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 	e := Entry(Key("k"), "body")
 	l.want("k", alice, store.Taken)
@@ -90,6 +95,7 @@ func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
+// onlyTheHolder: nobody can extend or release a lease that is not his, nor one that he has given back.
 func onlyTheHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", bob, 0)
@@ -105,6 +111,7 @@ func onlyTheHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", bob, store.Taken)
 }
 
+// refusedIsNobodys: a lease that was released with a time is refused to all, its last holder included, and nobody can end that early.
 func refusedIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, time.Minute)
@@ -116,6 +123,12 @@ func refusedIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", alice, store.Taken)
 }
 
+// leaseEnds: a lease ends after its time. From then on its holder can neither extend nor release it:
+//
+//  1. alice takes the lease, and is slow
+//  2. her lease ends
+//  3. bob takes it
+//  4. alice, who does not know, releases it: bob must still have it
 func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	c.Advance(59 * time.Second)
@@ -127,6 +140,7 @@ func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Held)
 }
 
+// leaseIsExtended: an extended lease lasts on, and those who wait see another beat each time. By that they know that its holder lives.
 func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	beats := map[uint64]bool{}
@@ -148,6 +162,7 @@ func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
+// refusalEnds: a refused lease can be taken after the time of the refusal.
 func refusalEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, 10*time.Second)
@@ -157,12 +172,13 @@ func refusalEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
-// leaser asks for leases of a minute.
+// A leaser asks for leases of a minute.
 type leaser struct {
 	t *testing.T
 	s store.Leaser
 }
 
+// want takes the lease of the name's key, and compares its state.
 func (l leaser) want(name string, token store.Token, want store.LeaseState) {
 	l.t.Helper()
 	if _, got, err := l.s.Lease(l.t.Context(), Key(name), token, time.Minute); got.State != want || err != nil {
@@ -170,6 +186,7 @@ func (l leaser) want(name string, token store.Token, want store.LeaseState) {
 	}
 }
 
+// extend extends the lease of the name's key. want is whether the token still has it.
 func (l leaser) extend(name string, token store.Token, want bool) {
 	l.t.Helper()
 	if got, err := l.s.Extend(l.t.Context(), Key(name), token, time.Minute); got != want || err != nil {
@@ -177,6 +194,7 @@ func (l leaser) extend(name string, token store.Token, want bool) {
 	}
 }
 
+// release releases the lease of the name's key, which is never an error.
 func (l leaser) release(name string, token store.Token, refused time.Duration) {
 	l.t.Helper()
 	if err := l.s.Release(l.t.Context(), Key(name), token, refused); err != nil {
@@ -184,17 +202,17 @@ func (l leaser) release(name string, token store.Token, refused time.Duration) {
 	}
 }
 
-// Redis starts a redis-server for the test, on a free port of 127.0.0.1 and without persistence, and returns its URL.
-// The server is killed when the test ends. Where there is no redis-server on the PATH the test is skipped.
+// Redis starts a redis-server for the test and returns its URL. It listens on a free port of 127.0.0.1, writes nothing to disk, and is killed when
+// the test ends. If there is no redis-server on the PATH, the test is skipped.
 func Redis(t testing.TB) string { return NewServer(t).URL() }
 
-// A Server is a redis-server process of a test. Its methods must be called from the test's goroutine.
+// A Server is the redis-server process of a test. Call its methods from the test's goroutine only: they may end the test. Use [NewServer] to make one.
 type Server struct {
 	t     testing.TB
 	redis *proc.Redis
 }
 
-// NewServer is [Redis] for tests that stop the server, or start it anew.
+// NewServer is [Redis] for tests that kill the server, or start it again.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -215,10 +233,10 @@ func (s *Server) Addr() string { return s.redis.Addr() }
 // URL returns the server's redis:// URL.
 func (s *Server) URL() string { return s.redis.URL() }
 
-// Process returns the server that was started last, for a signal.
+// Process returns the process that was started last, to send it a signal.
 func (s *Server) Process() *os.Process { return s.redis.OS() }
 
-// Start starts the server again, empty, on the same port, and waits until it answers.
+// Start starts the server again, on the same port and without data, and waits until it answers. If that fails, so does the test.
 func (s *Server) Start() {
 	s.t.Helper()
 	if err := s.redis.Start(s.t.Context()); err != nil {
@@ -226,5 +244,5 @@ func (s *Server) Start() {
 	}
 }
 
-// Kill ends the server at once, as a crash would, and waits until it is gone. To kill it again does nothing.
+// Kill ends the server at once, as a crash does, and waits until it is gone. If it is gone already, Kill does nothing.
 func (s *Server) Kill() { s.redis.Kill() }

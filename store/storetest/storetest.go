@@ -1,10 +1,13 @@
-// Package storetest is the suite that every store.Store must pass, yours too, and every store.Leaser:
+// Package storetest has the tests that every [store.Store] must pass. Run them against a store of your own:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New() })
 //	}
 //
-// [Near] is the suite of stores in the process' memory.
+// If the store is a [store.Leaser], its leases are tested, too. With a [Config] its expiry is tested as well. [Near] has more tests, for stores in
+// the memory of the process.
+//
+// [Key], [Entry] and [Equal] make and compare entries for tests. [Redis] and [NewServer] start a Redis.
 package storetest
 
 import (
@@ -22,22 +25,24 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Config says how a store is tested. Open is required.
+// Config says how a store is tested. Open is required. A Config may be used for several runs, one after another.
 type Config struct {
-	// Open returns an empty store; it is called once per test. What must be closed is closed by t.Cleanup.
+	// Open returns an empty store. It is called once for each test, with the test that uses the store. Close with t.Cleanup what must be
+	// closed.
 	Open func(t *testing.T) store.Store
-	// Advance moves the clock of the store that was opened last. With nil, expiry is not tested.
+	// Advance moves the clock of the store that was opened last forward by d. If it is nil, the tests of expiry are skipped.
 	Advance func(d time.Duration)
-	// Around runs one test; with nil it is just called. Stores in memory give synctest.Test here and time.Sleep as Advance.
+	// Around runs one test; if it is nil, the test is just called. For a store in memory use synctest.Test here, and time.Sleep as
+	// Advance.
 	Around func(t *testing.T, test func(t *testing.T))
 }
 
-// Run tests the stores that open returns, apart from expiry, which needs a [Config].
+// Run tests the stores that open returns. To test expiry, too, use a [Config].
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	Config{Open: open}.Run(t)
 }
 
-// Run tests the stores that c.Open returns.
+// Run tests the stores that c.Open returns. Each property is a subtest.
 func (c Config) Run(t *testing.T) {
 	for _, test := range slices.Concat(tests, leaserTests) {
 		t.Run(test.name, func(t *testing.T) {
@@ -53,15 +58,15 @@ func (c Config) Run(t *testing.T) {
 	}
 }
 
-// Key returns a key made of the name, different names giving different keys. It is meant for short names.
+// Key returns the key of a name. Different names have different keys.
 func Key(name string) keying.Key {
 	labels := keys.NewLabeler(nil)
 	a, b := labels.Tag("a "+name), labels.Tag("b "+name)
 	return keying.Key(slices.Concat(a[:], b[:]))
 }
 
-// Entry returns an entry of the body under the key, with every field set, that was stored just now and is fresh for a
-// minute.
+// Entry returns an entry for the key with that body. It was stored just now and is fresh for a minute. All other fields are set, too: what a store
+// loses, Equal finds.
 func Entry(key keying.Key, body string) *store.Entry {
 	labels := keys.NewLabeler(nil)
 	return &store.Entry{
@@ -85,8 +90,8 @@ func Entry(key keying.Key, body string) *store.Entry {
 	}
 }
 
-// Equal reports whether the two entries say the same. What a process knows of an entry beside its fields does not count,
-// nor does the difference between nil and empty.
+// Equal reports whether all exported fields of two entries are equal. Nil and empty slices are equal. What a process knows about an entry besides,
+// like its memo, does not count.
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
@@ -95,13 +100,14 @@ func Equal(a, b *store.Entry) bool {
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }
 
-// A test is named by the property that it holds a store to.
+// A test has the name of the property that it tests.
 type test struct {
 	name  string
-	clock bool // needs Config.Advance
+	clock bool // it needs Config.Advance
 	run   func(t *testing.T, c Config)
 }
 
+// tests are for every store.
 var tests = []test{
 	{"MissIsNoError", false, missIsNoError},
 	{"EveryFieldComesBack", false, everyFieldComesBack},
@@ -122,6 +128,7 @@ func missIsNoError(t *testing.T, c Config) {
 	}
 }
 
+// everyFieldComesBack stores entries at the limits of what may be stored: without a body or fields, large, binary, and of any status.
 func everyFieldComesBack(t *testing.T, c Config) {
 	bare := &store.Entry{Key: Key("bare"), Stored: time.Now().Truncate(time.Millisecond), Fresh: time.Second}
 	entries := map[string]*store.Entry{
@@ -151,6 +158,7 @@ func overwriteReplaces(t *testing.T, c Config) {
 	}
 }
 
+// deleteForgets deletes keys that are there, that are not, that are given twice, and no key at all.
 func deleteForgets(t *testing.T, c Config) {
 	s := c.Open(t)
 	a, b, kept := Entry(Key("a"), "a"), Entry(Key("b"), "b"), Entry(Key("kept"), "kept")
@@ -167,6 +175,7 @@ func deleteForgets(t *testing.T, c Config) {
 	wantHit(t, s, kept)
 }
 
+// keepIsKept: an entry is found up to the end of its time, and not at the end.
 func keepIsKept(t *testing.T, c Config) {
 	s := c.Open(t)
 	e := Entry(Key("k"), "body")
@@ -177,6 +186,7 @@ func keepIsKept(t *testing.T, c Config) {
 	wantMiss(t, s, e.Key)
 }
 
+// overwriteReplacesKeep: the time of the last Set counts, if it is longer, and if it is shorter.
 func overwriteReplacesKeep(t *testing.T, c Config) {
 	s := c.Open(t)
 	longer, shorter := Entry(Key("longer"), "body"), Entry(Key("shorter"), "body")
@@ -189,6 +199,7 @@ func overwriteReplacesKeep(t *testing.T, c Config) {
 	wantMiss(t, s, shorter.Key)
 }
 
+// entriesAreNotShared: a reader that appends to the slices of an entry, which is easily done by accident, does not change what others get.
 func entriesAreNotShared(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, want := Entry(Key("k"), "body"), Entry(Key("k"), "body")
@@ -205,6 +216,7 @@ func entriesAreNotShared(t *testing.T, c Config) {
 	wantHit(t, s, want)
 }
 
+// concurrentUse is for the race detector. Whatever the order, a key's entry is one that was made for that key.
 func concurrentUse(t *testing.T, c Config) {
 	s := c.Open(t)
 	var wg sync.WaitGroup
@@ -228,6 +240,8 @@ func concurrentUse(t *testing.T, c Config) {
 	wg.Wait()
 }
 
+// cancelledContext: a store may ignore a context that is over, or return its error. But it must not return half an entry, and it must work
+// afterwards: a connection that was given up in the middle of an answer must not be used again.
 func cancelledContext(t *testing.T, c Config) {
 	s := c.Open(t)
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -243,6 +257,7 @@ func cancelledContext(t *testing.T, c Config) {
 	wantHit(t, s, e)
 }
 
+// set stores the entry under its own key.
 func set(t *testing.T, s store.Store, e *store.Entry, keep time.Duration) {
 	t.Helper()
 	if err := s.Set(t.Context(), e.Key, e, keep); err != nil {
@@ -250,6 +265,7 @@ func set(t *testing.T, s store.Store, e *store.Entry, keep time.Duration) {
 	}
 }
 
+// wantHit returns what the store has under the entry's key, if it is equal to the entry.
 func wantHit(t *testing.T, s store.Store, want *store.Entry) *store.Entry {
 	t.Helper()
 	got, ok, err := s.Get(t.Context(), want.Key)
@@ -263,6 +279,7 @@ func wantHit(t *testing.T, s store.Store, want *store.Entry) *store.Entry {
 	return got
 }
 
+// wantMiss checks that there is nothing under the key, and no error.
 func wantMiss(t *testing.T, s store.Store, key keying.Key) {
 	t.Helper()
 	if got, ok, err := s.Get(t.Context(), key); got != nil || ok || err != nil {
