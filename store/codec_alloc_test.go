@@ -10,7 +10,7 @@ import (
 
 var codecs = map[string]store.Codec{"plain": {}, "sealed": secret}
 
-// Encoding allocates what it returns and nothing else: there is always room enough from the start.
+// Encoding allocates what it returns and nothing else: it asks for enough bytes from the start.
 func TestEncodeAllocatesOnce(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
