@@ -114,6 +114,16 @@ func newMACs(secret []byte) *sync.Pool {
 // Two texts are equal if and only if their keys are. So memory that remembers the text of an entry can find the entry by it. To compare two texts
 // is much cheaper than a digest, which is what most of the time of a hit would go to.
 //
+// The text of a request consists of these fields, each with its length before it:
+//
+//	version, domain, [By], Realm, names of Headers and Cookies, tag of the secret   the same for all texts of a scheme; see constant
+//	flags                                                                           one byte
+//	route pattern, Host, Path, query
+//	[RawPath], [target], [user]                                                     if the flags say so
+//	[what the function of By returned]
+//	lines of each header, with their number
+//	occurrences of each cookie, with their number
+//
 // [Scheme.Text] and [Namer.Text] make one. It belongs to one goroutine until [Text.Free].
 type Text struct {
 	digester
