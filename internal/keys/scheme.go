@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/larder-go/cache/keying"
 )
@@ -292,3 +293,69 @@ func (s *Scheme) Keyed(name string) bool { return slices.Contains(s.Headers, nam
 
 // Varies reports whether one URL may have several responses: headers, cookies or a function select.
 func (s *Scheme) Varies() bool { return len(s.Headers)+len(s.Cookies) > 0 || s.By != "" }
+
+// NoVarySearch returns the value of a No-Vary-Search header (draft-ietf-httpbis-no-vary-search), which tells other caches the rules of a Query. It
+// returns "" if there are no rules.
+//
+// Other caches may distinguish more URLs than this one: the header cannot express names that end in "*", so they are left out. In one respect
+// they distinguish fewer: they compare decoded parameters, and a key has them as they were written. So do not send the header if a handler reads
+// the raw query.
+//
+// Drafts differ in whether except stands with params or alone. It is sent with params, because browsers ignore it alone. A cache that only
+// understands it alone ignores this header, which does no harm.
+func NoVarySearch(q keying.Query) string {
+	const order = "key-order"
+	names, complete := expressible(q)
+	all, only := q.Names()
+	switch {
+	case q.Raw():
+		return ""
+	case only && len(all) == 0:
+		return "params" // no parameter counts, so there is no order to speak of
+	case only && complete:
+		return order + ", params, except=" + innerList(names)
+	case !only && len(names) > 0:
+		return order + ", params=" + innerList(names)
+	}
+	return order
+}
+
+// expressible returns the names that No-Vary-Search can express, sorted, and whether those are all of them. It cannot express a name that is not
+// UTF-8, or has U+FFFD in it: after decoding, both are the same.
+func expressible(q keying.Query) (names []string, complete bool) {
+	all, _ := q.Names()
+	for _, name := range all {
+		if !strings.HasSuffix(name, "*") && utf8.ValidString(name) && !strings.ContainsRune(name, utf8.RuneError) {
+			names = append(names, name)
+		}
+	}
+	complete = len(names) == len(all)
+	slices.Sort(names)
+	return slices.Compact(names), complete
+}
+
+// innerList returns the names as an inner list of Strings (RFC 9651 §3.1.1). They have the escapes of a URL, which a cache decodes, so there are
+// no characters that a String would have to escape.
+func innerList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = `"` + url.QueryEscape(name) + `"`
+	}
+	return "(" + strings.Join(quoted, " ") + ")"
+}
+
+// effective returns the query that selects the response and that the handler sees: raw itself, or what the rules leave of it, in a fixed order.
+func effective(q keying.Query, raw string) (string, error) {
+	if err := checkQuery(raw); err != nil || raw == "" || q.Raw() {
+		return raw, err
+	}
+	return canonical(raw, q.Selects), nil
+}
+
+// canonical returns what appendCanonical makes of the query.
+func canonical(raw string, keeps func(name string) bool) string {
+	if isCanonical(raw, keeps) { // most queries are
+		return raw
+	}
+	return string(appendCanonical(nil, raw, keeps))
+}

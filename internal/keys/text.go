@@ -14,9 +14,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"hash"
 	"hash/maphash"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -306,3 +308,86 @@ func targetPath(r *http.Request) string {
 	}
 	return path
 }
+
+// How a query selects a response.
+//
+// By default the query counts as it stands, byte for byte. With rules (keying.Only, keying.Except) some parameters count, in a fixed order, and the
+// handler sees only these. Either way it must be a query that all parsers read alike. If a proxy reads other parameters than the handler does,
+// somebody can store one page under the URL of another.
+
+// errQuery is the error of a query that parsers read differently. The response to such a request is not stored.
+var errQuery = errors.New("keying: the query cannot be read in one way only")
+
+// checkQuery refuses what parsers disagree about: ";", which separates for some; escapes that are none; control characters and NUL. It refuses
+// too many parameters, as well.
+func checkQuery(raw string) error {
+	params := 1
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '&':
+			params++
+		case c == ';' || c < 0x20 || c == 0x7f:
+			return errQuery
+		case c == '%':
+			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) || raw[i+1:i+3] == "00" {
+				return errQuery
+			}
+		}
+	}
+	if params > MaxParams {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// isHex reports whether the byte is a hexadecimal digit.
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// appendCanonical appends the parameters whose name passes, sorted by decoded name. Several of one name stay in their order, and each stays as the
+// client wrote it, because an app can tell "a" from "a=" and "%41" from "A".
+//
+//	Except("utm_*"):   b=2&utm_source=x&a=1&b=1   →   a=1&b=2&b=1
+func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
+	if isCanonical(raw, keeps) {
+		return append(to, raw...)
+	}
+	var few [fewParameters]parameter
+	kept := few[:0]
+	for text := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(text, "=")
+		name, err := url.QueryUnescape(name)
+		if text != "" && err == nil && keeps(name) {
+			kept = append(kept, parameter{name, text})
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
+	for i, p := range kept {
+		if i > 0 {
+			to = append(to, '&')
+		}
+		to = append(to, p.text...)
+	}
+	return to
+}
+
+// isCanonical reports whether the query is in its canonical form already. It decodes nothing: a query with an escape in a name is not canonical for
+// it, and takes the longer way.
+func isCanonical(raw string, keeps func(name string) bool) bool {
+	for last := ""; raw != ""; {
+		text, rest, more := strings.Cut(raw, "&")
+		name, _, _ := strings.Cut(text, "=")
+		if text == "" || more && rest == "" || name < last || strings.ContainsAny(name, "%+") || !keeps(name) {
+			return false
+		}
+		last, raw = name, rest
+	}
+	return true
+}
+
+// A parameter is a pair of a query as the client wrote it, "name=value", and its decoded name.
+type parameter struct{ name, text string }
+
+// fewParameters is how many parameters are sorted on the stack.
+const fewParameters = 16
