@@ -29,7 +29,7 @@ func (f *fetch) complete() Reason {
 		extend(rec)
 	}
 	rec.describe(e)
-	e.Header = makeHeader(rec.header)
+	e.Header = makeHeader(rec.fields)
 	return f.settle()
 }
 
@@ -64,7 +64,7 @@ func (f *fetch) settle() Reason {
 func (rec *recorder) incomplete() Reason {
 	size := int64(rec.size())
 	switch {
-	case !rec.wrote:
+	case rec.head == noHead:
 		return ReasonEmpty
 	case rec.declared >= 0 && rec.declared != size && !(size == 0 && rec.r.Method == http.MethodHead):
 		return ReasonLength
@@ -100,21 +100,6 @@ func (rec *recorder) describe(e *store.Entry) {
 	if tag > 0 {
 		rec.set("Etag", texts[:tag])
 	}
-}
-
-// set adds a field of one line.
-func (rec *recorder) set(name, value string) {
-	var values []string
-	values, rec.values = pack(rec.values, value)
-	rec.header = append(rec.header, store.Field{Name: name, Values: values})
-}
-
-// made returns the lines of a field that the handler set, or else outer middleware.
-func (rec *recorder) made(name string) []string {
-	if lines := rec.fieldOf(name); lines != nil {
-		return lines
-	}
-	return rec.outer[name]
 }
 
 // makeHeader puts the fields in order and makes a header of them: in one order answers have one layout.
@@ -158,7 +143,7 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 // response must not be used again without validation.
 func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
 	rec, e := f.rec, f.rec.run.Entry
-	f.p.reason, rec.part = cmp.Or(f.p.reason, partReason(f.r)), true
+	f.p.reason, rec.purpose = cmp.Or(f.p.reason, partReason(f.r)), toShare
 	if reason := f.shareable(stale); reason != "" {
 		return f.refuse(reason)
 	}
@@ -170,7 +155,7 @@ func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
 		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
-		e.Header = makeHeader(rec.header)
+		e.Header = makeHeader(rec.fields)
 	}
 	return readthrough.ShareOnly
 }
@@ -190,26 +175,26 @@ func (f *fetch) shareable(stale bool) Reason {
 	}
 	e := rec.run.Entry
 	// An attempt to update a stored response has perhaps left that one's labels and lifetimes there.
-	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.header), rec.added, nil, nil
+	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.fields), rec.added, nil, nil
 	e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0
 	return f.label(e, tags) // a purge may come before the requests that wait
 }
 
-// fieldOf returns the lines of a field that the handler set.
-func (rec *recorder) fieldOf(name string) []string {
-	if lines := linesIn(rec.header, name); lines != nil {
-		return lines
+// guessType sets the type that net/http would guess for a body whose type nobody has told.
+func guessType(h http.Header, body []byte) {
+	if !typed(h) && len(body) > 0 {
+		h["Content-Type"] = []string{http.DetectContentType(body)}
 	}
-	return linesIn(rec.added, name)
 }
 
-func linesIn(fields []store.Field, name string) []string {
-	for i := range fields {
-		if fields[i].Name == name {
-			return fields[i].Values
-		}
-	}
-	return nil
+// typed reports whether the header tells the type of its body, or leaves nothing to be guessed, as net/http has it.
+func typed(h http.Header) bool {
+	_, told := h["Content-Type"]
+	return told || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
+}
+
+func bodyAllowed(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth

@@ -15,16 +15,16 @@ import (
 // Then the pump lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
 // writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.
 func (rec *recorder) void() {
-	body := rec.body
+	body := rec.last
 	rec.drop(ReasonPanic)
 	rec.run.Abort()
 	if pump := rec.pump; pump != nil {
 		rec.pump = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
 		pump.drain()
-	} else if rec.unsent {
+	} else if rec.head == headWaits {
 		rec.sendHead(body)
-		if !rec.mute && len(body) > 0 {
+		if !rec.bodiless() && len(body) > 0 {
 			_, _ = rec.write(body)
 		}
 	}
@@ -39,7 +39,7 @@ func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 		rec.void()
 		return readthrough.Aborted
 	case http.ErrAbortHandler:
-		if rec.failed {
+		if rec.delivery == staleInstead {
 			rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
 			return readthrough.ServeOld
 		}
@@ -47,7 +47,7 @@ func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 		panic(panicked)
 	}
 	rec.drop(ReasonPanic) // there is no pump: the client has nothing yet
-	rec.mute = true
+	rec.delivery = staleInstead
 	rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
 	return readthrough.ServeOld
@@ -57,17 +57,19 @@ func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 // read, the source of a copy breaks off, a handler panics behind a middleware that recovers. The client has the beginning, and perhaps an error page after
 // it. Such an answer is neither kept nor shared, if anything tells.
 
-// late is told of a head after the head, which net/http drops. An error of the server's says that the answer is broken
+// headAgain is told of a head after the head, which net/http drops. An error of the server's says that the answer is broken
 // off, and so does a redirect, to an error page as a rule. Another error says so once its page follows; alone it changes
 // nothing that the client gets.
-func (rec *recorder) late(status int) {
+func (rec *recorder) headAgain(status int) {
 	switch {
 	case status < 300 || status == http.StatusNotModified || status == rec.status:
 	case status >= 400 && status < 500:
-		rec.spoilt = true
+		rec.tail = errorPage
 	default:
 		// Before abandon, which forgets what the client was to get instead: of an answer that is held it has nothing yet.
-		rec.failed = rec.failed || rec.held && !rec.done && rec.fallback()
+		if rec.withheld() && rec.phase < recorded && rec.fallback() {
+			rec.delivery = staleInstead
+		}
 		rec.abandon(ReasonLate)
 	}
 }

@@ -101,14 +101,15 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 	defer func() {
 		switch {
 		case returned:
-		case !rec.fallback() || rec.wrote && !rec.held && !rec.unsent:
+		case !rec.fallback() || rec.head == headSettled && !rec.withheld(): // the client has something of the response
 			rec.void() // the panic goes on, with its stack untouched
 		default:
 			verdict = rec.standIn(f, recover())
 		}
 	}()
 	f.err = f.next(rec.writer(), f.view)
-	returned, rec.done = true, true
+	returned = true
+	rec.returned()
 	f.match(within)
 	verdict = f.judge(ctx.Err() != nil)
 	f.rt.notice(f, verdict)
@@ -120,8 +121,13 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 // the response.
 func (f *fetch) prepare(run *readthrough.Run, kept *retained, ctx context.Context) (within *matching) {
 	rt, rec := f.rt, &kept.rec
-	rec.user, rec.fwd, rec.part = f.p.user, f.p.fwd, f.p.reason != ""
-	rec.spares = f.p.whole != nil && run.Old == nil
+	rec.user, rec.fwd = f.p.user, f.p.fwd
+	switch {
+	case f.p.reason != "":
+		rec.purpose = toShare
+	case f.p.whole != nil && run.Old == nil:
+		rec.purpose = toStoreWhole
+	}
 	if within = f.matching(ctx); within != nil {
 		ctx = within
 	}
@@ -151,13 +157,13 @@ func (f *fetch) causeOf(run *readthrough.Run) Reason {
 func (f *fetch) judge(canceled bool) readthrough.Verdict {
 	rt, rec := f.rt, f.rec
 	switch {
-	case !rec.failed && rec.wrote && rec.asked != whole && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
+	case rec.delivery == renewal && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
 		return rt.http.renew(f)
-	case rec.failed, f.err != nil && !rec.wrote && rec.fallback() && serverError(f.err):
+	case rec.delivery == staleInstead, f.err != nil && rec.head == noHead && rec.fallback() && serverError(f.err):
 		rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: f.err})
-		rec.mute, f.err = true, nil
+		rec.delivery, f.err = staleInstead, nil
 		return readthrough.ServeOld
-	case !rec.keeping:
+	case rec.phase != recorded:
 		if rt.rules.outdates(f) {
 			return readthrough.Cacheable
 		}
@@ -169,7 +175,7 @@ func (f *fetch) judge(canceled bool) readthrough.Verdict {
 		return readthrough.Aborted // the response says nothing of what another run would bring
 	case f.err != nil:
 		return f.refuse(ReasonError)
-	case rec.part, f.r.Method == http.MethodHead:
+	case rec.purpose == toShare, f.r.Method == http.MethodHead:
 		return rt.rules.part(f)
 	}
 	if reason := f.complete(); reason != "" {
@@ -180,7 +186,7 @@ func (f *fetch) judge(canceled bool) readthrough.Verdict {
 
 // refuse notes why the response is neither stored nor shared.
 func (f *fetch) refuse(reason Reason) readthrough.Verdict {
-	f.rec.keeping, f.rec.reason = false, reason
+	f.rec.refuse(reason)
 	return readthrough.Uncacheable
 }
 
@@ -255,7 +261,7 @@ func (f *fetch) serve(found readthrough.Result) error {
 // event is that of the handler's response.
 func (f *fetch) event(err error) Event {
 	ev := Event{Route: f.p.pattern, Outcome: Miss, Reason: f.rec.reason, Cause: f.cause, Status: f.rec.status, Err: err}
-	if f.rec.mute && !f.rec.held { // the client has the body already
+	if f.rec.delivery == headOnly { // the client has the body already
 		ev.Status = http.StatusNotModified
 	}
 	if f.p.reason != "" { // nothing of it is stored in any case

@@ -1,84 +1,91 @@
 package middleware
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
-// take copies what the handler did to the header since outer middleware left it: fields that it set (one without values is
-// sent by nobody, net/http included), and lines that it added to fields that were there (none: it removed the field). Fields
-// whose canonical name is to be left are left out. All values are copied.
-func (rec *recorder) take(h http.Header, leave func(name string) bool) {
-	if rec.captured == nil { // forgotten: a handler that does not know that it is over
-		rec.captured = captures.Get().(*captured)
-	}
-	rec.header, rec.added, rec.values = rec.fields[:0], nil, rec.lines[:0]
-	field := func(name string, values []string) (f store.Field) {
-		f.Name = name
-		f.Values, rec.values = pack(rec.values, values...)
-		return f
-	}
-	for name, values := range h {
-		before, there := rec.outer[name]
-		switch {
-		case leave(rec.canonical(name)):
-		case !there || len(before) == 0:
-			rec.header = append(rec.header, field(name, values))
-		case slices.Equal(before, values):
-		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
-			rec.added = append(rec.added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
-		default:
-			rec.header = append(rec.header, field(name, values))
-		}
-	}
-	for name := range rec.outer {
-		if _, there := h[name]; !there && !leave(http.CanonicalHeaderKey(name)) {
-			rec.added = append(rec.added, store.Field{Name: name})
-		}
-	}
+// headers are the header of a response in three forms: as outer middleware left it before the handler ran, as the handler
+// sees and changes it, and as it is captured, to be stored.
+//
+// What is stored is what the handler did, not what the client got. Outer middleware does its part on every hit again: a field
+// that it set and the handler left alone is not the entry's, and of a field to which the handler added lines only those are.
+//
+//	outer                        own, when the head comes            captured
+//	X-Frame-Options: DENY        X-Frame-Options: DENY               nothing
+//	Vary: Origin                 Vary: Origin, Vary: Accept          added: Vary: Accept
+//	Server: edge                 (deleted)                           added: Server, without values
+//	                             Content-Type: text/html             fields: Content-Type: text/html
+//	Cache-Control: no-store      Cache-Control: public               fields: Cache-Control: public
+type headers struct {
+	outer http.Header // nil: it was empty
+	own   http.Header // nil: the handler has the header of the writer outside itself
+	*captured
+
+	odd      bool // a field of own is not spelled in canonical form
+	trailing bool // own may have trailers that the handler has not announced
+	untyped  bool // the head came with the first write, and told no type
 }
 
-// captured is a header as it is captured: an entry's is made of it. No handler ever sees it, so it can be used again.
+// captured are a response's fields as they are stored; an entry's header is made of them. It is there from when a copy is
+// begun until forget. No handler ever sees it, so it is pooled.
 type captured struct {
-	header, added []store.Field
-	values        []string // those of header; may have room for more
+	fields []store.Field // what the handler set
+	added  []store.Field // what it added to fields of outer middleware's; without values: it removed the field
+	values []string      // those of fields; may have room for more
 
-	asking time.Time     // when the handler was asked
-	age    time.Duration // in policy mode: how old the answer was when it came
+	asking   time.Time        // when the handler was asked
+	control  *rfc9111.Control // policy mode: what the whole header says, whoever set it; not to be changed
+	lifetime time.Duration    // … how long it allows, -1 if it does not say,
+	age      time.Duration    // … and how old the response was when it came
 
-	fields [16]store.Field // as many as most answers have
-	lines  [16]string
+	fieldSpace [16]store.Field // as many as most responses have
+	valueSpace [16]string
 }
 
 var captures = sync.Pool{New: func() any { return new(captured) }}
 
-// forget gives the captured header's room back.
-func (rec *recorder) forget() {
-	if rec.captured != nil {
-		*rec.captured = captured{}
-		captures.Put(rec.captured)
+// begin gives the handler a header of its own, with what is in the one outside.
+func (hs *headers) begin(outside http.Header) {
+	hs.captured = captures.Get().(*captured)
+	hs.asking = time.Now()
+	hs.own = http.Header{}
+	if len(outside) > 0 {
+		hs.outer, hs.own = outside.Clone(), outside.Clone()
 	}
-	rec.captured = nil
 }
 
-// pack copies values to the end of the room, most often without making any.
-func pack(room []string, values ...string) (packed, rest []string) {
-	n := len(room)
-	room = append(room, values...)
-	return room[n:len(room):len(room)], room
+// publish makes the header outside what the handler's is, and returns it.
+func (hs *headers) publish(outside http.Header) http.Header {
+	if hs.own != nil {
+		clear(outside)
+		for name, values := range hs.own {
+			hs.odd = hs.odd || http.CanonicalHeaderKey(name) != name
+			outside[name] = values[:len(values):len(values)]
+		}
+	}
+	return outside
 }
 
-// fold gives the fields that the cache itself reads or writes their canonical spelling: a handler that has set one past
-// the methods of http.Header ("cache-control", "ETag") means it all the same.
+// folded is publish, for a header that the cache reads.
+func (hs *headers) folded(outside http.Header) http.Header {
+	hs.publish(outside)
+	if hs.odd || hs.own == nil {
+		fold(outside)
+	}
+	return outside
+}
+
+// fold gives the fields that the cache itself reads or writes their canonical spelling. A handler that has set one past the
+// methods of http.Header ("cache-control", "ETag") means it all the same.
 func fold(h http.Header) {
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
@@ -95,90 +102,94 @@ func fold(h http.Header) {
 	}
 }
 
-// What the recorder adds to a handler's answer, or takes from it.
+// canonical is the name of a published field in canonical form.
+func (hs *headers) canonical(name string) string {
+	if hs.odd {
+		return http.CanonicalHeaderKey(name)
+	}
+	return name
+}
 
-// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
-func (rec *recorder) untarget(h http.Header) {
-	if rec.rt.scheme.Private {
-		delete(h, "Cdn-Cache-Control")
+// capture takes what the handler did to the header: see headers. It leaves out the fields whose canonical names are to be
+// left. All values are copied.
+func (hs *headers) capture(h http.Header, leave func(name string) bool) {
+	if hs.captured == nil { // the request is over, and the handler does not know it
+		hs.captured = captures.Get().(*captured)
+	}
+	hs.fields, hs.added, hs.values = hs.fieldSpace[:0], nil, hs.valueSpace[:0]
+	for name, values := range h {
+		before, there := hs.outer[name]
+		switch {
+		case leave(hs.canonical(name)):
+		case !there || len(before) == 0:
+			hs.set(name, values...) // without values nobody sends it, net/http included
+		case slices.Equal(before, values):
+		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
+			hs.added = append(hs.added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
+		default:
+			hs.set(name, values...)
+		}
+	}
+	for name := range hs.outer {
+		if _, there := h[name]; !there && !leave(http.CanonicalHeaderKey(name)) {
+			hs.added = append(hs.added, store.Field{Name: name})
+		}
 	}
 }
 
-// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
-func (rec *recorder) privatize(h http.Header) {
-	rec.untarget(h)
-	switch {
-	case !rec.rt.scheme.Private:
-	case rec.reason == ReasonIdentity:
-		h["Cache-Control"] = []string{"private, no-store"}
-	default:
-		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
-	}
+// set adds a field to what is captured. It copies the values, most often without an allocation.
+func (c *captured) set(name string, values ...string) {
+	n := len(c.values)
+	c.values = append(c.values, values...)
+	c.fields = append(c.fields, store.Field{Name: name, Values: c.values[n:len(c.values):len(c.values)]})
 }
 
-// tellStatus says what the cache did (RFC 9211).
-func (rec *recorder) tellStatus(h http.Header) {
-	c := rec.rt.common
-	if c.name == "" {
-		return
+// fieldOf returns the lines of a field that the handler set.
+func (c *captured) fieldOf(name string) []string {
+	if lines := linesIn(c.fields, name); lines != nil {
+		return lines
 	}
-	how, key, cause := "miss", keying.Key{}, Reason("")
-	if rec.run != nil {
-		key, cause = rec.run.Entry.Key, Reason(rec.run.Cause)
-	}
-	switch {
-	case rec.run == nil:
-		how = fwd(rec.reason)
-	case rec.fwd != "":
-		how = rec.fwd
-	case rec.run.Old != nil:
-		how = "stale"
-	case cause == CauseVariant:
-		how = "vary-miss"
-	}
-	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
-	if stored {
-		lines = c.kept
-	}
-	if line := lines[cause]; line != nil && how == "miss" && rec.reason == "" && !rec.part && !c.debug {
-		c.addStatus(h, line)
-		return
-	}
-	reason := rec.reason
-	if reason == ReasonStore && cause == CauseAway { // which says it all
-		reason = ""
-	}
-	if rec.part {
-		reason = partReason(rec.r)
-	}
-	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
+	return linesIn(c.added, name)
 }
 
-// became notes what has become of the entry that was made of the answer.
-func (rec *recorder) became(fate readthrough.Fate) {
-	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
-		rec.reason = FateReason(fate)
+// made returns the lines of a field that the handler set, or else outer middleware.
+func (hs *headers) made(name string) []string {
+	if lines := hs.fieldOf(name); lines != nil {
+		return lines
 	}
+	return hs.outer[name]
 }
 
-// FateReason says why something is not kept that was for keeping, or "" if it is.
-func FateReason(fate readthrough.Fate) Reason {
-	switch fate {
-	case readthrough.RefusedByStore:
-		return ReasonRefused
-	case readthrough.StoreFailed:
-		return ReasonStore
-	case readthrough.Overtaken:
-		return ReasonOvertaken
-	case readthrough.NotKept:
-		return ReasonAge
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
+		}
 	}
-	return ""
+	return nil
+}
+
+// resets reports whether the handler has given a field another value since it was captured.
+func (hs *headers) resets(name string) bool {
+	sent := linesIn(hs.fields, name)
+	if sent == nil && !slices.ContainsFunc(hs.added, func(f store.Field) bool { return f.Name == name && len(f.Values) == 0 }) {
+		sent = hs.outer[name]
+	}
+	return rfc9111.First(hs.own[name]) != rfc9111.First(sent)
+}
+
+// forget gives what is captured back to the pool.
+func (hs *headers) forget() {
+	if hs.captured != nil {
+		*hs.captured = captured{}
+		captures.Put(hs.captured)
+	}
+	hs.captured = nil
 }
 
 // hasTrailers reports whether the handler has set trailers that it had not announced.
-func (rec *recorder) hasTrailers() bool {
-	for name := range rec.own {
+func (hs *headers) hasTrailers() bool {
+	for name := range hs.own {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			return true
 		}
@@ -187,29 +198,151 @@ func (rec *recorder) hasTrailers() bool {
 }
 
 // publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
-func (rec *recorder) publishTrailers() {
-	h := rec.w.Header()
-	if rec.trailing {
-		for name, values := range rec.own {
+func (hs *headers) publishTrailers(outside http.Header) {
+	if hs.trailing {
+		for name, values := range hs.own {
 			if strings.HasPrefix(name, http.TrailerPrefix) {
-				h[name] = values
+				outside[name] = values
 			}
 		}
 	}
-	for _, line := range h["Trailer"] {
+	for _, line := range outside["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if values, ok := rec.own[name]; ok {
-				h[name] = values
+			if values, ok := hs.own[name]; ok {
+				outside[name] = values
 			}
 		}
 	}
 }
 
-// MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
-// responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
-func (rt *Route) MarkPrivate(h http.Header) {
-	if rt.scheme.Private {
-		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+// Header returns a header of the handler's own while a copy is made: the pump may be using the one outside, since writers
+// outside change it when they are written to. While that is so, functions of theirs may come back here, to set fields of what
+// is being sent: they get the one outside.
+func (rec *recorder) Header() http.Header {
+	if rec.own == nil || rec.sending {
+		return rec.w.Header()
+	}
+	if rec.head != noHead && rec.tail == sameResponse {
+		rec.tail = headerSeen
+	}
+	return rec.own
+}
+
+// takeHead takes the handler's head, and judges it.
+func (rec *recorder) takeHead(status int) {
+	rec.head, rec.status = headSettled, status
+	if rec.fallback() && status >= 500 {
+		rec.delivery = staleInstead
+		rec.drop(ReasonStatus)
+		return
+	}
+	if rec.asked != whole && rec.asked.answeredBy(status) {
+		rec.takeRenewal()
+		return
+	}
+	h := rec.folded(rec.w.Header())
+	rec.declared = declaredLength(h)
+	rec.invalidate(status, h)
+	if rec.keeps() {
+		rec.judgeHead(h)
+	}
+	rec.privatize(h)
+	if rec.keeps() {
+		rec.rt.rules.fields(rec, h)
+	}
+	rec.head = headWaits
+}
+
+// takeRenewal takes the head of a response that is about the stored one. The client gets that, and nothing of this.
+func (rec *recorder) takeRenewal() {
+	rec.delivery, rec.odd = renewal, true
+	fold(rec.own)
+	rec.invalidate(rec.status, rec.own)
+	rec.untarget(rec.own)
+	rec.declared = declaredLength(rec.own)
+	rec.rt.http.hold(rec, rec.own)
+}
+
+func (rec *recorder) judgeHead(h http.Header) {
+	reason := rec.rt.rules.storable(rec, h)
+	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
+		h["No-Vary-Search"] = rec.rt.noVarySearch
+	}
+	if reason != "" {
+		rec.abandon(reason)
+	} else if rec.declared > rec.most && rec.r.Method != http.MethodHead {
+		rec.abandon(ReasonSize)
+	}
+}
+
+// declaredLength is the Content-Length, or -1.
+func declaredLength(h http.Header) int64 {
+	lines := h["Content-Length"]
+	if len(lines) == 0 { // to parse nothing costs an error
+		return -1
+	}
+	n, err := strconv.ParseInt(lines[0], 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// inErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type, and a
+// writer between the handler and this one may keep the second status for itself, so that only the header tells.
+func (rec *recorder) inErrorPage() bool {
+	switch rec.tail {
+	case errorPage:
+		return true
+	case headerSeen:
+		rec.tail = sameResponse
+		return rec.resets("Content-Type") || rec.resets("X-Content-Type-Options")
+	}
+	return false
+}
+
+// dress completes the head with what is known of the response by now, and returns the status that the client is to get. The
+// body is what there is of it by now.
+func (rec *recorder) dress(h http.Header, body []byte) (status int) {
+	rec.adopt(h)
+	if rec.keeps() && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
+		leftAlone(h["Content-Encoding"], h["Content-Type"], body) {
+		h["Accept-Ranges"] = acceptRanges
+	}
+	rec.addPolicy(h)
+	rec.tellStatus(h)
+	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
+		return status
+	}
+	asked := rec.r.Header
+	if (asked["If-None-Match"] != nil || asked["If-Modified-Since"] != nil) && notModified(rec.r, h, nil) {
+		rec.delivery, status = headOnly, http.StatusNotModified
+		strip304(h)
+	}
+	return status
+}
+
+// adopt gives the client of a stored response what hits will have: what the entry tells of the body.
+func (rec *recorder) adopt(h http.Header) {
+	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
+		return
+	}
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
+		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
+			continue
+		}
+		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
+			h[name] = lines
+		}
+	}
+}
+
+// restore takes back what a handler has put into the header outside, whose response is not the client's.
+func (rec *recorder) restore() {
+	h := rec.w.Header()
+	clear(h)
+	for name, values := range rec.outer {
+		h[name] = values
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -128,17 +129,17 @@ func forbidding(lines []string, private bool) bool {
 
 // speak adds the policy's words to an answer of the handler's. What clients may do with it, the policy says of answers that
 // it keeps, and would keep if they were asked for whole.
-func (rec *recorder) speak(h http.Header) {
+func (rec *recorder) addPolicy(h http.Header) {
 	rt := rec.rt
 	if !rt.speaks() {
 		return
 	}
-	rt.outgoing(h, !rec.said.Refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
+	rt.outgoing(h, !rec.said.Refuses() && (rec.keeps() || rec.partly(h))).put(rt, h)
 }
 
 // partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.
 func (rec *recorder) partly(h http.Header) bool {
-	if !rec.wrote || rec.reason != ReasonHead && rec.reason != ReasonRange || h["Set-Cookie"] != nil {
+	if rec.head == noHead || rec.reason != ReasonHead && rec.reason != ReasonRange || h["Set-Cookie"] != nil {
 		return false
 	}
 	switch rec.status {
@@ -146,6 +147,93 @@ func (rec *recorder) partly(h http.Header) bool {
 		return true
 	}
 	return rec.rt.statusTTL[rec.status] > 0
+}
+
+// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
+func (rec *recorder) untarget(h http.Header) {
+	if rec.rt.scheme.Private {
+		delete(h, "Cdn-Cache-Control")
+	}
+}
+
+// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
+func (rec *recorder) privatize(h http.Header) {
+	rec.untarget(h)
+	switch {
+	case !rec.rt.scheme.Private:
+	case rec.reason == ReasonIdentity:
+		h["Cache-Control"] = []string{"private, no-store"}
+	default:
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+	}
+}
+
+// MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
+// responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
+func (rt *Route) MarkPrivate(h http.Header) {
+	if rt.scheme.Private {
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+	}
+}
+
+// tellStatus says what the cache did (RFC 9211).
+func (rec *recorder) tellStatus(h http.Header) {
+	c := rec.rt.common
+	if c.name == "" {
+		return
+	}
+	how, key, cause := "miss", keying.Key{}, Reason("")
+	if rec.run != nil {
+		key, cause = rec.run.Entry.Key, Reason(rec.run.Cause)
+	}
+	switch {
+	case rec.run == nil:
+		how = fwd(rec.reason)
+	case rec.fwd != "":
+		how = rec.fwd
+	case rec.run.Old != nil:
+		how = "stale"
+	case cause == CauseVariant:
+		how = "vary-miss"
+	}
+	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
+	if stored {
+		lines = c.kept
+	}
+	if line := lines[cause]; line != nil && how == "miss" && rec.reason == "" && rec.purpose != toShare && !c.debug {
+		c.addStatus(h, line)
+		return
+	}
+	reason := rec.reason
+	if reason == ReasonStore && cause == CauseAway { // which says it all
+		reason = ""
+	}
+	if rec.purpose == toShare {
+		reason = partReason(rec.r)
+	}
+	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
+}
+
+// became notes what has become of the entry that was made of the response.
+func (rec *recorder) became(fate readthrough.Fate) {
+	if rec.fate = fate; rec.keeps() && rec.reason == "" && rec.purpose != toShare {
+		rec.reason = FateReason(fate)
+	}
+}
+
+// FateReason says why something is not kept that was for keeping, or "" if it is.
+func FateReason(fate readthrough.Fate) Reason {
+	switch fate {
+	case readthrough.RefusedByStore:
+		return ReasonRefused
+	case readthrough.StoreFailed:
+		return ReasonStore
+	case readthrough.Overtaken:
+		return ReasonOvertaken
+	case readthrough.NotKept:
+		return ReasonAge
+	}
+	return ""
 }
 
 // tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.

@@ -1,328 +1,357 @@
 package middleware
 
 import (
+	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/internal/steering"
 )
 
-// A recorder is the ResponseWriter of a handler whose answer may be kept: the client is answered while a copy is made.
-// Once the answer turns out not to be for keeping, it merely passes on. Like every ResponseWriter it is for one
-// goroutine.
+// A recorder is the ResponseWriter of a handler whose response may be stored: the client gets the response, and meanwhile a
+// copy of it is made. Three parts own its data: client is the writer outside, buffer is the copy of the body, and headers is
+// the header as outer middleware left it, as the handler sees it and as it is stored. The recorder decides what happens next,
+// by four states:
 //
-// The head says what the cache did, so it waits for as long as it would wait without a cache: until the body outgrows what
-// net/http holds back, until the handler flushes or takes the connection, or until the handler has returned. Only in the
-// last case is it known by then whether the store has the answer.
+//	phase      what becomes of what the handler writes
+//	head       whether the status is known, and whether the client has it
+//	delivery   how much of the response the client gets
+//	tail       whether what the handler writes still belongs to its head
+//
+// Like every ResponseWriter it is for one goroutine.
+//
+// The head waits, because Cache-Status says in it whether the response is stored, and nobody knows that before the store has
+// answered. It waits as long as net/http would hold it back without a cache. With a short body that is until the end:
+//
+//	handler                   recorder                                the client gets
+//	1. WriteHeader(200)       judges the head, which waits
+//	2. Write, 1 KiB           copies it
+//	3. returns                the store takes the entry
+//	4.                        finish                                  the head, "stored", and the body
+//
+// With a long one, the client gets the head before the store has answered, and then the body at its own pace:
+//
+//  2. Write, 5 KiB           copies it: more than net/http holds     the head
+//  3. Write, 1 MiB           copies it                               the body, from the pump
+//  4. returns                the store takes the entry; the
+//     requests that wait get it
+//  5. finish waits for the pump               the rest
 type recorder struct {
-	rt    *Route
-	w     http.ResponseWriter // the client's, or outer middleware's
-	r     *http.Request       // as the client sent it
-	run   *readthrough.Run    // nil: nothing is to be kept
-	outer http.Header         // the header as outer middleware left it
-	own   http.Header         // the header as the handler sees it; nil: the client's writer's itself
-	ctx   *runContext
-	said  *steering.Steering // what the handler says while it runs
+	rt   *Route
+	r    *http.Request      // as the client sent it
+	run  *readthrough.Run   // nil: nothing is to be stored
+	ctx  *runContext        // nil: the run's context is the client's
+	said *steering.Steering // what the handler says while it runs
 
-	status   int
-	declared int64   // Content-Length, -1 if unknown
-	user     string  // who is asking, if that is known
-	fwd      string  // why the request came to the handler; "": a miss
-	reason   Reason  // why no copy is being made
-	keeping  bool    // a copy is being made
-	wrote    bool    // the handler's head is known
-	unsent   bool    // … and has not gone to the client: what it says of the cache is not known yet
-	odd      bool    // a field has a name that is not in canonical form
-	mute     bool    // the client gets none of the body: it has it (304), or is to get a stale answer instead
-	over     bool    // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
-	done     bool    // the handler has returned
-	left     bool    // … and has written nothing: whoever answers in its place does so through here
-	sending  bool    // the writer behind is being written to
-	trailing bool    // it may have set trailers that it had not announced
-	held     bool    // nothing of the answer is for the client
-	failed   bool    // … because it is a failure that a stale one stands in for
-	spoilt   bool    // what is written from now on belongs to an error page
-	implied  bool    // the head came with the first write
-	untyped  bool    // … and told no type
-	touched  bool    // the header may have been changed since the head
-	part     bool    // the answer is not whole, and is copied for those alone who wait for it
-	spares   bool    // … as it is if it is a part: there is a whole that it would take the place of
-	changes  bool    // the method is unsafe: a success invalidates
-	level    uint8   // … and so much of the path says where: see keys.Area
-	asked    request // what the handler was asked for instead of a whole answer
+	client
+	buffer
+	headers
 
-	http      *httpHead        // RFC 9111 mode: what is noted of the head, from when the handler is asked
-	control   *rfc9111.Control // policy mode: what the whole header says, whoever set it; not to be changed
-	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
-	*captured                  // the header, and what it tells of the answer's age; there from when a copy is begun until forget
-	body      []byte           // or its last piece; the pieces' capacity is what the copy has reserved
-	full      [][]byte         // the pieces before, where it is long
-	reserved  int              // bytes of the room for recording that this copy takes
-	pump      *pump
-	fate      readthrough.Fate // of the entry that was made of the answer
+	phase    phase
+	head     head
+	delivery delivery
+	tail     tail
+
+	implied bool             // the head came with the first write
+	fate    readthrough.Fate // of the entry that was made of the response
+	asked   request          // what the handler was asked for instead of a whole response
+	purpose purpose
+	changes bool  // the method is unsafe: a success invalidates
+	level   uint8 // … and so much of the path says where: see keys.Area
+
+	status int
+	reason Reason // why no copy is being made
+	user   string // who the user is, if that is known
+	fwd    string // why the request came to the handler, as Cache-Status says it; "": a miss
+
+	http *httpHead // RFC 9111 mode: what is noted of the head, from when the handler is asked
 }
 
-// begin makes the zero recorder one of an answer to the request; without a run nothing is kept.
+// phase is what becomes of what the handler writes.
+//
+//	phase        a write                      the next phase, and when
+//	recording    is copied                    passing: the response must not be stored (abandon)
+//	                                          recorded: the handler returns
+//	passing      goes to the client           overrun: it is longer than its Content-Length says
+//	                                          unrecorded: the handler returns
+//	overrun      fails, as in net/http        unrecorded: the handler returns
+//	recorded     fails                        unrecorded: a whole response is judged, and must not be stored (refuse)
+//	                                          ended: the client has the response (finish), or a stored one instead (end)
+//	unrecorded   fails                        ended, or unanswered: the handler has written nothing
+//	ended        fails
+//	unanswered   goes to the client
+//
+// A framework's error page comes in the last phase: the framework has the recorder, and writes the page there when the
+// handler has returned an error.
+type phase uint8
+
+const (
+	recording phase = iota
+	passing
+	overrun
+	recorded
+	unrecorded
+	ended
+	unanswered
+)
+
+// head is what is known of the status, and who knows it.
+type head uint8
+
+const (
+	noHead      head = iota // the handler has not decided
+	headWaits               // the handler has, and the client does not have it yet
+	headSettled             // the client has it, or never gets it: see delivery
+)
+
+// delivery is how much of the response the client gets.
+type delivery uint8
+
+const (
+	wholeResponse delivery = iota
+	headOnly               // a 304: the client has the body
+	renewal                // nothing: it is about the stored response, which the client gets
+	staleInstead           // nothing: it is a failure, and the client gets the stale response
+)
+
+// tail is whether what the handler writes after its head belongs to it. http.Error, called when half of a page has gone,
+// writes an error page behind it; that must not be stored.
+type tail uint8
+
+const (
+	sameResponse tail = iota
+	headerSeen        // the handler has had the header again, and may have changed it: the next write looks
+	errorPage         // the handler has told of an error: what it writes next is the error page
+)
+
+// purpose is what a copy is for.
+type purpose uint8
+
+const (
+	toStore      purpose = iota
+	toStoreWhole         // only a whole response is stored: a part would take the place of a stored whole, and is shared
+	toShare              // never stored: it is a part, for the requests that wait for the same one
+)
+
+// begin makes the zero recorder one of a response to the request; without a run nothing is stored.
 func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *readthrough.Run) {
-	rec.rt, rec.w, rec.r, rec.run, rec.keeping, rec.declared = rt, w, r, run, run != nil, -1
+	rec.rt, rec.w, rec.r, rec.run, rec.phase = rt, w, r, run, passing
+	rec.bounds, rec.most, rec.declared = rt.common, rt.maxBody, -1
 	rec.trailing = true
-	if rec.keeping {
-		rec.captured = captures.Get().(*captured)
-		rec.asking = time.Now()
-		rec.own = http.Header{}
-		if h := w.Header(); len(h) > 0 {
-			rec.outer, rec.own = h.Clone(), h.Clone()
-		}
+	if run != nil {
+		rec.phase = recording
+		rec.headers.begin(w.Header())
 	}
 }
 
-// WriteHeader decides from the head whether the answer may be kept; if so the head waits. Interim answers pass (RFC 9110
-// §15.2).
+// keeps reports whether the response is being copied, or was, and may be stored or shared.
+func (rec *recorder) keeps() bool { return rec.phase == recording || rec.phase == recorded }
+
+// withheld reports whether the client gets something else in place of the response.
+func (rec *recorder) withheld() bool { return rec.delivery >= renewal }
+
+// bodiless reports whether the client gets no body of this response.
+func (rec *recorder) bodiless() bool { return rec.delivery >= headOnly }
+
+// fallback reports whether a stale response may stand in for one that fails.
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
+}
+
+// WriteHeader decides from the head whether the response may be stored. If so, the head waits.
 func (rec *recorder) WriteHeader(status int) {
-	if rec.left && !rec.wrote && status >= 200 {
+	switch {
+	case status < 200:
+		rec.interim(status)
+	case rec.head != noHead:
+		rec.headAgain(status)
+		rec.passHead(status) // net/http complains of a second head itself
+	case rec.phase == unanswered:
 		rec.lateHead(status)
-		return
-	}
-	if rec.wrote || status < 200 {
-		if status == http.StatusSwitchingProtocols {
-			rec.abandon(ReasonUpgrade)
-			rec.wrote, rec.status = true, status
+	default:
+		if rec.takeHead(status); !rec.keeps() {
+			rec.sendHead(nil)
 		}
-		if !rec.wrote || status == http.StatusSwitchingProtocols {
-			rec.publish()
-		} else {
-			rec.late(status)
-		}
-		if !rec.held && !rec.unsent && rec.pump == nil {
-			rec.w.WriteHeader(status) // net/http complains of a second one itself
-		}
-		return
-	}
-	if rec.head(status); !rec.keeping {
-		rec.sendHead(nil)
 	}
 }
 
-// abandon gives up the copy: the client gets what is recorded so far, and from now on all else directly; those who wait
-// for the answer are let go, and the handler ends with its client again. Once the handler has returned it is too late: the
-// copy may be an entry's.
-func (rec *recorder) abandon(reason Reason) {
-	if !rec.keeping || rec.done {
+// errReturned is the error of a write after the handler has returned: what the handler retains must not add to a response,
+// nor to what may be an entry by now.
+var errReturned = errors.New("cache: written to after the handler returned")
+
+func (rec *recorder) Write(p []byte) (int, error) {
+	switch {
+	case rec.phase == unanswered:
+		return rec.lateWrite(p)
+	case rec.phase >= recorded:
+		return 0, errReturned
+	case rec.phase == overrun:
+		return 0, http.ErrContentLength
+	case rec.withheld() && !bodyAllowed(rec.status):
+		return 0, http.ErrBodyNotAllowed
+	}
+	if !rec.records(p) {
+		return rec.pass(p)
+	}
+	if rec.declared >= 0 && int64(rec.size()+len(p)) > rec.declared { // net/http fails such a write, too
+		rec.abandon(ReasonLength)
+		rec.phase = overrun
+		return 0, http.ErrContentLength
+	}
+	if !rec.add(p) {
+		rec.abandon(ReasonBusy)
+		return rec.pass(p)
+	}
+	rec.send()
+	return len(p), nil
+}
+
+func (rec *recorder) WriteString(s string) (int, error) { return rec.Write([]byte(s)) }
+
+// pass passes bytes on that are not copied.
+func (rec *recorder) pass(p []byte) (int, error) {
+	if rec.bodiless() {
+		return len(p), nil
+	}
+	return rec.write(p)
+}
+
+// records sees to the head, and reports whether p is to be copied.
+func (rec *recorder) records(p []byte) bool {
+	if rec.head == noHead {
+		rec.takeHead(http.StatusOK)
+		rec.implied, rec.untyped = true, rec.own != nil && !typed(rec.own)
+	}
+	if rec.phase != recording {
+		rec.sendHead(nil)
+		return false
+	}
+	switch {
+	case !bodyAllowed(rec.status):
+		rec.abandon(ReasonLength) // net/http tells the handler
+	case len(p) > 0 && rec.inErrorPage():
+		rec.abandon(ReasonLate)
+	case int64(rec.size()+len(p)) > rec.most:
+		rec.abandon(ReasonSize)
+	}
+	return rec.phase == recording
+}
+
+// heldBack is how much of a body waits for the handler's end: about what net/http holds back itself.
+const heldBack = 4 << 10
+
+// send lets the client have what net/http would not hold back either.
+func (rec *recorder) send() {
+	switch {
+	case rec.bodiless():
+	case rec.pump != nil:
+		rec.pump.push(rec.full, rec.last)
+	case len(rec.last) > heldBack:
+		if rec.sendHead(rec.last); !rec.bodiless() { // by now it may be a 304
+			rec.pump = startPump(rec.w, rec.full, rec.last)
+		}
+	}
+}
+
+// sendHead sends the head, if it waits, before the body that is given. A head that the handler has left to its first write is
+// left to the first write of the writer outside too, if nothing else comes before that.
+func (rec *recorder) sendHead(body []byte) {
+	if rec.head != headWaits {
 		return
 	}
-	pump, pieces, body := rec.pump, rec.pieces(), rec.body
+	rec.head = headSettled
+	status := rec.dress(rec.w.Header(), body)
+	if rec.implied && !rec.bodiless() {
+		if len(body) == 0 {
+			return
+		}
+		guessType(rec.w.Header(), body)
+	}
+	rec.writeHead(status)
+}
+
+// abandon gives up the copy. The client gets what is recorded so far, and from now on all else directly. The requests that
+// wait for the response are let go, and the run ends with its client again. Once the handler has returned it is too late for
+// that: the copy may be an entry's.
+func (rec *recorder) abandon(reason Reason) {
+	if rec.phase != recording {
+		return
+	}
+	pump, pieces, body := rec.pump, rec.pieces(), rec.last
 	rec.pump = nil
 	rec.drop(reason)
 	rec.run.MarkUncacheable()
 	rec.ctx.followClient()
 	if pump != nil {
-		pump.drain(pieces...) // nothing of it became an entry's
+		pump.drain(pieces...) // nothing of it is an entry's
 		return
 	}
 	rec.sendHead(body)
-	if len(body) > 0 && !rec.mute {
+	if len(body) > 0 && !rec.bodiless() {
 		_, _ = rec.write(body) // the handler meets the error with its next write
 	}
 }
 
 // drop forgets the copy.
 func (rec *recorder) drop(reason Reason) {
-	rec.keeping, rec.reason = false, reason
+	if rec.reason = reason; rec.phase == recording {
+		rec.phase = passing
+	}
 	rec.release()
 }
 
-// finish sends what is left of a recorded answer, after the flight has ended. A handler that wrote nothing leaves the
-// head to net/http, which must find it complete.
+// returned notes that the handler has returned.
+func (rec *recorder) returned() {
+	if rec.phase == recording {
+		rec.phase = recorded
+	} else {
+		rec.phase = unrecorded
+	}
+}
+
+// refuse notes why the response is neither stored nor shared, although it was copied.
+func (rec *recorder) refuse(reason Reason) { rec.phase, rec.reason = unrecorded, reason }
+
+// finish sends what is left of the response, when the store has answered. If the handler has written nothing, net/http sends
+// the head, and must find it complete.
 func (rec *recorder) finish() {
 	defer rec.end() // a writer outside may panic
-	if rec.pump != nil {
-		pump := rec.pump
+	if pump := rec.pump; pump != nil {
 		rec.pump = nil
 		if rec.full != nil {
-			pump.drain(rec.pieces()...) // of no entry: those are in one piece
+			pump.drain(rec.pieces()...) // of no entry: an entry's body is in one piece
 		} else {
 			pump.drain()
 		}
-	} else if rec.unsent {
-		rec.sendHead(rec.body)
-		if !rec.mute && (rec.implied || len(rec.body) > 0) {
-			_, _ = rec.write(rec.body)
+	} else if rec.head == headWaits {
+		rec.sendHead(rec.last)
+		if !rec.bodiless() && (rec.implied || len(rec.last) > 0) {
+			_, _ = rec.write(rec.last)
 		}
 	}
-	if !rec.wrote {
-		h := rec.folded()
+	if rec.head == noHead {
+		h := rec.folded(rec.w.Header())
 		rec.invalidate(http.StatusOK, h)
 		rec.privatize(h)
-		rec.speak(h)
+		rec.addPolicy(h)
 		rec.tellStatus(h)
-		rec.left, rec.own = true, nil
+		rec.phase, rec.own = unanswered, nil
 	}
-	rec.publishTrailers()
+	rec.publishTrailers(rec.w.Header())
 }
 
-// end lets go of all that is not the recorder's own: a handler may keep it, and may even use it. Further calls do nothing.
+// end lets go of all that is not the recorder's own: a handler may retain the recorder, and even use it. Further calls do
+// nothing.
 func (rec *recorder) end() {
 	rec.release()
 	rec.forget()
-	rec.run, rec.keeping, rec.done = nil, false, true
-}
-
-// Header returns a header of the handler's own while a copy is made: the client's may be in use by the pump, since
-// writers outside change it when they are written to. While they are, what they call may come back here to add to what is
-// being sent.
-func (rec *recorder) Header() http.Header {
-	if rec.own != nil && !rec.sending {
-		rec.touched = rec.wrote
-		return rec.own
-	}
-	return rec.w.Header()
-}
-
-// publish makes the client's header what the handler's is, and returns it.
-func (rec *recorder) publish() http.Header {
-	h := rec.w.Header()
-	if rec.own != nil {
-		clear(h)
-		for name, values := range rec.own {
-			rec.odd = rec.odd || http.CanonicalHeaderKey(name) != name
-			h[name] = values[:len(values):len(values)]
-		}
-	}
-	return h
-}
-
-// folded is publish, for a header that will be read.
-func (rec *recorder) folded() http.Header {
-	h := rec.publish()
-	if rec.odd || rec.own == nil {
-		fold(h)
-	}
-	return h
-}
-
-// canonical is the name of a published field in canonical form.
-func (rec *recorder) canonical(name string) string {
-	if rec.odd {
-		return http.CanonicalHeaderKey(name)
-	}
-	return name
-}
-
-// head takes the handler's head, and judges it.
-func (rec *recorder) head(status int) {
-	rec.wrote, rec.status = true, status
-	if rec.fallback() && status >= 500 {
-		rec.failed, rec.held, rec.mute = true, true, true
-		rec.drop(ReasonStatus)
-		return
-	}
-	if rec.asked != whole && rec.asked.answeredBy(status) {
-		rec.hold()
-		return
-	}
-	h := rec.folded()
-	rec.declared = declaredLength(h)
-	rec.invalidate(status, h)
-	if rec.keeping {
-		rec.judgeHead(h)
-	}
-	rec.privatize(h)
-	if rec.keeping {
-		rec.rt.rules.fields(rec, h)
-	}
-	rec.unsent = true
-}
-
-// dress adds to the head what is known of the answer by now, and returns the status that the client is to get. The body is
-// what there is of it by now.
-func (rec *recorder) dress(body []byte) (status int) {
-	h := rec.w.Header()
-	rec.adopt(h)
-	if rec.keeping && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
-		leftAlone(h["Content-Encoding"], h["Content-Type"], body) {
-		h["Accept-Ranges"] = acceptRanges
-	}
-	rec.speak(h)
-	rec.tellStatus(h)
-	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
-		return status
-	}
-	asked := rec.r.Header
-	if (asked["If-None-Match"] != nil || asked["If-Modified-Since"] != nil) && notModified(rec.r, h, nil) {
-		rec.mute, status = true, http.StatusNotModified
-		strip304(h)
-	}
-	return status
-}
-
-// adopt gives the client of an answer that is kept what hits will have: what the entry tells of the body.
-func (rec *recorder) adopt(h http.Header) {
-	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
-		return
-	}
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
-		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
-			continue
-		}
-		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
-			h[name] = lines
-		}
+	if rec.run = nil; rec.phase != unanswered {
+		rec.phase = ended
 	}
 }
 
-// hold keeps an answer from the client that renews a stored one: the client gets that.
-func (rec *recorder) hold() {
-	rec.held, rec.mute, rec.odd = true, true, true
-	fold(rec.own)
-	rec.invalidate(rec.status, rec.own)
-	rec.untarget(rec.own)
-	rec.declared = declaredLength(rec.own)
-	rec.rt.http.hold(rec, rec.own)
-}
-
-func (rec *recorder) judgeHead(h http.Header) {
-	reason := rec.rt.rules.storable(rec, h)
-	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
-		h["No-Vary-Search"] = rec.rt.noVarySearch
-	}
-	if reason != "" {
-		rec.abandon(reason)
-	} else if rec.declared > rec.rt.maxBody && rec.r.Method != http.MethodHead {
-		rec.abandon(ReasonSize)
-	}
-}
-
-func declaredLength(h http.Header) int64 {
-	lines := h["Content-Length"]
-	if len(lines) == 0 { // to parse nothing costs an error
-		return -1
-	}
-	n, err := strconv.ParseInt(lines[0], 10, 64)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
-}
-
-// restore takes back what a handler has put into the header whose answer is not the client's.
-func (rec *recorder) restore() {
-	h := rec.w.Header()
-	clear(h)
-	for name, values := range rec.outer {
-		h[name] = values
-	}
-}
-
-// fallback reports whether a stale answer may stand in for one that fails.
-func (rec *recorder) fallback() bool {
-	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
-}
-
-// writer returns the recorder as what the writer behind is: a handler that asks for one of its interfaces gets the answer
-// that it would get without a cache.
+// writer returns the recorder with just the optional interfaces that the writer outside has, so that a handler which asks
+// for one of them gets the same answer as without a cache.
 func (rec *recorder) writer() http.ResponseWriter {
 	_, flushes := rec.w.(http.Flusher)
 	_, hijacks := rec.w.(http.Hijacker)
@@ -344,4 +373,26 @@ func (rec *recorder) writer() http.ResponseWriter {
 		return pushing{rec}
 	}
 	return rec
+}
+
+// client is the writer outside of the recorder: the client's, or one of outer middleware's.
+type client struct {
+	w       http.ResponseWriter
+	sending bool // it is being written to
+}
+
+// writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
+// set fields of what is being sent: see recorder.Header.
+func (c *client) writeHead(status int) {
+	c.sending = true
+	c.w.WriteHeader(status)
+	c.sending = false
+}
+
+// write writes a part of the body there. If the head has not been written, it comes with the first part.
+func (c *client) write(p []byte) (n int, err error) {
+	c.sending = true
+	n, err = c.w.Write(p)
+	c.sending = false
+	return n, err
 }

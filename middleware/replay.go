@@ -43,7 +43,7 @@ func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, ag
 		replayPart(w, r, e)
 	case r.Method == http.MethodHead:
 		if e.Lines("Content-Type") == nil {
-			sniff(h, e.Body) // net/http has no body to guess from
+			guessType(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(e.Status)
 	case e.Status == http.StatusOK && r.Header["Range"] != nil && len(e.Body) > 0:

@@ -308,7 +308,7 @@ func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next 
 		asked.URL = &u
 		rec.r, rec.level = &asked, keys.Literal(p.pattern)
 	}
-	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
+	rec.reason, rec.changes, rec.user = p.reason, changes, p.user
 	err := next(rec.writer(), r)
 	rec.changes = rec.changes && err == nil // the caller answers an error, with a status of its own
 	rec.finish()
