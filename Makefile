@@ -7,7 +7,7 @@ help: ## list the targets
 test: ## all tests; one of them: make test ARGS="-run Purge"
 	./test.sh $(ARGS)
 
-short: ## the essential tests, in three minutes
+short: ## the essential tests, in two minutes
 	./test.sh -short $(ARGS)
 
 check: ## what CI runs on every commit: tests, 32 bits, fleet, bench, linters

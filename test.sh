@@ -2,8 +2,8 @@
 # Runs every test of the project, under the race detector and on a real Redis where there is one. What is missing is
 # installed where apt or brew can; what had to be left out is said at the end.
 #
-#	./test.sh            all tests: about 15 minutes on two cores
-#	./test.sh -short     the essentials: two to three minutes
+#	./test.sh            all tests: about 10 minutes on two cores
+#	./test.sh -short     the essentials: about two minutes
 #	./test.sh -run Purge whatever go test understands
 set -eu
 cd "$(dirname "$0")"
@@ -13,9 +13,9 @@ for arg in "$@"; do
 	case $arg in -short | --short | -short=true | --short=true) short=1 ;; esac
 done
 if [ -n "$short" ]; then
-	echo "test.sh: the essentials, without the race detector. This takes two to three minutes on two cores; more the first time, when Go builds."
+	echo "test.sh: the essentials, without the race detector. This takes about two minutes on two cores; more the first time, when Go builds."
 else
-	echo "test.sh: everything, in three parts. This takes about 15 minutes on two cores; ./test.sh -short proves the essentials in two to three."
+	echo "test.sh: everything, in three parts. This takes about 10 minutes on two cores; ./test.sh -short proves the essentials in two."
 fi
 
 as_root() {

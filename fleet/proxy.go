@@ -28,7 +28,7 @@ const (
 	modes
 )
 
-var modeNames = [modes]string{"pass", "black blackHole", "delay", "half reply", "cut reply", "reordered replies", "swapped replies", "flipped bits"}
+var modeNames = [modes]string{"pass", "black hole", "delay", "half reply", "cut reply", "reordered replies", "swapped replies", "flipped bits"}
 
 func (m mode) String() string { return modeNames[m] }
 

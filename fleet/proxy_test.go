@@ -102,7 +102,7 @@ func TestProxyIsABlackHole(t *testing.T) {
 	}
 	p.set(pass)
 	if got := says(t, dial(), "ghi\n", 9); got != "$3\r\nghi\r\n" {
-		t.Errorf("got %q after the blackHole", got)
+		t.Errorf("got %q after the black hole", got)
 	}
 }
 

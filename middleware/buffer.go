@@ -2,11 +2,12 @@ package middleware
 
 import (
 	"math/bits"
+	"net/http"
 	"slices"
 	"sync"
 )
 
-// A buffer is the copy of a response's body. It grows as the handler writes, and is never changed but at its end: the pump may
+// A buffer is the copy of a response's body. It grows as the handler writes, and is never changed but at its end: the sender may
 // be sending what is there. Its capacity is reserved from what all copies of one cache may take.
 //
 // How it grows. Most handlers write once, so the first write gets just the bytes it needs, or as many as Content-Length says.
@@ -27,7 +28,7 @@ type buffer struct {
 	full     [][]byte // the body, where it is long, but its end
 	last     []byte   // the body, or its end
 	reserved int      // bytes of bounds
-	pump     *pump    // sends the body meanwhile; nil: nothing of it is sent yet
+	sender   *sender  // sends the body meanwhile; nil: nothing of it is sent yet
 }
 
 const (
@@ -52,76 +53,77 @@ func (b *buffer) add(p []byte) bool {
 		b.last = append(b.last, p...)
 		return true
 	case have > maxDoubling/2:
-		return b.addPiece(p)
+		return b.nextPiece(p)
 	}
-	n := b.capacity(have, need)
+	n := b.growTo(have, need)
 	if !b.reserve(n - have) {
 		return false
 	}
 	before := b.last
 	if have == 0 && n == len(p) && !pooled(n) {
-		b.last = exactCopy(p)
+		b.last = copyOf(p)
 		return true
 	}
-	b.last = append(append(newBytes(n), before...), p...)
-	if b.pump != nil { // it may be sending them
-		b.pump.outgrown = append(b.pump.outgrown, before)
+	b.last = append(append(newBuffer(n), before...), p...)
+	if b.sender != nil { // it may be sending them
+		b.sender.outgrown = append(b.sender.outgrown, before)
 	} else {
 		recycle(before)
 	}
 	return true
 }
 
-// capacity is how much the body needs: what Content-Length says, or what the first write brings, or twice what it has.
-func (b *buffer) capacity(have, need int) int {
+// growTo is how much the body needs: what Content-Length says, or what the first write brings, or twice what it has.
+func (b *buffer) growTo(have, need int) int {
 	switch {
 	case int64(need) <= b.declared:
 		return int(min(b.declared, b.most))
 	case have == 0:
 		return need
 	case 2*have >= maxDoubling/2: // the last time that bytes are copied along
-		return int(min(powerOfTwo(max(need, maxDoubling)), b.most))
+		return int(min(bufferSize(max(need, maxDoubling)), b.most))
 	default:
-		return int(min(powerOfTwo(max(need, 2*have, minCapacity)), b.most))
+		return int(min(bufferSize(max(need, 2*have, minCapacity)), b.most))
 	}
 }
 
-// powerOfTwo is the least one that is not below n: slices of such capacities are pooled.
-func powerOfTwo(n int) int64 { return 1 << bits.Len(uint(n-1)) }
+// bufferSize is the least one that is not below n: slices of such capacities are pooled.
+func bufferSize(n int) int64 { return 1 << bits.Len(uint(n-1)) }
 
-// addPiece fills the last slice and begins another one.
-func (b *buffer) addPiece(p []byte) bool {
+// nextPiece fills the last slice and begins another one.
+func (b *buffer) nextPiece(p []byte) bool {
 	spare := cap(b.last) - len(b.last)
 	size := b.size() + spare
-	n := int(min(powerOfTwo(max(size, len(p)-spare)), b.most-int64(size)))
+	n := int(min(bufferSize(max(size, len(p)-spare)), b.most-int64(size)))
 	if !b.reserve(n) {
 		return false
 	}
 	b.full = append(b.full, append(b.last, p[:spare]...))
-	b.last = append(newBytes(n), p[spare:]...)
+	b.last = append(newBuffer(n), p[spare:]...)
 	return true
 }
 
 // compact makes the copy one slice without much spare capacity: an entry must not cost more memory than it counts. What the
-// client does not have yet, the pump sends from there.
+// client does not have yet, the sender sends from there.
 func (b *buffer) compact() []byte {
 	if b.full == nil && cap(b.last) <= len(b.last)+len(b.last)/8 {
 		return b.last
 	}
 	before := b.pieces()
 	if b.full == nil {
-		b.last = exactCopy(b.last)
+		b.last = copyOf(b.last)
 	} else {
 		b.last, b.full = slices.Concat(before...), nil
 	}
-	if b.pump != nil {
-		b.pump.move(b.last, before)
+	if b.sender != nil {
+		b.sender.move(b.last, before)
 	} else {
 		recycle(before...)
 	}
 	return b.last
 }
 
+// pieces are all slices of the copy, in order.
 func (b *buffer) pieces() [][]byte {
 	return append(b.full[:len(b.full):len(b.full)], b.last)
 }
@@ -135,8 +137,9 @@ func (b *buffer) reserve(n int) bool {
 	return true
 }
 
-// unreserve gives back what was reserved: the copy is complete, or given up. A client that reads slowly must not hold it: what
-// such a client does not have yet is held by its own request, as a handler holds what it writes.
+// unreserve gives back what was reserved: the copy is complete, or given up. A client that reads slowly does not hold it, or a few
+// such clients could keep the cache from recording anything. What such a client does not have yet belongs to its own request, as
+// the bytes that a handler writes do.
 func (b *buffer) unreserve() {
 	b.bounds.release(b.reserved)
 	b.reserved = 0
@@ -148,30 +151,52 @@ func (b *buffer) release() {
 	b.full, b.last = nil, nil
 }
 
+// client is the writer outside of the recorder: the client's, or one of outer middleware's.
+type client struct {
+	w       http.ResponseWriter
+	sending bool // it is being written to
+}
+
+// writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
+// set fields of what is being sent: see recorder.Header.
+func (c *client) writeHead(status int) {
+	c.sending = true
+	c.w.WriteHeader(status)
+	c.sending = false
+}
+
+// write writes a part of the body there. If the head has not been written, it comes with the first part.
+func (c *client) write(p []byte) (n int, err error) {
+	c.sending = true
+	n, err = c.w.Write(p)
+	c.sending = false
+	return n, err
+}
+
 // Slices that are not short are pooled. Without that, each stream that turns out too long to be stored would leave up to a
 // megabyte of garbage: what its beginning was copied into. The least are as long as what net/http holds back; longer ones than
 // the most are rare.
 const (
-	minPooled = 4 << 10
-	maxPooled = 16 << 20
+	leastPooled = 4 << 10
+	mostPooled  = 16 << 20
 )
 
-var pools [25]sync.Pool // of *[]byte, by how many bits their capacity has
+var bufferPools [25]sync.Pool // of *[]byte, by how many bits their capacity has
 
 // pooled reports whether slices of the capacity are: only powers of two are, which is how copies grow.
-func pooled(n int) bool { return n >= minPooled && n <= maxPooled && n&(n-1) == 0 }
+func pooled(n int) bool { return n >= leastPooled && n <= mostPooled && n&(n-1) == 0 }
 
-// exactCopy returns a copy without spare capacity. The compiler does not clear the memory first.
-func exactCopy(p []byte) []byte {
+// copyOf returns a copy without spare capacity. The compiler does not clear the memory first.
+func copyOf(p []byte) []byte {
 	b := make([]byte, len(p))
 	copy(b, p)
 	return b
 }
 
-// newBytes returns an empty slice of the capacity.
-func newBytes(n int) []byte {
+// newBuffer returns an empty slice of the capacity.
+func newBuffer(n int) []byte {
 	if pooled(n) {
-		if b, ok := pools[bits.Len(uint(n))-1].Get().(*[]byte); ok {
+		if b, ok := bufferPools[bits.Len(uint(n))-1].Get().(*[]byte); ok {
 			return (*b)[:0]
 		}
 	}
@@ -182,7 +207,7 @@ func newBytes(n int) []byte {
 func recycle(all ...[]byte) {
 	for _, b := range all {
 		if n := cap(b); pooled(n) {
-			pools[bits.Len(uint(n))-1].Put(&b)
+			bufferPools[bits.Len(uint(n))-1].Put(&b)
 		}
 	}
 }

@@ -19,9 +19,10 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Bounds that all routes of one cache share.
+// Bounds that all routes of one cache share. Each bounds what clients can make the process hold by being slow, by hanging up, or by
+// asking for what is stale.
 const (
-	maxRecording = 64 << 20 // bytes of answers being recorded
+	maxRecording = 64 << 20 // bytes of responses being recorded
 	maxDetached  = 64       // handlers that run on although their client has gone
 	maxRefreshes = 64       // refreshes under way
 )
@@ -29,13 +30,13 @@ const (
 // Common is what the routes of one cache have in common: its name in Cache-Status and its bounds. Make it with
 // [NewCommon]; it is safe for concurrent use.
 type Common struct {
-	Fault func(error)     // told what has panicked that was not ours, in a goroutine of ours; nil: nobody
+	Fault func(error)     // gets panics of others' code in goroutines of the cache; nil: they are dropped
 	Names surrogate.Names // what a purge can name
 
 	clock     clock
 	near, far statusLines         // hits, by tier
-	kept      map[Reason][]string // misses whose answer is kept, by cause
-	missed    map[Reason][]string // … of which that is not known yet
+	kept      map[Reason][]string // Cache-Status of misses whose response is stored, by cause
+	missed    map[Reason][]string // … and of those of which that is not known yet
 	name      string              // "": no Cache-Status
 	debug     bool                // Cache-Status tells keys
 
@@ -52,16 +53,16 @@ type Common struct {
 	background sync.WaitGroup
 }
 
-// A Share is what one route, or one Values, has taken of bounds. It gets no more than is still free: whoever is slow has half
-// of it, and leaves room for others. The zero Share is ready to use, with one Common.
+// A Share is what one route, or one Values, uses of the bounds. It gets no more than is still free: one slow route alone ends up with half
+// of a bound, two with a third each, and another route still finds some. The zero Share is ready to use, with one Common.
 type Share struct {
-	common    atomic.Pointer[Common] // there once a run was tied: a run then needs no pointer of its own
+	common    atomic.Pointer[Common] // set by the first run with a context that can end: later runs need no pointer of their own
 	refreshes int                    // the Common's lock is held
 	detached  atomic.Int64
 }
 
-// NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2); an empty name sends none.
-// With debug Cache-Status tells the key of each answer.
+// NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2). With an empty name no Cache-Status is sent. With
+// debug, Cache-Status has the key of each response.
 func NewCommon(name string, debug bool) *Common {
 	c := &Common{name: name, debug: debug, refreshing: map[keying.Key]struct{}{}}
 	c.near.format = name + "; hit; ttl=%d; detail=near"
@@ -75,7 +76,7 @@ func NewCommon(name string, debug bool) *Common {
 	return c
 }
 
-// reserve takes room for n more recorded bytes, if there is any.
+// reserve takes n more bytes of the bound on recording, if there are so many.
 func (c *Common) reserve(n int) bool {
 	if c.recording.Add(int64(n)) > maxRecording {
 		c.recording.Add(int64(-n))
@@ -84,6 +85,7 @@ func (c *Common) reserve(n int) bool {
 	return true
 }
 
+// release gives them back.
 func (c *Common) release(n int) { c.recording.Add(int64(-n)) }
 
 // mayRefresh reports whether beginRefresh would return true now.
@@ -93,12 +95,14 @@ func (c *Common) mayRefresh(s *Share, key keying.Key) bool {
 	return c.idle(s, key)
 }
 
+// idle reports whether nobody refreshes the key, and the share may begin one more refresh. The lock is held.
 func (c *Common) idle(s *Share, key keying.Key) bool {
 	_, busy := c.refreshing[key]
 	return !busy && !c.closed && s.refreshes < maxRefreshes-len(c.refreshing)
 }
 
-// beginRefresh reports whether the caller is to refresh the key: nobody else is at it, and there is room.
+// beginRefresh reports whether the caller must refresh the key, and then call endRefresh. So a key is refreshed once at a time, however
+// many requests find it stale.
 func (c *Common) beginRefresh(s *Share, key keying.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,6 +115,7 @@ func (c *Common) beginRefresh(s *Share, key keying.Key) bool {
 	return true
 }
 
+// endRefresh ends what beginRefresh began.
 func (c *Common) endRefresh(s *Share, key keying.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,8 +124,8 @@ func (c *Common) endRefresh(s *Share, key keying.Key) {
 	c.background.Done()
 }
 
-// Background runs f in a goroutine, to refresh the key, unless that is under way or too much else is. Its context ends
-// after a while.
+// Background runs f in a goroutine to refresh the key, unless that is under way, or too many refreshes are. The context that f gets ends
+// after 30 seconds. A panic of f goes to Fault.
 func (c *Common) Background(s *Share, key keying.Key, f func(context.Context)) {
 	if !c.beginRefresh(s, key) {
 		return
@@ -134,7 +139,7 @@ func (c *Common) Background(s *Share, key keying.Key, f func(context.Context)) {
 	}()
 }
 
-// survive tells of what has panicked, if anything has. In a goroutine of ours it would end the process.
+// survive reports a recovered panic, if there was one. In a goroutine of the cache it would have ended the process.
 func (c *Common) survive(panicked any) {
 	if panicked != nil && c.Fault != nil {
 		c.Fault(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
@@ -161,15 +166,15 @@ func (c *Common) Close(ctx context.Context) error {
 }
 
 const (
-	// tick is how late a clock that ticks may be, and by as much more as its goroutine waits for a processor: which is as long
-	// as requests wait there.
+	// tick is how late a clock that ticks may be. It may be later by as much as its goroutine waits for a processor, but
+	// requests wait there just as long.
 	tick = readthrough.Tick
 	busy = 100 // so many readings within a tick make it tick
 )
 
-// A clock tells the time as time.Now does. Where it is read more than ten thousand times a second it ticks instead: a timer
-// reads it, for as long as somebody asks, and hits do without what would be an eighth of their time. The zero clock is ready
-// to use, by any number of goroutines.
+// A clock tells the time as time.Now does. When it is read more than ten thousand times a second, a timer reads the system's clock every 10
+// ms instead, for as long as somebody asks. Otherwise reading the clock would be an eighth of a hit's time. The zero clock is ready to
+// use. It is safe for concurrent use.
 type clock struct {
 	last  atomic.Pointer[time.Time] // the last tick; nil: the clock does not tick
 	asked atomic.Bool               // since then
@@ -180,6 +185,7 @@ type clock struct {
 // Now returns the time for one request, or one look-up.
 func (c *Common) Now() time.Time { return c.clock.now() }
 
+// now is the last tick, or else the time itself.
 func (c *clock) now() time.Time {
 	last := c.last.Load()
 	if last == nil {
@@ -191,6 +197,7 @@ func (c *clock) now() time.Time {
 	return *last
 }
 
+// read reads the system's clock, and counts: many readings within a tick make the clock tick.
 func (c *clock) read() time.Time {
 	now := time.Now()
 	if span := now.UnixNano() / int64(tick); c.span.Swap(span) != span {
@@ -202,12 +209,14 @@ func (c *clock) read() time.Time {
 	return now
 }
 
+// start lets the clock tick, beginning at now.
 func (c *clock) start(now time.Time) {
 	if c.last.CompareAndSwap(nil, &now) {
 		time.AfterFunc(tick, c.tick)
 	}
 }
 
+// tick takes the time anew, or stops ticking if nobody has asked since the last one: an idle process has no timer.
 func (c *clock) tick() {
 	if !c.asked.Swap(false) {
 		c.last.Store(nil)
@@ -218,11 +227,15 @@ func (c *clock) tick() {
 	time.AfterFunc(tick, c.tick)
 }
 
-// Outer code may choose between handlers, by role or header, that are registered with equal policies and asked for by one
-// pattern: nothing in a key would tell their answers apart. So who serves a pattern is remembered from its first request
-// on. In memory the second handler, and each one after it, has keys of its own. In Redis it goes without the cache, and the
-// first one's keys have the name of its code: in another process another handler may be the first. Handlers of one code, such
-// as those that a function returns, have one name in every process; nothing tells those apart that come first in different ones.
+// Outer code may choose between handlers, by role or by header, that have equal policies and serve one pattern. Nothing in a key would
+// tell their responses apart: an admin's page would be served to everyone. So the cache remembers which handlers serve a pattern:
+//
+//   - In memory the second handler, and each one after it, has keys of its own: its number is part of them.
+//   - In Redis numbers would not do, because in another process another handler may come first. There the name of the handler's code is
+//     part of the key, and only the handler that came first uses the cache; the others bypass it.
+//
+// Handlers of one piece of code, such as those that a function returns, have one name in every process. Nothing tells those apart that
+// come first in different processes: the documentation says so.
 
 // maxHandlers bounds the handlers of one pattern that are told apart. Code that wraps a new one with each request would
 // fill any table: beyond the bound handlers go without the cache. Where no router tells a pattern they do not, for there
@@ -238,6 +251,7 @@ type Handler struct {
 	Func     uintptr
 }
 
+// name is what the handler's code is called in every process, or "".
 func (h Handler) name() string {
 	if h.Name == "" && h.Func != 0 {
 		return nameOf(h.Func)
@@ -253,7 +267,7 @@ func nameOf(code uintptr) string {
 	return ""
 }
 
-// A Standing is a handler's among those of a pattern. It is immutable.
+// A Standing says which one a handler is among those that serve a pattern. It is immutable, and looked up once per handler.
 type Standing struct {
 	pattern string
 	keyed   string // stands for the pattern in keys

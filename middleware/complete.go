@@ -17,7 +17,10 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// complete judges a whole response and fills the run's entry with it.
+// How a recorded response becomes an entry. By now its head was judged storable (the rule book's storable), and its body is complete. What is
+// left to say no: a body that is not what its head promised, the handler itself (NoStore), labels, a lifetime that is over.
+
+// complete fills the run's entry with a whole response, or says why it must not be stored.
 func (f *fetch) complete() Reason {
 	rec := f.rec
 	if reason := rec.incomplete(); reason != "" {
@@ -33,7 +36,8 @@ func (f *fetch) complete() Reason {
 	return f.settle()
 }
 
-// settle gives an entry that has its header and body its lifetimes, key and labels, or says why it must not be stored.
+// settle gives an entry that has its header and body all else: lifetimes and key by the rule book, labels, and a place among the variants
+// of its URL, where the least used one may have to go. It says why the entry must not be stored, or "".
 func (f *fetch) settle() Reason {
 	rt, e := f.rt, f.rec.run.Entry
 	tags, ttl, noStore := f.rec.said.Said()
@@ -60,7 +64,8 @@ func (f *fetch) settle() Reason {
 	return ""
 }
 
-// incomplete says in which way the answer is not all that it should be, or "".
+// incomplete says what is missing, or "". A response without a head or with another length than it declared was broken off somewhere; to
+// serve it again would make one accident everybody's. A response to HEAD declares the length of a body that it does not have.
 func (rec *recorder) incomplete() Reason {
 	size := int64(rec.size())
 	switch {
@@ -75,11 +80,11 @@ func (rec *recorder) incomplete() Reason {
 	return ""
 }
 
-// describe adds the fields that tell of the body: its length, that parts of it are served (RFC 9110 §14.3), and a validator
-// where nobody has set one (§8.8.3).
+// describe adds the fields that describe the body: its type as net/http would guess it, its length, that parts of it are served
+// (RFC 9110 §14.3), and in policy mode a validator if nobody has set one (§8.8.3): so clients and caches in front can revalidate.
 func (rec *recorder) describe(e *store.Entry) {
-	var room [64]byte // for both texts at once
-	text := room[:0]
+	var buf [64]byte // for both texts, which share one string
+	text := buf[:0]
 	if rec.rt.makesTags && e.Status == http.StatusOK && rec.outer["Etag"] == nil && rec.fieldOf("Etag") == nil {
 		text = appendEntityTag(text, e.Body)
 	}
@@ -102,20 +107,21 @@ func (rec *recorder) describe(e *store.Entry) {
 	}
 }
 
-// makeHeader puts the fields in order and makes a header of them: in one order answers have one layout.
+// makeHeader makes a header of the fields, sorted by name: responses with the same fields then share one layout in memory.
 func makeHeader(fields []store.Field) store.Header {
 	slices.SortStableFunc(fields, func(a, b store.Field) int { return strings.Compare(a.Name, b.Name) })
 	return store.MakeHeader(fields...)
 }
 
-// appendEntityTag appends a validator for the bytes. It is a weak one (§8.8.1): a compressor outside of the cache sends other
-// bytes under the same tag.
+// appendEntityTag appends an entity tag for the bytes. It is weak (§8.8.1), because a compressor outside the cache sends other bytes under
+// the same tag. Half of a SHA-256 is more than enough: the tag compares versions of one URL.
 func appendEntityTag(to, body []byte) []byte {
 	sum := sha256.Sum256(body)
 	to = base64.RawURLEncoding.AppendEncode(append(to, `W/"`...), sum[:16])
 	return append(to, '"')
 }
 
+// partReason is why a response is for those alone who wait for it.
 func partReason(r *http.Request) Reason {
 	if r.Method == http.MethodHead {
 		return ReasonHead
@@ -123,8 +129,8 @@ func partReason(r *http.Request) Reason {
 	return ReasonRange
 }
 
-// partKey is the key of requests that want the same part of what the key stands for. The handler of a HEAD does not see
-// ranges, and no handler sees conditions: those are judged for each request.
+// partKey is the key of requests that want the same part of what the key stands for, so that they share one run. Nothing is ever stored
+// under it. The handler of a HEAD does not see ranges, and no handler sees conditions: those are judged for each request.
 func partKey(key keying.Key, r *http.Request) keying.Key {
 	text := append(make([]byte, 0, 128), key[:]...)
 	text = append(text, r.Method...)
@@ -180,31 +186,32 @@ func (f *fetch) shareable(stale bool) Reason {
 	return f.label(e, tags) // a purge may come before the requests that wait
 }
 
-// guessType sets the type that net/http would guess for a body whose type nobody has told.
-func guessType(h http.Header, body []byte) {
+// sniff sets the Content-Type that net/http would guess, for a body whose type nobody has set.
+func sniff(h http.Header, body []byte) {
 	if !typed(h) && len(body) > 0 {
 		h["Content-Type"] = []string{http.DetectContentType(body)}
 	}
 }
 
-// typed reports whether the header tells the type of its body, or leaves nothing to be guessed, as net/http has it.
+// typed reports whether net/http would leave the type alone.
 func typed(h http.Header) bool {
 	_, told := h["Content-Type"]
 	return told || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
 }
 
+// bodyAllowed reports whether a response with the status may have a body (RFC 9110 §6.4.1). 1xx never come here.
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// leftAlone reports whether a compressor leaves the answer as it is, whoever the client is: it is coded already, or not worth
-// it. Of such answers the cache says Accept-Ranges. Of others it says nothing, even to a client that gets parts of them: a
-// cache in front would tell others, too.
+// leftAlone reports whether compressors outside leave the response as it is for every client: it is encoded already, or of a type that
+// is not worth compressing. The cache says Accept-Ranges on such responses alone. A client that compression may reach could
+// otherwise put together parts of a compressed body and of the plain one.
 func leftAlone(codings, types []string, body []byte) bool {
 	return !identity(codings) || !compressible(mediaType(types, body))
 }
 
-// mediaType is the answer's type without parameters, in lower case; that which net/http guesses if it has none.
+// mediaType is the type without parameters, in lower case; the one that net/http guesses if there is none.
 func mediaType(types []string, body []byte) string {
 	text := rfc9111.First(types)
 	if text == "" {
@@ -214,8 +221,7 @@ func mediaType(types []string, body []byte) string {
 	return strings.ToLower(strings.TrimSpace(text))
 }
 
-// compressible reports whether compressors take answers of this type for worth their while: text in all its forms, and
-// what is not compressed by its own format.
+// compressible reports whether compressors usually take the type: text in all its forms, and formats that do not compress by themselves.
 func compressible(media string) bool {
 	if strings.HasPrefix(media, "text/") {
 		return true

@@ -78,6 +78,7 @@ type settings struct {
 	keepsDate  bool // the handler's Date is stored
 }
 
+// settings works out what follows from the configuration once, so that no request has to.
 func (c Config) settings() settings {
 	return settings{
 		pattern: c.Pattern, common: c.Common, scheme: c.Scheme, labeler: c.Labeler, cache: c.Cache,

@@ -84,6 +84,7 @@ func (c *runContext) start(common *Common, client context.Context) (context.Cont
 	return ctx, c
 }
 
+// cancel ends the run's context, and the timer of its deadline.
 func (c *runContext) cancel(cause error) {
 	c.cancelRun(cause)
 	if c.dropDeadline != nil {
@@ -105,6 +106,7 @@ func (c *runContext) clientGone() {
 	}
 }
 
+// tooLong ends a run that went on without its client for as long as it may.
 func (c *runContext) tooLong() {
 	defer c.survive()
 	c.cancel(context.Cause(c.client.of))
@@ -157,6 +159,7 @@ func (s *Share) detach() bool {
 	return true
 }
 
+// attach gives back what detach has taken.
 func (s *Share) attach() {
 	s.detached.Add(-1)
 	s.common.Load().detached.Add(-1)

@@ -12,16 +12,16 @@ import (
 )
 
 // void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
-// Then the pump lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
+// Then the sender lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
 // writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.
 func (rec *recorder) void() {
 	body := rec.last
 	rec.drop(ReasonPanic)
 	rec.run.Abort()
-	if pump := rec.pump; pump != nil {
-		rec.pump = nil
+	if sender := rec.sender; sender != nil {
+		rec.sender = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
-		pump.drain()
+		sender.drain()
 	} else if rec.head == headWaits {
 		rec.sendHead(body)
 		if !rec.bodiless() && len(body) > 0 {
@@ -46,7 +46,7 @@ func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 		rec.void()
 		panic(panicked)
 	}
-	rec.drop(ReasonPanic) // there is no pump: the client has nothing yet
+	rec.drop(ReasonPanic) // there is no sender: the client has nothing yet
 	rec.delivery = staleInstead
 	rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})

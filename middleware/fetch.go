@@ -17,8 +17,18 @@ import (
 // load of its own call of the store: [readthrough.Call.Get] runs Load where the store has nothing to serve and nobody else's
 // run is under way.
 //
-// Three sorts of requests end here. One is served with a stored response, one with the response of another request's run, and
-// one runs the handler: then its recorder has sent the client the response by the time that Get returns, or most of it.
+// Requests end here in one of three ways. One is served with a stored response. One gets the response of another request's run. One
+// runs the handler itself, and its recorder has sent the client the response by the time that Get returns, or most of it.
+//
+// The way of a miss, from top to bottom:
+//
+//	Route.Finish     makes the fetch, and the rule book decides how to look (rules.answer)
+//	fetch.get        readthrough: look in the store; join the run under way; or lead one
+//	fetch.Load       … which is this: called once, for all who wait for the key
+//	fetch.run        prepares what the handler sees, runs it, recovers where a stale response can stand in
+//	fetch.judge      what is to become of the response: stored, shared, refused
+//	fetch.complete   makes the entry of it; readthrough stores it and lets the others go
+//	fetch.conclude   sends what the client has not got yet, and reports the event
 type fetch struct {
 	rt       *Route
 	p        Passage
@@ -55,6 +65,7 @@ type retained struct {
 // fetches are pooled: no handler sees one.
 var fetches = sync.Pool{New: func() any { return new(fetch) }}
 
+// newFetch takes a fetch from the pool for the passage's request.
 func (rt *Route) newFetch(p *Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) *fetch {
 	f := fetches.Get().(*fetch)
 	f.rt, f.p, f.w, f.r, f.next, f.param = rt, *p, w, r, next, param
@@ -71,7 +82,8 @@ func (f *fetch) get(judge readthrough.Judge) error {
 	return f.conclude(f.call.Get(f.p.key, f, judge))
 }
 
-// Load runs the handler for the store.
+// Load runs the handler for the store. A refresh has no client to serve a stale response to, so the old one counts as good for validation
+// only.
 func (f *fetch) Load(run *readthrough.Run) readthrough.Verdict {
 	if f.noClient {
 		run.Use = min(run.Use, readthrough.OnValidation) // the old entry stays where it is, and nobody is to be served with it
@@ -190,8 +202,8 @@ func (f *fetch) refuse(reason Reason) readthrough.Verdict {
 	return readthrough.Uncacheable
 }
 
-// conclude ends the request with what Get has brought: the handler's own response, most of which the client has already, or
-// an entry to serve.
+// conclude ends the request with what Get has brought: the handler's own response, most of which the client has already, or an entry to
+// serve. A request that was canceled while it waited for another's run has nobody to answer; it gets a 503 in case somebody looks.
 func (f *fetch) conclude(found readthrough.Result) (err error) {
 	switch {
 	case found.Source == readthrough.Canceled:
@@ -222,7 +234,8 @@ func (f *fetch) looped() {
 	f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
 }
 
-// serve replays what was found, and refreshes it where it is stale.
+// serve replays what was found. A stale response that may be served while it is refreshed begins its refresh here: in the background where
+// that is possible, and otherwise in this goroutine, once the client has the response.
 func (f *fetch) serve(found readthrough.Result) error {
 	from := source{outcome: Hit, tier: f.rt.tier(), pattern: f.p.pattern}
 	switch {
@@ -258,7 +271,7 @@ func (f *fetch) serve(found readthrough.Result) error {
 	return nil
 }
 
-// event is that of the handler's response.
+// event is the event of a response that the handler made.
 func (f *fetch) event(err error) Event {
 	ev := Event{Route: f.p.pattern, Outcome: Miss, Reason: f.rec.reason, Cause: f.cause, Status: f.rec.status, Err: err}
 	if f.rec.delivery == headOnly { // the client has the body already
@@ -270,7 +283,7 @@ func (f *fetch) event(err error) Event {
 	return ev
 }
 
-// report tells how the request ends.
+// report makes the request's event. Each request has exactly one.
 func (f *fetch) report(ev Event) {
 	f.reported = true
 	if f.rt.observed {
@@ -278,7 +291,8 @@ func (f *fetch) report(ev Event) {
 	}
 }
 
-// close ends the request. One that a panic has ended gets its event, too; what it leaves is the garbage collector's.
+// close ends the request; it is deferred. After a panic it makes the event that the request still owes, and does not give the fetch back:
+// what a panic leaves behind may be in anybody's hands.
 func (f *fetch) close() {
 	if f.reported {
 		f.end()
@@ -302,15 +316,17 @@ func (f *fetch) end() {
 	}
 }
 
-// A StatusError is a handler's error with the HTTP status that the framework will answer it with. Adapters return it
-// from Next; the error that Finish returns is the one inside.
+// A StatusError is a handler's error with the HTTP status that the framework will answer it with. Adapters return it from Next, so that the
+// cache can tell a failure (5xx, for which a stale response may stand in) from a 404. Finish returns it as it is; adapters unwrap it.
 type StatusError struct {
 	Status int
 	Err    error
 }
 
+// Error returns the text of the error inside.
 func (e StatusError) Error() string { return e.Err.Error() }
 
+// Unwrap returns the error inside.
 func (e StatusError) Unwrap() error { return e.Err }
 
 // serverError reports whether the error is one of the server's, as an error without a status is.

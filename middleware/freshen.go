@@ -61,10 +61,12 @@ func merge(stored, fresh, other []store.Field) []store.Field {
 	return merged
 }
 
+// has reports whether one of the fields has the name, in whatever case, and any line.
 func has(fields []store.Field, name string) bool {
 	return slices.ContainsFunc(fields, func(f store.Field) bool { return len(f.Values) > 0 && strings.EqualFold(f.Name, name) })
 }
 
+// updates reports whether a new response may replace the stored field (RFC 9111 §3.2). What describes the stored body stays.
 func updates(name string) bool {
 	switch name {
 	case "Content-Encoding", "Content-Length", "Content-Range":
@@ -73,6 +75,7 @@ func updates(name string) bool {
 	return true
 }
 
+// withoutField returns the fields without those of the canonical name.
 func withoutField(fields []store.Field, name string) []store.Field {
 	kept := make([]store.Field, 0, len(fields))
 	for _, f := range fields {
@@ -83,6 +86,7 @@ func withoutField(fields []store.Field, name string) []store.Field {
 	return kept
 }
 
+// replaceField returns the fields with one line for the name.
 func replaceField(fields []store.Field, name, value string) []store.Field {
 	return append(withoutField(fields, name), store.Field{Name: name, Values: []string{value}})
 }

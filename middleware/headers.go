@@ -63,7 +63,8 @@ func (hs *headers) begin(outside http.Header) {
 	}
 }
 
-// publish makes the header outside what the handler's is, and returns it.
+// publish makes the header outside what the handler's is, and returns it. Slices are clipped, so that a writer outside which
+// appends to one does not write into the handler's.
 func (hs *headers) publish(outside http.Header) http.Header {
 	if hs.own != nil {
 		clear(outside)
@@ -75,7 +76,7 @@ func (hs *headers) publish(outside http.Header) http.Header {
 	return outside
 }
 
-// folded is publish, for a header that the cache reads.
+// folded is publish for a header that the cache reads next, with canonical names: names have no case (RFC 9110 §5.1).
 func (hs *headers) folded(outside http.Header) http.Header {
 	hs.publish(outside)
 	if hs.odd || hs.own == nil {
@@ -113,7 +114,7 @@ func (hs *headers) canonical(name string) string {
 // capture takes what the handler did to the header: see headers. It leaves out the fields whose canonical names are to be
 // left. All values are copied.
 func (hs *headers) capture(h http.Header, leave func(name string) bool) {
-	if hs.captured == nil { // the request is over, and the handler does not know it
+	if hs.captured == nil { // it was given back: the handler still writes after its end
 		hs.captured = captures.Get().(*captured)
 	}
 	hs.fields, hs.added, hs.values = hs.fieldSpace[:0], nil, hs.valueSpace[:0]
@@ -152,7 +153,7 @@ func (c *captured) fieldOf(name string) []string {
 	return linesIn(c.added, name)
 }
 
-// made returns the lines of a field that the handler set, or else outer middleware.
+// made returns the lines of a field as the client gets them: the handler's, or else those of outer middleware.
 func (hs *headers) made(name string) []string {
 	if lines := hs.fieldOf(name); lines != nil {
 		return lines
@@ -160,6 +161,7 @@ func (hs *headers) made(name string) []string {
 	return hs.outer[name]
 }
 
+// linesIn returns the values of the named field, nil if it is not there.
 func linesIn(fields []store.Field, name string) []string {
 	for i := range fields {
 		if fields[i].Name == name {
@@ -169,8 +171,8 @@ func linesIn(fields []store.Field, name string) []string {
 	return nil
 }
 
-// resets reports whether the handler has given a field another value since it was captured.
-func (hs *headers) resets(name string) bool {
+// typeChanged reports whether the handler has given a field another value since it was captured.
+func (hs *headers) typeChanged(name string) bool {
 	sent := linesIn(hs.fields, name)
 	if sent == nil && !slices.ContainsFunc(hs.added, func(f store.Field) bool { return f.Name == name && len(f.Values) == 0 }) {
 		sent = hs.outer[name]
@@ -216,7 +218,7 @@ func (hs *headers) publishTrailers(outside http.Header) {
 	}
 }
 
-// Header returns a header of the handler's own while a copy is made: the pump may be using the one outside, since writers
+// Header returns a header of the handler's own while a copy is made: the sender may be using the one outside, since writers
 // outside change it when they are written to. While that is so, functions of theirs may come back here, to set fields of what
 // is being sent: they get the one outside.
 func (rec *recorder) Header() http.Header {
@@ -229,7 +231,11 @@ func (rec *recorder) Header() http.Header {
 	return rec.own
 }
 
-// takeHead takes the handler's head, and judges it.
+// takeHead takes the handler's status and header, and decides what becomes of the response:
+//
+//   - a failure that a stale response can stand in for is withheld from the client;
+//   - what answers a question of the cache's own (a 304, or the missing bytes of a part) is withheld, too;
+//   - everything else is judged, and waits to be sent.
 func (rec *recorder) takeHead(status int) {
 	rec.head, rec.status = headSettled, status
 	if rec.fallback() && status >= 500 {
@@ -264,6 +270,7 @@ func (rec *recorder) takeRenewal() {
 	rec.rt.http.hold(rec, rec.own)
 }
 
+// judgeHead asks the rule book whether the response may be stored, and gives up the copy if not, or if it would be too long.
 func (rec *recorder) judgeHead(h http.Header) {
 	reason := rec.rt.rules.storable(rec, h)
 	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
@@ -276,7 +283,7 @@ func (rec *recorder) judgeHead(h http.Header) {
 	}
 }
 
-// declaredLength is the Content-Length, or -1.
+// declaredLength is the Content-Length, -1 if there is none or it is no length.
 func declaredLength(h http.Header) int64 {
 	lines := h["Content-Length"]
 	if len(lines) == 0 { // to parse nothing costs an error
@@ -289,21 +296,22 @@ func declaredLength(h http.Header) int64 {
 	return n
 }
 
-// inErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type, and a
+// turnsIntoErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type, and a
 // writer between the handler and this one may keep the second status for itself, so that only the header tells.
-func (rec *recorder) inErrorPage() bool {
+func (rec *recorder) turnsIntoErrorPage() bool {
 	switch rec.tail {
 	case errorPage:
 		return true
 	case headerSeen:
 		rec.tail = sameResponse
-		return rec.resets("Content-Type") || rec.resets("X-Content-Type-Options")
+		return rec.typeChanged("Content-Type") || rec.typeChanged("X-Content-Type-Options")
 	}
 	return false
 }
 
-// dress completes the head with what is known of the response by now, and returns the status that the client is to get. The
-// body is what there is of it by now.
+// dress adds to the head what is known only when it is sent: what the entry says of the body, that ranges are served, the
+// policy's own fields, Cache-Status. It returns the status that the client gets: 304 if it has the response already. The body is
+// what there is of it so far.
 func (rec *recorder) dress(h http.Header, body []byte) (status int) {
 	rec.adopt(h)
 	if rec.keeps() && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
@@ -311,7 +319,7 @@ func (rec *recorder) dress(h http.Header, body []byte) (status int) {
 		h["Accept-Ranges"] = acceptRanges
 	}
 	rec.addPolicy(h)
-	rec.tellStatus(h)
+	rec.addCacheStatus(h)
 	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
 		return status
 	}
@@ -323,7 +331,8 @@ func (rec *recorder) dress(h http.Header, body []byte) (status int) {
 	return status
 }
 
-// adopt gives the client of a stored response what hits will have: what the entry tells of the body.
+// adopt gives the first client what hits will get, if the response is stored by now: the length, the type and the entity tag
+// that were made of the body.
 func (rec *recorder) adopt(h http.Header) {
 	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
 		return

@@ -32,7 +32,14 @@ type naming struct {
 	routed  func(name string) string // that router's path parameters; nil: it gives none in a way of its own
 }
 
-// label adds the labels that a purge can name the entry by. Its tags are cache groups too (RFC 9875 §2), and the other way round.
+// label gives the entry the labels that a purge can name it by:
+//
+//	its route's pattern             Route; the narrower one too, where a router further in told it
+//	its URL, on any host and this   URL; and the place where the URL lies, for purges of a whole area
+//	its user                        User, on per-user routes
+//	its tags                        Tag; tags are cache groups of the origin too, and the other way round (RFC 9875 §2)
+//
+// It says why the response must not be stored: a tag has no text, or there are too many labels.
 func (f *fetch) label(e *store.Entry, added []string) Reason {
 	rt, by := f.rt, f.rt.labeler
 	e.Labels = append(e.Labels, rt.patternLabel(f.p.pattern)) // the first one: see patterns
@@ -65,7 +72,8 @@ func (f *fetch) label(e *store.Entry, added []string) Reason {
 	return ""
 }
 
-// tags are those that the response's groups, the handler and the policy name; false if one of the policy's has no text.
+// tags are those of the response's Cache-Groups, of the handler's AddTags, and of the policy, in this order. It is false if a tag of the
+// policy names a path parameter that the request does not have.
 func (f *fetch) tags(e *store.Entry, added []string) (texts []string, ok bool) {
 	if lines := e.Lines("Cache-Groups"); lines != nil {
 		texts = rfc9111.ParseGroups(lines)
@@ -73,7 +81,7 @@ func (f *fetch) tags(e *store.Entry, added []string) (texts []string, ok bool) {
 	return f.fill(append(texts, added...))
 }
 
-// patternLabel is the label of a route's pattern.
+// A patternLabel is the label of a pattern, remembered.
 type patternLabel struct {
 	pattern string
 	label   keying.Label
@@ -89,10 +97,10 @@ func (rt *Route) patternLabel(pattern string) keying.Label {
 	return last.label
 }
 
-// few is up to how many labels are compared with each other rather than put into a set.
+// few is up to how many labels it is cheaper to compare them with each other than to make a set of them.
 const few = 16
 
-// distinct leaves each label once: a renewed entry has those of the one before.
+// distinct leaves each label once: a renewed entry has the labels of the one before it already.
 func distinct(labels []keying.Label) []keying.Label {
 	if len(labels) <= few {
 		kept := labels[:0]
@@ -111,7 +119,7 @@ func distinct(labels []keying.Label) []keying.Label {
 	})
 }
 
-// resource is what variants are variants of: the URL, of this route and user.
+// resource stands for what the variants of one URL have in common: the route, the user, the host and the URL.
 func (f *fetch) resource() keying.Label {
 	return f.rt.labeler.Tag(f.p.keyed + "\x00" + f.p.user + "\x00" + f.seen.Host + f.url.RequestURI())
 }
@@ -271,6 +279,7 @@ type matching struct {
 	by atomic.Pointer[teller]
 }
 
+// Value answers for the context inside, and notices a router that looks itself up.
 func (c *matching) Value(key any) any {
 	value := c.Context.Value(key)
 	if by, ok := value.(teller); ok {
@@ -297,6 +306,7 @@ type patterns struct {
 	all atomic.Pointer[map[keying.Label]string] // never changed, but replaced under mu
 }
 
+// add remembers the pattern of the label, if there is room.
 func (ps *patterns) add(label keying.Label, pattern string) {
 	if known := ps.all.Load(); known != nil && (*known)[label] == pattern {
 		return

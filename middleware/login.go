@@ -24,6 +24,7 @@ func toLogin(asked *url.URL, location string) bool {
 	return login(to) && !loginPath(asked.Path)
 }
 
+// login reports whether the URL looks like a page to log in at: by a word of its path, or by a parameter that says where to return to.
 func login(u *url.URL) bool {
 	label, _, dotted := strings.Cut(u.Hostname(), ".")
 	if dotted && loginWord(label) || loginPath(u.Path) {
@@ -38,6 +39,7 @@ func login(u *url.URL) bool {
 	return false
 }
 
+// loginPath reports whether a segment of the path is such a word, or is made of one.
 func loginPath(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
 		word, _, _ := strings.Cut(segment, ".") // "login.php"
@@ -48,4 +50,5 @@ func loginPath(path string) bool {
 	return false
 }
 
+// loginWord compares in lower case.
 func loginWord(word string) bool { return slices.Contains(logins, strings.ToLower(word)) }

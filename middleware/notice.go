@@ -43,8 +43,9 @@ func (rt *Route) notice(f *fetch, outcome readthrough.Verdict) {
 	}
 }
 
-// noticeVary warns of what the answer varies by and the key does not have. What compressors and CORS say outside of the
-// cache is right: they do their part on every request.
+// noticeVary warns of fields that the response varies by and the key does not have. What compressors and CORS outside of the cache say is
+// right: they do their part on every request. A response of the handler's own that varies by such a field is not stored (ReasonVary),
+// and somebody should know why the route never hits.
 func (rt *Route) noticeVary(f *fetch, lines []string) {
 	outer, _ := rfc9111.VaryNames(f.rec.outer["Vary"])
 	names, _ := rfc9111.VaryNames(lines)
@@ -67,7 +68,7 @@ func (rt *Route) noticeVary(f *fetch, lines []string) {
 	}
 }
 
-// hiddenText says what to do about an answer that varies by the field.
+// hiddenText says what to do about a response that varies by the field: each has another remedy.
 func (rt *Route) hiddenText(name string, outside bool) string {
 	what := "the answer varies by " + name + " (its Vary says so), which does not select it"
 	if rt.scheme.Hides(name) {
@@ -87,8 +88,9 @@ func (rt *Route) hiddenText(name string, outside bool) string {
 	return what + ": add vary=" + name + " to the policy; or take it out of Vary where the answer is the same whatever it says"
 }
 
-// noticeNegotiation warns of one user's answers that are chosen by what the client accepts. The handler sees the whole
-// request there, so it may choose, and need not say so.
+// noticeNegotiation warns of per-user responses that the handler chooses by what the client accepts. It sees the whole request there,
+// so it may choose, and it often forgets to say so in Vary. Then the user's phone gets what the laptop asked for. Signs are a 406,
+// a Content-Encoding, and a response of another type or language than before that suits this client better.
 func (rt *Route) noticeNegotiation(f *fetch, h http.Header, outcome readthrough.Verdict) {
 	rec, by, of := f.rec, "", ""
 	old := rec.run.Old
@@ -113,8 +115,8 @@ func (rt *Route) noticeNegotiation(f *fetch, h http.Header, outcome readthrough.
 		"add vary=%[2]s to the policy", of, by))
 }
 
-// prefers reports whether both answers have the field, and the client likes this one's value, without its parameters, better than
-// the earlier one's. Where it does not, it is the content that has changed: a picture, or the language that a user has set.
+// prefers reports whether both responses have the field, and the client likes the value of this one better than that of the earlier one,
+// parameters aside. If it does not, the content itself has changed: a picture, or the language that the user has set.
 func prefers(accept, is, was []string) bool {
 	if len(is) == 0 || len(was) == 0 {
 		return false
@@ -126,7 +128,7 @@ func prefers(accept, is, was []string) bool {
 	return rfc9111.Prefers(accept, value(is[0]), value(was[0]))
 }
 
-// statusOf is the status of the handler's answer, also where that is an error which the framework will answer.
+// statusOf is the status of the handler's response, also if the handler returned an error that the framework will answer.
 func statusOf(f *fetch) int {
 	if f.err == nil || f.rec.head != noHead {
 		return f.rec.status
@@ -137,8 +139,9 @@ func statusOf(f *fetch) int {
 	return f.rec.status
 }
 
-// noticeOuter warns of what middleware outside of the cache has put onto an answer that is kept for everyone, when all of
-// it has been sent: many add their cookie with the first byte.
+// noticeOuter warns of cookies that middleware outside of the cache has put onto a response which is stored for everyone. It looks once the
+// response is sent, since many add their cookie with the first byte. The cookie itself is not stored, but it shows that there is a
+// session: what the handler takes from it by the context, everyone gets.
 func (rt *Route) noticeOuter(f *fetch) {
 	if rt.scheme.Private || f.rec.reason != "" || f.p.reason != "" {
 		return
@@ -159,6 +162,7 @@ func (rt *Route) noticeOuter(f *fetch) {
 		"and put that middleware around other routes where it does not")
 }
 
+// hasName reports whether the lines of a Vary name the field.
 func hasName(vary []string, name string) bool {
 	if vary == nil {
 		return false
@@ -174,9 +178,10 @@ type seen struct {
 	refused map[keying.Key]struct{} // what was refused to who asked for it
 }
 
+// answers are the sorts of responses that one place has given.
 type answers struct{ kept, refused bool }
 
-// both notes an answer, and reports whether there are both sorts by now.
+// both notes a response, and reports whether there are both sorts by now.
 func (s *seen) both(place string, kept, refused bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +196,7 @@ func (s *seen) both(place string, kept, refused bool) bool {
 	return known.kept && known.refused
 }
 
-// refuse notes that what the key selects was refused.
+// refuse notes that somebody was refused what the key selects.
 func (s *seen) refuse(key keying.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +207,7 @@ func (s *seen) refuse(key keying.Key) {
 	s.refused[key] = struct{}{}
 }
 
-// wasRefused reports whether what the key selects was refused before.
+// wasRefused reports whether somebody was refused what the key selects before.
 func (s *seen) wasRefused(key keying.Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,7 +215,7 @@ func (s *seen) wasRefused(key keying.Key) bool {
 	return refused
 }
 
-// forget keeps a map within bounds when the key is added: clients may make keys up. Any other one makes room.
+// forget removes some key where the map is full and does not have this one: clients may make keys up, so the map must be bounded.
 func forget[K comparable, V any](m map[K]V, key K) {
 	if _, known := m[key]; known || len(m) < maxWarnings {
 		return
@@ -221,8 +226,9 @@ func forget[K comparable, V any](m map[K]V, key K) {
 	}
 }
 
-// noticeCheck warns of a handler that asks who may see its answers, which nobody does on a hit: some are kept, for everyone,
-// and others refuse. What one user is refused, on a per-user route, says nothing of another's.
+// noticeCheck warns of permission checks inside the cache. A hit skips them: the first user who may see the page opens it for everyone.
+// Such a check shows when one route both stores responses and refuses (401, 403, a redirect to a login). On per-user routes nothing is
+// wrong with that: each user has a key of his own.
 func (rt *Route) noticeCheck(f *fetch, h http.Header, kept bool) {
 	refused := refuses(f, h)
 	if rt.scheme.Private || !kept && !refused {
@@ -238,10 +244,10 @@ func (rt *Route) noticeCheck(f *fetch, h http.Header, kept bool) {
 	}
 }
 
-// checks notes an answer, one that refuses or one that is kept, and reports whether there were both of them. Who is sent to log in
-// is asked who he is, wherever on the route that happens. But pages are also forbidden to all, by their path or for a wrong
-// signature in the URL, and the policy may select by what the check goes by, a role for example: then both must have been
-// answered to one key. Without a pattern there are many resources, and each path counts for itself.
+// checks notes a response that refuses or is stored, and reports whether the route had both. A redirect to a login anywhere on the route
+// counts, because it depends on who asks. A 403 may depend on something else: pages are forbidden to all, or a signature in the URL is
+// wrong. And the policy may select by what the check goes by, a role for example. In these cases both must have been given for one key.
+// Without a pattern there are many resources, and each path counts by itself.
 func (rt *Route) checks(f *fetch, h http.Header, refused bool) bool {
 	switch {
 	case refused && (statusOf(f) == http.StatusForbidden || rt.selectsWho()):
@@ -359,6 +365,7 @@ func inRecorder(w http.ResponseWriter) bool {
 	}
 }
 
+// recording marks the recorder for those who look for one behind a writer.
 func (rec *recorder) recording() {}
 
 // warnNested tells of a cache around this one.

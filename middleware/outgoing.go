@@ -15,20 +15,25 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What the policy adds to an answer on its way out, whoever has made it: that it varies by what selects it, and what
-// clients may do with it. The entry keeps the handler's own words: by those it is judged, also once it has been validated.
+// What the cache adds to a response on its way out, whether the handler or an entry answers:
+//
+//   - Vary names what the policy selects by, so that caches in front select by it, too.
+//   - Cache-Control is the policy's (Client) where it has one, or becomes private where a function selects.
+//   - Cache-Status and Age say what the cache did.
+//
+// The entry keeps the handler's own words. It is judged by those, also after a validation.
 
-// outgoing are fields as they leave; nil: as they are.
+// outgoing are the fields that the policy changes; nil lines are left as they are.
 type outgoing struct {
 	vary, control []string
 	replaced      bool // the handler's Cache-Control, by the policy's
 }
 
-// speaks reports whether the policy has anything to say.
+// speaks reports whether the policy changes any field. Most do not, and then a hit need not look.
 func (rt *Route) speaks() bool { return rt.vary != nil || rt.client != nil || rt.varyBy != nil }
 
-// speak adds the policy's words to the header of an answer that is replayed, and reports whether the Cache-Control is the
-// policy's. Where outer middleware has set neither field the entry alone decides, and what it comes to is made once.
+// speak changes the header of a response that is replayed, and reports whether its Cache-Control is the policy's. If outer middleware has
+// set neither field, the result depends on the entry alone: it is made once, and kept with the entry, so that a hit allocates nothing.
 func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool) {
 	if outer {
 		return rt.outgoing(h, true).put(rt, h)
@@ -41,8 +46,9 @@ func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool
 	return made.put(rt, h)
 }
 
-// outgoing is what becomes of the fields of an answer, which the policy says more of where it is kept. No field tells a proxy
-// in front what a function of the policy selects by, so such an answer is the client's alone unless it says itself whose it is.
+// outgoing is what becomes of the fields. The policy's Client counts for responses that are stored and that the handler did not forbid to
+// store. No field can tell a proxy in front what a function (VaryBy) selects by. So such a response leaves as private, unless it says
+// itself for whom it is.
 func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	o, control := &outgoing{vary: rt.varying(h["Vary"])}, h["Cache-Control"]
 	o.replaced = kept && rt.client != nil && !forbidding(control, rt.scheme.Private)
@@ -55,7 +61,7 @@ func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	return o
 }
 
-// size is about how many bytes it takes in memory, beside those of the answer and of the policy.
+// size is about how many bytes it takes in memory beyond those of the entry and of the policy.
 func (o *outgoing) size() int {
 	n := 64
 	for _, lines := range [...][]string{o.vary, o.control} {
@@ -66,8 +72,8 @@ func (o *outgoing) size() int {
 	return n
 }
 
-// put sets the fields. An age that counts from elsewhere would use up the policy's max-age before the client has the answer,
-// so there is none with it, and no Date of then either.
+// put sets the fields. With the policy's max-age there is no Age, and no Date of the past: a minute is then a minute from when the client
+// gets the response, not from when the response was made.
 func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 	if o.vary != nil {
 		h["Vary"] = o.vary
@@ -105,6 +111,7 @@ func (rt *Route) varying(lines []string) []string {
 	return slices.Concat(lines, []string{strings.Join(missing, ", ")}) // without spare room: a line that is added makes a copy
 }
 
+// variesBy reports whether the lines of a Vary name the field.
 func variesBy(lines []string, name string) bool {
 	for _, line := range lines {
 		for member := range strings.SplitSeq(line, ",") {
@@ -176,8 +183,8 @@ func (rt *Route) MarkPrivate(h http.Header) {
 	}
 }
 
-// tellStatus says what the cache did (RFC 9211).
-func (rec *recorder) tellStatus(h http.Header) {
+// addCacheStatus says what the cache did (RFC 9211).
+func (rec *recorder) addCacheStatus(h http.Header) {
 	c := rec.rt.common
 	if c.name == "" {
 		return
@@ -245,6 +252,7 @@ type statusLines struct {
 	lines  [tabled]atomic.Pointer[[]string]
 }
 
+// of is the line for a lifetime in seconds. Lines of the first hour are made once and kept.
 func (s *statusLines) of(ttl int64) []string {
 	if ttl < 0 || ttl >= tabled {
 		return []string{fmt.Sprintf(s.format, ttl)}
@@ -252,6 +260,7 @@ func (s *statusLines) of(ttl int64) []string {
 	return cached(&s.lines[ttl], func() string { return fmt.Sprintf(s.format, ttl) })
 }
 
+// ageLines are the Age of young responses, made once.
 var ageLines [tabled]atomic.Pointer[[]string]
 
 // ageLine is the value of the Age field (RFC 9111 §5.1).
@@ -316,6 +325,7 @@ func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored boo
 	return c.member(line, key, reason)
 }
 
+// member makes this cache's member of Cache-Status: its name, parameters, and what debugging adds.
 func (c *Common) member(parameters string, key keying.Key, reason Reason) []string {
 	line := c.name + parameters
 	if c.debug && key != (keying.Key{}) {

@@ -41,6 +41,7 @@ func (p *policyRules) ask(f *fetch, _ *store.Entry, h http.Header) {
 	}
 }
 
+// otherVariants asks the table of variants, which knows what this process has stored lately.
 func (p *policyRules) otherVariants(f *fetch) bool {
 	return p.rt.scheme.Varies() && p.rt.common.variants.any(f.resource(), f.p.key, time.Now())
 }
@@ -143,6 +144,7 @@ func (s *settings) mayVary(name string) bool {
 	return false
 }
 
+// identity reports whether the codings leave the body as it is.
 func identity(codings []string) bool {
 	return !slices.ContainsFunc(codings, func(c string) bool { return c != "" && !strings.EqualFold(c, "identity") })
 }
@@ -245,6 +247,7 @@ func (p *policyRules) settle(f *fetch, said time.Duration, now time.Time) (varia
 
 const year = 365 * 24 * time.Hour // no response is fresh for longer
 
+// part shares the response with requests that wait for the same part. It is never stored.
 func (p *policyRules) part(f *fetch) readthrough.Verdict { return f.shareOnly(f.p.key, false) }
 
 // outdates nothing: what is stored was good when it was stored, and is so for its TTL.

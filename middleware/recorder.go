@@ -32,10 +32,10 @@ import (
 // With a long one, the client gets the head before the store has answered, and then the body at its own pace:
 //
 //  2. Write, 5 KiB           copies it: more than net/http holds     the head
-//  3. Write, 1 MiB           copies it                               the body, from the pump
+//  3. Write, 1 MiB           copies it                               the body, from the sender
 //  4. returns                the store takes the entry; the
 //     requests that wait get it
-//  5. finish waits for the pump               the rest
+//  5. finish waits for the sender               the rest
 type recorder struct {
 	rt   *Route
 	r    *http.Request      // as the client sent it
@@ -158,7 +158,8 @@ func (rec *recorder) fallback() bool {
 	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
 }
 
-// WriteHeader decides from the head whether the response may be stored. If so, the head waits.
+// WriteHeader judges the response by its head: if it may be stored, the head waits; if not, it goes out at once. A second head
+// is a mistake of the handler's, which net/http reports; here it may also mean that an error page follows.
 func (rec *recorder) WriteHeader(status int) {
 	switch {
 	case status < 200:
@@ -179,6 +180,8 @@ func (rec *recorder) WriteHeader(status int) {
 // nor to what may be an entry by now.
 var errReturned = errors.New("cache: written to after the handler returned")
 
+// Write copies p while a copy is made, and sends what the client should have by now. Otherwise it passes p on. It fails where
+// net/http's own writer does: when the body is longer than declared, and when the status allows none.
 func (rec *recorder) Write(p []byte) (int, error) {
 	switch {
 	case rec.phase == unanswered:
@@ -190,7 +193,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	case rec.withheld() && !bodyAllowed(rec.status):
 		return 0, http.ErrBodyNotAllowed
 	}
-	if !rec.records(p) {
+	if !rec.recordable(p) {
 		return rec.pass(p)
 	}
 	if rec.declared >= 0 && int64(rec.size()+len(p)) > rec.declared { // net/http fails such a write, too
@@ -206,6 +209,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteString is Write, for io.WriteString.
 func (rec *recorder) WriteString(s string) (int, error) { return rec.Write([]byte(s)) }
 
 // pass passes bytes on that are not copied.
@@ -216,8 +220,9 @@ func (rec *recorder) pass(p []byte) (int, error) {
 	return rec.write(p)
 }
 
-// records sees to the head, and reports whether p is to be copied.
-func (rec *recorder) records(p []byte) bool {
+// recordable sees to the head, which a handler may leave to its first write, and reports whether p is to be copied. It gives up
+// the copy where p makes it one that must not be stored.
+func (rec *recorder) recordable(p []byte) bool {
 	if rec.head == noHead {
 		rec.takeHead(http.StatusOK)
 		rec.implied, rec.untyped = true, rec.own != nil && !typed(rec.own)
@@ -229,7 +234,7 @@ func (rec *recorder) records(p []byte) bool {
 	switch {
 	case !bodyAllowed(rec.status):
 		rec.abandon(ReasonLength) // net/http tells the handler
-	case len(p) > 0 && rec.inErrorPage():
+	case len(p) > 0 && rec.turnsIntoErrorPage():
 		rec.abandon(ReasonLate)
 	case int64(rec.size()+len(p)) > rec.most:
 		rec.abandon(ReasonSize)
@@ -237,18 +242,18 @@ func (rec *recorder) records(p []byte) bool {
 	return rec.phase == recording
 }
 
-// heldBack is how much of a body waits for the handler's end: about what net/http holds back itself.
-const heldBack = 4 << 10
+// buffered is how much of a body waits for the handler's end: about what net/http holds back itself.
+const buffered = 4 << 10
 
 // send lets the client have what net/http would not hold back either.
 func (rec *recorder) send() {
 	switch {
 	case rec.bodiless():
-	case rec.pump != nil:
-		rec.pump.push(rec.full, rec.last)
-	case len(rec.last) > heldBack:
+	case rec.sender != nil:
+		rec.sender.push(rec.full, rec.last)
+	case len(rec.last) > buffered:
 		if rec.sendHead(rec.last); !rec.bodiless() { // by now it may be a 304
-			rec.pump = startPump(rec.w, rec.full, rec.last)
+			rec.sender = startSender(rec.w, rec.full, rec.last)
 		}
 	}
 }
@@ -265,25 +270,29 @@ func (rec *recorder) sendHead(body []byte) {
 		if len(body) == 0 {
 			return
 		}
-		guessType(rec.w.Header(), body)
+		sniff(rec.w.Header(), body)
 	}
 	rec.writeHead(status)
 }
 
-// abandon gives up the copy. The client gets what is recorded so far, and from now on all else directly. The requests that
-// wait for the response are let go, and the run ends with its client again. Once the handler has returned it is too late for
-// that: the copy may be an entry's.
+// abandon leads from recording to passing. The order matters:
+//
+//  1. The requests that wait for the response are let go: they must not wait for a client that reads slowly.
+//  2. The run ends with its client again: nobody else will have the response.
+//  3. The client gets what is recorded so far, and from now on the rest directly.
+//
+// Once the handler has returned it is too late: the copy may be an entry's.
 func (rec *recorder) abandon(reason Reason) {
 	if rec.phase != recording {
 		return
 	}
-	pump, pieces, body := rec.pump, rec.pieces(), rec.last
-	rec.pump = nil
+	sender, pieces, body := rec.sender, rec.pieces(), rec.last
+	rec.sender = nil
 	rec.drop(reason)
 	rec.run.MarkUncacheable()
 	rec.ctx.followClient()
-	if pump != nil {
-		pump.drain(pieces...) // nothing of it is an entry's
+	if sender != nil {
+		sender.drain(pieces...) // nothing of it is an entry's
 		return
 	}
 	rec.sendHead(body)
@@ -312,16 +321,16 @@ func (rec *recorder) returned() {
 // refuse notes why the response is neither stored nor shared, although it was copied.
 func (rec *recorder) refuse(reason Reason) { rec.phase, rec.reason = unrecorded, reason }
 
-// finish sends what is left of the response, when the store has answered. If the handler has written nothing, net/http sends
-// the head, and must find it complete.
+// finish sends what is left of the response, when the store has answered. The requests that wait for it have it by then, so a
+// slow client holds up nobody. If the handler has written nothing, net/http sends the head, and must find it complete.
 func (rec *recorder) finish() {
 	defer rec.end() // a writer outside may panic
-	if pump := rec.pump; pump != nil {
-		rec.pump = nil
+	if sender := rec.sender; sender != nil {
+		rec.sender = nil
 		if rec.full != nil {
-			pump.drain(rec.pieces()...) // of no entry: an entry's body is in one piece
+			sender.drain(rec.pieces()...) // of no entry: an entry's body is in one piece
 		} else {
-			pump.drain()
+			sender.drain()
 		}
 	} else if rec.head == headWaits {
 		rec.sendHead(rec.last)
@@ -334,14 +343,14 @@ func (rec *recorder) finish() {
 		rec.invalidate(http.StatusOK, h)
 		rec.privatize(h)
 		rec.addPolicy(h)
-		rec.tellStatus(h)
+		rec.addCacheStatus(h)
 		rec.phase, rec.own = unanswered, nil
 	}
 	rec.publishTrailers(rec.w.Header())
 }
 
-// end lets go of all that is not the recorder's own: a handler may retain the recorder, and even use it. Further calls do
-// nothing.
+// end lets go of what is pooled. A handler may retain its ResponseWriter, and even write to it later. So the recorder itself is
+// never pooled, and after end it has nothing that another request uses. Further calls do nothing.
 func (rec *recorder) end() {
 	rec.release()
 	rec.forget()
@@ -373,26 +382,4 @@ func (rec *recorder) writer() http.ResponseWriter {
 		return pushing{rec}
 	}
 	return rec
-}
-
-// client is the writer outside of the recorder: the client's, or one of outer middleware's.
-type client struct {
-	w       http.ResponseWriter
-	sending bool // it is being written to
-}
-
-// writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
-// set fields of what is being sent: see recorder.Header.
-func (c *client) writeHead(status int) {
-	c.sending = true
-	c.w.WriteHeader(status)
-	c.sending = false
-}
-
-// write writes a part of the body there. If the head has not been written, it comes with the first part.
-func (c *client) write(p []byte) (n int, err error) {
-	c.sending = true
-	n, err = c.w.Write(p)
-	c.sending = false
-	return n, err
 }

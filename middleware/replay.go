@@ -43,7 +43,7 @@ func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, ag
 		replayPart(w, r, e)
 	case r.Method == http.MethodHead:
 		if e.Lines("Content-Type") == nil {
-			guessType(h, e.Body) // net/http has no body to guess from
+			sniff(h, e.Body) // net/http has no body to guess from
 		}
 		w.WriteHeader(e.Status)
 	case e.Status == http.StatusOK && r.Header["Range"] != nil && len(e.Body) > 0:
@@ -167,6 +167,7 @@ func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
 	return privateWriter{w}
 }
 
+// A privateWriter makes each response private that http.ServeContent writes through it, a 416 too.
 type privateWriter struct{ http.ResponseWriter }
 
 func (w privateWriter) WriteHeader(status int) {
@@ -244,6 +245,7 @@ func madeAt(e *store.Entry) time.Time {
 	return e.Stored
 }
 
+// lastModified is the response's Last-Modified, the zero time if it has none.
 func lastModified(h http.Header) time.Time {
 	t, _ := rfc9111.ParseDate(rfc9111.First(h["Last-Modified"]), time.Now())
 	return t

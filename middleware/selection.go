@@ -26,6 +26,7 @@ import (
 // maxSets bounds the sets of an index: each costs a look.
 const maxSets = 4
 
+// indexFor is how long an index lives at least. It is renewed when half of that is over.
 const indexFor = 24 * time.Hour
 
 // selected is what the passage of a request knows of stored responses in RFC 9111 mode.
@@ -37,6 +38,7 @@ type selected struct {
 	fwd      string       // why the handler must answer, in RFC 9211's words
 }
 
+// isIndex reports whether the entry is an index rather than a response.
 func isIndex(e *store.Entry) bool { return e.Status == 0 }
 
 // sets are what the index lists.
@@ -108,6 +110,7 @@ func (hr *httpRules) find(call *readthrough.Call, p *Passage, r *http.Request, j
 	return best, bestUse
 }
 
+// judged applies the judge, if there is one, to an entry that was looked up.
 func judged(judge readthrough.Judge, e *store.Entry, use readthrough.Use) (*store.Entry, readthrough.Use) {
 	if e == nil || judge == nil {
 		return e, use
@@ -142,6 +145,7 @@ func (hr *httpRules) choose(p *Passage, r *http.Request, f *readthrough.Found, n
 	f.Entry, f.Use, f.Left = e, hr.fitness(p, r, ask, e, use, readthrough.Before), e.Left(now)
 }
 
+// peekVariant looks in memory for the variant that the request selects, set by set.
 func (hr *httpRules) peekVariant(p *Passage, r *http.Request, index *store.Entry, now time.Time) (*store.Entry, readthrough.Use) {
 	for _, names := range namesOf(index) {
 		key := hr.variantOf(p, r, names)

@@ -47,6 +47,7 @@ func (hr *httpRules) ask(f *fetch, old *store.Entry, h http.Header) {
 	}
 }
 
+// askConfirmation puts the stored validators into the handler's request as conditions.
 func askConfirmation(old *store.Entry, h http.Header) request {
 	tag, modified := validators(old)
 	if tag != "" {
@@ -314,6 +315,7 @@ func outdate(run *readthrough.Run, old *store.Entry) bool {
 	return true
 }
 
+// copyFields copies the named fields of one header into another.
 func copyFields(to, from http.Header, names ...string) {
 	for _, name := range names {
 		if lines := from[name]; lines != nil {

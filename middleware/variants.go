@@ -39,6 +39,7 @@ type gallery struct {
 	hand     int // where the search for what makes room went last
 }
 
+// A variant is one response of a URL, and until when it is stored.
 type variant struct {
 	key   keying.Key
 	until time.Time // the store has forgotten it by then
@@ -124,14 +125,17 @@ func (g *gallery) least(now time.Time, u *uses) int {
 // another processor would see. Keys that share a counter, which nobody outside can choose, earn each other rounds.
 type uses [4096]atomic.Uint32
 
+// maxUses is where counting ends: beyond it a variant counts as used a lot.
 const maxUses = 15
 
 var usesSpread = maphash.Comparable(gallerySeed, "uses") | 1
 
+// of is the word that counts the key's uses, together with those of a few others.
 func (u *uses) of(key *keying.Key) *atomic.Uint32 {
 	return &u[binary.LittleEndian.Uint64(key[8:])*usesSpread>>32%uint64(len(u))]
 }
 
+// add counts a use.
 func (u *uses) add(key *keying.Key) {
 	if n := u.of(key); n.Load() < maxUses {
 		n.Add(1) // above the most, if others add meanwhile: that does not matter
@@ -177,6 +181,7 @@ func (n *normals) selection(name string, lines []string) (text string, present b
 	return text, present
 }
 
+// negotiates reports whether equal values of the field may be spelled in several ways, so that it has a normal form.
 func negotiates(name string) bool {
 	switch name {
 	case "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language":

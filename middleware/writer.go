@@ -18,7 +18,8 @@ var (
 	_ io.StringWriter = (*recorder)(nil)
 )
 
-// ReadFrom copies up to the bound, and leaves the rest to the writer outside, which may have a short cut for files.
+// ReadFrom copies up to MaxBody, and leaves the rest to the writer outside, which may have a short cut for files (sendfile). A
+// source that breaks off makes the response one that must not be stored: many a handler only logs the error.
 func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	if rec.phase == unanswered {
 		return io.Copy(writerOnly{rec}, src)
@@ -27,12 +28,12 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 		return 0, errReturned
 	}
 	if rec.phase != recording && rec.head == noHead {
-		rec.records(nil)
+		rec.recordable(nil)
 	}
 	if rec.phase == recording {
 		n, err = io.Copy(writerOnly{rec}, io.LimitReader(src, rec.most+1-int64(rec.size())))
 		if err != nil {
-			rec.abandon(ReasonLate) // many a handler only logs it
+			rec.abandon(ReasonLate)
 		}
 		if err != nil || rec.phase == recording {
 			return n, err
@@ -49,8 +50,8 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 // writerOnly hides ReadFrom from io.Copy.
 type writerOnly struct{ io.Writer }
 
-// FlushError flushes. A flushed response is a stream, which is not stored. There is nothing to flush where the client gets
-// something else, or where finish is about to send all.
+// FlushError flushes. A flushed response is a stream, and is not stored: its handler may go on for hours, and its client expects
+// each part at once. There is nothing to flush where the client gets something else, or where finish is about to send all.
 func (rec *recorder) FlushError() error {
 	if rec.withheld() || rec.head == headWaits && rec.phase >= recorded {
 		return nil
@@ -62,16 +63,20 @@ func (rec *recorder) FlushError() error {
 	return http.NewResponseController(rec.w).Flush()
 }
 
+// flush is FlushError for http.Flusher, which has no error.
 func (rec *recorder) flush() { _ = rec.FlushError() }
 
+// SetReadDeadline passes the deadline on.
 func (rec *recorder) SetReadDeadline(t time.Time) error {
 	return http.NewResponseController(rec.w).SetReadDeadline(t)
 }
 
+// SetWriteDeadline passes the deadline on. It holds for the sender, too.
 func (rec *recorder) SetWriteDeadline(t time.Time) error {
 	return http.NewResponseController(rec.w).SetWriteDeadline(t)
 }
 
+// EnableFullDuplex passes the wish on.
 func (rec *recorder) EnableFullDuplex() error {
 	return http.NewResponseController(rec.w).EnableFullDuplex()
 }
@@ -83,12 +88,14 @@ func (rec *recorder) Unwrap() http.ResponseWriter {
 	return rec.w
 }
 
+// hijack hands the connection over: nothing of the response is stored.
 func (rec *recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rec.abandon(ReasonHijack)
 	rec.surrender()
 	return http.NewResponseController(rec.w).Hijack()
 }
 
+// push passes an HTTP/2 push on. It is a response of its own, and nothing of this one.
 func (rec *recorder) push(target string, o *http.PushOptions) error {
 	return rec.w.(http.Pusher).Push(target, o)
 }
@@ -122,7 +129,7 @@ func (rec *recorder) interim(status int) {
 
 // passHead gives the writer outside a head that is not the response's.
 func (rec *recorder) passHead(status int) {
-	if !rec.withheld() && rec.head != headWaits && rec.pump == nil {
+	if !rec.withheld() && rec.head != headWaits && rec.sender == nil {
 		rec.w.WriteHeader(status)
 	}
 }
@@ -139,6 +146,7 @@ func (rec *recorder) lateHead(status int) {
 	rec.w.WriteHeader(status)
 }
 
+// lateWrite is a write after lateHead, or the first one, which brings the head.
 func (rec *recorder) lateWrite(p []byte) (int, error) {
 	if rec.head == noHead {
 		rec.lateHead(http.StatusOK)

@@ -29,7 +29,7 @@ func NewCodec(secret []byte) Codec {
 	return Codec{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}}
 }
 
-// A mac is used again: setting one up costs more than using it.
+// A mac is pooled: setting one up costs more than using it.
 type mac struct {
 	hash.Hash
 	sum [sha256.Size]byte
@@ -42,8 +42,10 @@ func (m *mac) of(b, dst []byte) []byte {
 	return m.Sum(dst)
 }
 
+// castagnoli is the polynomial of CRC-32C, which processors compute by themselves.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// sealSize is how many bytes the checksum, or the HMAC, has.
 func (c Codec) sealSize() int {
 	if c.macs == nil {
 		return crc32.Size
@@ -51,10 +53,11 @@ func (c Codec) sealSize() int {
 	return sha256.Size
 }
 
-// roomSeal is how many bytes the last element takes.
-func (c Codec) roomSeal() int { return 2 + c.sealSize() }
+// maxSeal is how many bytes the last element takes.
+func (c Codec) maxSeal() int { return 2 + c.sealSize() }
 
-// seal appends the last element, which seals what stands before it.
+// seal appends the last element of the outer array, which seals everything before it: a damaged or foreign entry is found before any of it is
+// believed, and with a secret a forged one.
 func (c Codec) seal(b []byte) []byte {
 	sealed := appendSized(b, msgpcode.Bin8, uint64(c.sealSize()))
 	if c.macs == nil {
@@ -65,7 +68,7 @@ func (c Codec) seal(b []byte) []byte {
 	return m.of(b, sealed)
 }
 
-// open checks the seal and returns what it seals.
+// open checks the seal and returns what it seals. It reads nothing but the seal's own length before that.
 func (c Codec) open(b []byte) ([]byte, error) {
 	size := c.sealSize()
 	at := len(b) - size - 2
@@ -78,6 +81,7 @@ func (c Codec) open(b []byte) ([]byte, error) {
 	return b[:at:at], nil
 }
 
+// sealedBy compares in constant time where there is a secret.
 func (c Codec) sealedBy(b, seal []byte) bool {
 	if c.macs == nil {
 		return binary.BigEndian.Uint32(seal) == crc32.Checksum(b, castagnoli)
@@ -87,7 +91,7 @@ func (c Codec) sealedBy(b, seal []byte) bool {
 	return hmac.Equal(seal, m.of(b, m.sum[:0]))
 }
 
-// format is the version of the encoding. A reader that meets another treats the entry as absent.
+// format is the version of the encoding. A reader treats an entry of another version as absent, so that old and new builds may share a Redis.
 const format = 3
 
 // fields is how many elements the outer array has before the seal.
@@ -112,10 +116,12 @@ func (c Codec) Encode(e *Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	room := roomFixed + c.roomSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
+	room := roomFixed + c.maxSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
 	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
 }
 
+// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. Maps would cost names, and arrays grow at the
+// end, by another format.
 func appendEntry(b []byte, e *Entry) []byte {
 	b = appendList(b, fields+1)
 	b = appendUint(b, format)
@@ -153,6 +159,7 @@ func appendSized(b []byte, first byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, first+3), n)
 }
 
+// appendUint appends the number in its shortest form, as msgpack wants it: one entry has one encoding, so its seal can be compared.
 func appendUint(b []byte, n uint64) []byte {
 	if n <= uint64(msgpcode.PosFixedNumHigh) {
 		return append(b, byte(n))
@@ -165,6 +172,7 @@ func appendBytes(b, data []byte) []byte {
 	return append(appendSized(b, msgpcode.Bin8, uint64(len(data))), data...)
 }
 
+// appendText appends a string. Its length is bounded by Validate.
 func appendText(b []byte, s string) []byte {
 	if len(s) <= int(msgpcode.FixedStrMask) {
 		return append(append(b, msgpcode.FixedStrLow|byte(len(s))), s...)
@@ -183,6 +191,7 @@ func appendList(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, msgpcode.Array32), uint32(n))
 }
 
+// appendHeader appends the header as a list of fields, in the order of its layout.
 func appendHeader(b []byte, h *Header) []byte {
 	b = appendList(b, h.Len())
 	for name, lines := range h.All() {
@@ -191,6 +200,7 @@ func appendHeader(b []byte, h *Header) []byte {
 	return b
 }
 
+// appendFields appends a list of fields.
 func appendFields(b []byte, fs []Field) []byte {
 	b = appendList(b, len(fs))
 	for i := range fs {
@@ -199,6 +209,7 @@ func appendFields(b []byte, fs []Field) []byte {
 	return b
 }
 
+// appendField appends a name and the list of its lines.
 func appendField(b []byte, name string, lines []string) []byte {
 	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
 		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
@@ -212,6 +223,7 @@ func appendField(b []byte, name string, lines []string) []byte {
 	return b
 }
 
+// appendLabels appends labels as binary of a fixed size.
 func appendLabels(b []byte, labels []keying.Label) []byte {
 	b = appendList(b, len(labels))
 	for i := range labels {
@@ -244,6 +256,7 @@ func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	return c.seal(appendRecord(make([]byte, 0, roomRecord+len(r.Labels)*roomLabel), r)), nil
 }
 
+// appendRecord appends the purge record without its seal. Its position is not part of it: the log gives it one.
 func appendRecord(b []byte, r Record) []byte {
 	flags := uint64(0)
 	if r.Soft {
@@ -272,6 +285,7 @@ func (c Codec) DecodeRecord(b []byte) (Record, error) {
 	return r, nil
 }
 
+// decodeRecord is DecodeRecord without the wrapping of its errors.
 func (c Codec) decodeRecord(b []byte) (rec Record, err error) {
 	if b, err = c.open(b); err != nil {
 		return rec, err

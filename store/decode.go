@@ -22,6 +22,7 @@ func (c Codec) Decode(b []byte) (*Entry, error) {
 	return e, nil
 }
 
+// decode is Decode without the wrapping of its errors. It allocates three times: the entry with its labels, the header's text, and the body.
 func (c Codec) decode(b []byte) (*Entry, error) {
 	b, err := c.open(b)
 	if err != nil {
@@ -118,6 +119,7 @@ func (s *sharer) list(room []Field) []Field {
 	return room
 }
 
+// values takes n lines out of the shared text.
 func (s *sharer) values(n int) []string {
 	values := s.lines[:n:n]
 	s.lines = s.lines[n:]
@@ -141,8 +143,10 @@ type reader struct {
 	err error
 }
 
+// errShort is an entry that ends before its own lengths say.
 var errShort = errors.New("shorter than it claims")
 
+// fail notes the first error; all that is read after it is zero.
 func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
@@ -150,6 +154,7 @@ func (r *reader) fail(err error) {
 	r.at = len(r.b)
 }
 
+// left is how many bytes have not been read.
 func (r *reader) left() uint64 { return uint64(len(r.b) - r.at) }
 
 // take returns the next n bytes, n being any claim that the input makes.
@@ -188,6 +193,7 @@ func (r *reader) number(size uint64) uint64 {
 	return 0
 }
 
+// uint reads a number in any of msgpack's forms.
 func (r *reader) uint() uint64 {
 	switch c := r.code(); {
 	case c <= msgpcode.PosFixedNumHigh:
@@ -199,6 +205,7 @@ func (r *reader) uint() uint64 {
 	return 0
 }
 
+// upTo reads a number that must not exceed the limit: sizes are checked before anything of that size is made.
 func (r *reader) upTo(limit uint64) uint64 {
 	n := r.uint()
 	if n > limit {
@@ -228,6 +235,7 @@ func (r *reader) list(limit int) int {
 	return int(n)
 }
 
+// bytes reads binary of at most so many bytes. It does not copy: the slice is of the input.
 func (r *reader) bytes(limit int) []byte {
 	c := r.code()
 	if c < msgpcode.Bin8 || c > msgpcode.Bin32 {
@@ -259,6 +267,7 @@ func (r *reader) text() int {
 	return len(r.limited(n, MaxFieldBytes))
 }
 
+// limited takes n bytes, unless that is more than the limit.
 func (r *reader) limited(n uint64, limit int) []byte {
 	if n > uint64(limit) {
 		r.fail(errors.New("longer than its limit"))
@@ -267,6 +276,7 @@ func (r *reader) limited(n uint64, limit int) []byte {
 	return r.take(n)
 }
 
+// labels reads the labels, at most MaxLabels of them.
 func (r *reader) labels() []keying.Label {
 	labels := make([]keying.Label, r.list(MaxLabels))
 	for i := range labels {

@@ -116,6 +116,7 @@ func (e *Entry) Size() int64 {
 	return int64(n)
 }
 
+// sizeOf is what the lines take in memory.
 func sizeOf(lines []string) (n int) {
 	for _, line := range lines {
 		n += 16 + len(line)

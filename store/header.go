@@ -103,6 +103,7 @@ type layout struct {
 	err    error    // what is wrong with a name
 }
 
+// newLayout makes a layout of the fields' names and numbers of lines.
 func newLayout(fields []Field) *layout {
 	l := &layout{names: make([]string, len(fields)), starts: make([]uint32, len(fields)+1), length: -1}
 	for i := range fields {
@@ -122,6 +123,7 @@ func newLayout(fields []Field) *layout {
 	return l
 }
 
+// fits reports whether the fields have this layout.
 func (l *layout) fits(fields []Field) bool {
 	if len(l.names) != len(fields) {
 		return false
@@ -217,6 +219,7 @@ func (e *Entry) check() (h tally, err error) {
 // A tally counts header fields, their lines, and the bytes of both with one more a line.
 type tally struct{ fields, lines, bytes int }
 
+// addHeader counts the header and checks each of its names and lines. A layout that was checked before is not checked again.
 func (h *tally) addHeader(of *Header, body int) error {
 	if of.layout == nil {
 		return nil
@@ -241,6 +244,7 @@ func (l *layout) nameOf(line int) string {
 	return l.names[end-1]
 }
 
+// add counts and checks a list of fields.
 func (h *tally) add(fs []Field) error {
 	h.fields += len(fs)
 	for i := range fs {
@@ -262,7 +266,7 @@ func (h *tally) add(fs []Field) error {
 func (h *tally) addLines(lines []string) int {
 	h.lines += len(lines)
 	for i, line := range lines {
-		if !plain(line) && !httpguts.ValidHeaderFieldValue(line) {
+		if !printable(line) && !httpguts.ValidHeaderFieldValue(line) {
 			return i
 		}
 		h.bytes += len(line) + 1
@@ -270,8 +274,10 @@ func (h *tally) addLines(lines []string) int {
 	return -1
 }
 
+// invalidLine does not repeat the line: it may be somebody's secret.
 func invalidLine(name string) error { return fmt.Errorf("invalid value of header %s", name) }
 
+// checkName refuses what is no field name (RFC 9110 §5.1), and fields that frame a message, which are net/http's own.
 func checkName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("invalid header name %q", name)
@@ -296,6 +302,7 @@ func says(line string, n int) bool {
 	return line == string(strconv.AppendInt(digits[:0], int64(n), 10))
 }
 
+// isLength reports whether the field is Content-Length, in whatever case.
 func isLength(name string) bool { return strings.EqualFold(name, "Content-Length") }
 
 const (
@@ -306,9 +313,9 @@ const (
 // ones has a one in every byte.
 const ones = 0x0101010101010101
 
-// plain reports whether every byte of s may stand in a header value without a further look: none below a space, no DEL. It
+// printable reports whether every byte of s may stand in a header value without a further look: none below a space, no DEL. It
 // takes eight bytes at a time, the last eight once more where the length is odd, and says no to what is shorter than that.
-func plain(s string) bool {
+func printable(s string) bool {
 	if len(s) < 8 {
 		return false
 	}
@@ -325,6 +332,7 @@ func controls(w uint64) uint64 {
 	return (w-ones*' ')&^w | (del-ones)&^del
 }
 
+// word reads eight bytes as one number.
 func word(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"container/list"
 	"math/rand/v2"
 	"sync"
@@ -11,35 +10,12 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Position is a place in a purge log. Positions of one epoch are ordered; an epoch is one unbroken life of a log, and
-// positions of different epochs cannot be compared. The zero Position is before everything and belongs to no epoch.
-type Position struct {
-	Epoch     uint64
-	Time, Seq uint64 // a Redis stream's id, or a counter in Seq
-}
-
-// Before reports whether p stands before q in the same log. Positions of different epochs count as before each other:
-// what was made under another log cannot be trusted.
-func (p Position) Before(q Position) bool { return p.Epoch != q.Epoch || p.compare(q) < 0 }
-
-func (p Position) compare(q Position) int {
-	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Seq, q.Seq))
-}
-
-// Liveness is what the purge log says of an entry.
-type Liveness uint8
-
-const (
-	Live    Liveness = iota // no purge stands after it
-	Expired                 // a soft purge does: stale, whatever its age
-	Gone                    // a purge does
-)
-
-// A Ledger is one process' view of a purge log: for each label the last purge that named it. It is bounded and safe for
-// concurrent use. Entries made in this process are held against the ledger's own count of records, entries read from
-// a store against the log's positions.
+// A Ledger is one process' view of a purge log: for each label the last purge that named it. It is bounded, and safe for concurrent use.
+//
+// It compares in two ways. An entry that this process made remembers how many records the ledger had applied by then; that is exact even
+// for records that the log never accepted. An entry that was read from a store has the log's own position.
 type Ledger struct {
-	count atomic.Uint64 // records applied; also what entries are checked against first
+	count atomic.Uint64 // records applied. An entry that was found live at this count needs no further look
 
 	mu   sync.RWMutex
 	head Position
@@ -47,8 +23,8 @@ type Ledger struct {
 	soft *marks // stale, rather than gone
 }
 
-// Ledgers count from numbers of their own: an entry that was made under another ledger of this process, or was found live
-// by it, is known by that.
+// Each ledger of a process counts from a number of its own, counts apart. So an entry shows which ledger it was made under, or was found live
+// by: two caches may share one memory.
 const counts = 1 << 40
 
 var ledgers atomic.Uint64
@@ -60,9 +36,11 @@ func NewLedger() *Ledger {
 	return l
 }
 
+// randomEpoch is an epoch that no other log has. It is never zero.
 func randomEpoch() uint64 { return rand.Uint64() | 1 }
 
-// Stamp gives an entry that is about to be made its place in the log. It must be called before the handler runs.
+// Stamp gives an entry that is about to be made its place in the log. It must be called before the handler runs: what a purge names from
+// then on, the entry does not survive.
 func (l *Ledger) Stamp(e *Entry) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -76,7 +54,7 @@ func (l *Ledger) Head() Position {
 	return l.head
 }
 
-// Floor returns the position before which everything is gone.
+// Floor returns the position before which everything is gone, because the log was trimmed or has begun anew there.
 func (l *Ledger) Floor() Position {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -93,13 +71,15 @@ func (l *Ledger) Apply(r Record) {
 	l.apply(r)
 }
 
-// ApplyHere takes in a record that the log did not accept: it holds for this process alone.
+// ApplyHere takes in a record that the log did not accept. It holds for this process alone, until the log is read anew. It gets a place
+// just after the head, so that it also stands after entries of other processes that were stamped with the head; the head itself does not
+// move, because the next record of the log may get that very place.
 func (l *Ledger) ApplyHere(r Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	head := l.head
 	r.At = head
-	r.At.Seq++ // also over what was stamped with the head; entries made later say so by their count
+	r.At.Seq++ // entries that this process makes later are told apart by the count
 	l.apply(r)
 	l.head = head
 }
@@ -113,6 +93,7 @@ func (l *Ledger) append(r Record) {
 	l.apply(r)
 }
 
+// apply takes the record in. The lock is held. The count is raised last: whoever reads the new count, without the lock, must find the marks.
 func (l *Ledger) apply(r Record) {
 	m := mark{r.At, l.count.Load() + 1}
 	l.head = r.At
@@ -121,18 +102,19 @@ func (l *Ledger) apply(r Record) {
 	} else {
 		l.hard.apply(r, m)
 	}
-	l.count.Store(m.count) // last: whoever sees the new count must find the marks
+	l.count.Store(m.count)
 }
 
-// Rises returns how often purges that were too many to be remembered one by one have become one of their area.
+// Rises returns how often purges were widened: there were too many to remember one by one, so the oldest became one of their whole area.
 func (l *Ledger) Rises() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.hard.rises + l.soft.rises
 }
 
-// Restart follows a log that was lost, replaced or trimmed past this process' position, or is seen for the first time:
-// what was made before at, or under another epoch, is gone.
+// Restart begins to follow a log at a position: one that was lost, replaced or trimmed past the place that this process knew, or one that is
+// seen for the first time. Entries from before, or of another epoch, are gone; but what this process itself made before it saw its
+// first log has missed no purge, and stays.
 func (l *Ledger) Restart(at Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,8 +127,8 @@ func (l *Ledger) Restart(at Position) {
 	l.count.Add(1)
 }
 
-// Replace follows a log that was read anew, into from: as Restart and Apply would, but at once, so that nobody meets a
-// ledger that knows of half the purges. What ApplyHere took in is forgotten. from must not be used any more.
+// Replace takes over a log that was read anew, into from. It is Restart and many Apply in one step: in between, nobody must meet a ledger
+// that knows only half of the purges. Records of ApplyHere are forgotten. from must not be used any more.
 func (l *Ledger) Replace(from *Ledger) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +145,7 @@ func (l *Ledger) Replace(from *Ledger) {
 	l.count.Store(count)
 }
 
-// first is less than any count of the same ledger.
+// first is less than any count of a record of the same ledger.
 func first(count uint64) uint64 { return count / counts * counts }
 
 // untouched reports whether the ledger knows of neither log nor purge.
@@ -171,7 +153,8 @@ func (l *Ledger) untouched() bool {
 	return l.head == Position{} && l.hard.untouched() && l.soft.untouched()
 }
 
-// State says what the purge log knows of the entry. Asking again costs one comparison until a purge happens.
+// State says what the purge log knows of the entry. It is asked on every hit, so the answer "live" is remembered in the entry together with
+// the count: until the next record, asking again is one comparison, without a lock.
 func (l *Ledger) State(e *Entry) Liveness {
 	count := l.count.Load()
 	if e.seen.Load() == count {
@@ -181,11 +164,12 @@ func (l *Ledger) State(e *Entry) Liveness {
 	defer l.mu.RUnlock()
 	state := l.state(e)
 	if state == Live {
-		e.seen.Store(count) // the count from before: a purge in between is looked up next time
+		e.seen.Store(count) // as it was before the look: a purge in between is looked up the next time
 	}
 	return state
 }
 
+// state looks the entry's labels up. The lock is held.
 func (l *Ledger) state(e *Entry) Liveness {
 	switch {
 	case l.hard.hits(e):
@@ -197,14 +181,14 @@ func (l *Ledger) state(e *Entry) Liveness {
 }
 
 const (
-	// maxLabels bounds the labels that a ledger knows the last purge of. When there are more, whoever has most of them
-	// forgets its oldest one, which becomes one of its area: what is older there is gone, and nothing elsewhere.
+	// maxLabels bounds the labels whose last purge a ledger remembers. When there are more, the largest share forgets its oldest label,
+	// which becomes a purge of its whole area: responses there go too early, and nothing elsewhere goes.
 	maxLabels = 1 << 16
-	// maxAreas bounds the areas with such a purge. When there are more, they become one of everything.
+	// maxAreas bounds the areas with such a purge. When there are more, they become one purge of everything.
 	maxAreas = 1 << 15
 )
 
-// mark is one purge's place, in the log and in this process.
+// A mark is the place of one purge, in the log and in this process.
 type mark struct {
 	at    Position
 	count uint64
@@ -215,7 +199,7 @@ func (m mark) newer(than mark) bool {
 	return m.count > than.count || m.count == than.count && m.at.compare(than.at) > 0
 }
 
-// after reports whether the purge came after the entry's making began.
+// after reports whether the purge came after the handler of the entry began. The zero mark is no purge.
 func (m mark) after(e *Entry) bool {
 	if e.born != 0 && e.born/counts == m.count/counts {
 		return m.count > e.born
@@ -223,7 +207,7 @@ func (m mark) after(e *Entry) bool {
 	return m != mark{} && e.At.Before(m.at)
 }
 
-// marks are what a ledger knows of one kind of purges, the hard or the soft ones.
+// marks are what a ledger remembers of one kind of purges, hard or soft ones.
 type marks struct {
 	all    mark // what is older has been purged
 	named  map[keying.Label]*list.Element
@@ -233,13 +217,14 @@ type marks struct {
 	rises  int                      // how often an area was marked, for want of room or by a purge that named it
 }
 
-// purged is a label and its last purge.
+// A purged is a label and its last purge.
 type purged struct {
 	label keying.Label
 	area  keys.Area
 	mark  mark
 }
 
+// newMarks returns marks that know of no purge.
 func newMarks() *marks {
 	return &marks{named: map[keying.Label]*list.Element{}, areas: map[keys.Area]mark{}, shares: map[keys.Area]*list.List{}}
 }
@@ -247,8 +232,8 @@ func newMarks() *marks {
 // untouched reports whether there is no purge.
 func (ms *marks) untouched() bool { return ms.all == mark{} && len(ms.named)+len(ms.areas) == 0 }
 
-// apply notes the purge of the record's labels. A label of a place tells the area of those that stand before it, or is
-// what is purged itself.
+// apply notes the purge of the record's labels. A label of a place says in which area the labels before it lie; in a Wide record the area
+// itself is purged.
 func (ms *marks) apply(r Record, m mark) {
 	if r.All {
 		ms.all = m
@@ -269,6 +254,8 @@ func (ms *marks) apply(r Record, m mark) {
 	ms.add(r.Labels[from:], keys.Area{}, m)
 }
 
+// add notes the last purge of the labels, which share the bound of their area. So a flood of purges in one area makes only that area
+// coarse.
 func (ms *marks) add(labels []keying.Label, area keys.Area, m mark) {
 	for _, label := range labels {
 		if known := ms.named[label]; known != nil {
@@ -284,11 +271,12 @@ func (ms *marks) add(labels []keying.Label, area keys.Area, m mark) {
 			ms.most = share
 		}
 		if len(ms.named) > maxLabels {
-			ms.makeRoom()
+			ms.widen()
 		}
 	}
 }
 
+// remove forgets a label.
 func (ms *marks) remove(at *list.Element) purged {
 	p := at.Value.(purged)
 	share := ms.shares[p.area]
@@ -303,9 +291,9 @@ func (ms *marks) remove(at *list.Element) purged {
 	return p
 }
 
-// makeRoom forgets the oldest label of whoever has most. Of purges that the app itself has named the area is the label's
-// own, by chance.
-func (ms *marks) makeRoom() {
+// widen forgets the oldest label of the largest share, and purges its whole area instead, as of that label's purge. Labels that the app
+// itself named have no place; they fall into areas by their digest.
+func (ms *marks) widen() {
 	if ms.most == nil {
 		for _, share := range ms.shares {
 			if ms.most == nil || share.Len() > ms.most.Len() {
@@ -320,7 +308,7 @@ func (ms *marks) makeRoom() {
 	ms.raise(p.area, p.mark)
 }
 
-// raise marks an area.
+// raise notes a purge of a whole area. If there are too many areas, everything is purged as of the newest one.
 func (ms *marks) raise(area keys.Area, m mark) {
 	ms.rises++
 	if m.newer(ms.areas[area]) {
@@ -337,6 +325,7 @@ func (ms *marks) raise(area keys.Area, m mark) {
 	clear(ms.areas)
 }
 
+// hits reports whether a purge came after the entry: of everything, of one of its labels, or of an area that it lies in.
 func (ms *marks) hits(e *Entry) bool {
 	if ms.all.after(e) {
 		return true
@@ -353,6 +342,7 @@ func (ms *marks) hits(e *Entry) bool {
 	return false
 }
 
+// hitsArea reports whether a purge of an area that the label lies in came after the entry.
 func (ms *marks) hitsArea(e *Entry, label *keying.Label) bool {
 	if !keys.IsPlace(*label) {
 		m, ok := ms.areas[keys.AreaOf(*label, 0)]
@@ -366,7 +356,7 @@ func (ms *marks) hitsArea(e *Entry, label *keying.Label) bool {
 	return false
 }
 
-// recount gives all marks one count, which says that they are older than what is made from now on.
+// recount gives all marks one count: they are older than everything that this process makes from now on.
 func (ms *marks) recount(count uint64) {
 	for _, at := range ms.named {
 		p := at.Value.(purged)

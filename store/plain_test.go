@@ -18,8 +18,8 @@ func TestPlainAgreesWithHTTP(t *testing.T) {
 				}
 				s := string(b)
 				want := n >= 8 && httpguts.ValidHeaderFieldValue(s) && !strings.Contains(s, "\t")
-				if got := plain(s); got != want {
-					t.Fatalf("plain(%q) = %v; want %v", s, got, want)
+				if got := printable(s); got != want {
+					t.Fatalf("printable(%q) = %v; want %v", s, got, want)
 				}
 			}
 		}
@@ -30,7 +30,7 @@ func TestPlainAgreesWithHTTP(t *testing.T) {
 func TestPlainSeesEveryPair(t *testing.T) {
 	for pair := range 1 << 16 {
 		s := "~~~" + string([]byte{byte(pair >> 8), byte(pair)}) + "~~~"
-		if plain(s) && !httpguts.ValidHeaderFieldValue(s) {
+		if printable(s) && !httpguts.ValidHeaderFieldValue(s) {
 			t.Fatalf("%q is plain but not valid", s)
 		}
 	}

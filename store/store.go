@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -127,6 +128,56 @@ type Warner interface {
 	// Warning says what may surprise, or nil.
 	Warning() error
 }
+
+// A Position is a place in a purge log. Positions of one epoch are ordered; an epoch is one unbroken life of a log, and
+// positions of different epochs cannot be compared. The zero Position is before everything and belongs to no epoch.
+type Position struct {
+	Epoch     uint64
+	Time, Seq uint64 // a Redis stream's id, or a counter in Seq
+}
+
+// Before reports whether p stands before q in the same log. Positions of different epochs count as before each other:
+// what was made under another log cannot be trusted.
+func (p Position) Before(q Position) bool { return p.Epoch != q.Epoch || p.compare(q) < 0 }
+
+// compare orders two positions of one epoch.
+func (p Position) compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Seq, q.Seq))
+}
+
+// Liveness is what the purge log says of an entry.
+type Liveness uint8
+
+const (
+	Live    Liveness = iota // no purge stands after it
+	Expired                 // a soft purge does: stale, whatever its age
+	Gone                    // a purge does
+)
+
+// The purge log and its ledger: why a purge cannot lose a race.
+//
+// A purge touches no entry. It appends a record that names labels. Each entry remembers where the log ended before its handler ran, and
+// each read compares the two: an entry is alive while no record that names one of its labels stands after that place. So the slow handler,
+// which has read the old data, loses by itself:
+//
+//	request                                     change
+//	1. the entry is stamped: the log ends at 41
+//	2. the handler reads the price: 5
+//	                                            3. the price becomes 4
+//	                                            4. Purge("product:7") appends record 42, and returns
+//	5. the handler finishes; the entry with
+//	   price 5 and place 41 may even be stored
+//	6. a read finds it: record 42 names its
+//	   label and stands after 41: it is gone
+//
+// Nothing depends on who is faster in 4 and 5, in which process they happen, or on any clock. What matters is that the change comes
+// before the purge (3 before 4), and the stamp before the handler (1 before 2).
+//
+// A read through a shared store sees record 42 because the store brings the ledger up to the log's head before its Get returns. A copy in
+// memory learns of it when the follower reads the log, milliseconds later.
+//
+// Two kinds of loss are possible, and both count as a purge of everything older. The log may be trimmed: what was made before its first
+// record is gone. And it may be lost: then another epoch begins, and positions of another epoch count as older.
 
 // A Log orders purges. An entry remembers the log's head from before its handler ran; a purge appends the labels that it
 // names. So a purge costs the same however much it hits, needs no index of keys and no clock, and a slow handler cannot

@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// A pump sends the body at the client's own pace, so that a client that reads slowly holds up neither the handler nor the
+// A sender sends the body at the client's own pace, so that a client that reads slowly holds up neither the handler nor the
 // requests that wait for the response. It is started only for bodies that net/http would not hold back anyway.
 //
-// The handler's goroutine and the pump's share the bytes of a buffer, of which the handler's only appends:
+// The handler's goroutine and the sender's share the bytes of a buffer, of which the handler's only appends:
 //
-//	handler's goroutine                            pump's goroutine
-//	1. Write: the buffer has 5 KiB. startPump      waits for more than it has sent (next)
+//	handler's goroutine                            sender's goroutine
+//	1. Write: the buffer has 5 KiB. startSender    waits for more than it has sent (next)
 //	2.                                             writes 5 KiB to the client, which is slow
 //	3. Write: the buffer grows into a larger
 //	   slice; push. The old one is outgrown:       … still reads the old slice
@@ -19,25 +19,25 @@ import (
 //	4. returns; compact: the body is in a new
 //	   slice, which an entry has from now on.
 //	   move recycles what nobody reads, but not
-//	   the slice in flight
+//	   the one that is being written from
 //	5. the store takes the entry; requests that
 //	   wait get it
 //	6. finish: drain waits                         writes the rest, from the entry's slice
-//	7. recycles what was in flight                 returns
+//	7. recycles that one, too                      returns
 //
-// If the copy is given up, at any step, drain waits for the pump in the handler's goroutine; then the handler writes to the
+// If the copy is given up, at any step, drain waits for the sender in the handler's goroutine; then the handler writes to the
 // client itself.
-type pump struct {
+type sender struct {
 	w    http.ResponseWriter
 	done chan struct{}
 
-	mu     sync.Mutex
-	wake   *sync.Cond
-	full   [][]byte // the body so far is in these slices
-	last   []byte   // and in this one, which grows; nothing of it is ever changed
-	flying []byte   // the one that is being written from, or was last
-	closed bool     // nothing is to come
-	still  bool     // nothing is sent before drain, and then by the handler's goroutine: see asider
+	mu      sync.Mutex
+	wake    *sync.Cond
+	full    [][]byte // the body so far is in these slices
+	last    []byte   // and in this one, which grows; nothing of it is ever changed
+	writing []byte   // the one that is being written from, or was last
+	closed  bool     // nothing is to come
+	inline  bool     // nothing is sent before drain, and then by the handler's goroutine: see asider
 
 	outgrown [][]byte // slices that the body was in before; the handler's goroutine's
 	err      error    // of a write; read after done
@@ -48,13 +48,14 @@ type pump struct {
 // that is nil, not at all. Those of the echo adapters are.
 type asider interface{ Aside() http.ResponseWriter }
 
-func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
-	p := &pump{w: w, full: full, last: last, done: make(chan struct{})}
+// startSender begins to send. Nobody else may write to w until drain has returned.
+func startSender(w http.ResponseWriter, full [][]byte, last []byte) *sender {
+	p := &sender{w: w, full: full, last: last, done: make(chan struct{})}
 	p.wake = sync.NewCond(&p.mu)
 	if outer, ok := w.(asider); ok {
 		aside := outer.Aside()
 		if aside == nil {
-			p.still = true
+			p.inline = true
 			return p
 		}
 		p.w = aside
@@ -63,25 +64,25 @@ func startPump(w http.ResponseWriter, full [][]byte, last []byte) *pump {
 	return p
 }
 
-// push tells the pump that the body has grown.
-func (p *pump) push(full [][]byte, last []byte) {
+// push tells the sender that the body has grown.
+func (p *sender) push(full [][]byte, last []byte) {
 	p.mu.Lock()
 	p.full, p.last = full, last
 	p.mu.Unlock()
 	p.wake.Signal()
 }
 
-// move tells the pump that the body is in another slice now, as a whole. The slices that it was in are recycled, but not the
-// one that the pump may be writing from.
-func (p *pump) move(body []byte, before [][]byte) {
+// move tells the sender that the body is in another slice now, as a whole. The slices that it was in are recycled, but not the
+// one that the sender may be writing from.
+func (p *sender) move(body []byte, before [][]byte) {
 	p.mu.Lock()
 	p.full, p.last = nil, body
-	flying := p.flying
+	writing := p.writing
 	p.mu.Unlock()
 	unused := append(before, p.outgrown...)
 	p.outgrown = nil
 	for _, b := range unused {
-		if sameArray(b, flying) {
+		if sameBuffer(b, writing) {
 			p.outgrown = append(p.outgrown, b)
 		} else {
 			recycle(b)
@@ -89,21 +90,22 @@ func (p *pump) move(body []byte, before [][]byte) {
 	}
 }
 
-func sameArray(a, b []byte) bool {
+// sameBuffer reports whether the slices begin at the same byte of memory.
+func sameBuffer(a, b []byte) bool {
 	return cap(a) > 0 && cap(b) > 0 && &a[:1][0] == &b[:1][0]
 }
 
 // drain waits until all is sent, or the client is gone. A panic of a writer outside goes on in the handler's goroutine, which
-// would have met it without a pump.
+// would have met it without a sender.
 //
 // Then what the body has outgrown is recycled, and so are the pieces that are given, if all went well. A writer that fails may
 // still be reading: HTTP/2's does where the stream was reset meanwhile.
-func (p *pump) drain(pieces ...[]byte) {
+func (p *sender) drain(pieces ...[]byte) {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.wake.Signal()
-	if p.still {
+	if p.inline {
 		p.run()
 	}
 	<-p.done
@@ -116,7 +118,8 @@ func (p *pump) drain(pieces ...[]byte) {
 	}
 }
 
-func (p *pump) run() {
+// run writes until nothing is to come.
+func (p *sender) run() {
 	defer close(p.done)
 	defer func() { p.panicked = recover() }()
 	for sent := 0; ; {
@@ -134,13 +137,13 @@ func (p *pump) run() {
 }
 
 // next waits for more than what was sent; false if nothing is to come.
-func (p *pump) next(sent int) ([]byte, bool) {
+func (p *sender) next(sent int) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		piece, at := p.from(sent)
 		if chunk := piece[at:]; len(chunk) > 0 || p.closed {
-			p.flying = piece
+			p.writing = piece
 			return chunk, len(chunk) > 0
 		}
 		p.wake.Wait()
@@ -148,7 +151,7 @@ func (p *pump) next(sent int) ([]byte, bool) {
 }
 
 // from is the first slice with something that was not sent, and how much of it was.
-func (p *pump) from(sent int) ([]byte, int) {
+func (p *sender) from(sent int) ([]byte, int) {
 	for _, piece := range p.full {
 		if sent < len(piece) {
 			return piece, sent
