@@ -35,8 +35,7 @@ func (c Class) String() string {
 	return classNames[c]
 }
 
-func (c Class) valid() bool { return c > 0 && int(c) < len(classNames) }
-
+func (c Class) valid() bool     { return c > 0 && int(c) < len(classNames) }
 func (c Class) usesRedis() bool { return c != SharedGlobal }
 
 // Classify answers the two questions for an answer that is the same for everyone: must anything besides this process

@@ -135,7 +135,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		}
 	}
 	for _, reason := range name.FindAllStringSubmatch(read(t, "middleware/reason.go"), -1) {
-		if !strings.Contains(root, "middleware."+reason[1]+" ") {
+		if !strings.Contains(root, "middleware."+reason[1]+"\n") {
 			t.Errorf("reason.go lacks %s", reason[1])
 		}
 	}

@@ -11,6 +11,12 @@ import (
 // What a handler, or the load of a Values, can say about its own response while it runs. Each function takes the context that the
 // handler was given, and finds the run there; with any other context it does nothing. So code that is also used outside of a
 // cached route may call them freely. They are safe for concurrent use, and count until the handler has returned.
+//
+//	func showProduct(w http.ResponseWriter, r *http.Request) {
+//		p, err := load(r.Context(), r.PathValue("id"))
+//		cache.AddTags(r.Context(), "product:"+p.ID, "brand:"+p.Brand)
+//		…
+//	}
 
 // AddTags labels the response with tags (surrogate keys), by which [Cache.Purge] and [Cache.Expire] find it: AddTags(ctx, "product:7"). They
 // are added to those of the policy. A response with too many is not kept (reason "labels").

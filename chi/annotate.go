@@ -41,9 +41,9 @@ func Annotate(c *cache.Cache, router chi.Router, routes cache.Routes) error {
 		return errors.Join(faults...)
 	}
 	for _, here := range a.of {
-		for told, at := range here {
+		for reported, at := range here {
 			at.by = at.route.Stand(http.MethodGet, "", at.route.Pattern(), middleware.Handler{ID: router})
-			here[told] = at
+			here[reported] = at
 		}
 	}
 	for _, at := range a.leaves {
@@ -84,7 +84,7 @@ func (a *annotations) add(c *cache.Cache, router chi.Router, pattern string, p c
 	if at.router == nil {
 		return fmt.Errorf("chicache: route %q: its sub-router is no chi.Router; put Cache.Middleware around its handler", pattern)
 	}
-	if a.of[at.spot][at.told].route != nil {
+	if a.of[at.spot][at.reported].route != nil {
 		return fmt.Errorf("chicache: route %q: another line of the table stands for the same route %q; keep one", pattern, at.full)
 	}
 	if at.annotated() {
@@ -93,7 +93,7 @@ func (a *annotations) add(c *cache.Cache, router chi.Router, pattern string, p c
 	if a.of[at.spot] == nil {
 		a.of[at.spot] = map[string]annotation{}
 	}
-	a.of[at.spot][at.told] = annotation{route: route, all: method == "", param: paramOf(pattern)}
+	a.of[at.spot][at.reported] = annotation{route: route, all: method == "", param: paramOf(pattern)}
 	return nil
 }
 
@@ -106,7 +106,7 @@ func (a *annotations) find(path string) *leaf {
 		}
 	}
 	for i := range a.leaves {
-		if at := &a.leaves[i]; at.handlers[http.MethodGet] != nil && at.root && keying.NormalizePattern(at.told) == want {
+		if at := &a.leaves[i]; at.handlers[http.MethodGet] != nil && at.root && keying.NormalizePattern(at.reported) == want {
 			return at
 		}
 	}
@@ -148,7 +148,7 @@ type spot struct {
 type leaf struct {
 	spot
 	full     string // pattern of all the way there
-	told     string // as chi tells it with a request
+	reported string // as chi tells it with a request
 	root     bool   // of a sub-router
 	handlers map[string]http.Handler
 }
@@ -156,17 +156,17 @@ type leaf struct {
 func leavesOf(routes chi.Routes, above []string) (leaves []leaf) {
 	router, _ := routes.(chi.Router)
 	for _, r := range routes.Routes() {
-		way := append(slices.Clip(above), r.Pattern)
+		patterns := append(slices.Clip(above), r.Pattern)
 		if r.SubRoutes != nil {
-			leaves = append(leaves, leavesOf(r.SubRoutes, way)...)
+			leaves = append(leaves, leavesOf(r.SubRoutes, patterns)...)
 			continue
 		}
-		full := strings.Join(way, "")
+		full := strings.Join(patterns, "")
 		for strings.Contains(full, "/*/") {
 			full = strings.ReplaceAll(full, "/*/", "/")
 		}
-		told := (&chi.Context{RoutePatterns: way}).RoutePattern()
-		leaves = append(leaves, leaf{spot{router, r.Pattern}, full, told, len(above) > 0 && r.Pattern == "/", r.Handlers})
+		reported := (&chi.Context{RoutePatterns: patterns}).RoutePattern()
+		leaves = append(leaves, leaf{spot{router, r.Pattern}, full, reported, len(above) > 0 && r.Pattern == "/", r.Handlers})
 	}
 	return leaves
 }
@@ -191,14 +191,14 @@ func (at *leaf) wrap(routes map[string]annotation) error {
 }
 
 // annotated reports whether the leaf's GET route has a policy already. Two caches around each other would both keep an answer,
-// and the outer one would outlive what the inner one is told.
+// and the outer one would outlive what the inner one is reported.
 func (at *leaf) annotated() bool {
 	for h := at.handlers[http.MethodGet]; ; {
 		switch layer := h.(type) {
 		case *chi.ChainHandler:
 			h = layer.Endpoint
 		case *annotated:
-			if layer.routes[at.told].route != nil {
+			if layer.routes[at.reported].route != nil {
 				return true
 			}
 			h = layer.handler // of a router that is mounted elsewhere, too

@@ -12,9 +12,9 @@ import (
 // After is outer middleware's and uses the echo.Context: while the handler runs it has the context as it is outside.
 type outside struct {
 	*echo.Response
-	b    *behind
-	owed bool // what is registered with After has not run since another goroutine wrote
-	over bool // the passage is: echo uses the Response for another request
+	b            *behind
+	pendingAfter bool // what is registered with After has not run since another goroutine wrote
+	over         bool // the passage is: echo uses the Response for another request
 }
 
 // writer returns the Response as the cache writes to it, with Push where its writer has that.
@@ -42,7 +42,7 @@ func (o *outside) Write(p []byte) (n int, err error) {
 		return 0, errOver
 	}
 	o.b.outwards(func() { n, err = o.Response.Write(p) })
-	o.owed = false
+	o.pendingAfter = false
 	return n, err
 }
 
@@ -61,13 +61,13 @@ type aside struct{ *outside }
 func (a aside) Write(p []byte) (int, error) {
 	n, err := a.Response.Writer.Write(p)
 	a.Response.Size += int64(n)
-	a.owed = true
+	a.pendingAfter = true
 	return n, err
 }
 
 // end is called when the passage is over.
 func (o *outside) end() {
-	if o.owed {
+	if o.pendingAfter {
 		_, _ = o.Write(nil) // which calls them
 	}
 	o.over = true

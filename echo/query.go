@@ -20,15 +20,15 @@ type narrowed struct {
 // narrow returns the context that the handler is to see with the request, or nil where it must be the one that is there: an
 // app's own type, which handlers ask for.
 func narrow(ec echo.Context) echo.Context {
-	if reflect.TypeOf(ec) != plain() {
+	if reflect.TypeOf(ec) != ownContext() {
 		return nil
 	}
 	_ = ec.QueryParams() // or echo would parse the handler's query, and keep that for outer middleware
 	return &narrowed{Context: ec}
 }
 
-// plain is the type of echo's own contexts.
-var plain = sync.OnceValue(func() reflect.Type { return reflect.TypeOf(echo.New().NewContext(nil, nil)) })
+// ownContext is the type of echo's own contexts.
+var ownContext = sync.OnceValue(func() reflect.Type { return reflect.TypeOf(echo.New().NewContext(nil, nil)) })
 
 func (n *narrowed) QueryParam(name string) string { return n.QueryParams().Get(name) }
 

@@ -14,11 +14,11 @@ import (
 // is registered with Before, and drops the next head; so an interim one goes past it. What is registered with Before and
 // After is outer middleware's and uses the echo.Context: while the handler runs it has the context as it is outside.
 type outside struct {
-	w        http.ResponseWriter // as outer middleware has put it into the context
-	response *echo.Response      // w itself, or behind it
-	b        *behind
-	owed     bool // what is registered with After has not run since another goroutine wrote
-	over     bool // the passage is: echo uses the Response for another request
+	w            http.ResponseWriter // as outer middleware has put it into the context
+	response     *echo.Response      // w itself, or behind it
+	b            *behind
+	pendingAfter bool // what is registered with After has not run since another goroutine wrote
+	over         bool // the passage is: echo uses the Response for another request
 }
 
 func newOutside(w http.ResponseWriter, b *behind) *outside {
@@ -55,7 +55,7 @@ func (o *outside) Write(p []byte) (n int, err error) {
 		return 0, errOver
 	}
 	o.b.outwards(func() { n, err = o.w.Write(p) })
-	o.owed = false
+	o.pendingAfter = false
 	return n, err
 }
 
@@ -82,13 +82,13 @@ type aside struct{ *outside }
 func (a aside) Write(p []byte) (int, error) {
 	n, err := a.response.ResponseWriter.Write(p)
 	a.response.Size += int64(n)
-	a.owed = true
+	a.pendingAfter = true
 	return n, err
 }
 
 // end is called when the passage is over.
 func (o *outside) end() {
-	if o.owed {
+	if o.pendingAfter {
 		_, _ = o.Write(nil) // which calls them
 	}
 	o.over = true

@@ -22,13 +22,22 @@ import (
 //
 // An entry's body is one slice with little spare capacity: compact makes it, when the response is whole and is to be stored.
 type buffer struct {
-	bounds   *Common  // what capacity is reserved from
-	most     int64    // bytes, by the policy
-	declared int64    // Content-Length, -1 if unknown
-	full     [][]byte // the body, where it is long, but its end
-	last     []byte   // the body, or its end
-	reserved int      // bytes of bounds
-	sender   *sender  // sends the body meanwhile; nil: nothing of it is sent yet
+	// What capacity is reserved from, for all copies of the cache.
+	bounds *Common
+	// The policy's MaxBody, in bytes.
+	most int64
+	// Content-Length, -1 if unknown.
+	declared int64
+
+	// A long body, without its end.
+	full [][]byte
+	// The body, or its end. It grows; nothing of it is changed.
+	last []byte
+	// Bytes of bounds.
+	reserved int
+
+	// Sends the body meanwhile; nil: nothing of it is sent yet.
+	sender *sender
 }
 
 const (

@@ -40,12 +40,12 @@ type Common struct {
 	name      string              // "": no Cache-Status
 	debug     bool                // Cache-Status tells keys
 
-	recording atomic.Int64
-	detached  atomic.Int64
-	variants  variants
-	handlers  handlers
-	normals   normals
-	selection keys.Normal // that of normals
+	recording   atomic.Int64
+	detached    atomic.Int64
+	variants    variants
+	handlers    handlers
+	normalForms normalForms
+	selection   keys.Normal // that of normalForms
 
 	mu         sync.Mutex
 	refreshing map[keying.Key]struct{}
@@ -67,7 +67,7 @@ func NewCommon(name string, debug bool) *Common {
 	c := &Common{name: name, debug: debug, refreshing: map[keying.Key]struct{}{}}
 	c.near.format = name + "; hit; ttl=%d; detail=near"
 	c.far.format = name + "; hit; ttl=%d; detail=far"
-	c.selection = c.normals.selection
+	c.selection = c.normalForms.selection
 	c.kept, c.missed = map[Reason][]string{}, map[Reason][]string{}
 	for _, cause := range [...]Reason{"", CauseCold, CauseExpired, CausePurged, CauseEvicted} {
 		c.kept[cause] = slices.Clip(c.forwarded("miss", keying.Key{}, cause, true))

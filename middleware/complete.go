@@ -145,6 +145,14 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 	return sha256.Sum256(text)
 }
 
+// A response to HEAD or to a range is not what its key stands for, so it cannot be stored under it. But many clients may want the same part
+// at once, of a large file for example. Then one run serves them all, under a key that nothing is ever stored under:
+//
+//	GET /file, Range: bytes=0-99     leads a run
+//	GET /file, Range: bytes=0-99     waits for it, and gets its response
+//	GET /file, Range: bytes=100-     leads a run of its own
+//	GET /file                        leads a run of its own: it is for the whole, and its response is stored
+//
 // shareOnly makes the run's entry of a response that is not whole, for the requests that wait for it. Stale says that the
 // response must not be used again without validation.
 func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
@@ -195,8 +203,8 @@ func sniff(h http.Header, body []byte) {
 
 // typed reports whether net/http would leave the type alone.
 func typed(h http.Header) bool {
-	_, told := h["Content-Type"]
-	return told || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
+	_, set := h["Content-Type"]
+	return set || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
 }
 
 // bodyAllowed reports whether a response with the status may have a body (RFC 9110 §6.4.1). 1xx never come here.

@@ -15,33 +15,55 @@ import (
 // A Config is what [New] makes a [Route] of. The root package fills it from a policy that it has checked: New checks
 // nothing. Functions must be safe for concurrent use.
 type Config struct {
-	Pattern string // what stands for the router's pattern; "": the adapter gives one with each request
-	Common  *Common
-	Scheme  *keys.Scheme // compiled; its Open is RFC9111
+	// Pattern stands for the router's pattern. With "" the adapter gives one with each request.
+	Pattern string
+	// Common is what all routes of a cache share.
+	Common *Common
+	// Scheme says what selects a response. It is compiled; its Open is RFC9111.
+	Scheme *keys.Scheme
+	// Labeler makes the labels of responses, under the cache's secret.
 	Labeler keys.Labeler
-	Cache   *readthrough.Cache
+	// Cache is the engine: memory, store, one load per key.
+	Cache *readthrough.Cache
 
-	User   keying.User                                // who the user is; required where Scheme.Private
-	Skip   func(*http.Request) bool                   // such requests bypass the cache; nil: none do
-	VaryBy func(*http.Request) (text string, ok bool) // selects the response, beside the scheme; not ok: bypass; nil: nothing
-	Tags   []surrogate.Tag
+	// User tells who the user is. It is required where Scheme.Private.
+	User keying.User
+	// Skip names requests that bypass the cache. nil: none do.
+	Skip func(*http.Request) bool
+	// VaryBy selects the response, beside the scheme. Not ok means bypass; nil selects nothing.
+	VaryBy func(*http.Request) (text string, ok bool)
+	// Tags are the surrogate keys of the policy.
+	Tags []surrogate.Tag
 
-	Observe func(Event)                               // gets how requests were answered, and how refreshes went; nil: nobody listens
-	Alert   func(Event)                               // gets what somebody should know of: faults, warnings, refreshes that fail; nil: nobody listens
-	Purge   func(context.Context, store.Record) error // appends to the purge log; nil: no response invalidates anything
+	// Observe gets how requests were answered, and how refreshes went. nil: nobody listens, and a hit makes no event.
+	Observe func(Event)
+	// Alert gets what somebody should know of: faults, warnings, refreshes that fail. nil: nobody listens.
+	Alert func(Event)
+	// Purge appends to the purge log. nil: no response invalidates anything.
+	Purge func(context.Context, store.Record) error
 
-	RFC9111    bool // the responses' own headers decide (RFC 9111); TTL is then an upper bound and a default, or 0
-	IgnoreAuth bool // shared routes: Authorization is hidden from the handler, and does not bypass the cache
+	// RFC9111 lets the responses' own headers decide (RFC 9111). TTL is then an upper bound and a default, or 0.
+	RFC9111 bool
+	// IgnoreAuth hides Authorization from the handler of a shared route, instead of bypassing the cache.
+	IgnoreAuth bool
 
-	TTL             time.Duration // at most; the handler may shorten it
-	WhileRevalidate time.Duration // how long past its TTL a response is served while it is refreshed
-	IfError         time.Duration // how long past its TTL a response is served if the handler fails
-	StatusTTL       map[int]time.Duration
-	MaxBody         int64 // bytes; longer responses are not stored
+	// TTL is how long a response is fresh at most. The response and the handler may shorten it.
+	TTL time.Duration
+	// WhileRevalidate is how long past its TTL a response is served while it is refreshed (RFC 5861 §3).
+	WhileRevalidate time.Duration
+	// IfError is how long past its TTL a response is served if the handler fails (RFC 5861 §4).
+	IfError time.Duration
+	// StatusTTL has the statuses besides 200 that are stored in policy mode, and for how long.
+	StatusTTL map[int]time.Duration
+	// MaxBody is in bytes. Longer responses are not stored.
+	MaxBody int64
 
-	NoVarySearch []string // the No-Vary-Search of responses, or nil
-	Vary         []string // one line: the request fields that select the response; nil: none do
-	Client       []string // one line: the Cache-Control of stored responses, as clients get it; nil: the handler's own
+	// NoVarySearch is the No-Vary-Search of responses, or nil.
+	NoVarySearch []string
+	// Vary is one line: the request fields that select the response. nil: none do.
+	Vary []string
+	// Client is one line: the Cache-Control of stored responses as clients get it. nil: the handler's own.
+	Client []string
 }
 
 // settings is a Config as a Route reads it, with what follows from it.
@@ -57,9 +79,11 @@ type settings struct {
 	varyBy func(*http.Request) (text string, ok bool)
 	tags   []surrogate.Tag
 
-	observe func(Event) // never nil, see observed
-	alert   func(Event) // never nil
-	purge   func(context.Context, store.Record) error
+	// Never nil, see observed.
+	observe func(Event)
+	// Never nil.
+	alert func(Event)
+	purge func(context.Context, store.Record) error
 
 	ttl             time.Duration
 	whileRevalidate time.Duration
@@ -71,11 +95,16 @@ type settings struct {
 	vary         []string
 	client       []string
 
-	observed   bool // somebody listens: a hit saves making an event otherwise
-	bypassAuth bool // requests with Authorization bypass the cache
-	variants   bool // one URL may have several responses, by request fields
-	makesTags  bool // a response without a validator gets an ETag of ours
-	keepsDate  bool // the handler's Date is stored
+	// Somebody listens: a hit saves making an event otherwise.
+	observed bool
+	// Requests with Authorization bypass the cache.
+	bypassAuth bool
+	// One URL may have several responses, by request fields.
+	variants bool
+	// A response without a validator gets an ETag of ours.
+	makesTags bool
+	// The handler's Date is stored.
+	keepsDate bool
 }
 
 // settings works out what follows from the configuration once, so that no request has to.

@@ -39,29 +39,32 @@ const detachedFor = 30 * time.Second
 //
 // A deadline of the request, unlike a hang-up, is a bound on the run: it holds in any case, also for those who wait.
 type runContext struct {
-	share  *Share // whose run it is; nil: nobody's in particular
-	client values // what the run's context begins with
+	// Whose run it is; nil: nobody's in particular.
+	share *Share
+	// What the run's context begins with.
+	client values
 
-	cancelRun    context.CancelCauseFunc
-	dropDeadline context.CancelFunc // nil: there is none
-	stop         func() bool        // stops waiting for the client's end
+	cancelRun context.CancelCauseFunc
+	// Nil: there is none.
+	dropDeadline context.CancelFunc
+	// Stops waiting for the client's end.
+	stop func() bool
 
-	mu        sync.Mutex
-	following bool // the client's end is the run's again
+	mu sync.Mutex
+	// The client's end is the run's again.
+	following bool
 	ended     bool
-	timer     *time.Timer // runs while the client has gone
+	// Runs while the client has gone.
+	timer *time.Timer
 }
 
 // values is a context that never ends, with another's values: context.WithoutCancel as a part of something larger.
 type values struct{ of context.Context }
 
 func (values) Deadline() (at time.Time, ok bool) { return at, false }
-
-func (values) Done() <-chan struct{} { return nil }
-
-func (values) Err() error { return nil }
-
-func (v *values) Value(key any) any { return v.of.Value(key) }
+func (values) Done() <-chan struct{}             { return nil }
+func (values) Err() error                        { return nil }
+func (v *values) Value(key any) any              { return v.of.Value(key) }
 
 // start returns the context for a run, and c, or nil where the run's context is the client's itself.
 func (c *runContext) start(common *Common, client context.Context) (context.Context, *runContext) {

@@ -11,6 +11,16 @@ import (
 	"github.com/larder-go/cache/internal/steering"
 )
 
+// What happens when a handler does not end as it should. The order is always the same: first those who wait for the response are let go,
+// then the client is served, then the panic goes on. The client may be slow, and the others must not wait for it.
+//
+//	the handler             a stale response may stand in   the client gets        the others get
+//	panics before writing   yes                             the stale response     the stale response
+//	panics before writing   no                              the panic              a run of their own
+//	panics while writing    either                          what was sent so far   a run of their own
+//	returns an error, 5xx   yes                             the stale response     the stale response
+//	fails after its head    either                          what it wrote          a run of their own
+
 // void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
 // Then the sender lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
 // writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.

@@ -30,23 +30,31 @@ import (
 //	fetch.complete   makes the entry of it; readthrough stores it and lets the others go
 //	fetch.conclude   sends what the client has not got yet, and reports the event
 type fetch struct {
-	rt       *Route
-	p        Passage
-	w        http.ResponseWriter
-	r        *http.Request
-	next     Next
-	param    Param
-	noClient bool // a refresh: nobody is waiting for the response
-	part     bool // for less than a whole response: see isPart
+	rt    *Route
+	p     Passage
+	w     http.ResponseWriter
+	r     *http.Request
+	next  Next
+	param Param
+	// A refresh: nobody is waiting for the response.
+	noClient bool
+	// For less than a whole response: see isPart.
+	part bool
 
-	unconditional bool // the handler is asked without conditions of ours: those have led nowhere
+	// The handler is asked without conditions of ours: those have led nowhere.
+	unconditional bool
 
-	rec  *recorder     // nil: the handler has not run
-	view *http.Request // what the handler saw
-	err  error         // what it returned
+	// Nil: the handler has not run.
+	rec *recorder
+	// What the handler saw.
+	view *http.Request
+	// What it returned.
+	err error
 
-	cause    Reason // why it had to run, if that is known
-	reported bool   // the request has had its event
+	// Why it had to run, if that is known.
+	cause Reason
+	// The request has had its event.
+	reported bool
 
 	naming
 

@@ -10,8 +10,15 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// freshen makes the fields of the run's entry: the stored ones, with those of the new answer in place of what they name
-// (§3.2). What tells how the stored body is coded and how long it is stays.
+// How the fields of two responses become one (RFC 9111 §3.2, §3.4): a 304 updates the stored response, and a 206 adds to a stored part.
+//
+//	stored                    304 says               afterwards
+//	Cache-Control: max-age=1  max-age=60             max-age=60: the new response replaces the field
+//	Content-Encoding: gzip    Content-Encoding: br   gzip: what describes the stored body stays
+//	Vary: Accept              Vary: Origin           Origin, Accept: a 304 must not serve the body to more requests
+//	Etag: "1"                 nothing                "1"
+
+// freshen makes the fields of the run's entry: those of the new response in place of the stored ones that they name.
 func freshen(rec *recorder, old *store.Entry) {
 	e := rec.run.Entry
 	keepVarying(rec.fields, old.Lines("Vary"))
@@ -24,9 +31,9 @@ func freshen(rec *recorder, old *store.Entry) {
 	e.Added = merge(old.Added, rec.added, rec.fields)
 }
 
-// keepVarying adds to a fresh Vary what the stored answer varies by. A handler that answers 304 at once may not have come to
-// where it says that, while a middleware around it names what it varies by itself: in place of the stored one that would send
-// the stored answer to those who select another.
+// keepVarying adds to a fresh Vary the fields that the stored response varies by. A handler that answers 304 early may not have come to the
+// line where it says so, while middleware around it names its own fields. If those replaced the stored ones, the stored body would go
+// to clients that select another.
 func keepVarying(fresh []store.Field, stored []string) {
 	for i := range fresh {
 		f := &fresh[i]
@@ -43,9 +50,9 @@ func keepVarying(fresh []store.Field, stored []string) {
 	}
 }
 
-// merge puts the fresh fields in place of the stored ones. Other are fresh fields too, that go elsewhere: what outer
-// middleware has set may be another this time, so that a field that was added to is now set, or the other way round. A
-// field without values is none that the new answer has.
+// merge puts the fresh fields in place of the stored ones. Other are fresh fields, too, which go into the other list: outer middleware may
+// have set other fields this time, so that a field is now set that was added to before, or the other way round. A field without values
+// is one that the new response does not have.
 func merge(stored, fresh, other []store.Field) []store.Field {
 	merged := make([]store.Field, 0, len(stored)+len(fresh))
 	for _, f := range stored {

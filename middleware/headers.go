@@ -26,28 +26,41 @@ import (
 //	                             Content-Type: text/html             fields: Content-Type: text/html
 //	Cache-Control: no-store      Cache-Control: public               fields: Cache-Control: public
 type headers struct {
-	outer http.Header // nil: it was empty
-	own   http.Header // nil: the handler has the header of the writer outside itself
+	// Nil: it was empty.
+	outer http.Header
+	// Nil: the handler has the header of the writer outside itself.
+	own http.Header
 	*captured
 
-	odd      bool // a field of own is not spelled in canonical form
-	trailing bool // own may have trailers that the handler has not announced
-	untyped  bool // the head came with the first write, and told no type
+	// A field of own is not spelled in canonical form.
+	odd bool
+	// Own may have trailers that the handler has not announced.
+	trailing bool
+	// The head came with the first write, and said no type.
+	untyped bool
 }
 
 // captured are a response's fields as they are stored; an entry's header is made of them. It is there from when a copy is
 // begun until forget. No handler ever sees it, so it is pooled.
 type captured struct {
-	fields []store.Field // what the handler set
-	added  []store.Field // what it added to fields of outer middleware's; without values: it removed the field
-	values []string      // those of fields; may have room for more
+	// What the handler set.
+	fields []store.Field
+	// What it added to fields of outer middleware's. A field without values is one that it removed.
+	added []store.Field
+	// All values of fields, one after the other; may have capacity for more.
+	values []string
 
-	asking   time.Time        // when the handler was asked
-	control  *rfc9111.Control // policy mode: what the whole header says, whoever set it; not to be changed
-	lifetime time.Duration    // … how long it allows, -1 if it does not say,
-	age      time.Duration    // … and how old the response was when it came
+	// When the handler was asked.
+	asking time.Time
+	// In policy mode: the directives of the whole header, whoever set them. Not to be changed: responses share them.
+	control *rfc9111.Control
+	// … how long they allow to store the response, -1 if they do not say.
+	lifetime time.Duration
+	// … how old the response was when it came (RFC 9111 §4.2.3).
+	age time.Duration
 
-	fieldSpace [16]store.Field // as many as most responses have
+	// As many as most responses have.
+	fieldSpace [16]store.Field
 	valueSpace [16]string
 }
 

@@ -23,9 +23,12 @@ type httpRules struct{ rt *Route }
 
 // httpHead is what RFC 9111 mode notes of a response when its head comes.
 type httpHead struct {
-	began   time.Time        // when the handler was asked
-	came    time.Time        // when its head came
-	verdict *rfc9111.Verdict // what may be done with it
+	// When the handler was asked: an entry is at least as old as that (§4.2.3).
+	began time.Time
+	// When its head came.
+	came time.Time
+	// What may be done with it.
+	verdict *rfc9111.Verdict
 }
 
 // answer serves GET and HEAD as an HTTP cache does (§4): from the store where the stored response and the request allow it,

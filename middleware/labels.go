@@ -22,14 +22,20 @@ import (
 
 // naming is what a fetch notes of its request to label the response by.
 type naming struct {
-	seen         http.Request // the view before the handler had it, with this URL
-	url          url.URL
-	scheme, host string   // its origin
-	params       []string // its path parameters, as the tags name them one after the other
+	// The view before the handler had it, with this URL.
+	seen http.Request
+	url  url.URL
+	// Its origin.
+	scheme, host string
+	// Its path parameters, as the tags name them one after the other.
+	params []string
 
-	within  string                   // the pattern that was known before the handler ran,
-	matched bool                     // where a router has told a narrower one since
-	routed  func(name string) string // that router's path parameters; nil: it gives none in a way of its own
+	// The pattern that was known before the handler ran,.
+	within string
+	// Where a router has told a narrower one since.
+	matched bool
+	// That router's path parameters; nil: it gives none in a way of its own.
+	routed func(name string) string
 }
 
 // label gives the entry the labels that a purge can name it by:

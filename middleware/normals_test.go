@@ -10,7 +10,7 @@ import (
 
 // What is remembered is what would be made anew, also where lines and names meet in a slot.
 func TestRememberedSelectionsAreTheirOwn(t *testing.T) {
-	var n normals
+	var n normalForms
 	fields := [][]string{nil, {}, {""}, {"de", "en"}, {strings.Repeat("x,", maxNormal)}, {"en;q=2"}, {"text/html, */*;q=0.10"}}
 	for i := range 4 * normalSlots {
 		fields = append(fields, []string{fmt.Sprintf("x-%d; q=0.50 , EN", i)})
@@ -31,7 +31,7 @@ func TestRememberedSelectionsAreTheirOwn(t *testing.T) {
 }
 
 func TestSelectionsOfOneClientAreNotRemembered(t *testing.T) {
-	var n normals
+	var n normalForms
 	n.selection("Cookie", []string{"session=secret"})
 	n.selection("Authorization", []string{"Bearer secret"})
 	n.selection("X-Token", []string{"secret"})

@@ -14,10 +14,21 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// What a handler's answer tells of a policy that does not fit its app, or of middleware that stands on the wrong side of the
-// cache. It is noticed when a handler has run: hits know nothing of it.
+// A response shows when a policy does not fit its app, or when middleware stands on the wrong side of the cache. Such mistakes are quiet: a
+// route never hits, or it serves the wrong page. So a warning says what was seen, once per route and subject, and names the setting that
+// helps:
+//
+//	what was seen                                             the reason of the warning
+//	the response varies by a field that is not in the key     hidden-header
+//	a per-user response depends on what the client accepts    negotiated
+//	a shared handler asks who the user is                     user-in-shared
+//	middleware outside sets a cookie on a shared response     outer-cookie
+//	one route stores responses and refuses others             check-inside
+//	another cache is around this one                          nested
+//
+// Only runs of the handler are looked at. Hits know nothing of it.
 
-// notice warns of what the answer tells, as far as the handler has made it.
+// notice looks at the handler's own part of a response. What middleware outside adds is looked at later, in noticeOuter.
 func (rt *Route) notice(f *fetch, outcome readthrough.Verdict) {
 	rec := f.rec
 	if rec.said.AskedWho() {
@@ -173,9 +184,11 @@ func hasName(vary []string, name string) bool {
 
 // seen is what handlers have answered so far. The zero value is ready to use; it is safe for concurrent use.
 type seen struct {
-	mu      sync.Mutex
-	places  map[string]answers      // by pattern, or by path
-	refused map[keying.Key]struct{} // what was refused to who asked for it
+	mu sync.Mutex
+	// By pattern, or by path.
+	places map[string]answers
+	// What was refused to who asked for it.
+	refused map[keying.Key]struct{}
 }
 
 // answers are the sorts of responses that one place has given.
@@ -307,8 +320,8 @@ func refuses(f *fetch, h http.Header) bool {
 
 // warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
 type warnings struct {
-	mu   sync.Mutex
-	told map[warning]struct{}
+	mu    sync.Mutex
+	given map[warning]struct{}
 }
 
 // A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
@@ -325,13 +338,13 @@ const maxWarnings = 64
 func (ws *warnings) first(w warning) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if _, told := ws.told[w]; told || len(ws.told) >= maxWarnings {
+	if _, given := ws.given[w]; given || len(ws.given) >= maxWarnings {
 		return false
 	}
-	if ws.told == nil {
-		ws.told = map[warning]struct{}{}
+	if ws.given == nil {
+		ws.given = map[warning]struct{}{}
 	}
-	ws.told[w] = struct{}{}
+	ws.given[w] = struct{}{}
 	return true
 }
 

@@ -26,7 +26,8 @@ import (
 // outgoing are the fields that the policy changes; nil lines are left as they are.
 type outgoing struct {
 	vary, control []string
-	replaced      bool // the handler's Cache-Control, by the policy's
+	// The handler's Cache-Control, by the policy's.
+	replaced bool
 }
 
 // speaks reports whether the policy changes any field. Most do not, and then a hit need not look.
@@ -246,7 +247,20 @@ func FateReason(fate readthrough.Fate) Reason {
 // tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.
 const tabled = 3600
 
-// statusLines are the Cache-Status values of hits, by the seconds that are left.
+// Cache-Status (RFC 9211), as this cache says it:
+//
+//	larder; hit; ttl=52; detail=near            from memory
+//	larder; hit; ttl=52; detail=far             from the store that processes share
+//	larder; hit; ttl=-3; detail=near            from memory, stale
+//	larder; fwd=miss; stored; detail=cold       the handler; the store has the response
+//	larder; fwd=miss; detail=set-cookie         the handler; the response is not stored, for the reason
+//	larder; fwd=miss; collapsed                 the response of another request's run
+//	larder; fwd=stale; fwd-status=304           the handler has confirmed what is stored
+//	larder; fwd=bypass; detail=authorization    the handler, past the cache
+//
+// The lines of most hits and misses are made once, so that none of them costs an allocation.
+
+// statusLines are the values of hits, by the seconds that are left.
 type statusLines struct {
 	format string
 	lines  [tabled]atomic.Pointer[[]string]

@@ -13,9 +13,13 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// policyRules is the rule book of policy mode. The policy says what selects a response and how long it is fresh. Of the
-// response's own fields four count: Cache-Control and Expires can shorten that or forbid it, Set-Cookie forbids, and Vary
-// forbids where it names what the policy does not select by.
+// policyRules is the rule book of policy mode. The policy says what selects a response and how long it is fresh. Of the response's own fields
+// four count: Cache-Control and Expires can shorten that or forbid it, Set-Cookie forbids, and Vary forbids where it names what the policy
+// does not select by.
+//
+// The idea behind it is "visible means keyed": on shared routes the handler sees only what is in the key. So its response cannot depend on
+// anything else of the request, and may be served to whoever has the same key. What storable refuses is what breaks this: cookies,
+// credentials, nonces, fields that name one origin.
 type policyRules struct {
 	rt   *Route
 	last atomic.Pointer[controlLine] // the Cache-Control that a response last had

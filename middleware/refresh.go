@@ -193,8 +193,6 @@ func flush(w http.ResponseWriter) {
 // nobody is the client of a refresh.
 type nobody struct{ header http.Header }
 
-func (n *nobody) Header() http.Header { return n.header }
-
-func (n *nobody) WriteHeader(int) {}
-
+func (n *nobody) Header() http.Header         { return n.header }
+func (n *nobody) WriteHeader(int)             {}
 func (n *nobody) Write(p []byte) (int, error) { return len(p), nil }

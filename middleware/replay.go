@@ -12,9 +12,16 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// replay answers the request with the entry: whole, without its body for HEAD, as 304 where the client has it already
-// (RFC 9110 §13), or the ranges asked for (§14). Header values are the entry's own, clipped: they must not be changed in
-// place, and appending to them makes a copy.
+// replay answers the request with the entry, in one of five forms:
+//
+//	304                  the client has the response already (RFC 9110 §13)
+//	the header alone     HEAD
+//	206, or 416          a range of a whole response (§14)
+//	206                  a range of a stored part, or the part itself
+//	all of it            everything else
+//
+// Each hit comes here, so nothing is copied: header values are the entry's own, clipped. Whoever appends to them makes a copy; nobody may
+// change them in place.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
 	if rt.variants {
 		rt.common.variants.uses.add(&e.Key)
@@ -27,10 +34,10 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 		rt.play(w, r, e, age, left, from, &status)
 		return
 	}
-	rt.play(w, r, e, age, left, from, &status) // here a defer would cost for nothing
+	rt.play(w, r, e, age, left, from, &status) // nobody listens: a defer would cost time for nothing
 }
 
-// play writes the answer, and sets the status before it does if that is another one than the entry's.
+// play writes the response. It sets the status, if it is not the entry's, before it writes: so the event is right even if a writer panics.
 func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source, status *int) {
 	h := w.Header()
 	unmodified := (e.Status == http.StatusOK || e.Status == http.StatusPartialContent) && notModified(r, h, e)
@@ -53,7 +60,7 @@ func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, ag
 	}
 }
 
-// replayWhole writes the head of 200, too: writers outside take Content-Length away there, and only there.
+// replayWhole calls WriteHeader for a 200, too: writers outside that change the body take Content-Length away there, and only there.
 func replayWhole(w http.ResponseWriter, e *store.Entry) {
 	w.WriteHeader(e.Status)
 	if len(e.Body) > 0 {
@@ -105,22 +112,26 @@ type source struct {
 	outcome Outcome
 	tier    string
 	pattern string
-	fwd     string // why the request went to the handler all the same; "": it did not
-	status  int    // what the handler then answered
-	stored  bool   // and whether the answer was kept
-	reason  Reason // if not, why
+	// Why the request went to the handler all the same; "": it did not.
+	fwd string
+	// What the handler then answered.
+	status int
+	// And whether the answer was kept.
+	stored bool
+	// If not, why.
+	reason Reason
 }
 
 // apply does to the header what the handler did, without what describes a body if there is none to be. It reports whether
 // that may have left a Cache-Status there.
-func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
-	told = len(h) > 0 || len(e.Added) > 0
+func apply(h http.Header, e *store.Entry, bodiless bool) (mixed bool) {
+	mixed = len(h) > 0 || len(e.Added) > 0
 	for name, lines := range e.Header.All() {
 		if bodiless && describesBody(name) {
 			continue
 		}
 		h[name] = lines
-		told = told || name == "Cache-Status"
+		mixed = mixed || name == "Cache-Status"
 	}
 	for i := range e.Added {
 		f := &e.Added[i]
@@ -131,16 +142,16 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (told bool) {
 		before := h[f.Name]
 		h[f.Name] = append(before[:len(before):len(before)], f.Values...)
 	}
-	if bodiless && told { // by outer middleware, perhaps
+	if bodiless && mixed { // by outer middleware, perhaps
 		strip304(h)
 	}
-	return told
+	return mixed
 }
 
 // putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
-	told := apply(h, e, bodiless)
+	mixed := apply(h, e, bodiless)
 	if rt.scheme.Private { // whatever outer middleware says this time
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
 		delete(h, "Cdn-Cache-Control")
@@ -152,7 +163,7 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, le
 		return
 	}
 	line := rt.common.answered(e, from, wholeSeconds(left))
-	if told {
+	if mixed {
 		rt.common.addStatus(h, line)
 	} else {
 		h["Cache-Status"] = line

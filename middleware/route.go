@@ -69,13 +69,16 @@ func (rt *Route) StoresStatus(status int) bool { return rt.statusTTL[status] > 0
 
 // A Passage is one request between [Route.Begin] and [Route.Finish].
 type Passage struct {
-	plan    plan
-	reason  Reason // why nothing, or nothing whole, can come from the cache; "": it can
+	plan plan
+	// Why nothing, or nothing whole, can come from the cache; "": it can.
+	reason  Reason
 	key     keying.Key
 	pattern string
-	keyed   string // what stands for the pattern in the key
-	user    string
-	outer   http.Header // what outer middleware has set: for a refresh, and in RFC 9111 mode
+	// What stands for the pattern in the key.
+	keyed string
+	user  string
+	// What outer middleware has set: for a refresh, and in RFC 9111 mode.
+	outer http.Header
 
 	selected // RFC 9111 mode
 }

@@ -31,11 +31,16 @@ const indexFor = 24 * time.Hour
 
 // selected is what the passage of a request knows of stored responses in RFC 9111 mode.
 type selected struct {
-	resource keying.Key   // the key of the URL, for whoever asks
-	index    *store.Entry // what leads from there to the responses, or nil
-	fresh    bool         // what is stored is fresh, but not enough for the request
-	whole    *store.Entry // a stored response that others may be served with, but not this request
-	fwd      string       // why the handler must answer, in RFC 9211's words
+	// The key of the URL, for whoever asks.
+	resource keying.Key
+	// What leads from there to the responses, or nil.
+	index *store.Entry
+	// What is stored is fresh, but not enough for the request.
+	fresh bool
+	// A stored response that others may be served with, but not this request.
+	whole *store.Entry
+	// Why the handler must answer, in RFC 9211's words.
+	fwd string
 }
 
 // isIndex reports whether the entry is an index rather than a response.

@@ -31,17 +31,25 @@ type sender struct {
 	w    http.ResponseWriter
 	done chan struct{}
 
-	mu      sync.Mutex
-	wake    *sync.Cond
-	full    [][]byte // the body so far is in these slices
-	last    []byte   // and in this one, which grows; nothing of it is ever changed
-	writing []byte   // the one that is being written from, or was last
-	closed  bool     // nothing is to come
-	inline  bool     // nothing is sent before drain, and then by the handler's goroutine: see asider
+	mu   sync.Mutex
+	wake *sync.Cond
+	// The body so far is in these slices …
+	full [][]byte
+	// … and in this one, which grows. Nothing of it is ever changed.
+	last []byte
+	// The one that is being written from, or was last.
+	writing []byte
+	// Nothing is to come.
+	closed bool
+	// There is no goroutine: drain writes everything. See asider.
+	inline bool
 
-	outgrown [][]byte // slices that the body was in before; the handler's goroutine's
-	err      error    // of a write; read after done
-	panicked any      // what a writer outside panicked with; read after done
+	// Slices that the body was in before; only the handler's goroutine uses them.
+	outgrown [][]byte
+	// Of a write; read after done.
+	err error
+	// What a writer outside panicked with; read after done.
+	panicked any
 }
 
 // An asider is a writer that says how other goroutines than the handler's may write to it: through what Aside returns, or, if

@@ -13,30 +13,40 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// maxVariants is how many answers of one URL a process keeps that differ by header or cookie: whoever makes those up must
-// not fill the cache with them. Of a URL that has so many the one that is used least makes room for the next.
+// One URL may have several responses, by headers, cookies or a function. Whoever makes up header values must not fill the cache with
+// them: so a URL keeps at most maxVariants, and the least used one goes when another comes. A variant that real clients ask for again and
+// again is never the least used one.
+//
+//	1. a response is stored: admit notes its key among the variants of the URL
+//	2. every hit counts a use of its key, in a table of saturating counters without a lock
+//	3. the URL has 32 variants, and another one comes: the hand moves round the variants, takes a use from each it passes, and
+//	   stops at one without any (the clock algorithm). That one is deleted from the store
+
+// maxVariants is how many variants of one URL a process keeps.
 const maxVariants = 32
 
-// Of so many URLs it is known which variants are kept, as sets of a few: a URL that nothing new was kept of for longest is
-// forgotten, and counts anew. Its answers stay.
+// Of so many URLs the variants are remembered, in sets of a few URLs each. In a full set the URL goes that has had no new variant for longest.
+// Its responses stay; it merely counts anew.
 const (
 	galleries   = 256
 	galleryWays = 4
 )
 
-// variants know the variants of URLs that this process has kept, and which of them are used.
+// variants are those of the URLs that this process has stored, and how much they are used. The zero value is ready to use.
 type variants struct {
 	uses uses
 
-	mu        sync.Mutex
-	galleries [galleries][galleryWays]*gallery // each set in the order of their last additions
+	mu sync.Mutex
+	// Each set in the order of their last additions.
+	galleries [galleries][galleryWays]*gallery
 }
 
-// gallery is the variants of one URL.
+// A gallery is the variants of one URL.
 type gallery struct {
 	resource keying.Label
 	kept     []variant
-	hand     int // where the search for what makes room went last
+	// Where the clock's hand stands.
+	hand int
 }
 
 // A variant is one response of a URL, and until when it is stored.
@@ -45,11 +55,10 @@ type variant struct {
 	until time.Time // the store has forgotten it by then
 }
 
-// gallerySeed is this process' own: nobody outside can make up URLs that meet in one set.
+// gallerySeed is random: nobody outside can make up URLs that meet in one set.
 var gallerySeed = maphash.MakeSeed()
 
-// admit notes that a variant of the resource is kept until then, and returns the key of the one that makes room for it,
-// or the zero Key.
+// admit notes that a variant of the resource is stored until then. It returns the key of the variant that must go for it, or the zero Key.
 func (v *variants) admit(resource keying.Label, key keying.Key, now, until time.Time) (replaced keying.Key) {
 	v.uses.add(&key)
 	v.mu.Lock()
@@ -155,10 +164,10 @@ const (
 	maxNormal   = 512 // bytes of a line; what is longer comes from nobody's browser
 )
 
-// normals remembers what [rfc9111.Selection] makes of the lines that requests bring again and again: those of content
+// normalForms remembers what [rfc9111.Selection] makes of the lines that requests bring again and again: those of content
 // negotiation, of which there are few and which say nothing of a client that is its own. It is small, fixed and forgetful:
-// lines that meet in a slot take it from each other. The zero normals is ready to use, by any number of goroutines.
-type normals struct {
+// lines that meet in a slot take it from each other. The zero normalForms is ready to use, by any number of goroutines.
+type normalForms struct {
 	slots [normalSlots]atomic.Pointer[normal]
 }
 
@@ -168,7 +177,7 @@ type normal struct{ name, line, text string }
 var lineSeed = maphash.MakeSeed()
 
 // selection is rfc9111.Selection.
-func (n *normals) selection(name string, lines []string) (text string, present bool) {
+func (n *normalForms) selection(name string, lines []string) (text string, present bool) {
 	if !negotiates(name) || len(lines) != 1 || len(lines[0]) > maxNormal {
 		return rfc9111.Selection(name, lines)
 	}

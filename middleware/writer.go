@@ -166,28 +166,15 @@ type (
 	doingAll          struct{ *recorder }
 )
 
-func (rec flushing) Flush() { rec.flush() }
-
-func (rec flushingHijacking) Flush() { rec.flush() }
-
-func (rec flushingPushing) Flush() { rec.flush() }
-
-func (rec doingAll) Flush() { rec.flush() }
-
-func (rec hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
+func (rec flushing) Flush()                                                { rec.flush() }
+func (rec flushingHijacking) Flush()                                       { rec.flush() }
+func (rec flushingPushing) Flush()                                         { rec.flush() }
+func (rec doingAll) Flush()                                                { rec.flush() }
+func (rec hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error)         { return rec.hijack() }
 func (rec flushingHijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
-func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
-func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error) { return rec.hijack() }
-
-func (rec pushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
-
-func (rec flushingPushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
-
-func (rec hijackingPushing) Push(target string, o *http.PushOptions) error {
-	return rec.push(target, o)
-}
-
-func (rec doingAll) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error)  { return rec.hijack() }
+func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error)          { return rec.hijack() }
+func (rec pushing) Push(target string, o *http.PushOptions) error          { return rec.push(target, o) }
+func (rec flushingPushing) Push(target string, o *http.PushOptions) error  { return rec.push(target, o) }
+func (rec hijackingPushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
+func (rec doingAll) Push(target string, o *http.PushOptions) error         { return rec.push(target, o) }

@@ -10,29 +10,46 @@ import (
 
 // An Entry is one kept answer. It is immutable once a Store has it and may be read by any number of goroutines.
 type Entry struct {
-	// What each hit reads stands together, on as few cache lines as may be.
-	Stored time.Time     // when the answer was complete
-	Fresh  time.Duration // how long it is fresh, from Stored
-	until  time.Duration // of a near copy: when, since epoch, the far one must be asked; 0: never
-	seen   atomic.Uint64 // ledger's count when it was last found live
-	born   uint64        // ledger's count when it was made in this process; 0: read from a store
-	Status int           // the HTTP status; 0 for data that is no HTTP answer
-	Header Header        // replaces what the response header has
+	// What each hit reads stands together, on as few cache lines as possible.
+
+	// When the answer was complete.
+	Stored time.Time
+	// How long it is fresh, from Stored.
+	Fresh time.Duration
+	// Of a near copy: when, since epoch, the far one must be asked; 0: never.
+	until time.Duration
+	// Ledger's count when it was last found live.
+	seen atomic.Uint64
+	// Ledger's count when it was made in this process; 0: read from a store.
+	born uint64
+	// The HTTP status; 0 for data that is no HTTP answer.
+	Status int
+	// Replaces what the response header has.
+	Header Header
 	Body   []byte
-	Added  []Field // is added to what the response header has; a field without values is removed
+	// Is added to what the response header has; a field without values is removed.
+	Added []Field
 
-	Cost            time.Duration // how long its load took
-	Aged            time.Duration // how old the answer was when it came: Stored is that much earlier
-	WhileRevalidate time.Duration // how much longer it may be served while it is refreshed (RFC 5861 §3)
-	Key             keying.Key    // the key it was made for; checked on every read
-	At              Position      // the purge log's head before the handler ran
+	// How long its load took.
+	Cost time.Duration
+	// How old the answer was when it came: Stored is that much earlier.
+	Aged time.Duration
+	// How much longer it may be served while it is refreshed (RFC 5861 §3).
+	WhileRevalidate time.Duration
+	// The key it was made for; checked on every read.
+	Key keying.Key
+	// The purge log's head before the handler ran.
+	At Position
 
-	IfError     time.Duration // how much longer it may be served when its handler fails (RFC 5861 §4)
-	IfValidated time.Duration // how much longer it may be served once its handler has confirmed it (RFC 9111 §4.3)
+	// How much longer it may be served when its handler fails (RFC 5861 §4).
+	IfError time.Duration
+	// How much longer it may be served once its handler has confirmed it (RFC 9111 §4.3).
+	IfValidated time.Duration
 
 	Labels []keying.Label
 
-	memo atomic.Pointer[memo] // see Memo
+	// See Memo.
+	memo atomic.Pointer[memo]
 }
 
 // skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could

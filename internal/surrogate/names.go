@@ -23,7 +23,7 @@ type Names struct {
 	any      bool                // there is anything that is cached
 
 	http, https atomic.Bool            // answers to such requests were kept
-	told        map[[2]string]struct{} // reasons and subjects of warnings
+	warned      map[[2]string]struct{} // reasons and subjects of warnings
 }
 
 const (
@@ -175,21 +175,21 @@ func (n *Names) Users() bool {
 	return n.users || !n.any
 }
 
-// maxTold bounds the warnings that are told once each.
-const maxTold = 64
+// maxWarned bounds the warnings that are told once each.
+const maxWarned = 64
 
 // First reports whether this is the first warning with the reason about the subject, and there is room to remember it.
 func (n *Names) First(reason, subject string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	warning := [2]string{reason, subject}
-	if _, told := n.told[warning]; told || len(n.told) >= maxTold {
+	if _, warned := n.warned[warning]; warned || len(n.warned) >= maxWarned {
 		return false
 	}
-	if n.told == nil {
-		n.told = map[[2]string]struct{}{}
+	if n.warned == nil {
+		n.warned = map[[2]string]struct{}{}
 	}
-	n.told[warning] = struct{}{}
+	n.warned[warning] = struct{}{}
 	return true
 }
 

@@ -137,7 +137,7 @@ func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
 		return
 	}
 	home := s.index.at(&key) >> s.perShard
-	s.shards[home].christen(&key, hash, text, clock())
+	s.shards[home].remember(&key, hash, text, clock())
 }
 
 // Set keeps the entry. One that is larger than MaxBytes, or in a larger store than a sixteenth of it, is refused with an

@@ -119,8 +119,8 @@ func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until i
 	n.keep(e, until)
 }
 
-// christen gives the key's node its name, for which a few others may have to go.
-func (s *shard) christen(key *keying.Key, hash uint64, text []byte, now int64) {
+// remember gives the key's node its name, for which a few others may have to go.
+func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.index.find(s.index.at(key), key)
