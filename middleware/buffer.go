@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"math/bits"
-	"net/http"
 	"slices"
 	"sync"
 )
@@ -158,28 +157,6 @@ func (b *buffer) unreserve() {
 func (b *buffer) release() {
 	b.unreserve()
 	b.full, b.last = nil, nil
-}
-
-// client is the writer outside of the recorder: the client's, or one of outer middleware's.
-type client struct {
-	w       http.ResponseWriter
-	sending bool // it is being written to
-}
-
-// writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
-// set fields of what is being sent: see recorder.Header.
-func (c *client) writeHead(status int) {
-	c.sending = true
-	c.w.WriteHeader(status)
-	c.sending = false
-}
-
-// write writes a part of the body there. If the head has not been written, it comes with the first part.
-func (c *client) write(p []byte) (n int, err error) {
-	c.sending = true
-	n, err = c.w.Write(p)
-	c.sending = false
-	return n, err
 }
 
 // Slices that are not short are pooled. Without that, each stream that turns out too long to be stored would leave up to a

@@ -107,6 +107,14 @@ func (rec *recorder) describe(e *store.Entry) {
 	}
 }
 
+// made returns the lines of a field as the client gets them: the handler's, or else those of outer middleware.
+func (hs *headers) made(name string) []string {
+	if lines := hs.fieldOf(name); lines != nil {
+		return lines
+	}
+	return hs.outer[name]
+}
+
 // makeHeader makes a header of the fields, sorted by name: responses with the same fields then share one layout in memory.
 func makeHeader(fields []store.Field) store.Header {
 	slices.SortStableFunc(fields, func(a, b store.Field) int { return strings.Compare(a.Name, b.Name) })

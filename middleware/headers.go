@@ -166,14 +166,6 @@ func (c *captured) fieldOf(name string) []string {
 	return linesIn(c.added, name)
 }
 
-// made returns the lines of a field as the client gets them: the handler's, or else those of outer middleware.
-func (hs *headers) made(name string) []string {
-	if lines := hs.fieldOf(name); lines != nil {
-		return lines
-	}
-	return hs.outer[name]
-}
-
 // linesIn returns the values of the named field, nil if it is not there.
 func linesIn(fields []store.Field, name string) []string {
 	for i := range fields {
@@ -308,6 +300,16 @@ func declaredLength(h http.Header) int64 {
 	}
 	return n
 }
+
+// tail is whether what the handler writes after its head belongs to it. http.Error, called when half of a page has gone,
+// writes an error page behind it; that must not be stored.
+type tail uint8
+
+const (
+	sameResponse tail = iota
+	headerSeen        // the handler has had the header again, and may have changed it: the next write looks
+	errorPage         // the handler has told of an error: what it writes next is the error page
+)
 
 // turnsIntoErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type, and a
 // writer between the handler and this one may keep the second status for itself, so that only the header tells.

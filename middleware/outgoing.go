@@ -176,6 +176,12 @@ func (rec *recorder) privatize(h http.Header) {
 	}
 }
 
+// forClient makes a header that was not judged fit for the client.
+func (rec *recorder) forClient(h http.Header) {
+	rec.privatize(h)
+	rec.addPolicy(h)
+}
+
 // MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
 // responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
 func (rt *Route) MarkPrivate(h http.Header) {

@@ -114,25 +114,6 @@ const (
 	staleInstead           // nothing: it is a failure, and the client gets the stale response
 )
 
-// tail is whether what the handler writes after its head belongs to it. http.Error, called when half of a page has gone,
-// writes an error page behind it; that must not be stored.
-type tail uint8
-
-const (
-	sameResponse tail = iota
-	headerSeen        // the handler has had the header again, and may have changed it: the next write looks
-	errorPage         // the handler has told of an error: what it writes next is the error page
-)
-
-// purpose is what a copy is for.
-type purpose uint8
-
-const (
-	toStore      purpose = iota
-	toStoreWhole         // only a whole response is stored: a part would take the place of a stored whole, and is shared
-	toShare              // never stored: it is a part, for the requests that wait for the same one
-)
-
 // begin makes the zero recorder one of a response to the request; without a run nothing is stored.
 func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *readthrough.Run) {
 	rec.rt, rec.w, rec.r, rec.run, rec.phase = rt, w, r, run, passing
@@ -341,8 +322,7 @@ func (rec *recorder) finish() {
 	if rec.head == noHead {
 		h := rec.folded(rec.w.Header())
 		rec.invalidate(http.StatusOK, h)
-		rec.privatize(h)
-		rec.addPolicy(h)
+		rec.forClient(h)
 		rec.addCacheStatus(h)
 		rec.phase, rec.own = unanswered, nil
 	}
@@ -382,4 +362,26 @@ func (rec *recorder) writer() http.ResponseWriter {
 		return pushing{rec}
 	}
 	return rec
+}
+
+// client is the writer outside of the recorder: the client's, or one of outer middleware's.
+type client struct {
+	w       http.ResponseWriter
+	sending bool // it is being written to
+}
+
+// writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
+// set fields of what is being sent: see recorder.Header.
+func (c *client) writeHead(status int) {
+	c.sending = true
+	c.w.WriteHeader(status)
+	c.sending = false
+}
+
+// write writes a part of the body there. If the head has not been written, it comes with the first part.
+func (c *client) write(p []byte) (n int, err error) {
+	c.sending = true
+	n, err = c.w.Write(p)
+	c.sending = false
+	return n, err
 }

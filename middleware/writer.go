@@ -103,9 +103,7 @@ func (rec *recorder) push(target string, o *http.PushOptions) error {
 // surrender completes a header that others will send, past the recorder. From now on the handler has the client's header.
 func (rec *recorder) surrender() {
 	if rec.head == noHead {
-		h := rec.publish(rec.w.Header())
-		rec.privatize(h)
-		rec.addPolicy(h)
+		rec.forClient(rec.publish(rec.w.Header()))
 	}
 	rec.own = nil
 }
@@ -140,9 +138,7 @@ func (rec *recorder) passHead(status int) {
 // cache.
 func (rec *recorder) lateHead(status int) {
 	rec.head, rec.status = headSettled, status
-	h := rec.w.Header()
-	rec.privatize(h)
-	rec.addPolicy(h)
+	rec.forClient(rec.w.Header())
 	rec.w.WriteHeader(status)
 }
 
@@ -176,5 +172,7 @@ func (rec hijackingPushing) Hijack() (net.Conn, *bufio.ReadWriter, error)  { ret
 func (rec doingAll) Hijack() (net.Conn, *bufio.ReadWriter, error)          { return rec.hijack() }
 func (rec pushing) Push(target string, o *http.PushOptions) error          { return rec.push(target, o) }
 func (rec flushingPushing) Push(target string, o *http.PushOptions) error  { return rec.push(target, o) }
-func (rec hijackingPushing) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
-func (rec doingAll) Push(target string, o *http.PushOptions) error         { return rec.push(target, o) }
+func (rec hijackingPushing) Push(target string, o *http.PushOptions) error {
+	return rec.push(target, o)
+}
+func (rec doingAll) Push(target string, o *http.PushOptions) error { return rec.push(target, o) }
