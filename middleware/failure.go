@@ -21,6 +21,11 @@ import (
 //	returns an error, 5xx   yes                             the stale response     the stale response
 //	fails after its head    either                          what it wrote          a run of their own
 
+// fallback reports whether a stale response may stand in if this one fails (stale-if-error, RFC 5861 §4).
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
+}
+
 // void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
 // Then the sender lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
 // writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.

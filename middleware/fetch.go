@@ -240,6 +240,28 @@ func (f *fetch) Missed(found readthrough.Result) {
 	}
 }
 
+// became notes what has become of the entry that was made of the response.
+func (rec *recorder) became(fate readthrough.Fate) {
+	if rec.fate = fate; rec.keeps() && rec.reason == "" && rec.purpose != toShare {
+		rec.reason = FateReason(fate)
+	}
+}
+
+// FateReason says why something is not kept that was for keeping, or "" if it is.
+func FateReason(fate readthrough.Fate) Reason {
+	switch fate {
+	case readthrough.RefusedByStore:
+		return ReasonRefused
+	case readthrough.StoreFailed:
+		return ReasonStore
+	case readthrough.Overtaken:
+		return ReasonOvertaken
+	case readthrough.NotKept:
+		return ReasonAge
+	}
+	return ""
+}
+
 // looped answers a request that a handler has made for its own response, from within a run that such a request had led to
 // (RFC 5842 §7.2).
 func (f *fetch) looped() {

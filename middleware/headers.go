@@ -243,7 +243,7 @@ func (rec *recorder) Header() http.Header {
 //   - everything else is judged, and waits to be sent.
 func (rec *recorder) takeHead(status int) {
 	rec.head, rec.status = headSettled, status
-	if rec.fallback() && status >= 500 {
+	if status >= 500 && rec.fallback() {
 		rec.delivery = staleInstead
 		rec.drop(ReasonStatus)
 		return

@@ -228,26 +228,17 @@ func (rec *recorder) addCacheStatus(h http.Header) {
 	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
 }
 
-// became notes what has become of the entry that was made of the response.
-func (rec *recorder) became(fate readthrough.Fate) {
-	if rec.fate = fate; rec.keeps() && rec.reason == "" && rec.purpose != toShare {
-		rec.reason = FateReason(fate)
+// fwd is why a request went to the handler, in RFC 9211's words (§2.2).
+func fwd(reason Reason) string {
+	switch reason {
+	case ReasonMethod:
+		return "method"
+	case ReasonHead, ReasonRange:
+		return "miss"
+	case ReasonRequest:
+		return "request"
 	}
-}
-
-// FateReason says why something is not kept that was for keeping, or "" if it is.
-func FateReason(fate readthrough.Fate) Reason {
-	switch fate {
-	case readthrough.RefusedByStore:
-		return ReasonRefused
-	case readthrough.StoreFailed:
-		return ReasonStore
-	case readthrough.Overtaken:
-		return ReasonOvertaken
-	case readthrough.NotKept:
-		return ReasonAge
-	}
-	return ""
+	return "bypass"
 }
 
 // tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.

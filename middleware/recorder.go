@@ -134,11 +134,6 @@ func (rec *recorder) withheld() bool { return rec.delivery >= renewal }
 // bodiless reports whether the client gets no body of this response.
 func (rec *recorder) bodiless() bool { return rec.delivery >= headOnly }
 
-// fallback reports whether a stale response may stand in for one that fails.
-func (rec *recorder) fallback() bool {
-	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
-}
-
 // WriteHeader judges the response by its head: if it may be stored, the head waits; if not, it goes out at once. A second head
 // is a mistake of the handler's, which net/http reports; here it may also mean that an error page follows.
 func (rec *recorder) WriteHeader(status int) {
