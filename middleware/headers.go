@@ -302,7 +302,8 @@ func declaredLength(h http.Header) int64 {
 }
 
 // tail is whether what the handler writes after its head belongs to it. http.Error, called when half of a page has gone,
-// writes an error page behind it; that must not be stored.
+// writes an error page behind it; that must not be stored. Header leads to headerSeen, the next write looks and leads back, and a
+// second head with a 4xx leads to errorPage.
 type tail uint8
 
 const (

@@ -31,11 +31,13 @@ import (
 //
 // With a long one, the client gets the head before the store has answered, and then the body at its own pace:
 //
-//  2. Write, 5 KiB           copies it: more than net/http holds     the head
-//  3. Write, 1 MiB           copies it                               the body, from the sender
-//  4. returns                the store takes the entry; the
-//     requests that wait get it
-//  5. finish waits for the sender               the rest
+//	handler                   recorder                                the client gets
+//	1. WriteHeader(200)       judges the head, which waits
+//	2. Write, 5 KiB           copies it: more than net/http holds     the head
+//	3. Write, 1 MiB           copies it                               the body, from the sender
+//	4. returns                the store takes the entry; the
+//	                          requests that wait get it
+//	5.                        finish waits for the sender             the rest
 type recorder struct {
 	rt   *Route
 	r    *http.Request      // as the client sent it
@@ -71,18 +73,19 @@ type recorder struct {
 //
 //	phase        a write                      the next phase, and when
 //	recording    is copied                    passing: the response must not be stored (abandon)
+//	                                          overrun: the handler writes more than its Content-Length says
 //	                                          recorded: the handler returns
-//	passing      goes to the client           overrun: it is longer than its Content-Length says
-//	                                          unrecorded: the handler returns
+//	passing      goes to the client           unrecorded: the handler returns
 //	overrun      fails, as in net/http        unrecorded: the handler returns
-//	recorded     fails                        unrecorded: a whole response is judged, and must not be stored (refuse)
+//	recorded     fails                        unrecorded: the whole response is judged, and must not be stored (refuse)
 //	                                          ended: the client has the response (finish), or a stored one instead (end)
-//	unrecorded   fails                        ended, or unanswered: the handler has written nothing
+//	unrecorded   fails                        ended: as above
+//	                                          unanswered: the handler has written nothing (finish)
 //	ended        fails
 //	unanswered   goes to the client
 //
-// A framework's error page comes in the last phase: the framework has the recorder, and writes the page there when the
-// handler has returned an error.
+// A framework's error page comes in the last phase: the framework has the recorder, and writes the page there when the handler
+// has returned an error. A request that bypasses the cache begins as passing.
 type phase uint8
 
 const (
@@ -95,7 +98,8 @@ const (
 	unanswered
 )
 
-// head is what is known of the status, and who knows it.
+// head is what is known of the status, and who knows it. It goes forward only. A head that is withheld is settled when it comes,
+// and so are a 101 and an error page's.
 type head uint8
 
 const (
@@ -104,7 +108,9 @@ const (
 	headSettled             // the client has it, or never gets it: see delivery
 )
 
-// delivery is how much of the response the client gets.
+// delivery is how much of the response the client gets. The head decides: when it comes (takeHead), or when it is sent (dress), for
+// a 304. Later only a failure changes it, while the client has nothing yet: the handler panics (standIn), returns an error
+// (fetch.judge), or takes back a renewal (headAgain).
 type delivery uint8
 
 const (
