@@ -22,14 +22,15 @@ import (
 // Handlers of one piece of code, such as those that a function returns, have one name in every process. Nothing tells those apart that
 // come first in different processes: the documentation says so.
 
-// maxHandlers bounds the handlers of one pattern that are told apart. Code that wraps a new one with each request would
-// fill any table: beyond the bound handlers go without the cache. Where no router tells a pattern they do not, for there
-// each path may have its own, perhaps wrapped anew each time: they count as the first one of the same code.
+// maxHandlers bounds the handlers of one pattern that are told apart, since code that wraps a new one for each request would fill
+// any table. Beyond the bound a handler bypasses the cache. It is different where no router gives a pattern: there each path may
+// have a handler of its own, perhaps wrapped anew for each request. Then handlers beyond the bound count as the first one of the
+// same code.
 const maxHandlers = 8
 
-// A Handler is what tells one handler from others: ID is comparable, and so is Code, which handlers may share that were
-// made by one piece of code. Name is what that code is called in every process; "" with a Func means the name of that function, given
-// by its code pointer. Without either it is the same handler that comes first in all processes.
+// A Handler identifies one handler among others. ID and Code must be comparable. ID is different for each handler; Code is the same
+// for handlers that one piece of code has made. Name is what that code is called in every process. If Name is "", it is the name of
+// the function with the code pointer Func. If Func is 0 too, the same handler must come first in all processes.
 type Handler struct {
 	ID, Code any
 	Name     string
@@ -52,20 +53,21 @@ func nameOf(code uintptr) string {
 	return ""
 }
 
-// handlers knows which handlers serve which patterns. It is safe for concurrent use.
+// handlers are those that serve each pattern, in the order of their first requests. It is safe for concurrent use.
 type handlers struct {
 	mu sync.RWMutex
 	of map[servedBy][]Handler
 
-	claims [1 << 13]atomic.Uint64 // by digests of keys
+	// Which handler a key is of, where keys do not say it: see claim.
+	claims [1 << 13]atomic.Uint64
 }
 
-// servedBy is what handlers share whose answers the rest of a key would not tell apart.
+// servedBy is what handlers have in common whose responses the rest of a key would not tell apart.
 type servedBy struct{ selects, host, pattern string }
 
-// Stand returns the handler's standing on the route for requests that matched the pattern, and where the router chooses by
-// it a host. A handler that is not the first one is told as a warning, once. Where routers have HEAD by itself its handler
-// is, as a rule, another closure of GET's code: that counts as the same, for this request.
+// Stand returns the handler's standing on the route, for requests that matched the pattern, and the host if the router chooses by it.
+// Adapters keep it: it is the same for all requests of the handler. A Warning event tells, once, of a handler that is not the first.
+// Some routers register HEAD by itself; then its handler is another closure of GET's code as a rule, and counts as GET's.
 func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	at := servedBy{rt.scheme.Selects(), host, pattern}
 	rt.common.Names.Meet(pattern)
@@ -88,12 +90,15 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	return s
 }
 
-// claim reports whether the key is the handler's: nobody else has asked for it as far as that is remembered, which may
-// end when other keys are asked for. Handlers that count as the first one of their code have what any of them has asked
-// for: a site whose handlers are wrapped with each request would otherwise never keep what its first requests were for.
+// claim reports whether the handler may use the key: no other handler has used it, as far as that is remembered. Handlers that
+// count as the first one of their code may use what any of them has used. Otherwise a site that wraps its handlers anew for each
+// request would never get a hit for its first pages.
 //
-// Hits pass here, so a claim is one word without a lock: half of the key's digest, of which the other half chooses the slot,
-// and the numbers of the handler.
+// Hits pass here, so a claim is one word, without a lock. The low half of the key's digest chooses the slot, and a key that meets
+// another one there takes the slot from it:
+//
+//	bits 63 … 32              31 … 16                          15 … 0
+//	high half of the digest   first handler of the same code   handler
 func (hs *handlers) claim(key *keying.Key, by *Standing) bool {
 	digest := binary.LittleEndian.Uint64(key[:8])
 	slot, n, first := &hs.claims[digest%uint64(len(hs.claims))], uint16(by.n), uint16(by.first)
@@ -105,8 +110,8 @@ func (hs *handlers) claim(key *keying.Key, by *Standing) bool {
 	return true
 }
 
-// place returns how many other handlers came first, and before the first one of its code, and whether this one is new.
-// HEAD alone makes none known.
+// place returns how many other handlers came before this one, how many before the first one of its code, and whether this one is
+// new. A HEAD alone registers no handler.
 func (hs *handlers) place(at servedBy, h Handler, head bool) (n, first int, added bool) {
 	most := math.MaxInt // of one code, before they count as one
 	switch {
@@ -136,8 +141,8 @@ func (hs *handlers) place(at servedBy, h Handler, head bool) (n, first int, adde
 	return n, first, true
 }
 
-// find returns the handler's place and that of the first one of its code, which is its own if there are as many as most
-// of it; it is known then.
+// find returns the handler's place, and that of the first handler of its code. If there are as many of that code as most, the
+// handler counts as the first one, and as known.
 func find(all []Handler, h Handler, most int) (n, first int, known bool) {
 	first, same := len(all), 0
 	for i, other := range all {

@@ -125,7 +125,7 @@ func variesBy(lines []string, name string) bool {
 }
 
 // forbidding reports whether a Cache-Control, whoever set it, says more than a policy may take back: that clients may not
-// keep the answer, or not for others, or not without asking.
+// store the response, or not for others, or not without asking.
 func forbidding(lines []string, private bool) bool {
 	if len(lines) == 0 {
 		return false
@@ -135,8 +135,8 @@ func forbidding(lines []string, private bool) bool {
 		!private && (c.Private || len(c.PrivateFields) > 0)
 }
 
-// speak adds the policy's words to an answer of the handler's. What clients may do with it, the policy says of answers that
-// it keeps, and would keep if they were asked for whole.
+// addPolicy changes the header of the handler's response. The policy's Client counts for responses that are stored, and for those
+// to HEAD or a range that would be stored if the request were for the whole.
 func (rec *recorder) addPolicy(h http.Header) {
 	rt := rec.rt
 	if !rt.speaks() {
@@ -145,7 +145,7 @@ func (rec *recorder) addPolicy(h http.Header) {
 	rt.outgoing(h, !rec.said.Refuses() && (rec.keeps() || rec.partly(h))).put(rt, h)
 }
 
-// partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.
+// partly reports whether the response is to HEAD, or to a range, and would be stored if the request were for the whole.
 func (rec *recorder) partly(h http.Header) bool {
 	if rec.head == noHead || rec.reason != ReasonHead && rec.reason != ReasonRange || h["Set-Cookie"] != nil {
 		return false
@@ -157,14 +157,14 @@ func (rec *recorder) partly(h http.Header) bool {
 	return rec.rt.statusTTL[rec.status] > 0
 }
 
-// untarget takes away what tells shared caches to keep one user's answer, past its Cache-Control (RFC 9213 §2.2).
+// untarget removes what tells shared caches to store one user's response, whatever its Cache-Control says (RFC 9213 §2.2).
 func (rec *recorder) untarget(h http.Header) {
 	if rec.rt.scheme.Private {
 		delete(h, "Cdn-Cache-Control")
 	}
 }
 
-// privatize keeps one user's answers from other caches, whoever set their Cache-Control.
+// privatize keeps one user's responses from other caches, whoever has set their Cache-Control.
 func (rec *recorder) privatize(h http.Header) {
 	rec.untarget(h)
 	switch {
@@ -303,7 +303,7 @@ func (c *Common) addStatus(h http.Header, line []string) {
 	h["Cache-Status"] = line
 }
 
-// answered is the member for an answer from the cache (RFC 9211 §2.1 to §2.7).
+// answered is the member for a response from the cache (RFC 9211 §2.1 to §2.7).
 func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 	lines := &c.near
 	if from.tier == far {
@@ -327,7 +327,7 @@ func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 	return lines.of(ttl)
 }
 
-// forwarded is the member for an answer of the handler's. Its fwd-status is the status that is sent (§2.3).
+// forwarded is the member for a response of the handler's. Its fwd-status is the status that is sent (§2.3).
 func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored bool) []string {
 	line := "; fwd=" + fwd
 	if stored {

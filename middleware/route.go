@@ -80,10 +80,10 @@ const (
 type Standing struct {
 	pattern string
 	keyed   string // stands for the pattern in keys
-	refused bool
-	claims  bool      // each key for itself: no router tells a pattern, and nothing in keys tells handlers apart
-	n       int       // of the handlers that came first
-	first   int       // n of the first handler of the same code: its own, once there are too many to tell apart
+	refused bool      // it bypasses the cache
+	claims  bool      // each key is claimed for itself: there is no pattern, and nothing in a key tells handlers apart
+	n       int       // how many handlers came before it
+	first   int       // the same for the first handler of its code: its own, once there are too many to tell apart
 	next    *Standing // those for other patterns
 }
 
