@@ -79,7 +79,7 @@ const (
 // A Standing says which one a handler is among those that serve a pattern. It is immutable, and looked up once per handler.
 type Standing struct {
 	pattern string
-	keyed   string // stands for the pattern in keys
+	keyed   string    // stands for the pattern in keys
 	refused bool      // it bypasses the cache
 	claims  bool      // each key is claimed for itself: there is no pattern, and nothing in a key tells handlers apart
 	n       int       // how many handlers came before it
