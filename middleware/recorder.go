@@ -85,7 +85,7 @@ type recorder struct {
 //	unanswered   goes to the client
 //
 // A framework's error page comes in the last phase: the framework has the recorder, and writes the page there when the handler
-// has returned an error. A request that bypasses the cache begins as passing.
+// has returned an error. A request that bypasses the cache begins as passing, and finish ends it from there.
 type phase uint8
 
 const (

@@ -326,7 +326,6 @@ func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	rec.reason, rec.changes, rec.user = p.reason, changes, p.user
 	err := next(rec.writer(), r)
-	rec.returned()
 	rec.changes = rec.changes && err == nil // the caller answers an error, with a status of its own
 	rec.finish()
 	return err
