@@ -32,7 +32,7 @@ func (f *fetch) complete() Reason {
 		extend(rec)
 	}
 	rec.describe(e)
-	e.Header = makeHeader(rec.header)
+	e.Header = makeHeader(rec.fields)
 	return f.settle()
 }
 
@@ -69,7 +69,7 @@ func (f *fetch) settle() Reason {
 func (rec *recorder) incomplete() Reason {
 	size := int64(rec.size())
 	switch {
-	case !rec.wrote:
+	case rec.head == noHead:
 		return ReasonEmpty
 	case rec.declared >= 0 && rec.declared != size && !(size == 0 && rec.r.Method == http.MethodHead):
 		return ReasonLength
@@ -107,19 +107,12 @@ func (rec *recorder) describe(e *store.Entry) {
 	}
 }
 
-// set adds a field of one line.
-func (rec *recorder) set(name, value string) {
-	var values []string
-	values, rec.values = pack(rec.values, value)
-	rec.header = append(rec.header, store.Field{Name: name, Values: values})
-}
-
 // made returns the lines of a field as the client gets them: the handler's, or else those of outer middleware.
-func (rec *recorder) made(name string) []string {
-	if lines := rec.fieldOf(name); lines != nil {
+func (hs *headers) made(name string) []string {
+	if lines := hs.fieldOf(name); lines != nil {
 		return lines
 	}
-	return rec.outer[name]
+	return hs.outer[name]
 }
 
 // makeHeader makes a header of the fields, sorted by name: responses with the same fields then share one layout in memory.
@@ -172,7 +165,7 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 // response must not be used again without validation.
 func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
 	rec, e := f.rec, f.rec.run.Entry
-	f.p.reason, rec.part = cmp.Or(f.p.reason, partReason(f.r)), true
+	f.p.reason, rec.purpose = cmp.Or(f.p.reason, partReason(f.r)), toShare
 	if reason := f.shareable(stale); reason != "" {
 		return f.refuse(reason)
 	}
@@ -184,7 +177,7 @@ func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
 	}
 	if length := max(rec.declared, int64(len(e.Body))); length > 0 && bodyAllowed(e.Status) {
 		rec.set("Content-Length", strconv.FormatInt(length, 10)) // for HEAD not that of this body
-		e.Header = makeHeader(rec.header)
+		e.Header = makeHeader(rec.fields)
 	}
 	return readthrough.ShareOnly
 }
@@ -204,27 +197,27 @@ func (f *fetch) shareable(stale bool) Reason {
 	}
 	e := rec.run.Entry
 	// An attempt to update a stored response has perhaps left that one's labels and lifetimes there.
-	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.header), rec.added, nil, nil
+	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.fields), rec.added, nil, nil
 	e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0
 	return f.label(e, tags) // a purge may come before the requests that wait
 }
 
-// fieldOf returns the lines of a field that the handler set.
-func (rec *recorder) fieldOf(name string) []string {
-	if lines := linesIn(rec.header, name); lines != nil {
-		return lines
+// sniff sets the Content-Type that net/http would guess, for a body whose type nobody has set.
+func sniff(h http.Header, body []byte) {
+	if !typed(h) && len(body) > 0 {
+		h["Content-Type"] = []string{http.DetectContentType(body)}
 	}
-	return linesIn(rec.added, name)
 }
 
-// linesIn returns the values of the named field, nil if it is not there.
-func linesIn(fields []store.Field, name string) []string {
-	for i := range fields {
-		if fields[i].Name == name {
-			return fields[i].Values
-		}
-	}
-	return nil
+// typed reports whether net/http would leave the type alone.
+func typed(h http.Header) bool {
+	_, set := h["Content-Type"]
+	return set || len(h["Content-Encoding"]) > 0 || h["Transfer-Encoding"] != nil
+}
+
+// bodyAllowed reports whether a response with the status may have a body (RFC 9110 §6.4.1). 1xx never come here.
+func bodyAllowed(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // leftAlone reports whether compressors outside leave the response as it is for every client: it is encoded already, or of a type that

@@ -131,3 +131,19 @@ func ignoreIfNil(f func(Event)) func(Event) {
 	}
 	return f
 }
+
+// Pattern is the pattern that the route was made for, or "" if the adapter gives one with each request.
+func (rt *Route) Pattern() string { return rt.pattern }
+
+// Private reports whether the responses are one user's each.
+func (rt *Route) Private() bool { return rt.scheme.Private }
+
+// AsksApp reports whether functions of the app see each request before the cache looks for a response: who the user is,
+// Skip or VaryBy. They may need what a framework has put into the request's context.
+func (rt *Route) AsksApp() bool { return rt.scheme.Private || rt.skip != nil || rt.varyBy != nil }
+
+// AsksUser reports whether the app may be asked who the user is, before or after the handler runs.
+func (rt *Route) AsksUser() bool { return rt.user != nil }
+
+// StoresStatus reports whether responses of the status, other than 200, may be stored.
+func (rt *Route) StoresStatus(status int) bool { return rt.statusTTL[status] > 0 }

@@ -15,13 +15,13 @@ var (
 )
 
 func Capture(h, outer http.Header) (set, added []store.Field) {
-	rec := &recorder{outer: outer, odd: true}
+	rec := &recorder{headers: headers{outer: outer, odd: true}}
 	new(policyRules).fields(rec, h)
-	return rec.header, rec.added
+	return rec.fields, rec.added
 }
 
 func (rt *Route) Storable(status int, h, outer http.Header) Reason {
-	return rt.rules.storable(&recorder{status: status, outer: outer, odd: true, captured: &captured{asking: time.Now()}}, h)
+	return rt.rules.storable(&recorder{status: status, headers: headers{outer: outer, odd: true, captured: &captured{asking: time.Now()}}}, h)
 }
 
 func (c *Common) HitLine(ttl int64) []string { return c.near.of(ttl) }

@@ -21,35 +21,43 @@ import (
 //	returns an error, 5xx   yes                             the stale response     the stale response
 //	fails after its head    either                          what it wrote          a run of their own
 
-// void gives up the answer of a handler that did not return: those who wait are let go first, since the client may be slow.
-// Then the sender lets go of the client's writer, which dies with the request. What waits for the handler's end goes to the
-// writer outside, as it would have gone without a cache: what becomes of it is the matter of whoever recovers.
+// fallback reports whether a stale response may stand in if this one fails (stale-if-error, RFC 5861 §4).
+func (rec *recorder) fallback() bool {
+	return rec.run != nil && rec.run.Fallback()
+}
+
+// void gives up the response of a handler that did not return:
+//
+//  1. The requests that wait for it are let go.
+//  2. The sender ends, at once: the client's writer must not be used after the request.
+//  3. A short body, which waits for the handler's end, goes to the writer outside, as without a cache. Whoever recovers from the
+//     panic decides what becomes of it.
 func (rec *recorder) void() {
-	body := rec.body
+	body := rec.last
 	rec.drop(ReasonPanic)
 	rec.run.Abort()
 	if sender := rec.sender; sender != nil {
 		rec.sender = nil
 		_ = rec.SetWriteDeadline(time.Now()) // do not wait for a slow client
 		sender.drain()
-	} else if rec.unsent {
+	} else if rec.head == headWaits {
 		rec.sendHead(body)
-		if !rec.mute && len(body) > 0 {
+		if !rec.bodiless() && len(body) > 0 {
 			_, _ = rec.write(body)
 		}
 	}
 }
 
-// standIn lets the stale answer stand in for one that a panic prevented; the panic is an event. One that is meant for
-// the server (http.ErrAbortHandler) goes on, unless it breaks off an answer in whose place the client gets the stale one in any
-// case: ReverseProxy does so where an upstream hangs in the body of a 503.
+// standIn lets the stale response stand in for one that a panic prevented; the panic becomes an event. http.ErrAbortHandler is
+// meant for the server, and goes on. There is one exception: the handler has begun a failure, so the client gets the stale
+// response anyway. ReverseProxy panics so when an upstream hangs in the body of a 503.
 func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 	switch panicked {
 	case nil: // runtime.Goexit: the goroutine is ending
 		rec.void()
 		return readthrough.Aborted
 	case http.ErrAbortHandler:
-		if rec.failed {
+		if rec.delivery == staleInstead {
 			rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status})
 			return readthrough.ServeOld
 		}
@@ -57,31 +65,38 @@ func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 		panic(panicked)
 	}
 	rec.drop(ReasonPanic) // there is no sender: the client has nothing yet
-	rec.mute = true
+	rec.delivery = staleInstead
 	rec.rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonPanic,
 		Err: fmt.Errorf("the handler panicked: %v\n%s", panicked, debug.Stack())})
 	return readthrough.ServeOld
 }
 
-// An answer may fail when its head, which says 200, has gone: a template ends in an error, a row of a JSON stream cannot be
-// read, the source of a copy breaks off, a handler panics behind a middleware that recovers. The client has the beginning, and perhaps an error page after
-// it. Such an answer is neither kept nor shared, if anything tells.
+// A response may fail when its head, a 200, has gone. A template ends in an error, a row of a JSON stream cannot be read, the
+// source of a copy breaks off, or a handler panics behind a middleware that recovers. The client has the beginning, and perhaps
+// an error page after it. Such a response is neither stored nor shared, if anything gives it away. Four things do:
+//
+//	a second WriteHeader, 5xx or 3xx               headAgain
+//	a second WriteHeader, 4xx, and then a write    headAgain, and then recordable
+//	another Content-Type, and then a write         turnsIntoErrorPage
+//	the framework calls Fail                       fetch.judge
 
-// late is told of a head after the head, which net/http drops. An error of the server's says that the answer is broken
-// off, and so does a redirect, to an error page as a rule. Another error says so once its page follows; alone it changes
-// nothing that the client gets.
-func (rec *recorder) late(status int) {
+// headAgain looks at a head after the head, which net/http drops. An error of the server's means that the response is broken off,
+// and so does a redirect, which leads to an error page as a rule. A 4xx means it only if a page follows: alone it changes nothing
+// that the client gets.
+func (rec *recorder) headAgain(status int) {
 	switch {
 	case status < 300 || status == http.StatusNotModified || status == rec.status:
 	case status >= 400 && status < 500:
-		rec.spoilt = true
+		rec.tail = errorPage
 	default:
-		// Before abandon, which forgets what the client was to get instead: of an answer that is held it has nothing yet.
-		rec.failed = rec.failed || rec.held && !rec.done && rec.fallback()
+		// A renewal has failed. The client has nothing of it yet, and can get the stale response.
+		if rec.withheld() && rec.phase < recorded && rec.fallback() {
+			rec.delivery = staleInstead
+		}
 		rec.abandon(ReasonLate)
 	}
 }
 
-// Fail tells that the response which is being made has failed although it has begun, for frameworks that learn of it after the first
+// Fail says that the response which is being made has failed although it has begun, for frameworks that learn of it after the first
 // bytes. It is then not stored. The context is the handler's; with any other it does nothing.
 func Fail(ctx context.Context) { steering.Fail(ctx) }

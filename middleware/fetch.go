@@ -123,14 +123,15 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 	defer func() {
 		switch {
 		case returned:
-		case !rec.fallback() || rec.wrote && !rec.held && !rec.unsent:
+		case !rec.fallback() || rec.head == headSettled && !rec.withheld(): // the client has something of the response
 			rec.void() // the panic goes on, with its stack untouched
 		default:
 			verdict = rec.standIn(f, recover())
 		}
 	}()
 	f.err = f.next(rec.writer(), f.view)
-	returned, rec.done = true, true
+	returned = true
+	rec.returned()
 	f.match(within)
 	verdict = f.judge(ctx.Err() != nil)
 	f.rt.notice(f, verdict)
@@ -142,8 +143,13 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 // the response.
 func (f *fetch) prepare(run *readthrough.Run, kept *retained, ctx context.Context) (within *matching) {
 	rt, rec := f.rt, &kept.rec
-	rec.user, rec.fwd, rec.part = f.p.user, f.p.fwd, f.p.reason != ""
-	rec.spares = f.p.whole != nil && run.Old == nil
+	rec.user, rec.fwd = f.p.user, f.p.fwd
+	switch {
+	case f.p.reason != "":
+		rec.purpose = toShare
+	case f.p.whole != nil && run.Old == nil:
+		rec.purpose = toStoreWhole
+	}
 	if within = f.matching(ctx); within != nil {
 		ctx = within
 	}
@@ -173,13 +179,13 @@ func (f *fetch) causeOf(run *readthrough.Run) Reason {
 func (f *fetch) judge(canceled bool) readthrough.Verdict {
 	rt, rec := f.rt, f.rec
 	switch {
-	case !rec.failed && rec.wrote && rec.asked != whole && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
+	case rec.delivery == renewal && rec.asked.answeredBy(rec.status) && f.err == nil: // even if canceled: the client has nothing yet
 		return rt.http.renew(f)
-	case rec.failed, f.err != nil && !rec.wrote && rec.fallback() && serverError(f.err):
+	case rec.delivery == staleInstead, f.err != nil && rec.head == noHead && rec.fallback() && serverError(f.err):
 		rt.alert(Event{Route: f.p.pattern, Outcome: Fault, Reason: ReasonError, Status: rec.status, Err: f.err})
-		rec.mute, f.err = true, nil
+		rec.delivery, f.err = staleInstead, nil
 		return readthrough.ServeOld
-	case !rec.keeping:
+	case rec.phase != recorded:
 		if rt.rules.outdates(f) {
 			return readthrough.Cacheable
 		}
@@ -191,7 +197,7 @@ func (f *fetch) judge(canceled bool) readthrough.Verdict {
 		return readthrough.Aborted // the response says nothing of what another run would bring
 	case f.err != nil:
 		return f.refuse(ReasonError)
-	case rec.part, f.r.Method == http.MethodHead:
+	case rec.purpose == toShare, f.r.Method == http.MethodHead:
 		return rt.rules.part(f)
 	}
 	if reason := f.complete(); reason != "" {
@@ -202,7 +208,7 @@ func (f *fetch) judge(canceled bool) readthrough.Verdict {
 
 // refuse notes why the response is neither stored nor shared.
 func (f *fetch) refuse(reason Reason) readthrough.Verdict {
-	f.rec.keeping, f.rec.reason = false, reason
+	f.rec.refuse(reason)
 	return readthrough.Uncacheable
 }
 
@@ -232,6 +238,28 @@ func (f *fetch) Missed(found readthrough.Result) {
 		f.rt.noticeOuter(f)
 		f.report(f.event(f.err))
 	}
+}
+
+// became notes what has become of the entry that was made of the response.
+func (rec *recorder) became(fate readthrough.Fate) {
+	if rec.fate = fate; rec.keeps() && rec.reason == "" && rec.purpose != toShare {
+		rec.reason = FateReason(fate)
+	}
+}
+
+// FateReason says why something is not kept that was for keeping, or "" if it is.
+func FateReason(fate readthrough.Fate) Reason {
+	switch fate {
+	case readthrough.RefusedByStore:
+		return ReasonRefused
+	case readthrough.StoreFailed:
+		return ReasonStore
+	case readthrough.Overtaken:
+		return ReasonOvertaken
+	case readthrough.NotKept:
+		return ReasonAge
+	}
+	return ""
 }
 
 // looped answers a request that a handler has made for its own response, from within a run that such a request had led to
@@ -288,7 +316,7 @@ func (f *fetch) Refresh() {
 // event is the event of a response that the handler made.
 func (f *fetch) event(err error) Event {
 	ev := Event{Route: f.p.pattern, Outcome: Miss, Reason: f.rec.reason, Cause: f.cause, Status: f.rec.status, Err: err}
-	if f.rec.mute && !f.rec.held { // the client has the body already
+	if f.rec.delivery == headOnly { // the client has the body already
 		ev.Status = http.StatusNotModified
 	}
 	if f.p.reason != "" { // nothing of it is stored in any case

@@ -21,14 +21,14 @@ import (
 // freshen makes the fields of the run's entry: those of the new response in place of the stored ones that they name.
 func freshen(rec *recorder, old *store.Entry) {
 	e := rec.run.Entry
-	keepVarying(rec.header, old.Lines("Vary"))
+	keepVarying(rec.fields, old.Lines("Vary"))
 	keepVarying(rec.added, old.Lines("Vary"))
-	header := merge(old.Header.Fields(), rec.header, rec.added)
+	header := merge(old.Header.Fields(), rec.fields, rec.added)
 	if old.Status == http.StatusPartialContent { // and a whole now
 		header = withoutField(header, "Content-Range")
 	}
 	e.Header = makeHeader(replaceField(header, "Content-Length", strconv.Itoa(len(e.Body))))
-	e.Added = merge(old.Added, rec.added, rec.header)
+	e.Added = merge(old.Added, rec.added, rec.fields)
 }
 
 // keepVarying adds to a fresh Vary the fields that the stored response varies by. A handler that answers 304 early may not have come to the
@@ -111,7 +111,7 @@ func join(rec *recorder, old *store.Entry, body []byte) bool {
 	}
 	e := rec.run.Entry
 	e.Body, e.Status = body, http.StatusPartialContent
-	rec.header = replaceField(rec.header, "Content-Range", part.String())
+	rec.fields = replaceField(rec.fields, "Content-Range", part.String())
 	if part.Whole() {
 		e.Status = http.StatusOK
 	}
@@ -126,7 +126,7 @@ func extend(rec *recorder) {
 	}
 	e.Labels = slices.Clip(old.Labels) // a purge that names the older part means its bytes
 	if e.Status == http.StatusOK {
-		rec.header = withoutField(rec.header, "Content-Range")
+		rec.fields = withoutField(rec.fields, "Content-Range")
 	}
 }
 

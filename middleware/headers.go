@@ -1,98 +1,105 @@
 package middleware
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
-	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
 
-// Only what the handler itself did to the header is stored. Outer middleware does its part again on every hit, so what it has set
-// before the handler ran is neither stored nor lost:
+// headers are the header of a response in three forms: as outer middleware left it before the handler ran, as the handler
+// sees and changes it, and as it is captured, to be stored.
 //
-//	outer middleware set   the handler            stored              on a hit
-//	X-Id: 1                nothing                nothing             X-Id of this request
-//	Vary: Origin           added Vary: Accept     Accept, as added    Vary: Origin, and Accept
-//	Server: a              set Server: b          b, as set           Server: b
-//	Server: a              removed Server         removed             no Server
+// What is stored is what the handler did, not what the client got. Outer middleware does its part on every hit again: a field
+// that it set and the handler left alone is not the entry's, and of a field to which the handler added lines only those are.
+//
+//	outer                        own, when the head comes            captured
+//	X-Frame-Options: DENY        X-Frame-Options: DENY               nothing
+//	Vary: Origin                 Vary: Origin, Vary: Accept          added: Vary: Accept
+//	Server: edge                 (deleted)                           added: Server, without values
+//	                             Content-Type: text/html             fields: Content-Type: text/html
+//	Cache-Control: no-store      Cache-Control: public               fields: Cache-Control: public
+type headers struct {
+	// Nil: it was empty.
+	outer http.Header
+	// Nil: the handler has the header of the writer outside itself.
+	own http.Header
+	*captured
 
-// take copies what the handler did to the header: fields that it set, and lines that it added to fields which outer middleware had set. A
-// field without values is sent by nobody, net/http included. Fields whose canonical name leave accepts are left out. All values are
-// copied.
-func (rec *recorder) take(h http.Header, leave func(name string) bool) {
-	if rec.captured == nil { // it was given back: the handler still writes after its end
-		rec.captured = captures.Get().(*captured)
-	}
-	rec.header, rec.added, rec.values = rec.fields[:0], nil, rec.lines[:0]
-	field := func(name string, values []string) (f store.Field) {
-		f.Name = name
-		f.Values, rec.values = pack(rec.values, values...)
-		return f
-	}
-	for name, values := range h {
-		before, there := rec.outer[name]
-		switch {
-		case leave(rec.canonical(name)):
-		case !there || len(before) == 0:
-			rec.header = append(rec.header, field(name, values))
-		case slices.Equal(before, values):
-		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
-			rec.added = append(rec.added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
-		default:
-			rec.header = append(rec.header, field(name, values))
-		}
-	}
-	for name := range rec.outer {
-		if _, there := h[name]; !there && !leave(http.CanonicalHeaderKey(name)) {
-			rec.added = append(rec.added, store.Field{Name: name})
-		}
-	}
+	// A field of own is not spelled in canonical form.
+	odd bool
+	// Own may have trailers that the handler has not announced.
+	trailing bool
+	// The head came with the first write, and said no type.
+	untyped bool
 }
 
-// captured is a header on its way into an entry. No handler ever sees it, so it is pooled.
+// captured are a response's fields as they are stored; an entry's header is made of them. It is there from when a copy is
+// begun until forget. No handler ever sees it, so it is pooled.
 type captured struct {
-	header, added []store.Field
-	// All values of header, one after the other; may have capacity for more.
+	// What the handler set.
+	fields []store.Field
+	// What it added to fields of outer middleware's. A field without values is one that it removed.
+	added []store.Field
+	// All values of fields, one after the other; may have capacity for more.
 	values []string
 
 	// When the handler was asked.
 	asking time.Time
-	// In policy mode: how old the response was when it came (RFC 9111 §4.2.3).
+	// In policy mode: the directives of the whole header, whoever set them. Not to be changed: responses share them.
+	control *rfc9111.Control
+	// … how long they allow to store the response, -1 if they do not say.
+	lifetime time.Duration
+	// … how old the response was when it came (RFC 9111 §4.2.3).
 	age time.Duration
 
 	// As many as most responses have.
-	fields [16]store.Field
-	lines  [16]string
+	fieldSpace [16]store.Field
+	valueSpace [16]string
 }
 
 var captures = sync.Pool{New: func() any { return new(captured) }}
 
-// forget puts the captured header back into its pool.
-func (rec *recorder) forget() {
-	if rec.captured != nil {
-		*rec.captured = captured{}
-		captures.Put(rec.captured)
+// begin gives the handler a header of its own, with what is in the one outside.
+func (hs *headers) begin(outside http.Header) {
+	hs.captured = captures.Get().(*captured)
+	hs.asking = time.Now()
+	hs.own = http.Header{}
+	if len(outside) > 0 {
+		hs.outer, hs.own = outside.Clone(), outside.Clone()
 	}
-	rec.captured = nil
 }
 
-// pack appends the values to all, and returns them as a slice of their own, and all. So the values of a whole header share one
-// allocation, or none.
-func pack(all []string, values ...string) (packed, more []string) {
-	n := len(all)
-	all = append(all, values...)
-	return all[n:len(all):len(all)], all
+// publish makes the header outside what the handler's is, and returns it. Slices are clipped, so that a writer outside which
+// appends to one does not write into the handler's.
+func (hs *headers) publish(outside http.Header) http.Header {
+	if hs.own != nil {
+		clear(outside)
+		for name, values := range hs.own {
+			hs.odd = hs.odd || http.CanonicalHeaderKey(name) != name
+			outside[name] = values[:len(values):len(values)]
+		}
+	}
+	return outside
 }
 
-// fold gives the fields that the cache itself reads or writes their canonical names. A handler may set one without the methods of
-// http.Header (h["cache-control"], h["ETag"]), and means it all the same: field names are case-insensitive (RFC 9110 §5.1).
+// folded is publish for a header that the cache reads next, with canonical names: names have no case (RFC 9110 §5.1).
+func (hs *headers) folded(outside http.Header) http.Header {
+	hs.publish(outside)
+	if hs.odd || hs.own == nil {
+		fold(outside)
+	}
+	return outside
+}
+
+// fold gives the fields that the cache itself reads or writes their canonical spelling. A handler that has set one past the
+// methods of http.Header ("cache-control", "ETag") means it all the same.
 func fold(h http.Header) {
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
@@ -109,91 +116,87 @@ func fold(h http.Header) {
 	}
 }
 
-// untarget removes CDN-Cache-Control from a response for one user. It would tell shared caches to store the response, whatever its
-// Cache-Control says (RFC 9213 §2.2).
-func (rec *recorder) untarget(h http.Header) {
-	if rec.rt.scheme.Private {
-		delete(h, "Cdn-Cache-Control")
+// canonical is the name of a published field in canonical form.
+func (hs *headers) canonical(name string) string {
+	if hs.odd {
+		return http.CanonicalHeaderKey(name)
+	}
+	return name
+}
+
+// capture takes what the handler did to the header: see headers. It leaves out the fields whose canonical names are to be
+// left. All values are copied.
+func (hs *headers) capture(h http.Header, leave func(name string) bool) {
+	if hs.captured == nil { // it was given back: the handler still writes after its end
+		hs.captured = captures.Get().(*captured)
+	}
+	hs.fields, hs.added, hs.values = hs.fieldSpace[:0], nil, hs.valueSpace[:0]
+	for name, values := range h {
+		before, there := hs.outer[name]
+		switch {
+		case leave(hs.canonical(name)):
+		case !there || len(before) == 0:
+			hs.set(name, values...) // without values nobody sends it, net/http included
+		case slices.Equal(before, values):
+		case len(values) > len(before) && slices.Equal(before, values[:len(before)]):
+			hs.added = append(hs.added, store.Field{Name: name, Values: slices.Clone(values[len(before):])})
+		default:
+			hs.set(name, values...)
+		}
+	}
+	for name := range hs.outer {
+		if _, there := h[name]; !there && !leave(http.CanonicalHeaderKey(name)) {
+			hs.added = append(hs.added, store.Field{Name: name})
+		}
 	}
 }
 
-// privatize keeps a response for one user out of other caches, whoever set its Cache-Control. Where the user is not even known, nobody
-// stores it.
-func (rec *recorder) privatize(h http.Header) {
-	rec.untarget(h)
-	switch {
-	case !rec.rt.scheme.Private:
-	case rec.reason == ReasonIdentity:
-		h["Cache-Control"] = []string{"private, no-store"}
-	default:
-		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
-	}
+// set adds a field to what is captured. It copies the values, most often without an allocation.
+func (c *captured) set(name string, values ...string) {
+	n := len(c.values)
+	c.values = append(c.values, values...)
+	c.fields = append(c.fields, store.Field{Name: name, Values: c.values[n:len(c.values):len(c.values)]})
 }
 
-// addCacheStatus says in Cache-Status what the cache did (RFC 9211): why the request went to the handler, and what became of the response.
-// The lines of ordinary misses are prepared, so that they cost no allocation.
-func (rec *recorder) addCacheStatus(h http.Header) {
-	c := rec.rt.common
-	if c.name == "" {
-		return
+// fieldOf returns the lines of a field that the handler set.
+func (c *captured) fieldOf(name string) []string {
+	if lines := linesIn(c.fields, name); lines != nil {
+		return lines
 	}
-	how, key, cause := "miss", keying.Key{}, Reason("")
-	if rec.run != nil {
-		key, cause = rec.run.Entry.Key, Reason(rec.run.Cause)
-	}
-	switch {
-	case rec.run == nil:
-		how = fwd(rec.reason)
-	case rec.fwd != "":
-		how = rec.fwd
-	case rec.run.Old != nil:
-		how = "stale"
-	case cause == CauseVariant:
-		how = "vary-miss"
-	}
-	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
-	if stored {
-		lines = c.kept
-	}
-	if line := lines[cause]; line != nil && how == "miss" && rec.reason == "" && !rec.part && !c.debug {
-		c.addStatus(h, line)
-		return
-	}
-	reason := rec.reason
-	if reason == ReasonStore && cause == CauseAway { // the cause says it all
-		reason = ""
-	}
-	if rec.part {
-		reason = partReason(rec.r)
-	}
-	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
+	return linesIn(c.added, name)
 }
 
-// became notes what the store made of the entry.
-func (rec *recorder) became(fate readthrough.Fate) {
-	if rec.fate = fate; rec.keeping && rec.reason == "" && !rec.part {
-		rec.reason = FateReason(fate)
+// linesIn returns the values of the named field, nil if it is not there.
+func linesIn(fields []store.Field, name string) []string {
+	for i := range fields {
+		if fields[i].Name == name {
+			return fields[i].Values
+		}
 	}
+	return nil
 }
 
-// FateReason says why an entry that was to be stored is not, "" if it is.
-func FateReason(fate readthrough.Fate) Reason {
-	switch fate {
-	case readthrough.RefusedByStore:
-		return ReasonRefused
-	case readthrough.StoreFailed:
-		return ReasonStore
-	case readthrough.Overtaken:
-		return ReasonOvertaken
-	case readthrough.NotKept:
-		return ReasonAge
+// typeChanged reports whether the handler has given a field another value since it was captured.
+func (hs *headers) typeChanged(name string) bool {
+	sent := linesIn(hs.fields, name)
+	if sent == nil && !slices.ContainsFunc(hs.added, func(f store.Field) bool { return f.Name == name && len(f.Values) == 0 }) {
+		sent = hs.outer[name]
 	}
-	return ""
+	return rfc9111.First(hs.own[name]) != rfc9111.First(sent)
 }
 
-// hasTrailers reports whether the handler has set trailers that it did not announce in the head.
-func (rec *recorder) hasTrailers() bool {
-	for name := range rec.own {
+// forget gives what is captured back to the pool.
+func (hs *headers) forget() {
+	if hs.captured != nil {
+		*hs.captured = captured{}
+		captures.Put(hs.captured)
+	}
+	hs.captured = nil
+}
+
+// hasTrailers reports whether the handler has set trailers that it had not announced.
+func (hs *headers) hasTrailers() bool {
+	for name := range hs.own {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			return true
 		}
@@ -201,30 +204,170 @@ func (rec *recorder) hasTrailers() bool {
 	return false
 }
 
-// publishTrailers passes on what the handler set after the head: announced trailers, and those with net/http's prefix (RFC 9110 §6.5).
-func (rec *recorder) publishTrailers() {
-	h := rec.w.Header()
-	if rec.trailing {
-		for name, values := range rec.own {
+// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
+func (hs *headers) publishTrailers(outside http.Header) {
+	if hs.trailing {
+		for name, values := range hs.own {
 			if strings.HasPrefix(name, http.TrailerPrefix) {
-				h[name] = values
+				outside[name] = values
 			}
 		}
 	}
-	for _, line := range h["Trailer"] {
+	for _, line := range outside["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if values, ok := rec.own[name]; ok {
-				h[name] = values
+			if values, ok := hs.own[name]; ok {
+				outside[name] = values
 			}
 		}
 	}
 }
 
-// MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
-// responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
-func (rt *Route) MarkPrivate(h http.Header) {
-	if rt.scheme.Private {
-		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+// Header returns a header of the handler's own while a copy is made: the sender may be using the one outside, since writers
+// outside change it when they are written to. While that is so, functions of theirs may come back here, to set fields of what
+// is being sent: they get the one outside.
+func (rec *recorder) Header() http.Header {
+	if rec.own == nil || rec.sending {
+		return rec.w.Header()
+	}
+	if rec.head != noHead && rec.tail == sameResponse {
+		rec.tail = headerSeen
+	}
+	return rec.own
+}
+
+// takeHead takes the handler's status and header, and decides what becomes of the response:
+//
+//   - a failure that a stale response can stand in for is withheld from the client;
+//   - what answers a question of the cache's own (a 304, or the missing bytes of a part) is withheld, too;
+//   - everything else is judged, and waits to be sent.
+func (rec *recorder) takeHead(status int) {
+	rec.head, rec.status = headSettled, status
+	if status >= 500 && rec.fallback() {
+		rec.delivery = staleInstead
+		rec.drop(ReasonStatus)
+		return
+	}
+	if rec.asked != whole && rec.asked.answeredBy(status) {
+		rec.takeRenewal()
+		return
+	}
+	h := rec.folded(rec.w.Header())
+	rec.declared = declaredLength(h)
+	rec.invalidate(status, h)
+	if rec.keeps() {
+		rec.judgeHead(h)
+	}
+	rec.privatize(h)
+	if rec.keeps() {
+		rec.rt.rules.fields(rec, h)
+	}
+	rec.head = headWaits
+}
+
+// takeRenewal takes the head of a response that is about the stored one. The client gets that, and nothing of this.
+func (rec *recorder) takeRenewal() {
+	rec.delivery, rec.odd = renewal, true
+	fold(rec.own)
+	rec.invalidate(rec.status, rec.own)
+	rec.untarget(rec.own)
+	rec.declared = declaredLength(rec.own)
+	rec.rt.http.hold(rec, rec.own)
+}
+
+// judgeHead asks the rule book whether the response may be stored, and gives up the copy if not, or if it would be too long.
+func (rec *recorder) judgeHead(h http.Header) {
+	reason := rec.rt.rules.storable(rec, h)
+	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
+		h["No-Vary-Search"] = rec.rt.noVarySearch
+	}
+	if reason != "" {
+		rec.abandon(reason)
+	} else if rec.declared > rec.most && rec.r.Method != http.MethodHead {
+		rec.abandon(ReasonSize)
+	}
+}
+
+// declaredLength is the Content-Length, -1 if there is none or it is no length.
+func declaredLength(h http.Header) int64 {
+	lines := h["Content-Length"]
+	if len(lines) == 0 { // to parse nothing costs an error
+		return -1
+	}
+	n, err := strconv.ParseInt(lines[0], 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// tail is whether what the handler writes after its head belongs to it. http.Error, called when half of a page has gone,
+// writes an error page behind it; that must not be stored. Header leads to headerSeen, the next write looks and leads back, and a
+// second head with a 4xx leads to errorPage.
+type tail uint8
+
+const (
+	sameResponse tail = iota
+	headerSeen        // the handler has had the header again, and may have changed it: the next write looks
+	errorPage         // the handler has told of an error: what it writes next is the error page
+)
+
+// turnsIntoErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type, and a
+// writer between the handler and this one may keep the second status for itself, so that only the header tells.
+func (rec *recorder) turnsIntoErrorPage() bool {
+	switch rec.tail {
+	case errorPage:
+		return true
+	case headerSeen:
+		rec.tail = sameResponse
+		return rec.typeChanged("Content-Type") || rec.typeChanged("X-Content-Type-Options")
+	}
+	return false
+}
+
+// dress adds to the head what is known only when it is sent: what the entry says of the body, that ranges are served, the
+// policy's own fields, Cache-Status. It returns the status that the client gets: 304 if it has the response already. The body is
+// what there is of it so far.
+func (rec *recorder) dress(h http.Header, body []byte) (status int) {
+	rec.adopt(h)
+	if rec.keeps() && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
+		leftAlone(h["Content-Encoding"], h["Content-Type"], body) {
+		h["Accept-Ranges"] = acceptRanges
+	}
+	rec.addPolicy(h)
+	rec.addCacheStatus(h)
+	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
+		return status
+	}
+	asked := rec.r.Header
+	if (asked["If-None-Match"] != nil || asked["If-Modified-Since"] != nil) && notModified(rec.r, h, nil) {
+		rec.delivery, status = headOnly, http.StatusNotModified
+		strip304(h)
+	}
+	return status
+}
+
+// adopt gives the first client what hits will get, if the response is stored by now: the length, the type and the entity tag
+// that were made of the body.
+func (rec *recorder) adopt(h http.Header) {
+	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
+		return
+	}
+	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
+		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
+			continue
+		}
+		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
+			h[name] = lines
+		}
+	}
+}
+
+// restore takes back what a handler has put into the header outside, whose response is not the client's.
+func (rec *recorder) restore() {
+	h := rec.w.Header()
+	clear(h)
+	for name, values := range rec.outer {
+		h[name] = values
 	}
 }

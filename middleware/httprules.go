@@ -160,7 +160,9 @@ func controlOf(e *store.Entry, outer http.Header, private bool) rfc9111.Control 
 // to be validated, but the requests that wait have no use for it.
 func (hr *httpRules) storable(rec *recorder, h http.Header) Reason {
 	reason := hr.judge(rec, rec.status, h)
-	rec.part = rec.part || rec.spares && rec.status == http.StatusPartialContent
+	if rec.purpose == toStoreWhole && rec.status == http.StatusPartialContent {
+		rec.purpose = toShare
+	}
 	if rec.http.verdict.Fresh <= rec.http.verdict.Age {
 		rec.run.MarkUncacheable()
 	}
@@ -261,9 +263,9 @@ func (hr *httpRules) knows(r *http.Request) bool {
 // fields takes what the handler set, without what no cache stores. A response without a Date gets one (RFC 9110 §6.6.1).
 func (hr *httpRules) fields(rec *recorder, h http.Header) {
 	omit := rec.http.verdict.Omit
-	rec.take(h, func(name string) bool { return unstored(name) || slices.Contains(omit, name) })
+	rec.capture(h, func(name string) bool { return unstored(name) || slices.Contains(omit, name) })
 	if h["Date"] == nil {
-		rec.header = append(rec.header, store.Field{Name: "Date", Values: []string{time.Now().UTC().Format(http.TimeFormat)}})
+		rec.set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
 }
 

@@ -141,7 +141,7 @@ func prefers(accept, is, was []string) bool {
 
 // statusOf is the status of the handler's response, also if the handler returned an error that the framework will answer.
 func statusOf(f *fetch) int {
-	if f.err == nil || f.rec.wrote {
+	if f.err == nil || f.rec.head != noHead {
 		return f.rec.status
 	}
 	if status := new(StatusError); errors.As(f.err, status) {
@@ -364,8 +364,8 @@ func routeText(pattern, text string) string {
 	return fmt.Sprintf("route %q: %s", pattern, text)
 }
 
-// recorded reports whether a recorder is behind the writer, as far as the writers in between tell.
-func recorded(w http.ResponseWriter) bool {
+// inRecorder reports whether a recorder is behind the writer, as far as the writers in between tell.
+func inRecorder(w http.ResponseWriter) bool {
 	for {
 		switch layer := w.(type) {
 		case interface{ recording() }: // not to be unwrapped, which would end its copy
@@ -383,7 +383,7 @@ func (rec *recorder) recording() {}
 
 // warnNested tells of a cache around this one.
 func (rt *Route) warnNested(f *fetch) {
-	if recorded(f.w) {
+	if inRecorder(f.w) {
 		rt.warn(f.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")
 	}
 }

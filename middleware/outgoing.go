@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
@@ -124,7 +125,7 @@ func variesBy(lines []string, name string) bool {
 }
 
 // forbidding reports whether a Cache-Control, whoever set it, says more than a policy may take back: that clients may not
-// keep the answer, or not for others, or not without asking.
+// store the response, or not for others, or not without asking.
 func forbidding(lines []string, private bool) bool {
 	if len(lines) == 0 {
 		return false
@@ -134,19 +135,19 @@ func forbidding(lines []string, private bool) bool {
 		!private && (c.Private || len(c.PrivateFields) > 0)
 }
 
-// speak adds the policy's words to an answer of the handler's. What clients may do with it, the policy says of answers that
-// it keeps, and would keep if they were asked for whole.
-func (rec *recorder) speak(h http.Header) {
+// addPolicy changes the header of the handler's response. The policy's Client counts for responses that are stored, and for those
+// to HEAD or a range that would be stored if the request were for the whole.
+func (rec *recorder) addPolicy(h http.Header) {
 	rt := rec.rt
 	if !rt.speaks() {
 		return
 	}
-	rt.outgoing(h, !rec.said.Refuses() && (rec.keeping || rec.partly(h))).put(rt, h)
+	rt.outgoing(h, !rec.said.Refuses() && (rec.keeps() || rec.partly(h))).put(rt, h)
 }
 
-// partly reports whether the answer is one to HEAD, or a part, of what is kept when it is asked for whole.
+// partly reports whether the response is to HEAD, or to a range, and would be stored if the request were for the whole.
 func (rec *recorder) partly(h http.Header) bool {
-	if !rec.wrote || rec.reason != ReasonHead && rec.reason != ReasonRange || h["Set-Cookie"] != nil {
+	if rec.head == noHead || rec.reason != ReasonHead && rec.reason != ReasonRange || h["Set-Cookie"] != nil {
 		return false
 	}
 	switch rec.status {
@@ -154,6 +155,90 @@ func (rec *recorder) partly(h http.Header) bool {
 		return true
 	}
 	return rec.rt.statusTTL[rec.status] > 0
+}
+
+// untarget removes what tells shared caches to store one user's response, whatever its Cache-Control says (RFC 9213 §2.2).
+func (rec *recorder) untarget(h http.Header) {
+	if rec.rt.scheme.Private {
+		delete(h, "Cdn-Cache-Control")
+	}
+}
+
+// privatize keeps one user's responses from other caches, whoever has set their Cache-Control.
+func (rec *recorder) privatize(h http.Header) {
+	rec.untarget(h)
+	switch {
+	case !rec.rt.scheme.Private:
+	case rec.reason == ReasonIdentity:
+		h["Cache-Control"] = []string{"private, no-store"}
+	default:
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+	}
+}
+
+// forClient makes a header that was not judged fit for the client.
+func (rec *recorder) forClient(h http.Header) {
+	rec.privatize(h)
+	rec.addPolicy(h)
+}
+
+// MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
+// responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
+func (rt *Route) MarkPrivate(h http.Header) {
+	if rt.scheme.Private {
+		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
+	}
+}
+
+// addCacheStatus says what the cache did (RFC 9211).
+func (rec *recorder) addCacheStatus(h http.Header) {
+	c := rec.rt.common
+	if c.name == "" {
+		return
+	}
+	how, key, cause := "miss", keying.Key{}, Reason("")
+	if rec.run != nil {
+		key, cause = rec.run.Entry.Key, Reason(rec.run.Cause)
+	}
+	switch {
+	case rec.run == nil:
+		how = fwd(rec.reason)
+	case rec.fwd != "":
+		how = rec.fwd
+	case rec.run.Old != nil:
+		how = "stale"
+	case cause == CauseVariant:
+		how = "vary-miss"
+	}
+	stored, lines := rec.fate == readthrough.Kept && rec.r.Method != http.MethodHead, c.missed
+	if stored {
+		lines = c.kept
+	}
+	if line := lines[cause]; line != nil && how == "miss" && rec.reason == "" && rec.purpose != toShare && !c.debug {
+		c.addStatus(h, line)
+		return
+	}
+	reason := rec.reason
+	if reason == ReasonStore && cause == CauseAway { // which says it all
+		reason = ""
+	}
+	if rec.purpose == toShare {
+		reason = partReason(rec.r)
+	}
+	c.addStatus(h, c.forwarded(how, key, cmp.Or(reason, cause), stored))
+}
+
+// fwd is why a request went to the handler, in RFC 9211's words (§2.2).
+func fwd(reason Reason) string {
+	switch reason {
+	case ReasonMethod:
+		return "method"
+	case ReasonHead, ReasonRange:
+		return "miss"
+	case ReasonRequest:
+		return "request"
+	}
+	return "bypass"
 }
 
 // tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.
@@ -218,7 +303,7 @@ func (c *Common) addStatus(h http.Header, line []string) {
 	h["Cache-Status"] = line
 }
 
-// answered is the member for an answer from the cache (RFC 9211 §2.1 to §2.7).
+// answered is the member for a response from the cache (RFC 9211 §2.1 to §2.7).
 func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 	lines := &c.near
 	if from.tier == far {
@@ -242,7 +327,7 @@ func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 	return lines.of(ttl)
 }
 
-// forwarded is the member for an answer of the handler's. Its fwd-status is the status that is sent (§2.3).
+// forwarded is the member for a response of the handler's. Its fwd-status is the status that is sent (§2.3).
 func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored bool) []string {
 	line := "; fwd=" + fwd
 	if stored {

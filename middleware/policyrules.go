@@ -40,7 +40,7 @@ func (p *policyRules) locate(*fetch) {}
 // ask puts no conditions. It only gives back the range of a client that waits for a part: on shared routes the key does not
 // cover it, so it was hidden.
 func (p *policyRules) ask(f *fetch, _ *store.Entry, h http.Header) {
-	if f.rec.part && f.r.Method == http.MethodGet {
+	if f.rec.purpose == toShare && f.r.Method == http.MethodGet {
 		copyFields(h, f.r.Header, "Range", "If-Range")
 	}
 }
@@ -57,7 +57,7 @@ func (p *policyRules) otherVariants(f *fetch) bool {
 func (p *policyRules) storable(rec *recorder, h http.Header) Reason {
 	rec.control, rec.lifetime, rec.age = p.freshness(h, rec.asking)
 	status, c := rec.status, rec.control
-	ranged := status == http.StatusPartialContent && rec.part && rec.r.Method == http.MethodGet
+	ranged := status == http.StatusPartialContent && rec.purpose == toShare && rec.r.Method == http.MethodGet
 	switch {
 	case status == http.StatusPartialContent && !ranged, status == http.StatusNotModified:
 		return ReasonPartial
@@ -209,7 +209,7 @@ var noControl = rfc9111.ParseControl(nil)
 // fields takes what the handler set, without what is made anew for each response.
 func (p *policyRules) fields(rec *recorder, h http.Header) {
 	omit := rfc9111.Connection(h["Connection"])
-	rec.take(h, func(name string) bool { return perResponse(name) || slices.Contains(omit, name) })
+	rec.capture(h, func(name string) bool { return perResponse(name) || slices.Contains(omit, name) })
 }
 
 // perResponse are fields that are made anew for each response, by the handler or by the layers around (RFC 9111 §3.1).

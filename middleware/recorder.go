@@ -1,358 +1,347 @@
 package middleware
 
 import (
+	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
-	"github.com/larder-go/cache/internal/rfc9111"
 	"github.com/larder-go/cache/internal/steering"
 )
 
-// A recorder is the ResponseWriter of a handler whose response may be stored. It answers the client while it makes a copy. Like
-// every ResponseWriter it is for one goroutine.
+// A recorder is the ResponseWriter of a handler whose response may be stored: the client gets the response, and meanwhile a
+// copy of it is made. Three parts own its data: client is the writer outside, buffer is the copy of the body, and headers is
+// the header as outer middleware left it, as the handler sees it and as it is stored. The recorder decides what happens next,
+// by four states:
 //
-// With the copy it is in one of three states:
+//	phase      what becomes of what the handler writes
+//	head       whether the status is known, and whether the client has it
+//	delivery   how much of the response the client gets
+//	tail       whether what the handler writes still belongs to its head
 //
-//	recording   keeping                 the copy grows with each write
-//	passing     not keeping, not done   the response is not for storing, as reason says: writes go straight to the client
-//	returned    done                    the handler has returned; the copy may be an entry's and is not touched any more
+// Like every ResponseWriter it is for one goroutine.
 //
-// abandon leads from recording to passing, end to returned. No way leads back.
+// The head waits, because Cache-Status says in it whether the response is stored, and nobody knows that before the store has
+// answered. It waits as long as net/http would hold it back without a cache. With a short body that is until the end:
 //
-// Beside that the client gets one of four things:
+//	handler                   recorder                                the client gets
+//	1. WriteHeader(200)       judges the head, which waits
+//	2. Write, 1 KiB           copies it
+//	3. returns                the store takes the entry
+//	4.                        finish                                  the head, "stored", and the body
 //
-//	all of it           the usual case
-//	the head alone      mute: it has the body already (304)
-//	a stored response   mute and held: a stale one stands in for a failure (failed), or the handler was asked to renew it
-//	nothing more        over: the handler has written more than its Content-Length
+// With a long one, the client gets the head before the store has answered, and then the body at its own pace:
 //
-// The head says what the cache did (Cache-Status), so it waits (unsent) for as long as it would wait without a cache: until the body
-// outgrows what net/http holds back, until the handler flushes or takes the connection, or until the handler has returned. Only
-// in the last case the store has answered by then.
+//	handler                   recorder                                the client gets
+//	1. WriteHeader(200)       judges the head, which waits
+//	2. Write, 5 KiB           copies it: more than net/http holds     the head
+//	3. Write, 1 MiB           copies it                               the body, from the sender
+//	4. returns                the store takes the entry; the
+//	                          requests that wait get it
+//	5.                        finish waits for the sender             the rest
 type recorder struct {
-	rt    *Route
-	w     http.ResponseWriter // the client's, or that of outer middleware
-	r     *http.Request       // as the client sent it
-	run   *readthrough.Run    // nil: nothing is to be kept
-	outer http.Header         // the header as outer middleware left it before the handler ran
-	own   http.Header         // the header that the handler changes; nil: it changes that of w itself
-	ctx   *runContext
-	said  *steering.Steering // what the handler says while it runs
+	rt   *Route
+	r    *http.Request      // as the client sent it
+	run  *readthrough.Run   // nil: nothing is to be stored
+	ctx  *runContext        // nil: the run's context is the client's
+	said *steering.Steering // what the handler says while it runs
 
-	status   int
-	declared int64   // Content-Length, -1 if unknown
-	user     string  // who the user is, if that is known
-	fwd      string  // why the request came to the handler; "": a miss
-	reason   Reason  // why the response is not stored
-	keeping  bool    // a copy is being made
-	wrote    bool    // the status is known
-	unsent   bool    // … and the head has not gone to the client yet
-	odd      bool    // a field has a name that is not in canonical form
-	mute     bool    // the client gets none of the body
-	over     bool    // the handler wrote more than it declared: nothing of that, nor of what follows, is sent
-	done     bool    // the handler has returned
-	left     bool    // … and has written nothing: a framework's error page comes through here
-	sending  bool    // the writer behind is being written to
-	trailing bool    // it may have set trailers that it had not announced
-	held     bool    // nothing of the response is for the client
-	failed   bool    // … because a stale response stands in for a failure
-	spoilt   bool    // what is written from now on belongs to an error page: the copy must not have it
-	implied  bool    // the head came with the first write
-	untyped  bool    // … and told no type
-	touched  bool    // the header may have been changed since the head
-	part     bool    // the response is not whole: it is copied only for those who wait for it
-	spares   bool    // a part must not be stored: it would take the place of a stored whole
-	changes  bool    // the method is unsafe: a success invalidates
-	level    uint8   // … and so much of the path says where: see keys.Area
-	asked    request // what the handler was asked for instead of a whole answer
+	client
+	buffer
+	headers
 
-	http      *httpHead        // RFC 9111 mode: what is noted of the head, from when the handler is asked
-	control   *rfc9111.Control // policy mode: what the whole header says, whoever set it; not to be changed
-	lifetime  time.Duration    // … and how long it allows, -1 if it does not say
-	*captured                  // the header to store, pooled: there from begin to forget
-	body      []byte           // the copy, or its last piece; the capacity of all pieces is what it has reserved
-	full      [][]byte         // the pieces before, of a long body
-	reserved  int              // bytes of the common bound on recorded bytes
-	sender    *sender
-	fate      readthrough.Fate // what became of the entry that was made of the response
+	phase    phase
+	head     head
+	delivery delivery
+	tail     tail
+
+	implied bool             // the head came with the first write
+	fate    readthrough.Fate // of the entry that was made of the response
+	asked   request          // what the handler was asked for instead of a whole response
+	purpose purpose
+	changes bool  // the method is unsafe: a success invalidates
+	level   uint8 // … and so much of the path says where: see keys.Area
+
+	status int
+	reason Reason // why no copy is being made
+	user   string // who the user is, if that is known
+	fwd    string // why the request came to the handler, as Cache-Status says it; "": a miss
+
+	http *httpHead // RFC 9111 mode: what is noted of the head, from when the handler is asked
 }
 
-// begin makes the zero recorder one for a response to the request. Without a run it begins as passing: nothing is stored. While it
-// records, the handler gets a header of its own, because the client's may be in use by the goroutine that sends.
+// phase is what becomes of what the handler writes.
+//
+//	phase        a write                      the next phase, and when
+//	recording    is copied                    passing: the response must not be stored (abandon)
+//	                                          overrun: the handler writes more than its Content-Length says
+//	                                          recorded: the handler returns
+//	passing      goes to the client           unrecorded: the handler returns
+//	overrun      fails, as in net/http        unrecorded: the handler returns
+//	recorded     fails                        unrecorded: the whole response is judged, and must not be stored (refuse)
+//	                                          ended: the client has the response (finish), or a stored one instead (end)
+//	unrecorded   fails                        ended: as above
+//	                                          unanswered: the handler has written nothing (finish)
+//	ended        fails
+//	unanswered   goes to the client
+//
+// A framework's error page comes in the last phase: the framework has the recorder, and writes the page there when the handler
+// has returned an error. A request that bypasses the cache begins as passing, and finish ends it from there.
+type phase uint8
+
+const (
+	recording phase = iota
+	passing
+	overrun
+	recorded
+	unrecorded
+	ended
+	unanswered
+)
+
+// head is what is known of the status, and who knows it. It goes forward only. A head that is withheld is settled when it comes,
+// and so are a 101 and an error page's.
+type head uint8
+
+const (
+	noHead      head = iota // the handler has not decided
+	headWaits               // the handler has, and the client does not have it yet
+	headSettled             // the client has it, or never gets it: see delivery
+)
+
+// delivery is how much of the response the client gets. The head decides: when it comes (takeHead), or when it is sent (dress), for
+// a 304. Later only a failure changes it, while the client has nothing yet: the handler panics (standIn), returns an error
+// (fetch.judge), or takes back a renewal (headAgain).
+type delivery uint8
+
+const (
+	wholeResponse delivery = iota
+	headOnly               // a 304: the client has the body
+	renewal                // nothing: it is about the stored response, which the client gets
+	staleInstead           // nothing: it is a failure, and the client gets the stale response
+)
+
+// begin makes the zero recorder one of a response to the request; without a run nothing is stored.
 func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *readthrough.Run) {
-	rec.rt, rec.w, rec.r, rec.run, rec.keeping, rec.declared = rt, w, r, run, run != nil, -1
+	rec.rt, rec.w, rec.r, rec.run, rec.phase = rt, w, r, run, passing
+	rec.bounds, rec.most, rec.declared = rt.common, rt.maxBody, -1
 	rec.trailing = true
-	if rec.keeping {
-		rec.captured = captures.Get().(*captured)
-		rec.asking = time.Now()
-		rec.own = http.Header{}
-		if h := w.Header(); len(h) > 0 {
-			rec.outer, rec.own = h.Clone(), h.Clone()
+	if run != nil {
+		rec.phase = recording
+		rec.headers.begin(w.Header())
+	}
+}
+
+// keeps reports whether the response is being copied, or was, and may be stored or shared.
+func (rec *recorder) keeps() bool { return rec.phase == recording || rec.phase == recorded }
+
+// withheld reports whether the client gets something else in place of the response.
+func (rec *recorder) withheld() bool { return rec.delivery >= renewal }
+
+// bodiless reports whether the client gets no body of this response.
+func (rec *recorder) bodiless() bool { return rec.delivery >= headOnly }
+
+// WriteHeader judges the response by its head: if it may be stored, the head waits; if not, it goes out at once. A second head
+// is a mistake of the handler's, which net/http reports; here it may also mean that an error page follows.
+func (rec *recorder) WriteHeader(status int) {
+	switch {
+	case status < 200:
+		rec.interim(status)
+	case rec.head != noHead:
+		rec.headAgain(status)
+		rec.passHead(status) // net/http complains of a second head itself
+	case rec.phase == unanswered:
+		rec.lateHead(status)
+	default:
+		if rec.takeHead(status); !rec.keeps() {
+			rec.sendHead(nil)
 		}
 	}
 }
 
-// WriteHeader judges the response by its head: if it may be stored, the head waits; if not, it goes out at once. Interim responses
-// (1xx) pass, with the header as it is then, and change nothing (RFC 9110 §15.2); 101 hands the connection over, so nothing is
-// stored. A second head is a fault of the handler's, which net/http reports; here it may mean that the page turns into an error page.
-func (rec *recorder) WriteHeader(status int) {
-	if rec.left && !rec.wrote && status >= 200 {
-		rec.lateHead(status)
-		return
+// errReturned is the error of a write after the handler has returned: what the handler retains must not add to a response,
+// nor to what may be an entry by now.
+var errReturned = errors.New("cache: written to after the handler returned")
+
+// Write copies p while a copy is made, and sends what the client should have by now. Otherwise it passes p on. It fails where
+// net/http's own writer does: when the body is longer than declared, and when the status allows none.
+func (rec *recorder) Write(p []byte) (int, error) {
+	switch {
+	case rec.phase == unanswered:
+		return rec.lateWrite(p)
+	case rec.phase >= recorded:
+		return 0, errReturned
+	case rec.phase == overrun:
+		return 0, http.ErrContentLength
+	case rec.withheld() && !bodyAllowed(rec.status):
+		return 0, http.ErrBodyNotAllowed
 	}
-	if rec.wrote || status < 200 {
-		if status == http.StatusSwitchingProtocols {
-			rec.abandon(ReasonUpgrade)
-			rec.wrote, rec.status = true, status
-		}
-		if !rec.wrote || status == http.StatusSwitchingProtocols {
-			rec.publish()
-		} else {
-			rec.late(status)
-		}
-		if !rec.held && !rec.unsent && rec.sender == nil {
-			rec.w.WriteHeader(status) // net/http complains of a second one itself
-		}
-		return
+	if !rec.recordable(p) {
+		return rec.pass(p)
 	}
-	if rec.head(status); !rec.keeping {
+	if rec.declared >= 0 && int64(rec.size()+len(p)) > rec.declared { // net/http fails such a write, too
+		rec.abandon(ReasonLength)
+		rec.phase = overrun
+		return 0, http.ErrContentLength
+	}
+	if !rec.add(p) {
+		rec.abandon(ReasonBusy)
+		return rec.pass(p)
+	}
+	rec.send()
+	return len(p), nil
+}
+
+// WriteString is Write, for io.WriteString.
+func (rec *recorder) WriteString(s string) (int, error) { return rec.Write([]byte(s)) }
+
+// pass passes bytes on that are not copied.
+func (rec *recorder) pass(p []byte) (int, error) {
+	if rec.bodiless() {
+		return len(p), nil
+	}
+	return rec.write(p)
+}
+
+// recordable sees to the head, which a handler may leave to its first write, and reports whether p is to be copied. It gives up
+// the copy where p makes it one that must not be stored.
+func (rec *recorder) recordable(p []byte) bool {
+	if rec.head == noHead {
+		rec.takeHead(http.StatusOK)
+		rec.implied, rec.untyped = true, rec.own != nil && !typed(rec.own)
+	}
+	if rec.phase != recording {
 		rec.sendHead(nil)
+		return false
 	}
+	switch {
+	case !bodyAllowed(rec.status):
+		rec.abandon(ReasonLength) // net/http tells the handler
+	case len(p) > 0 && rec.turnsIntoErrorPage():
+		rec.abandon(ReasonLate)
+	case int64(rec.size()+len(p)) > rec.most:
+		rec.abandon(ReasonSize)
+	}
+	return rec.phase == recording
+}
+
+// buffered is how much of a body waits for the handler's end: about what net/http holds back itself.
+const buffered = 4 << 10
+
+// send lets the client have what net/http would not hold back either.
+func (rec *recorder) send() {
+	switch {
+	case rec.bodiless():
+	case rec.sender != nil:
+		rec.sender.push(rec.full, rec.last)
+	case len(rec.last) > buffered:
+		if rec.sendHead(rec.last); !rec.bodiless() { // by now it may be a 304
+			rec.sender = startSender(rec.w, rec.full, rec.last)
+		}
+	}
+}
+
+// sendHead sends the head, if it waits, before the body that is given. A head that the handler has left to its first write is
+// left to the first write of the writer outside too, if nothing else comes before that.
+func (rec *recorder) sendHead(body []byte) {
+	if rec.head != headWaits {
+		return
+	}
+	rec.head = headSettled
+	status := rec.dress(rec.w.Header(), body)
+	if rec.implied && !rec.bodiless() {
+		if len(body) == 0 {
+			return
+		}
+		sniff(rec.w.Header(), body)
+	}
+	rec.writeHead(status)
 }
 
 // abandon leads from recording to passing. The order matters:
 //
-//  1. Those who wait for the response are let go (MarkUncacheable). They must not wait for a client that reads slowly.
-//  2. The handler's context ends with its client again: nobody else will have the response.
-//  3. The client gets what is recorded so far. From now on it gets the rest directly.
+//  1. The requests that wait for the response are let go: they must not wait for a client that reads slowly.
+//  2. The run ends with its client again: nobody else will have the response.
+//  3. The client gets what is recorded so far, and from now on the rest directly.
 //
 // Once the handler has returned it is too late: the copy may be an entry's.
 func (rec *recorder) abandon(reason Reason) {
-	if !rec.keeping || rec.done {
+	if rec.phase != recording {
 		return
 	}
-	sender, pieces, body := rec.sender, rec.pieces(), rec.body
+	sender, pieces, body := rec.sender, rec.pieces(), rec.last
 	rec.sender = nil
 	rec.drop(reason)
 	rec.run.MarkUncacheable()
 	rec.ctx.followClient()
 	if sender != nil {
-		sender.drain(pieces...) // nothing of it became an entry's
+		sender.drain(pieces...) // nothing of it is an entry's
 		return
 	}
 	rec.sendHead(body)
-	if len(body) > 0 && !rec.mute {
+	if len(body) > 0 && !rec.bodiless() {
 		_, _ = rec.write(body) // the handler meets the error with its next write
 	}
 }
 
-// drop forgets the copy and gives its memory back.
+// drop forgets the copy.
 func (rec *recorder) drop(reason Reason) {
-	rec.keeping, rec.reason = false, reason
+	if rec.reason = reason; rec.phase == recording {
+		rec.phase = passing
+	}
 	rec.release()
 }
 
-// finish sends what is left, after the run has ended and the store has answered: so those who wait for the response have it
-// already, and a slow client holds up nobody. A handler that wrote nothing leaves the head to net/http, which must find it complete.
+// returned notes that the handler has returned.
+func (rec *recorder) returned() {
+	if rec.phase == recording {
+		rec.phase = recorded
+	} else {
+		rec.phase = unrecorded
+	}
+}
+
+// refuse notes why the response is neither stored nor shared, although it was copied.
+func (rec *recorder) refuse(reason Reason) { rec.phase, rec.reason = unrecorded, reason }
+
+// finish sends what is left of the response, when the store has answered. The requests that wait for it have it by then, so a
+// slow client holds up nobody. If the handler has written nothing, net/http sends the head, and must find it complete.
 func (rec *recorder) finish() {
 	defer rec.end() // a writer outside may panic
-	if rec.sender != nil {
-		sender := rec.sender
+	if sender := rec.sender; sender != nil {
 		rec.sender = nil
 		if rec.full != nil {
-			sender.drain(rec.pieces()...) // of no entry: those are in one piece
+			sender.drain(rec.pieces()...) // of no entry: an entry's body is in one piece
 		} else {
 			sender.drain()
 		}
-	} else if rec.unsent {
-		rec.sendHead(rec.body)
-		if !rec.mute && (rec.implied || len(rec.body) > 0) {
-			_, _ = rec.write(rec.body)
+	} else if rec.head == headWaits {
+		rec.sendHead(rec.last)
+		if !rec.bodiless() && (rec.implied || len(rec.last) > 0) {
+			_, _ = rec.write(rec.last)
 		}
 	}
-	if !rec.wrote {
-		h := rec.folded()
+	if rec.head == noHead {
+		h := rec.folded(rec.w.Header())
 		rec.invalidate(http.StatusOK, h)
-		rec.privatize(h)
-		rec.speak(h)
+		rec.forClient(h)
 		rec.addCacheStatus(h)
-		rec.left, rec.own = true, nil
+		rec.phase, rec.own = unanswered, nil
 	}
-	rec.publishTrailers()
+	rec.publishTrailers(rec.w.Header())
 }
 
-// end lets go of pooled memory. A handler may retain its ResponseWriter, and may even write to it later: so the recorder itself is
-// garbage afterwards, never pooled, and finds nothing here that another request uses. Further calls do nothing.
+// end lets go of what is pooled. A handler may retain its ResponseWriter, and even write to it later. So the recorder itself is
+// never pooled, and after end it has nothing that another request uses. Further calls do nothing.
 func (rec *recorder) end() {
 	rec.release()
 	rec.forget()
-	rec.run, rec.keeping, rec.done = nil, false, true
-}
-
-// Header returns the handler's own header while a copy is made. The client's header may be in use by the goroutine that sends, since
-// writers outside change it when they are written to. While the recorder itself writes to them, functions that they call (echo's
-// Before, for example) get the header that is being sent, so that they can add to it.
-func (rec *recorder) Header() http.Header {
-	if rec.own != nil && !rec.sending {
-		rec.touched = rec.wrote
-		return rec.own
-	}
-	return rec.w.Header()
-}
-
-// publish copies the handler's header into the client's, and returns that. Slices are clipped, so that outer middleware that appends does
-// not write into the handler's.
-func (rec *recorder) publish() http.Header {
-	h := rec.w.Header()
-	if rec.own != nil {
-		clear(h)
-		for name, values := range rec.own {
-			rec.odd = rec.odd || http.CanonicalHeaderKey(name) != name
-			h[name] = values[:len(values):len(values)]
-		}
-	}
-	return h
-}
-
-// folded is publish for a header that is read next: names that are not canonical are folded into those that are (RFC 9110 §5.1).
-func (rec *recorder) folded() http.Header {
-	h := rec.publish()
-	if rec.odd || rec.own == nil {
-		fold(h)
-	}
-	return h
-}
-
-// canonical is the name of a published field in canonical form.
-func (rec *recorder) canonical(name string) string {
-	if rec.odd {
-		return http.CanonicalHeaderKey(name)
-	}
-	return name
-}
-
-// head takes the handler's status and header, and decides what becomes of the response:
-//
-//   - a failure that a stale response can stand in for is kept from the client;
-//   - an answer to what the cache itself asked for (a 304, a missing range) is kept from the client, too;
-//   - everything else is judged, and waits to be sent.
-func (rec *recorder) head(status int) {
-	rec.wrote, rec.status = true, status
-	if rec.fallback() && status >= 500 {
-		rec.failed, rec.held, rec.mute = true, true, true
-		rec.drop(ReasonStatus)
-		return
-	}
-	if rec.asked != whole && rec.asked.answeredBy(status) {
-		rec.hold()
-		return
-	}
-	h := rec.folded()
-	rec.declared = declaredLength(h)
-	rec.invalidate(status, h)
-	if rec.keeping {
-		rec.judgeHead(h)
-	}
-	rec.privatize(h)
-	if rec.keeping {
-		rec.rt.rules.fields(rec, h)
-	}
-	rec.unsent = true
-}
-
-// dress adds to the head what is known only when it is sent: what the entry says of the body, that parts are served, the policy's own
-// fields, Cache-Status. It returns the status that the client gets: 304 if the client has the response already. The body is what
-// there is of it so far.
-func (rec *recorder) dress(body []byte) (status int) {
-	h := rec.w.Header()
-	rec.adopt(h)
-	if rec.keeping && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
-		leftAlone(h["Content-Encoding"], h["Content-Type"], body) {
-		h["Accept-Ranges"] = acceptRanges
-	}
-	rec.speak(h)
-	rec.addCacheStatus(h)
-	if status = rec.status; rec.run == nil || status != http.StatusOK && status != http.StatusPartialContent {
-		return status
-	}
-	asked := rec.r.Header
-	if (asked["If-None-Match"] != nil || asked["If-Modified-Since"] != nil) && notModified(rec.r, h, nil) {
-		rec.mute, status = true, http.StatusNotModified
-		strip304(h)
-	}
-	return status
-}
-
-// adopt gives the first client what hits will get, if the response is stored by now: the entity tag, the length and the type that were
-// made of the body.
-func (rec *recorder) adopt(h http.Header) {
-	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
-		return
-	}
-	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
-		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
-			continue
-		}
-		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
-			h[name] = lines
-		}
+	if rec.run = nil; rec.phase != unanswered {
+		rec.phase = ended
 	}
 }
 
-// hold keeps a response from the client that renews a stored one. The client gets the stored one.
-func (rec *recorder) hold() {
-	rec.held, rec.mute, rec.odd = true, true, true
-	fold(rec.own)
-	rec.invalidate(rec.status, rec.own)
-	rec.untarget(rec.own)
-	rec.declared = declaredLength(rec.own)
-	rec.rt.http.hold(rec, rec.own)
-}
-
-// judgeHead asks the rule book whether the response may be stored, and abandons the copy if not, or if it would be too long.
-func (rec *recorder) judgeHead(h http.Header) {
-	reason := rec.rt.rules.storable(rec, h)
-	if rec.rt.noVarySearch != nil && h["No-Vary-Search"] == nil {
-		h["No-Vary-Search"] = rec.rt.noVarySearch
-	}
-	if reason != "" {
-		rec.abandon(reason)
-	} else if rec.declared > rec.rt.maxBody && rec.r.Method != http.MethodHead {
-		rec.abandon(ReasonSize)
-	}
-}
-
-// declaredLength is the Content-Length, -1 if there is none or it is not a length.
-func declaredLength(h http.Header) int64 {
-	lines := h["Content-Length"]
-	if len(lines) == 0 { // to parse nothing costs an error
-		return -1
-	}
-	n, err := strconv.ParseInt(lines[0], 10, 64)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
-}
-
-// restore undoes what the handler did to the client's header: its response is not the client's.
-func (rec *recorder) restore() {
-	h := rec.w.Header()
-	clear(h)
-	for name, values := range rec.outer {
-		h[name] = values
-	}
-}
-
-// fallback reports whether a stale response may stand in if this one fails (stale-if-error, RFC 5861 §4).
-func (rec *recorder) fallback() bool {
-	return rec.run != nil && rec.run.Old != nil && rec.run.Use >= readthrough.OnError
-}
-
-// writer returns the recorder with just the optional interfaces that the client's writer has. So a handler that asks whether it can
-// flush, hijack or push gets the answer that it would get without a cache.
+// writer returns the recorder with just the optional interfaces that the writer outside has, so that a handler which asks
+// for one of them gets the same answer as without a cache.
 func (rec *recorder) writer() http.ResponseWriter {
 	_, flushes := rec.w.(http.Flusher)
 	_, hijacks := rec.w.(http.Hijacker)
@@ -374,4 +363,26 @@ func (rec *recorder) writer() http.ResponseWriter {
 		return pushing{rec}
 	}
 	return rec
+}
+
+// client is the writer outside of the recorder: the client's, or one of outer middleware's.
+type client struct {
+	w       http.ResponseWriter
+	sending bool // it is being written to
+}
+
+// writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
+// set fields of what is being sent: see recorder.Header.
+func (c *client) writeHead(status int) {
+	c.sending = true
+	c.w.WriteHeader(status)
+	c.sending = false
+}
+
+// write writes a part of the body there. If the head has not been written, it comes with the first part.
+func (c *client) write(p []byte) (n int, err error) {
+	c.sending = true
+	n, err = c.w.Write(p)
+	c.sending = false
+	return n, err
 }

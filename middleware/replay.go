@@ -68,9 +68,9 @@ func replayWhole(w http.ResponseWriter, e *store.Entry) {
 	}
 }
 
-// replayRanges answers with the ranges that the request asks for, or with the whole where it asks for none that is served,
-// where it has parts of another answer, or where a compressor may be outside. It returns the status, or 0 if that is 206,
-// 416 or 200, as the ranges are.
+// replayRanges answers with the ranges that the request asks for. In three cases it answers with the whole: the request asks for
+// no range that is served, its If-Range names another response, or a compressor outside may change the bytes. It returns the
+// status, or 0 if http.ServeContent chooses it: 206, 416 or 200.
 func (rt *Route) replayRanges(w http.ResponseWriter, r *http.Request, e *store.Entry) int {
 	h := w.Header()
 	ask, ok := askParts(r, e)
@@ -87,14 +87,14 @@ func (rt *Route) replayRanges(w http.ResponseWriter, r *http.Request, e *store.E
 	return 0
 }
 
-// replayNow is replay by an entry's age at that time.
+// replayNow is replay where the entry's age is not known yet.
 func (rt *Route) replayNow(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from *source) {
 	age, left := e.Life(now)
 	rt.replay(w, r, e, age, left, from)
 }
 
-// replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7), or with one that was made for
-// just the same request, as it is.
+// replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7). A part that was made for just this
+// range, and is shared by equal requests, is sent as it is.
 func replayPart(w http.ResponseWriter, r *http.Request, e *store.Entry) {
 	body := e.Body
 	if part, wanted, ok := slice(e, r); ok {
@@ -107,23 +107,23 @@ func replayPart(w http.ResponseWriter, r *http.Request, e *store.Entry) {
 	_, _ = w.Write(body)
 }
 
-// source is where a replayed answer comes from, for the record.
+// A source says where a replayed response comes from, for the event and Cache-Status.
 type source struct {
 	outcome Outcome
 	tier    string
 	pattern string
 	// Why the request went to the handler all the same; "": it did not.
 	fwd string
-	// What the handler then answered.
+	// The status of the handler's response.
 	status int
-	// And whether the answer was kept.
+	// Whether that response is stored.
 	stored bool
 	// If not, why.
 	reason Reason
 }
 
-// apply does to the header what the handler did, without what describes a body if there is none to be. It reports whether
-// that may have left a Cache-Status there.
+// apply does to the header what the handler did when the entry was made: see headers. For a response without a body it leaves out
+// what describes one. It reports whether the header may have a Cache-Status by now, of another cache's.
 func apply(h http.Header, e *store.Entry, bodiless bool) (mixed bool) {
 	mixed = len(h) > 0 || len(e.Added) > 0
 	for name, lines := range e.Header.All() {
@@ -148,7 +148,8 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (mixed bool) {
 	return mixed
 }
 
-// putHeader does to the header what the handler did, and says how old the answer is and where it comes from.
+// putHeader does to the header what the handler did, and adds what the cache itself says: how old the response is (Age) and where it
+// comes from (Cache-Status).
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
 	mixed := apply(h, e, bodiless)
@@ -170,7 +171,8 @@ func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, le
 	}
 }
 
-// ranged is the writer for a part of an answer. ServeContent takes Cache-Control away where no part can be served.
+// ranged is the writer for ranges. ServeContent removes Cache-Control where no range can be served, but a per-user response must
+// say that it is private even then.
 func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
 	if !rt.scheme.Private {
 		return w
@@ -194,14 +196,16 @@ func wholeSeconds(left time.Duration) int64 {
 	return int64(left / time.Second)
 }
 
-// net/http's ServeContent writes the ranges of a whole. Which they are is decided here, for it has its own ideas of some:
-// it takes a suffix of nothing for a range, compares If-Range with dates that are weak, and looks at nothing behind its tag.
+// http.ServeContent writes the ranges of a whole response, but which ranges is decided here. ServeContent is not strict enough for a
+// cache in three points: it takes "bytes=-0" for a range, it accepts a weak date in If-Range (RFC 9110 §8.8.2.2), and it ignores
+// what stands behind the tag there.
 
-// maxRanges is how many ranges of one body are served; whoever asks for more gets the whole.
+// maxRanges is how many ranges of one body are served. A request for more gets the whole.
 const maxRanges = 4
 
-// askParts returns the request that ServeContent is to be asked, with the ranges that the entry's body has, or with one that
-// it has not if there are none: 416. It is false where the request asks in no way that is understood (RFC 9110 §14.2).
+// askParts makes the request that ServeContent gets. It has the ranges of the client's that the entry's body has; if there are
+// none, one beyond the end, which is answered with 416. It returns false where the client's Range is not understood, and then
+// counts as none (RFC 9110 §14.2).
 func askParts(r *http.Request, e *store.Entry) (ask *http.Request, ok bool) {
 	lines := r.Header["Range"]
 	if len(lines) != 1 || r.Method != http.MethodGet {
@@ -222,15 +226,15 @@ func askParts(r *http.Request, e *store.Entry) (ask *http.Request, ok bool) {
 		specs = []string{strconv.FormatInt(size, 10) + "-"}
 	}
 	ask = &http.Request{Method: r.Method, Header: http.Header{"Range": {"bytes=" + strings.Join(specs, ",")}}}
-	copyFields(ask.Header, r.Header, "If-Unmodified-Since") // the client's other conditions have been judged
+	copyFields(ask.Header, r.Header, "If-Unmodified-Since") // the client's other conditions are judged already
 	if lines := r.Header["If-Match"]; lines != nil {        // of which ServeContent reads one line
 		ask.Header["If-Match"] = []string{strings.Join(lines, ", ")}
 	}
 	return ask, true
 }
 
-// mayContinue reports whether the parts that the client has, if it says so, are the entry's (RFC 9110 §13.1.5): If-Range has
-// the strong tag of it, or its date.
+// mayContinue reports whether the parts that the client has already, by its If-Range, are of this entry (RFC 9110 §13.1.5): it
+// names the entry's strong tag, or its date.
 func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
 	lines := r.Header["If-Range"]
 	if len(lines) == 0 {
@@ -247,8 +251,8 @@ func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
 	return ok && since.Equal(modified) && !madeAt(e).Before(modified.Add(time.Second))
 }
 
-// madeAt is when the answer was made: only one that was made later than in the second that it names as its last
-// modification has no other of that date beside it (§8.8.2.2).
+// madeAt is when the response was made. A date has a second's precision: a response that was made in the second of its
+// Last-Modified may have been changed again in that second, so the date does not tell it from another (§8.8.2.2).
 func madeAt(e *store.Entry) time.Time {
 	if made, ok := rfc9111.ParseDate(rfc9111.First(e.Lines("Date")), e.Stored); ok {
 		return made
@@ -262,12 +266,12 @@ func lastModified(h http.Header) time.Time {
 	return t
 }
 
-// A compressor outside of the cache codes what the cache sends, one way for one client and not at all for the next, and it
-// codes a part of an answer by itself: a client that puts such parts together has neither form of the answer. So ranges are
-// served of what a compressor leaves alone, to clients to whom it sends nothing coded, and where the handler itself tells its
-// bytes apart.
+// A compressor outside of the cache may compress what the cache sends: for one client with one coding, for the next not at all. It
+// compresses a part by itself, too. A client that puts such parts together gets neither the plain body nor the compressed one.
+// So ranges are served in three cases only: a compressor leaves the response alone, the client accepts no coding, or the handler
+// has set a strong ETag, which says that these very bytes are the response.
 
-// inParts reports whether ranges of the stored answer may be served to the request.
+// inParts reports whether ranges of the stored response may be served to a request with the header.
 func inParts(e *store.Entry, h http.Header) bool {
 	tag := rfc9111.First(e.Lines("Etag"))
 	return rfc9111.StrongMatch(tag, tag) || // the handler's: ours are weak
@@ -293,10 +297,11 @@ var compressed = []string{
 	"font/opentype", "font/otf", "font/sfnt", "font/ttf", "image/bmp", "image/vnd.microsoft.icon", "image/x-icon",
 }
 
-// notModified reports whether the client has the answer that these fields belong to, once the entry has been applied to
-// them, if there is one (RFC 9110 §13.1.2, §13.1.3).
-// If-None-Match, compared weakly, goes before If-Modified-Since. An answer that does not say when it was modified was so
-// when it was made at the latest (RFC 9111 §4.3.2).
+// notModified reports whether the client has the response already (RFC 9110 §13.1.2, §13.1.3). The response's header is h with the
+// entry applied to it, or h alone if there is no entry.
+//
+// If-None-Match, compared weakly, goes before If-Modified-Since. A response without a Last-Modified was modified when it was made,
+// at the latest (RFC 9111 §4.3.2).
 func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
 	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
 		return rfc9111.MatchesAny(lines, rfc9111.First(linesOf(e, h, "Etag")))

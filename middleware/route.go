@@ -51,22 +51,6 @@ func New(c Config) *Route {
 	return rt
 }
 
-// Pattern is the pattern that the route was made for, or "" if the adapter gives one with each request.
-func (rt *Route) Pattern() string { return rt.pattern }
-
-// Private reports whether the responses are one user's each.
-func (rt *Route) Private() bool { return rt.scheme.Private }
-
-// AsksApp reports whether functions of the app see each request before the cache looks for a response: who the user is,
-// Skip or VaryBy. They may need what a framework has put into the request's context.
-func (rt *Route) AsksApp() bool { return rt.scheme.Private || rt.skip != nil || rt.varyBy != nil }
-
-// AsksUser reports whether the app may be asked who the user is, before or after the handler runs.
-func (rt *Route) AsksUser() bool { return rt.user != nil }
-
-// StoresStatus reports whether responses of the status, other than 200, may be stored.
-func (rt *Route) StoresStatus(status int) bool { return rt.statusTTL[status] > 0 }
-
 // A Passage is one request between [Route.Begin] and [Route.Finish].
 type Passage struct {
 	plan plan
@@ -91,6 +75,33 @@ const (
 	planFetch               // look in the store, and run the handler if need be
 	planRefresh             // run the handler for the cache alone: the client has a stale response
 )
+
+// A Standing says which one a handler is among those that serve a pattern. It is immutable, and looked up once per handler.
+type Standing struct {
+	pattern string
+	keyed   string    // stands for the pattern in keys
+	refused bool      // it bypasses the cache
+	claims  bool      // each key is claimed for itself: there is no pattern, and nothing in a key tells handlers apart
+	n       int       // how many handlers came before it
+	first   int       // the same for the first handler of its code: its own, once there are too many to tell apart
+	next    *Standing // those for other patterns
+}
+
+// Of returns the standing for the pattern, or nil. A nil Standing has none.
+func (s *Standing) Of(pattern string) *Standing {
+	for ; s != nil; s = s.next {
+		if s.pattern == pattern {
+			return s
+		}
+	}
+	return nil
+}
+
+// And returns a list of the standing, which must be new, and others.
+func (s *Standing) And(others *Standing) *Standing {
+	s.next = others
+	return s
+}
 
 // Begin answers the request from memory if it can, without I/O or allocation, and then returns true. Otherwise the
 // passage goes to Finish. The pattern is the router's, where it gives one.
@@ -313,7 +324,7 @@ func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next 
 		asked.URL = &u
 		rec.r, rec.level = &asked, keys.Literal(p.pattern)
 	}
-	rec.keeping, rec.reason, rec.changes, rec.user = false, p.reason, changes, p.user
+	rec.reason, rec.changes, rec.user = p.reason, changes, p.user
 	err := next(rec.writer(), r)
 	rec.changes = rec.changes && err == nil // the caller answers an error, with a status of its own
 	rec.finish()
@@ -328,19 +339,6 @@ func unsafe(method string) bool {
 		return false
 	}
 	return true
-}
-
-// fwd is why a request went to the handler, in RFC 9211's words (§2.2).
-func fwd(reason Reason) string {
-	switch reason {
-	case ReasonMethod:
-		return "method"
-	case ReasonHead, ReasonRange:
-		return "miss"
-	case ReasonRequest:
-		return "request"
-	}
-	return "bypass"
 }
 
 // identify asks the app who the user is, for a request that has had no event yet: if the function ends the request by a

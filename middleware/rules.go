@@ -60,6 +60,15 @@ type rules interface {
 	outdates(f *fetch) bool
 }
 
+// purpose is what a copy is for.
+type purpose uint8
+
+const (
+	toStore      purpose = iota
+	toStoreWhole         // only a whole response is stored: a part would take the place of a stored whole, and is shared
+	toShare              // never stored: it is a part, for the requests that wait for the same one
+)
+
 // request is what a handler is asked for instead of a whole response. Policy mode asks for nothing of the sort.
 type request uint8
 

@@ -120,7 +120,7 @@ func validated(rec *recorder) bool {
 func (hr *httpRules) renew(f *fetch) readthrough.Verdict {
 	rec, old, e := f.rec, f.rec.run.Old, f.rec.run.Entry
 	rec.restore() // what interim answers have put there
-	ok := rec.keeping && f.err == nil && !rec.said.HasFailed()
+	ok := rec.phase == recorded && f.err == nil && !rec.said.HasFailed()
 	if ok && rec.asked == confirmation {
 		ok = confirms(rec, old)
 		e.Status, e.Body = old.Status, old.Body
