@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v5"
 
@@ -18,10 +19,11 @@ import (
 // remote stands in for Redis: memory, seen as a far store.
 type remote struct{ store.Store }
 
+// newCache returns a cache whose store gets a second: a busy machine may pause for longer than the default of 50 ms.
 func newCache(t *testing.T, user keying.User) *cache.Cache {
 	t.Helper()
 	far := memstore.New(memstore.Options{})
-	c, err := cache.New(cache.Options{Far: remote{far}, User: user})
+	c, err := cache.New(cache.Options{Far: remote{far}, FarBudget: time.Second, User: user})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func TestConnectionOptionsForWhatIsHidden(t *testing.T) {
 
 // A field of the connection cannot select, and cannot pass.
 func TestConnectionFieldsSelectNothing(t *testing.T) {
-	c, err := cache.New(cache.Options{Far: fartest.New(), User: keying.FromContext()})
+	c, err := cache.New(cache.Options{Far: fartest.New(), FarBudget: time.Second, User: keying.FromContext()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
+
 	"github.com/larder-go/cache"
 	echocache "github.com/larder-go/cache/echo"
 	"github.com/larder-go/cache/internal/fartest"
@@ -42,7 +44,7 @@ func newChoice(t *testing.T) *choice { return newChoiceOn(t, fartest.New()) }
 // newChoiceOn is one in a process of its own, on a Redis that others may share.
 func newChoiceOn(t *testing.T, far *fartest.Store) *choice {
 	s := &choice{t: t}
-	c, err := cache.New(cache.Options{Far: far, Observe: func(ev cache.Event) {
+	c, err := cache.New(cache.Options{Far: far, FarBudget: time.Second, Observe: func(ev cache.Event) {
 		switch {
 		case ev.Outcome == cache.Warning && ev.Reason == "handlers":
 			s.warnings++

@@ -18,7 +18,7 @@ import (
 // behind serves the handler behind a policy and, outside of that, the middleware, over a real connection.
 func behind(t *testing.T, p cache.Policy, outer func(http.Handler) http.Handler, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
-	c, err := cache.New(cache.Options{Far: memstore.New(memstore.Options{}), User: keying.FromContext()})
+	c, err := cache.New(cache.Options{Far: memstore.New(memstore.Options{}), FarBudget: time.Second, User: keying.FromContext()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
 	"github.com/larder-go/cache"
 	echocache "github.com/larder-go/cache/echo"
 	"github.com/larder-go/cache/keying"

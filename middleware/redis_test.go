@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
-	"github.com/redis/go-redis/v9"
 )
 
 // runRedis plays it on a real redis-server, where there is one, and on one in the process.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
 	"github.com/larder-go/cache"
 )
 

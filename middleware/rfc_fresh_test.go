@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/redis/go-redis/v9"
 )
 
 // How long an answer is fresh, and how old it is.

@@ -39,10 +39,15 @@ func run(t *testing.T, f func(t *testing.T, s *site), only ...cache.Class) {
 	}, only...)
 }
 
-// runLive plays it in real time, for what only a real connection shows.
+// runLive plays it in real time, for what only a real connection shows. The store gets a second: a busy machine may pause for
+// longer than the default of 50 ms.
 func runLive(t *testing.T, f func(t *testing.T, s *site), only ...cache.Class) {
 	t.Helper()
-	each(t, func(t *testing.T, rt router, class cache.Class) { f(t, newSite(t, rt, class)) }, only...)
+	each(t, func(t *testing.T, rt router, class cache.Class) {
+		s := newSite(t, rt, class)
+		s.options.FarBudget = time.Second
+		f(t, s)
+	}, only...)
 }
 
 func each(t *testing.T, f func(t *testing.T, rt router, class cache.Class), only ...cache.Class) {

@@ -351,7 +351,7 @@ func TestAContextThatAStoreHasKeptIsItsRequestsOwn(t *testing.T) {
 	far := fartest.New()
 	at := 0
 	far.Before = func(_ string, ctx context.Context) { kept[at] = append(kept[at], ctx) }
-	c, err := cache.New(cache.Options{Far: far})
+	c, err := cache.New(cache.Options{Far: far, FarBudget: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
