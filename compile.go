@@ -41,8 +41,8 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		Labeler:         c.labeler,
 		Cache:           c.readThrough(p, pattern, nil),
 		User:            c.userOf(p),
-		Skip:            c.skipOf(p, pattern),
-		VaryBy:          c.varyByOf(p, pattern),
+		Skip:            c.skipOf(p),
+		VaryBy:          c.varyByOf(p),
 		Tags:            tagsOf(p),
 		Observe:         c.observer(p.Class),
 		Alert:           tell,
@@ -159,36 +159,16 @@ func (c *Cache) userOf(p Policy) keying.User {
 	return c.user
 }
 
-// skipOf says which requests go around the cache. One of which a function that panics has not said goes there, too.
-func (c *Cache) skipOf(p Policy, pattern string) func(*http.Request) bool {
-	skip := p.Skip
+// skipOf says which requests go past the cache; nil: none do.
+func (c *Cache) skipOf(p Policy) func(*http.Request) bool {
 	if p.SkipName != "" {
-		skip = c.skips[p.SkipName]
+		return c.skips[p.SkipName]
 	}
-	if skip == nil {
-		return nil
-	}
-	return func(r *http.Request) (skipped bool) {
-		skipped = true
-		defer func() { c.survived(recover(), p.Class, pattern, middleware.ReasonSkip, "Policy.Skip") }()
-		skipped = skip(r)
-		return skipped
-	}
+	return p.Skip
 }
 
-// varyByOf is what selects by a function. It is not ok if the function panics.
-func (c *Cache) varyByOf(p Policy, pattern string) func(*http.Request) (string, bool) {
-	varyBy := c.varyBy(p)
-	if varyBy == nil {
-		return nil
-	}
-	return func(r *http.Request) (text string, ok bool) {
-		defer func() { c.survived(recover(), p.Class, pattern, middleware.ReasonVaryBy, "Policy.VaryBy") }()
-		return varyBy(r), true
-	}
-}
-
-func (c *Cache) varyBy(p Policy) func(*http.Request) string {
+// varyByOf is the function that selects the response; nil: none does.
+func (c *Cache) varyByOf(p Policy) func(*http.Request) string {
 	if p.VaryByName != "" {
 		return c.by[p.VaryByName]
 	}
@@ -204,15 +184,4 @@ func (c *Cache) byName(p Policy) string {
 		return "func " + nameOfFunc(p.VaryBy)
 	}
 	return ""
-}
-
-// survived tells of a panic of a function of the app's, whose request goes on without the cache.
-func (c *Cache) survived(v any, class Class, pattern string, reason Reason, what string) {
-	switch v {
-	case nil:
-	case http.ErrAbortHandler: // meant for the server
-		panic(v)
-	default:
-		c.limiter.happened(Event{Class: class, Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, v)})
-	}
 }

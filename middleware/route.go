@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -137,7 +136,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 
 // eligible says why the request is not for a cache, or "". It notes who the user is, and returns what VaryBy selects by.
 func (rt *Route) eligible(p *Passage, r *http.Request, by *Standing) (chosen string, reason Reason) {
-	if reason = rt.ineligible(r); reason != "" {
+	if reason = rt.ineligible(r, p.pattern); reason != "" {
 		return "", reason
 	}
 	if by != nil && by.refused {
@@ -152,7 +151,7 @@ func (rt *Route) eligible(p *Passage, r *http.Request, by *Standing) (chosen str
 	}
 	if rt.varyBy != nil {
 		var ok bool
-		if chosen, ok = rt.varyBy(r); !ok {
+		if chosen, ok = rt.selector(r, p.pattern); !ok {
 			return "", ReasonVaryBy
 		}
 	}
@@ -248,13 +247,13 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 }
 
 // ineligible says why the request itself is not for a cache, or "".
-func (rt *Route) ineligible(r *http.Request) Reason {
+func (rt *Route) ineligible(r *http.Request, pattern string) Reason {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return ReasonMethod
 	case r.ContentLength != 0 && hasBody(r) || len(r.TransferEncoding) > 0:
 		return ReasonBody
-	case rt.skip != nil && rt.skip(r):
+	case rt.skip != nil && rt.skips(r, pattern):
 		return ReasonSkip
 	case rt.bypassAuth && r.Header["Authorization"] != nil:
 		return ReasonAuth
@@ -339,34 +338,6 @@ func unsafe(method string) bool {
 		return false
 	}
 	return true
-}
-
-// identify asks the app who the user is, for a request that has had no event yet: if the function ends the request by a
-// panic, that is one.
-func (rt *Route) identify(r *http.Request, pattern string) (user string, known bool) {
-	returned := false
-	defer func() {
-		if !returned {
-			rt.observe(Event{Route: pattern, Outcome: Bypass, Reason: ReasonIdentity})
-		}
-	}()
-	user, known = rt.userOf(r, pattern)
-	returned = true
-	return user, known
-}
-
-// userOf is who the user is by the app's identity function. If that panics nobody is known, and a Fault tells of it.
-func (rt *Route) userOf(r *http.Request, pattern string) (user string, known bool) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler: // meant for the server
-			panic(v)
-		default:
-			rt.alert(Event{Route: pattern, Outcome: Fault, Reason: ReasonIdentity, Err: fmt.Errorf("the identity function panicked: %v", v)})
-		}
-	}()
-	return rt.user(r)
 }
 
 // A mark says of a request that it is a background refresh, and of which key.
