@@ -15,6 +15,7 @@ import (
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/internal/fartest"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -35,8 +36,14 @@ type fleet struct {
 func newFleet(t *testing.T) *fleet {
 	memory := memstore.New(memstore.Options{})
 	t.Cleanup(func() { _ = memory.Close() })
-	return &fleet{Log: store.NewLog(), Store: memory, release: make(chan struct{})}
+	return &fleet{Log: readthrough.NewLog(), Store: memory, release: make(chan struct{})}
 }
+
+func (f *fleet) CatchUp(context.Context) error { return nil }
+
+func (f *fleet) Post(ctx context.Context, r store.Record) error { return f.Append(ctx, r) }
+
+func (f *fleet) CircuitOpen() bool { return false }
 
 func (f *fleet) Follow(ctx context.Context, changed func(error)) {
 	f.follows.Add(1)

@@ -275,3 +275,7 @@ var errSurprise = errors.New("a prefix was made up")
 type surprising struct{ *fleet }
 
 func (*surprising) Warning() error { return errSurprise }
+
+func (*surprising) OnFault(func(error)) (stop func()) { return func() {} }
+
+func (*surprising) OnCircuit(func(string, error)) (stop func()) { return func() {} }

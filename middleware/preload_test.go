@@ -18,6 +18,7 @@ import (
 	"github.com/larder-go/cache/internal/redistest"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -310,9 +311,9 @@ func TestOnRedisPreloadReadsTheHottest(t *testing.T) {
 			}
 			a, b := newCache(t, options(0)), newCache(t, options(1))
 			get := pages(a, cache.Policy{TTL: time.Hour, Tags: []string{"all"}})
-			ranker := store.Ranker(fars[0])
+			ranker := readthrough.Ranker(fars[0])
 			if secret != "" {
-				ranker = fars[0].Sealed([]byte(secret)).(store.Ranker)
+				ranker = fars[0].Sealed([]byte(secret)).(readthrough.Ranker)
 			}
 			for _, path := range []string{"/cold", "/hot"} {
 				get(path)

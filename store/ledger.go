@@ -2,7 +2,6 @@ package store
 
 import (
 	"container/list"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -35,9 +34,6 @@ func NewLedger() *Ledger {
 	l.count.Store(ledgers.Add(1)*counts + 1) // 0 stands for "not made here" in an entry
 	return l
 }
-
-// randomEpoch is an epoch that no other log has. It is never zero.
-func randomEpoch() uint64 { return rand.Uint64() | 1 }
 
 // Stamp gives an entry that is about to be made its place in the log. It must be called before the handler runs: what a purge names from
 // then on, the entry does not survive.
@@ -82,15 +78,6 @@ func (l *Ledger) ApplyHere(r Record) {
 	r.At.Seq++ // entries that this process makes later are told apart by the count
 	l.apply(r)
 	l.head = head
-}
-
-// append gives the record the next position and takes it in, for a log that is nothing but its ledger.
-func (l *Ledger) append(r Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r.At = l.head
-	r.At.Seq++
-	l.apply(r)
 }
 
 // apply takes the record in. The lock is held. The count is raised last: whoever reads the new count, without the lock, must find the marks.

@@ -1,5 +1,17 @@
-// Package store says where answers live: the [Entry], the [Store] contract that a backend fulfils, the two tiers put
-// together as [Layered], the read-through with one load per key, [Through], and the purge log, [Log].
+// Package store is the contract between the cache and the places where it keeps responses.
+//
+// A backend implements [Store], three methods. What else it can do it says by implementing more:
+//
+//   - [Local]: it is memory of this process, and answers without I/O;
+//   - [Leaser]: it is shared by processes, and lets one of them at a time load a key;
+//   - [Log] and [Follower]: it is shared, and so are its purges;
+//   - [Sealer], [Reporter]: it authenticates entries, and tells of faults that no call returns.
+//
+// The cache asks a store once, when it is made, what it implements. So a store that wraps another must pass the methods of all
+// of these on.
+//
+// What is kept is an [Entry]. A backend outside the process writes it as bytes with a [Codec], and reads it back with the same.
+// Package storetest has the tests that every backend must pass.
 package store
 
 import (
@@ -10,120 +22,102 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Store keeps entries. It is safe for concurrent use.
+// A Store keeps entries under keys. It is safe for concurrent use.
+//
+// A request waits for a store only for a short time, 50 ms unless it is set otherwise. So Get, Set and Delete return when their
+// context ends. An error never fails a request: it is told in an event, and the handler runs.
 type Store interface {
-	// Get returns the entry kept under the key. A miss is not an error: it is nil, false, nil. An entry that cannot be
-	// trusted is a miss with an error that wraps ErrCorrupt. The entry is shared: the caller must not change it. With any
-	// other error an entry is one that stands in while the store cannot be asked.
+	// Get returns the entry under the key. A miss is not an error: it is nil, false, nil. An entry that cannot be trusted is a
+	// miss with an error that wraps ErrCorrupt. With any other error, an entry may stand in while the store cannot be asked.
+	// The entry is shared with other callers, who must not change it.
 	Get(ctx context.Context, key keying.Key) (e *Entry, ok bool, err error)
-	// Set keeps the entry for the given time, which is positive; the store may forget it sooner. From now on the entry
-	// and its bytes belong to the store and must not be changed by anyone. An entry that the store will never take is
-	// an error that wraps ErrRefused.
+	// Set keeps the entry, whose Key is the key, for the given time, which is positive. The store may forget it sooner, but
+	// must not return it later. From now on the entry and its bytes belong to the store, and nobody changes them. If the
+	// store will never take this entry, the error wraps ErrRefused; what was kept under the key is then forgotten.
 	Set(ctx context.Context, key keying.Key, e *Entry, keep time.Duration) error
-	// Delete forgets the keys. Deleting nothing is not an error.
+	// Delete forgets the keys. To delete what is not there is no error.
 	Delete(ctx context.Context, keys ...keying.Key) error
 }
 
-// Local is implemented by stores that can answer from the process' memory, without I/O.
+// Local is implemented by stores that are memory of this process. A hit on such a store does no I/O.
 type Local interface {
-	// Peek returns what memory holds under the key.
+	// Peek returns the entry under the key, or nil and false. It must not block or allocate: it runs on every hit.
 	Peek(key keying.Key) (*Entry, bool)
 }
 
-// Sealer is implemented by stores outside the process that can authenticate what they keep.
-type Sealer interface {
-	// Sealed returns the same store with entries and purge records authenticated under the secret. What was written
-	// without it, or with another, is not found.
-	Sealed(secret []byte) Store
-}
-
-// Errors of stores, wrapped with what happened.
-var (
-	ErrCorrupt = errors.New("the entry is corrupt, foreign or of another version")
-	ErrRefused = errors.New("the store does not take this entry")
-	// ErrRecordsLost is wrapped by the fault that a Log has lost records which this process had read or written, or begins
-	// anew. Nothing that was made before is served any more, by any process.
-	ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
-	// ErrUnfit is wrapped by the fault that a backend does not know what the store needs of it, or refuses that. The fault names
-	// what is missing and the remedy.
-	ErrUnfit = errors.New("the backend lacks what is needed")
-)
-
-// A Leaser is a store outside the process that lets one process at a time load a key. Where the Far store is one, a load
-// runs once per fleet, and not once per process.
+// A Leaser is a store, shared by processes, that lets one process at a time load a key. Where the Far store is one, the handler
+// runs once for all processes. Otherwise it runs once in each.
 //
-// A lease is a help and no lock: it may be lost at any time, and then a load runs twice.
+// A lease is an aid, not a lock. It may be lost at any time, and then a handler runs twice; no response becomes wrong by that.
 type Leaser interface {
-	// Lease takes the key's lease for the time, unless it is another's or refused, and reads what Get would return after
-	// that: who has the lease has seen whatever its last holder kept. An entry that cannot be trusted is a miss with an
-	// error that wraps ErrCorrupt; the lease counts all the same. With any other error it is Unleased.
+	// Lease takes the key's lease for the time hold, if it is free, and then reads what Get would return. The order matters:
+	// whoever takes the lease sees what its last holder kept. The same token may ask again, after a reply was lost, and has
+	// the lease still. An entry that cannot be trusted is a miss with an error that wraps ErrCorrupt, and the lease counts all
+	// the same. With any other error nothing is known, as if it were Unleased.
 	Lease(ctx context.Context, key keying.Key, token Token, hold time.Duration) (*Entry, Lease, error)
-	// Extend makes the lease last for the time from now on, and gives it another beat. It returns false if it is the
-	// token's no longer; then nothing changes.
+	// Extend makes the lease last for the time hold from now on, and changes its Beat. It returns false, and does nothing, if
+	// the lease is no longer the token's.
 	Extend(ctx context.Context, key keying.Key, token Token, hold time.Duration) (bool, error)
-	// Keep is Set, and then Release: whoever takes the lease next finds the entry. With an error neither may have been done.
-	Keep(ctx context.Context, key keying.Key, token Token, e *Entry, keep time.Duration) error
-	// Release gives the lease back. With a time above zero it is Refused to all for so long. If it is the token's no
-	// longer, nothing changes, and that is no error.
-	Release(ctx context.Context, key keying.Key, token Token, refused time.Duration) error
+	// SetAndRelease is Set and then Release: whoever takes the lease next finds the entry. It sets the entry even if the lease
+	// is no longer the token's. After an error, both, one or neither may have been done.
+	SetAndRelease(ctx context.Context, key keying.Key, token Token, e *Entry, keep time.Duration) error
+	// Release gives the lease back. With uncacheable above zero, the lease is Uncacheable for so long: nobody should wait for
+	// the next load. If the lease is no longer the token's, nothing changes, and that is no error.
+	Release(ctx context.Context, key keying.Key, token Token, uncacheable time.Duration) error
 }
 
-// A Lease is what became of the attempt to take one.
+// A Lease is what an attempt to take one has brought. The zero Lease is Unleased.
 type Lease struct {
 	State LeaseState
-	Beat  uint64 // of a Held one: another each time that it is extended
+	Beat  uint64 // if Held: a number that differs after each Extend, so that whoever waits can see a holder that has died
 }
 
 // LeaseState says whose a lease is.
 type LeaseState uint8
 
 const (
-	Unleased LeaseState = iota // there are no leases now, and nothing was read: load without
-	Taken                      // the caller's: load
-	Held                       // another's, who loads
-	Refused                    // nobody's: the last answer could not be kept, so waiting for the next would be in vain
+	Unleased    LeaseState = iota // nobody's: there are no leases now, and nothing was read. Load without one
+	Taken                         // the caller's, who loads
+	Held                          // another's, who loads. Wait for the entry
+	Uncacheable                   // nobody's: the last response could not be kept, so to wait for the next is in vain
 )
 
-// A Token tells a lease's holder from all others. It is random.
+// A Token tells the holder of a lease from all others. It is random.
 type Token [16]byte
 
-// A Ranker is a Far store that remembers which keys are hot: those that processes read from it to keep them near, again
-// and again. A process that starts can have them in memory before its first request.
-type Ranker interface {
-	// Rank counts each of the keys once more.
-	Rank(ctx context.Context, keys ...keying.Key) error
-	// Hottest returns at most n keys, the hottest first. Nothing is ranked for ever: the list is bounded, and old counts
-	// are forgotten. The entries of the keys may be gone.
-	Hottest(ctx context.Context, n int) ([]keying.Key, error)
+// A Sealer is a store outside the process that can authenticate what it keeps; see [NewCodec].
+type Sealer interface {
+	// Sealed returns the same store, with entries and purge records authenticated under the secret, which it copies. Entries
+	// that were written without the secret, or with another one, are not found.
+	Sealed(secret []byte) Store
 }
 
-// A Rester is a store that gives a backend that keeps failing a rest: operations fail at once for a while, until a probe
-// succeeds.
-type Rester interface {
-	// OnRest has f called when a rest begins, with the failure that has brought it on, and with nil when it is over; reads
-	// and writes may rest apart. F is called outside of all operations, one call after another; what there is to tell while one takes
-	// long may be left out. No call begins once stop has returned.
-	OnRest(f func(what Operation, err error)) (stop func())
-}
-
-// A Reporter is a store that meets faults which no operation returns.
+// A Reporter is a store that has more to tell than its operations return: what it meets between them, in a connection of its
+// own, and whether it asks its backend at all.
 type Reporter interface {
-	// OnFault has f called with such faults, on whatever goroutine meets them; f must be quick. It is called no more once
-	// stop has returned.
+	// OnFault has f called with each such fault, on any goroutine, so f must be quick. The faults may wrap ErrRecordsLost or
+	// ErrUnfit. After stop has returned, no call begins.
 	OnFault(f func(err error)) (stop func())
-}
-
-// Operation is a kind of what is asked of a store.
-type Operation string
-
-const (
-	Reads  Operation = "reads"
-	Writes Operation = "writes"
-	Leases Operation = "leases"
-)
-
-// A Warner is a store that works as it was made, but may surprise.
-type Warner interface {
-	// Warning says what may surprise, or nil.
+	// OnCircuit has f called when a circuit opens, with the fault that opened it, and with nil when it closes. While it is
+	// open the store asks its backend nothing and fails at once, but for a probe now and then. What names the operations that
+	// the circuit stands for, as "reads" and "writes": each has its own, or all have one. Calls come one after another,
+	// outside of any operation. If f takes long, an opening and the closing after it may both be left out. After stop has
+	// returned, no call begins.
+	OnCircuit(f func(what string, err error)) (stop func())
+	// Warning returns what is unusual about how the store was set up, or nil. It is asked once, when the cache is made.
 	Warning() error
 }
+
+// Errors that stores return or report, wrapped with what happened.
+var (
+	// ErrCorrupt is wrapped by Get's error when what it read is no entry: damaged, forged, or of another version.
+	ErrCorrupt = errors.New("the entry is corrupt, foreign or of another version")
+	// ErrRefused is wrapped by Set's error when the store will never take this entry, for its size above all.
+	ErrRefused = errors.New("the store does not take this entry")
+	// ErrRecordsLost is wrapped by a reported fault: the purge log has lost records that this process had read or written, or
+	// has begun anew. No process serves what was made before.
+	ErrRecordsLost = errors.New("the purge log has lost records: all that was made before counts as purged")
+	// ErrUnfit is wrapped by a reported fault: the backend lacks something that the store needs, or forbids it. The fault says
+	// what, and the remedy.
+	ErrUnfit = errors.New("the backend lacks what is needed")
+)

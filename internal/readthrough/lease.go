@@ -85,7 +85,7 @@ func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 		case lease.State == store.Taken:
 			l.lease = rc.hold(c.route, key, token)
 			return l
-		case lease.State == store.Refused:
+		case lease.State == store.Uncacheable:
 			l.next = letOthersGo
 			return l
 		case lease.State == store.Unleased, rc.deadLeases.has(key, lease.Beat, time.Now()):
@@ -109,7 +109,7 @@ func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 // tryLease tries to take the lease, and looks. What the old lookup has not read was made just now, by another process.
 func (c *Call) tryLease(key keying.Key, token store.Token, old lookup, judge Judge) (lookup, store.Lease) {
 	if !c.inTime() {
-		return c.judged(key, nil, store.Leases, errBudget, Before, judge), store.Lease{}
+		return c.judged(key, nil, Leases, errBudget, Before, judge), store.Lease{}
 	}
 	var e *store.Entry
 	var lease store.Lease
@@ -124,7 +124,7 @@ func (c *Call) tryLease(key keying.Key, token store.Token, old lookup, judge Jud
 	if e != nil && !old.has(e) {
 		made = c.madeAt(e.Stored)
 	}
-	return c.judged(key, e, store.Leases, err, made, judge), lease
+	return c.judged(key, e, Leases, err, made, judge), lease
 }
 
 // pause waits for about the time. It returns loadIt if the call is to ask again.
@@ -178,7 +178,7 @@ func (h *heldLease) extend() {
 		mine, err = h.rc.stores.leaser.Extend(ctx, h.key, h.token, leaseFor)
 		return err
 	})
-	h.rc.report(Report{h.route, store.Leases, err})
+	h.rc.report(Report{h.route, Leases, err})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.ended && (mine || err != nil) && time.Now().Before(h.until) {
@@ -224,7 +224,7 @@ func (rc *Cache) release(route string, key keying.Key, token store.Token, uncach
 			return
 		}
 		if try > 0 {
-			rc.report(Report{route, store.Leases, err})
+			rc.report(Report{route, Leases, err})
 		}
 	}
 }

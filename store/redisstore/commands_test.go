@@ -36,7 +36,7 @@ func listen(s *redisstore.Store) told {
 			n.unfit <- err
 		}
 	})
-	s.OnRest(func(_ store.Operation, err error) {
+	s.OnCircuit(func(_ string, err error) {
 		if err == nil {
 			n.recovered <- struct{}{}
 		}
@@ -333,7 +333,7 @@ func TestARefusedCommandOfLeasesSpoilsNoWrite(t *testing.T) {
 			for i := range 12 {
 				key, token := storetest.Key(fmt.Sprint(i)), store.Token{byte(i)}
 				if _, l, _ := s.Lease(t.Context(), key, token, time.Second); l.State == store.Taken {
-					_ = s.Keep(t.Context(), key, token, stamped(s, fmt.Sprint(i)), time.Minute)
+					_ = s.SetAndRelease(t.Context(), key, token, stamped(s, fmt.Sprint(i)), time.Minute)
 				}
 			}
 			if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); errors.Is(err, redisstore.ErrOpen) {

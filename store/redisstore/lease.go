@@ -156,7 +156,7 @@ func parseLease(holder *redis.StringCmd, token store.Token) store.Lease {
 	case errors.Is(err, redis.Nil): // it was held when SET came, and ended before GET: try again
 		return store.Lease{State: store.Held}
 	case text == refusedMark:
-		return store.Lease{State: store.Refused}
+		return store.Lease{State: store.Uncacheable}
 	case err != nil, len(text) != len(token)+8: // another type, or not written by a Store
 		return store.Lease{}
 	case text[:len(token)] == string(token[:]):
@@ -217,8 +217,8 @@ func (s *Store) Extend(ctx context.Context, key keying.Key, token store.Token, h
 	return n == 1, err
 }
 
-// Keep stores the entry and releases the lease in one round trip. After an error the lease may still be held.
-func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+// SetAndRelease stores the entry and releases the lease in one round trip. After an error the lease may still be held.
+func (s *Store) SetAndRelease(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
 	b, err := s.encode(e)
 	if err != nil {
 		return err

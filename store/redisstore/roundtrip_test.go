@@ -74,7 +74,7 @@ func TestNothingCountsAsWrittenThatARefusedConnectionWasToWrite(t *testing.T) {
 				if i%2 == 0 {
 					token := store.Token{byte(i), byte(i >> 8), byte(i >> 16)}
 					_, _, _ = s.Lease(ctx, key, token, time.Second)
-					write = func() error { return s.Keep(ctx, key, token, stamped(s, name), time.Hour) }
+					write = func() error { return s.SetAndRelease(ctx, key, token, stamped(s, name), time.Hour) }
 				}
 				_, _, _ = s.Get(ctx, key)
 				if write() == nil {
@@ -149,8 +149,8 @@ func TestAConnectionRefusedByAReplyIsAFailure(t *testing.T) {
 			_, _, err := s.Lease(ctx, key, token, time.Second)
 			return err
 		},
-		"Keep": func(ctx context.Context, s *redisstore.Store) error {
-			return s.Keep(ctx, key, token, stamped(s, "k"), time.Minute)
+		"SetAndRelease": func(ctx context.Context, s *redisstore.Store) error {
+			return s.SetAndRelease(ctx, key, token, stamped(s, "k"), time.Minute)
 		},
 	}
 	for name, refuse := range map[string]func(ctx context.Context, admin *redis.Client) error{
@@ -292,8 +292,8 @@ var asked = map[string]func(ctx context.Context, s *redisstore.Store) error{
 	"Release": func(ctx context.Context, s *redisstore.Store) error {
 		return s.Release(ctx, storetest.Key("k"), store.Token{1}, 0)
 	},
-	"Keep": func(ctx context.Context, s *redisstore.Store) error {
-		return s.Keep(ctx, storetest.Key("k"), store.Token{1}, stamped(s, "k"), time.Minute)
+	"SetAndRelease": func(ctx context.Context, s *redisstore.Store) error {
+		return s.SetAndRelease(ctx, storetest.Key("k"), store.Token{1}, stamped(s, "k"), time.Minute)
 	},
 }
 
@@ -461,7 +461,7 @@ func TestNoErrorHoldsAPassword(t *testing.T) {
 			s := opened(t, url+"?read_timeout=250ms")
 			var told sync.Map
 			s.OnFault(func(err error) { told.Store(err.Error(), true) })
-			s.OnRest(func(_ store.Operation, err error) { told.Store(fmt.Sprint(err), true) })
+			s.OnCircuit(func(_ string, err error) { told.Store(fmt.Sprint(err), true) })
 			ctx, cancel := context.WithCancel(t.Context())
 			var following sync.WaitGroup
 			following.Go(func() { s.Follow(ctx, func(err error) { told.Store(fmt.Sprint(err), true) }) })

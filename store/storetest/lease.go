@@ -81,8 +81,8 @@ func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	for _, token := range []store.Token{bob, alice} {
 		l.want("k", bob, store.Held)
-		if err := l.s.Keep(t.Context(), e.Key, token, e, time.Minute); err != nil {
-			t.Errorf("Keep: %v", err)
+		if err := l.s.SetAndRelease(t.Context(), e.Key, token, e, time.Minute); err != nil {
+			t.Errorf("SetAndRelease: %v", err)
 		}
 		wantHit(t, s, e)
 	}
@@ -109,7 +109,7 @@ func refusedIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, time.Minute)
 	for _, token := range []store.Token{alice, bob} {
-		l.want("k", token, store.Refused)
+		l.want("k", token, store.Uncacheable)
 		l.release("k", token, 0)
 		l.extend("k", token, false)
 	}
@@ -152,7 +152,7 @@ func refusalEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, 10*time.Second)
 	c.Advance(9 * time.Second)
-	l.want("k", bob, store.Refused)
+	l.want("k", bob, store.Uncacheable)
 	c.Advance(2 * time.Second)
 	l.want("k", bob, store.Taken)
 }
