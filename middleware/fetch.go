@@ -28,7 +28,7 @@ import (
 //	fetch.run        prepares what the handler sees, runs it, recovers where a stale response can stand in
 //	fetch.judge      what is to become of the response: stored, shared, refused
 //	fetch.complete   makes the entry of it; readthrough stores it and lets the others go
-//	fetch.conclude   sends what the client has not got yet, and reports the event
+//	fetch.conclude   readthrough asks Serve or Missed: the client gets what it has not got yet, and the event is made
 type fetch struct {
 	rt    *Route
 	p     Passage
@@ -55,6 +55,8 @@ type fetch struct {
 	cause Reason
 	// The request has had its event.
 	reported bool
+	// It was served with a response that is to be refreshed.
+	stale bool
 
 	naming
 
@@ -204,26 +206,32 @@ func (f *fetch) refuse(reason Reason) readthrough.Verdict {
 	return readthrough.Uncacheable
 }
 
-// conclude ends the request with what Get has brought: the handler's own response, most of which the client has already, or an entry to
-// serve. A request that was canceled while it waited for another's run has nobody to answer; it gets a 503 in case somebody looks.
-func (f *fetch) conclude(found readthrough.Result) (err error) {
-	switch {
-	case found.Source == readthrough.Canceled:
+// conclude ends the request with what Get has brought. The engine asks one of Serve and Missed, and then perhaps Refresh, as it
+// does for values. The error is the handler's, if the response is.
+func (f *fetch) conclude(found readthrough.Result) error {
+	f.rt.cache.Answer(f, found)
+	if found.Entry != nil {
+		return nil
+	}
+	return f.err
+}
+
+// Missed ends a request for which there is no entry: the client has most of the handler's own response already, or nothing ran. A request
+// that was canceled while it waited for another's run has nobody to answer; it gets a 503 in case somebody looks.
+func (f *fetch) Missed(found readthrough.Result) {
+	switch found.Source {
+	case readthrough.Canceled:
 		f.w.Header()["Cache-Control"] = []string{"no-store"} // the client is gone, or the app is ending
 		f.w.WriteHeader(http.StatusServiceUnavailable)
 		f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonCanceled, Status: http.StatusServiceUnavailable})
-	case found.Source == readthrough.Looped:
+	case readthrough.Looped:
 		f.looped()
-	case found.Entry == nil:
-		err = f.err
+	default:
 		f.rec.became(found.Fate)
 		f.rec.finish()
 		f.rt.noticeOuter(f)
-		f.report(f.event(err))
-	default:
-		err = f.serve(found)
+		f.report(f.event(f.err))
 	}
-	return err
 }
 
 // looped answers a request that a handler has made for its own response, from within a run that such a request had led to
@@ -236,9 +244,8 @@ func (f *fetch) looped() {
 	f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
 }
 
-// serve replays what was found. A stale response that may be served while it is refreshed begins its refresh here: in the background where
-// that is possible, and otherwise in this goroutine, once the client has the response.
-func (f *fetch) serve(found readthrough.Result) error {
+// Serve replays what was found.
+func (f *fetch) Serve(found readthrough.Result) bool {
 	from := source{outcome: Hit, tier: f.rt.tier(), pattern: f.p.pattern}
 	switch {
 	case found.Source == readthrough.Shared:
@@ -261,16 +268,21 @@ func (f *fetch) serve(found readthrough.Result) error {
 	} else if found.Use == readthrough.WhileRefreshed {
 		f.p.outer = f.w.Header().Clone()
 	}
-	now := time.Now()
+	f.stale = found.Use == readthrough.WhileRefreshed
 	f.reported = true // replay reports, even if a writer panics
-	f.rt.replayNow(f.w, f.r, found.Entry, now, &from)
-	if found.Use == readthrough.Fresh && found.Source == readthrough.Stored {
-		f.rt.refreshEarly(&f.p, f.r, found.Entry, now)
+	f.rt.replayNow(f.w, f.r, found.Entry, time.Now(), &from)
+	return true
+}
+
+// Refresh refreshes what Serve has replayed. A stale response is refreshed in the background where that is possible, and otherwise in this
+// goroutine, once the client has the response. A fresh one near its end is refreshed in the background or not at all.
+func (f *fetch) Refresh() {
+	switch {
+	case !f.stale:
+		f.rt.refreshEarly(&f.p, f.r)
+	case f.rec == nil && !f.rt.refreshLater(&f.p, f.r):
+		_ = f.rt.refreshInline(f.p, f.w, f.r, f.next, f.param) // what became of it is an event
 	}
-	if found.Use == readthrough.WhileRefreshed && f.rec == nil && !f.rt.refreshLater(&f.p, f.r) {
-		return f.rt.refreshInline(f.p, f.w, f.r, f.next, f.param)
-	}
-	return nil
 }
 
 // event is the event of a response that the handler made.

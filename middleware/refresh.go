@@ -10,7 +10,6 @@ import (
 	"github.com/larder-go/cache/internal/keys"
 	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/store"
 )
 
 // A refresh runs the handler for the cache alone, while clients get the stored response. There are two reasons for one: the
@@ -42,8 +41,8 @@ const refreshFor = 30 * time.Second
 
 // refreshEarly refreshes a response that was served and is near its end, in the background or not at all: nobody is held up
 // for one that is fresh.
-func (rt *Route) refreshEarly(p *Passage, r *http.Request, e *store.Entry, now time.Time) {
-	if !rt.cache.Early(e, now) || markOf(r.Context()) != nil {
+func (rt *Route) refreshEarly(p *Passage, r *http.Request) {
+	if markOf(r.Context()) != nil {
 		return
 	}
 	if server := rt.entrance(r); server != nil {

@@ -195,7 +195,9 @@ func (rt *Route) fromMemory(p *Passage, w http.ResponseWriter, r *http.Request, 
 		return false
 	case nearing:
 		rt.replayNow(w, r, e, now, &source{outcome: Hit, tier: near, pattern: p.pattern})
-		rt.refreshEarly(p, r, e, now)
+		if rt.cache.Early(e, now) {
+			rt.refreshEarly(p, r)
+		}
 		return true
 	case use == readthrough.WhileRefreshed:
 		p.outer = w.Header().Clone()
