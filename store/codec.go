@@ -15,12 +15,13 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// A Codec writes entries and purge records as msgpack and reads them back. The zero Codec protects them with a checksum
-// (CRC-32C); one of NewCodec authenticates them. A Codec may be copied and is safe for concurrent use.
+// A Codec writes entries and purge records as bytes, and reads them back. Both are one msgpack array of a fixed schema, whose last
+// element, the seal, is computed over all before it. The zero Codec seals with a checksum (CRC-32C), which finds damage; one of
+// [NewCodec] with an HMAC, which also finds forgery. A Codec may be copied, and is safe for concurrent use.
 type Codec struct{ macs *sync.Pool }
 
-// NewCodec returns a Codec whose seal is an HMAC-SHA256 under the secret, or the zero Codec if it is empty. The secret is
-// copied.
+// NewCodec returns a Codec whose seal is an HMAC-SHA256 under the secret, which it copies. If the secret is empty, it is the zero
+// Codec.
 func NewCodec(secret []byte) Codec {
 	if len(secret) == 0 {
 		return Codec{}
@@ -97,27 +98,27 @@ const format = 3
 // fields is how many elements the outer array has before the seal.
 const fields = 17
 
-// The most bytes that the parts of an entry take beside their text: all that is in every entry, but the seal; a field's
-// list and its name's length; a line's length; a label. What is asked for without need costs like what is needed.
+// The most bytes that the parts of an entry take beside their text. Encode allocates once, for what an entry takes at most; to
+// ask for much more than that would cost as much as using it.
 const (
-	roomNumber = 1 + 8
-	roomList   = 1 + 2
-	roomText   = 1 + 2
-	roomFixed  = roomList + 1 + 2 + len(keying.Key{}) + 11*roomNumber + 3*roomList + 1 + 4
-	roomField  = roomList + roomText
-	roomLine   = roomText - 1 // the tally has one
-	roomLabel  = 2 + len(keying.Label{})
+	maxNumber = 1 + 8
+	maxList   = 1 + 2
+	maxText   = 1 + 2
+	maxFixed  = maxList + 1 + 2 + len(keying.Key{}) + 11*maxNumber + 3*maxList + 1 + 4 // what is in every entry, but the seal
+	maxField  = maxList + maxText                                                      // a field's list, and its name's length
+	maxLine   = maxText - 1                                                            // a line's length; the tally has one byte
+	maxLabel  = 2 + len(keying.Label{})
 )
 
-// Encode returns the entry as msgpack: one array of a fixed schema whose last element seals what stands before it. It
-// refuses an entry that Decode would not accept. The body is copied once, so the bytes are the caller's; e is not changed.
+// Encode returns the entry as bytes, which are the caller's. It does not change the entry, nor keep any of it. An entry that Decode
+// would not accept is an error.
 func (c Codec) Encode(e *Entry) ([]byte, error) {
 	h, err := e.check()
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	room := roomFixed + c.maxSeal() + h.bytes + h.fields*roomField + h.lines*roomLine + len(e.Labels)*roomLabel + len(e.Body)
-	return c.seal(appendEntry(make([]byte, 0, room), e)), nil
+	size := maxFixed + c.maxSeal() + h.bytes + h.fields*maxField + h.lines*maxLine + len(e.Labels)*maxLabel + len(e.Body)
+	return c.seal(appendEntry(make([]byte, 0, size), e)), nil
 }
 
 // appendEntry appends the entry without its seal: one array, whose elements have a fixed order. Maps would cost names, and arrays grow at the
@@ -143,8 +144,9 @@ func appendEntry(b []byte, e *Entry) []byte {
 	return appendBytes(b, e.Body)
 }
 
-// What stands here writes the few msgpack types that an entry is made of, byte for byte as the library's Encoder does. The
-// library writes through an interface, a byte or a string at a time, which costs more than all else about an entry.
+// The append functions write the few msgpack types that an entry is made of, byte for byte as the msgpack library's Encoder does;
+// a test compares the two. The library writes through an interface, a byte or a string at a time, which would cost more than all
+// else that is done to encode an entry.
 
 // appendSized appends n behind the code for its width: first is the code for one byte; those for two, four and eight follow.
 func appendSized(b []byte, first byte, n uint64) []byte {
@@ -238,8 +240,8 @@ const recordFormat = 1
 // recordFields is how many elements a record's array has before the seal.
 const recordFields = 4
 
-// roomRecord is the most bytes that a record takes beside its labels.
-const roomRecord = 64
+// maxRecord is the most bytes that a record takes beside its labels.
+const maxRecord = 64
 
 const (
 	flagSoft = 1 << iota
@@ -247,13 +249,13 @@ const (
 	flagWide // to a process that does not know it the record cannot be read: it purges everything there
 )
 
-// EncodeRecord returns the record as msgpack, sealed like an entry. Of its position only the epoch is written: the log
-// gives the rest. More than MaxLabels labels are refused.
+// EncodeRecord returns the record as bytes, sealed like an entry. Of its position only the epoch is written: the log gives the rest.
+// A record of more than MaxLabels labels is an error: append it as several.
 func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	if len(r.Labels) > MaxLabels {
 		return nil, fmt.Errorf("store: cannot encode: a record of %d labels; at most %d", len(r.Labels), MaxLabels)
 	}
-	return c.seal(appendRecord(make([]byte, 0, roomRecord+len(r.Labels)*roomLabel), r)), nil
+	return c.seal(appendRecord(make([]byte, 0, maxRecord+len(r.Labels)*maxLabel), r)), nil
 }
 
 // appendRecord appends the purge record without its seal. Its position is not part of it: the log gives it one.
@@ -275,8 +277,9 @@ func appendRecord(b []byte, r Record) []byte {
 	return appendLabels(b, r.Labels)
 }
 
-// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. The caller fills in the rest of the
-// position. Every error wraps [ErrCorrupt].
+// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. It keeps nothing of b. The caller fills in the rest of
+// the position. Every error wraps [ErrCorrupt]; a log that has met one must count everything before the record as purged, since
+// nobody knows what it named.
 func (c Codec) DecodeRecord(b []byte) (Record, error) {
 	r, err := c.decodeRecord(b)
 	if err != nil {

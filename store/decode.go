@@ -11,9 +11,12 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// Decode reads what Encode wrote. It trusts nothing: every length is held against the bytes that are left and the
-// field's limit before anything is allocated, and there is one schema, without recursion. The entry's body is
-// part of b, which the caller gives away; the rest is copied, and keeps nothing of b alive. Every error wraps [ErrCorrupt].
+// Decode reads what Encode wrote. The caller gives b away: the entry's body is a part of it. The rest is copied. Every error wraps
+// [ErrCorrupt].
+//
+// It trusts nothing, since others may write to the same backend. The seal is checked first. Then each length is compared with the
+// bytes that are left, and with the field's limit, before anything of that length is allocated. So a few bytes cannot make it
+// allocate gigabytes. There is one schema: no recursion that could exhaust the stack, and no field that it does not know.
 func (c Codec) Decode(b []byte) (*Entry, error) {
 	e, err := c.decode(b)
 	if err != nil {
@@ -55,8 +58,8 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	return e, e.Validate()
 }
 
-// header reads both lists of header fields, twice: first to learn how much there is, then to share it out. So it allocates
-// once for all text and once for all lines, however many there are, and once more for fields that are to be added.
+// header reads both lists of header fields, twice: first to learn how much there is, then to hand it out. So it allocates once for
+// all text and once for all lines, however many there are, and once more for fields that are to be added.
 func (r *reader) header() (header Header, added []Field) {
 	start := r.at
 	var h tally
@@ -74,7 +77,7 @@ func (r *reader) header() (header Header, added []Field) {
 	return headerOf(fields, lines[:n:n]), s.list(nil)
 }
 
-// fewFields is how many fields most answers have at most.
+// fewFields is how many fields most responses have at most: that many are read without allocating the list.
 const fewFields = 16
 
 // tally passes over a list of header fields and adds what is in it.
@@ -94,29 +97,29 @@ func (r *reader) tally(h *tally) {
 	}
 }
 
-// A sharer reads a header that has been tallied. It never gives out more of a slice than its part, so that appending to one
-// field does not write into the next.
+// A sharer reads a header that has been tallied, and hands out parts of one string and of one slice. The parts of the slice are
+// clipped: appending to one field's lines does not write into the next field's.
 type sharer struct {
 	reader
 	text  string   // what the reader began with
-	lines []string // still to be given out
+	lines []string // not handed out yet
 }
 
-// list reads a list of fields, into the room if there is enough.
-func (s *sharer) list(room []Field) []Field {
+// list reads a list of fields, into the given slice if that has the capacity.
+func (s *sharer) list(fields []Field) []Field {
 	n := s.reader.list(MaxFields)
 	if n == 0 {
 		return nil
 	}
-	if cap(room) < n {
-		room = make([]Field, 0, n)
+	if cap(fields) < n {
+		fields = make([]Field, 0, n)
 	}
 	for range n {
 		lines := s.reader.list(maxLines + 1)
 		name := s.next()
-		room = append(room, Field{name, s.values(lines - 1)})
+		fields = append(fields, Field{name, s.values(lines - 1)})
 	}
-	return room
+	return fields
 }
 
 // values takes n lines out of the shared text.
@@ -135,8 +138,9 @@ func (s *sharer) next() string {
 	return s.text[s.at-n : s.at]
 }
 
-// reader reads the few msgpack types that an entry is made of. After the first error every read returns zero. It counts
-// where it is and cuts nothing off: a pointer that moves costs a write barrier while garbage is collected.
+// A reader reads the few msgpack types that an entry is made of. After the first error every read returns zero, so its callers
+// check once, at the end. It counts where it is, instead of cutting b shorter: to store a pointer costs a write barrier while
+// garbage is collected.
 type reader struct {
 	b   []byte
 	at  int // how much of b has been read
@@ -245,7 +249,7 @@ func (r *reader) bytes(limit int) []byte {
 	return r.limited(r.number(1<<(c-msgpcode.Bin8)), limit)
 }
 
-// fill reads exactly as many bytes as there is room in dst.
+// fill reads binary of exactly the size of dst.
 func (r *reader) fill(dst []byte) {
 	if copy(dst, r.bytes(len(dst))) != len(dst) {
 		r.fail(errShort)

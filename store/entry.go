@@ -34,7 +34,7 @@ type Entry struct {
 	// Added is added to the response header; a field without values is removed from it.
 	Added []Field
 
-	// Cost is how long the handler took. It says how early a refresh is worth while.
+	// Cost is how long the handler took, or the load of the value. The longer, the earlier it is refreshed.
 	Cost time.Duration
 	// Aged is how old the response was when it came, if the handler passed on another cache's: its Age (RFC 9111 §5.1).
 	Aged time.Duration

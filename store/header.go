@@ -18,9 +18,8 @@ type Field struct {
 	Values []string
 }
 
-// A Header is a list of fields as an entry keeps them, in little room: the names, which the answers of a route have in
-// common, are there once for all of them. The zero Header is empty. It is immutable and may be read by any number of
-// goroutines.
+// A Header is a list of fields as an entry keeps them. It is compact: the responses of a route have the same field names, which are
+// in memory once for all of them. The zero Header is empty. It is immutable, and may be read by any number of goroutines.
 type Header struct {
 	layout *layout // nil: there is no field
 	lines  []string
@@ -39,7 +38,7 @@ func MakeHeader(fields ...Field) Header {
 	return headerOf(fields, lines)
 }
 
-// headerOf makes a header of the fields, all of whose lines are given once more.
+// headerOf makes a header of the fields, whose lines are also given as one list, in order. It keeps that list.
 func headerOf(fields []Field, lines []string) Header {
 	if len(fields) == 0 {
 		return Header{}
@@ -55,7 +54,7 @@ func (h *Header) Len() int {
 	return len(h.layout.names)
 }
 
-// All ranges over the fields; their lines are clipped: appending to them makes a copy.
+// All ranges over the fields. Their lines are the header's, and clipped: appending to them makes a copy.
 func (h *Header) All() iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
 		if h.layout == nil {
@@ -94,7 +93,8 @@ func (h *Header) Fields() []Field {
 	return fields
 }
 
-// A layout is what the headers of many entries have in common.
+// A layout is what the headers of many entries have in common: their names, and how many lines each has. What is wrong with a name
+// is found once, when the layout is made, and not for each entry.
 type layout struct {
 	names  []string
 	starts []uint32 // of each field's lines, and one behind the last
@@ -136,11 +136,11 @@ func (l *layout) fits(fields []Field) bool {
 	return true
 }
 
-// layouts are the last ones seen. There are two places for each; one that finds neither free takes the place of another, and
-// entries that have that keep it.
+// layouts are the last ones seen. There are two places for each. A layout that finds neither free takes that of another; entries that
+// have the other keep it. Two goroutines that make the same layout at once may each have their own, which costs memory only.
 var layouts [1024]atomic.Pointer[layout]
 
-// layoutOf returns the layout of the fields, the same for most lists that have the same one.
+// layoutOf returns the layout of the fields, which is most likely one that is known.
 func layoutOf(fields []Field) *layout {
 	hash := uint32(len(fields))
 	for i := range fields {
@@ -167,18 +167,18 @@ func layoutOf(fields []Field) *layout {
 	return l
 }
 
-// Limits of an encoded entry, checked when it is written and when it is read.
+// Limits of an entry. A [Codec] checks them when it writes one and when it reads one. An entry beyond them is not kept.
 const (
 	MaxFields     = 64       // header fields
-	MaxFieldBytes = 16 << 10 // bytes of all header names and values
-	MaxLabels     = 256
+	MaxFieldBytes = 16 << 10 // bytes of all header names and lines
+	MaxLabels     = 256      // of an entry, and of a purge record
 	MaxEncoded    = 64 << 20 // bytes of body
 
 	maxLines = 1024 // lines of all header fields
 )
 
-// Validate checks what must hold of an entry on both ways: nothing that net/http would choke on or send wrongly may
-// come out of a store.
+// Validate returns what is wrong with the entry, or nil. It holds what is written and what is read to the same rules: nothing that
+// net/http would reject, or send wrongly, may come out of a store. Somebody else may write there.
 func (e *Entry) Validate() error {
 	_, err := e.check()
 	return err
@@ -290,10 +290,10 @@ func checkName(name string) error {
 	return nil
 }
 
-// framing are fields that say how one message is sent on one connection: net/http heeds them.
+// framing are fields that say how one message is sent on one connection (RFC 9110 §7.6.1). net/http acts on them.
 var framing = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// errLength is of an answer that would be cut short, or waited for in vain.
+// errLength is of a response that net/http would cut short, or whose client would wait for more.
 var errLength = errors.New("a Content-Length that is not the body's")
 
 // says reports whether the line is the number, as we write it.

@@ -141,7 +141,15 @@ func (l *Ledger) untouched() bool {
 }
 
 // State says what the purge log knows of the entry. It is asked on every hit, so the answer "live" is remembered in the entry together with
-// the count: until the next record, asking again is one comparison, without a lock.
+// the count: until the next record, asking again is one comparison, without a lock. The count is read before the look:
+//
+//	State                                 apply
+//	reads the count: 7
+//	finds no purge of the labels
+//	                                      notes the purge; the count is 8
+//	stores 7 in the entry
+//
+// So the next State reads 8, which is not 7, and looks again. Had it read the count afterwards, the entry would be live at 8.
 func (l *Ledger) State(e *Entry) Liveness {
 	count := l.count.Load()
 	if e.seen.Load() == count {
@@ -151,7 +159,7 @@ func (l *Ledger) State(e *Entry) Liveness {
 	defer l.mu.RUnlock()
 	state := l.state(e)
 	if state == Live {
-		e.seen.Store(count) // as it was before the look: a purge in between is looked up the next time
+		e.seen.Store(count)
 	}
 	return state
 }
@@ -200,8 +208,8 @@ type marks struct {
 	named  map[keying.Label]*list.Element
 	areas  map[keys.Area]mark
 	shares map[keys.Area]*list.List // the labels by their area, those whose purge is oldest first; of no area: the app's own
-	most   *list.List               // the share that has made room last, or has more labels
-	rises  int                      // how often an area was marked, for want of room or by a purge that named it
+	most   *list.List               // about the largest share; nil: not known
+	rises  int                      // how often an area was marked, because there were too many labels or a purge named it
 }
 
 // A purged is a label and its last purge.

@@ -29,8 +29,21 @@ import (
 // A read through a shared store sees record 42 because the store brings the ledger up to the log's head before its Get returns. A copy in
 // memory learns of it when the follower reads the log, milliseconds later.
 //
-// Two kinds of loss are possible, and both count as a purge of everything older. The log may be trimmed: what was made before its first
-// record is gone. And it may be lost: then another epoch begins, and positions of another epoch count as older.
+// The log may lose records in two ways, and both count as a purge of everything older. It is bounded, so it is trimmed:
+//
+//	process A                                   the log
+//	1. knows it up to 41, and is cut off
+//	                                            2. grows to 9000; what stood before 5000 is trimmed
+//	3. asks for what came after 41. The log
+//	   begins at 5000: nobody knows what 42
+//	   to 4999 named
+//	4. Restart(5000): entries with an earlier
+//	   place are gone; later ones are judged
+//	   by the records that are there
+//
+// And it may be lost as a whole: a Redis without persistence restarts, or a replica without the last records takes over. Then the
+// log begins anew, under another epoch. Positions of different epochs cannot be compared, so each counts as before the other: all
+// entries of the old epoch are gone, even if the new log has reached the same numbers again.
 
 // A Log is a purge log, as a Far store may have one: then a purge holds for all processes that share the store. It should then be
 // a [Follower]. Where a Far store has none, entries are good for the process alone that made them, and a warning says so.

@@ -10,37 +10,47 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// While there is room everything is kept. Once there is none, what was asked for once makes room for what was asked for
-// twice: newcomers stand in a queue of their own and push out one another as soon as they take more than a tenth; one
-// that was used meanwhile moves to the main queue, and so does one that comes back while the ghost remembers it. In the main
-// queue each use since the last visit earns one more round (CLOCK). So a scan passes through a tenth of the store and
-// leaves the rest alone (Yang et al.: FIFO Queues Are All You Need for Cache Eviction, SOSP 2023). A store that is an
-// exact LRU has the main queue only, which each use reorders.
+// Eviction is S3-FIFO (Yang et al.: FIFO Queues Are All You Need for Cache Eviction, SOSP 2023). While there is room everything
+// is kept. Once a shard is full, entries requested once are evicted before entries requested twice. There are two queues and a
+// list of keys:
+//
+//   - small: new nodes, a tenth of the shard. Its oldest node is dropped, unless it was used meanwhile; then it moves to main.
+//   - main: nodes that were used again. A use is a counter on the node, and readers change nothing else. The oldest node that has
+//     no uses left is dropped; one that has loses a use and becomes the newest.
+//   - ghost: the keys that small has dropped. One that comes back is put into main at once.
+//
+// Say 100 nodes have room, and a crawler asks for 1,000 pages once each, while users ask for the same 80 again and again:
+//
+//	the 80 pages     are in main; each visit of the search finds uses, so they stay
+//	the 1,000 pages  go through small one after another, and push out one another
+//
+// So the scan takes a tenth of the memory and costs the users nothing. In an LRU it would push all 80 out. A store that is
+// small is an exact LRU all the same, because a tenth of a few entries is none: it has main only, and each use reorders it.
 
 const (
-	newcomers = 10 // one part in so many is for newcomers
-	patience  = 16 // how many nodes a search for a victim passes over
+	smallShare = 10 // one part in so many is small's
+	maxSkips   = 16 // how many nodes a search for a victim passes over
 )
 
-// admit gives a new node its place in the order, and newcomers that wait for theirs in the main queue, even while
-// there is room: two for each, so that no search for a victim has to pass over many.
+// admit gives a new node its place in a queue. It also moves up to two old nodes of small that were used to main, even while
+// there is room. Otherwise they would gather, and one search for a victim would have to move them all.
 func (s *shard) admit(n *node) {
-	if s.exact || s.ghost.take(&n.entry.Load().Key, s.fresh.n+s.main.n) {
+	if s.exact || s.ghost.take(&n.entry.Load().Key, s.small.n+s.main.n) {
 		n.bits.Or(inMain)
 	}
 	s.queueOf(n).push(n)
 	for range 2 {
-		if last := s.fresh.last(); last != nil && last != n && last.has(usesMask) && s.crowded() {
+		if last := s.small.last(); last != nil && last != n && last.has(usesMask) && s.crowded() {
 			s.promote(last)
 		}
 	}
 }
 
-// evict drops one node, if there is one. It looks at a bounded number of them: where all were used it settles for one
-// that was.
+// evict drops one node, if there is one. It looks at a bounded number of nodes, because others wait for the lock: where all of them
+// were used, it drops one that was.
 func (s *shard) evict(now int64) {
-	for range patience {
-		q := s.pressed()
+	for range maxSkips {
+		q := s.overfull()
 		n := q.last()
 		switch {
 		case n == nil:
@@ -49,7 +59,7 @@ func (s *shard) evict(now int64) {
 			s.drop(n)
 			return
 		case q == &s.main:
-			if !n.forgive() {
+			if !n.spendUse() {
 				s.drop(n)
 				return
 			}
@@ -62,33 +72,34 @@ func (s *shard) evict(now int64) {
 			return
 		}
 	}
-	s.drop(s.pressed().last())
+	s.drop(s.overfull().last())
 }
 
-// crowded reports whether newcomers take more than their part.
+// crowded reports whether small has more than its share, of nodes or of bytes.
 func (s *shard) crowded() bool {
-	n, bytes := s.fresh.n+s.main.n, s.fresh.bytes+s.main.bytes
-	return s.fresh.n*newcomers > n || s.fresh.bytes*newcomers > bytes
+	n, bytes := s.small.n+s.main.n, s.small.bytes+s.main.bytes
+	return s.small.n*smallShare > n || s.small.bytes*smallShare > bytes
 }
 
-// pressed returns the queue that has to give something up.
-func (s *shard) pressed() *queue {
+// overfull returns the queue that a node is to be dropped from.
+func (s *shard) overfull() *queue {
 	if s.main.n == 0 || s.crowded() {
-		return &s.fresh
+		return &s.small
 	}
 	return &s.main
 }
 
-// promote moves a newcomer that was used to the main queue, where its uses start anew.
+// promote moves a node that was used from small to main. Its uses start anew: it must be used there to stay.
 func (s *shard) promote(n *node) {
-	s.fresh.drop(n)
+	s.small.drop(n)
 	n.bits.And(^uint32(usesMask))
 	n.bits.Or(inMain)
 	s.main.push(n)
 }
 
-// A ghost remembers the keys of newcomers that were dropped unasked, by fingerprint, until so many others were dropped. It
-// takes four to eight bytes for each of the keys that it was made for. It is guarded by its shard's lock.
+// A ghost remembers the keys that small has dropped, until about as many others were dropped as the shard has nodes. It keeps a
+// fingerprint of 16 bits, so a key may be taken for another: that costs the wrong node a place in main, no more. It takes four to
+// eight bytes for each of the keys that it was made for. It is guarded by its shard's lock.
 type ghost struct {
 	sets   [][ghostWays]ghostMark
 	memory uint16 // in steps
@@ -96,11 +107,13 @@ type ghost struct {
 	count  uint32
 }
 
+// ghostWays is how many fingerprints may share a place in the table.
 const ghostWays = 4
 
 // A ghostMark is a fingerprint and the step at which it came; zero is none.
 type ghostMark struct{ print, at uint16 }
 
+// newGhost returns a ghost for so many keys. Its clock has 16 bits, so one tick of it is many keys.
 func newGhost(keys int) ghost {
 	sets := 1
 	for sets*ghostWays < keys {
@@ -118,8 +131,10 @@ func (g *ghost) at(key *keying.Key) (set *[ghostWays]ghostMark, print uint16) {
 	return &g.sets[(h>>16)&uint64(len(g.sets)-1)], uint16(h)
 }
 
+// now is the time, in ticks of dropped keys. It wraps around.
 func (g *ghost) now() uint16 { return uint16(g.count / g.step) }
 
+// age is how many ticks ago the mark was made.
 func (g *ghost) age(m ghostMark) uint16 { return g.now() - m.at }
 
 // add remembers the key in place of the oldest of its set.
@@ -135,7 +150,7 @@ func (g *ghost) add(key *keying.Key) {
 	set[oldest] = ghostMark{print, g.now()}
 }
 
-// take reports whether the key was one of about so many that were dropped last, and forgets it.
+// take reports whether the key was one of about so many that were dropped last, and forgets it: it is back.
 func (g *ghost) take(key *keying.Key, last int) bool {
 	memory := min(g.memory, uint16(min(uint32(last)/g.step, math.MaxUint16)))
 	set, print := g.at(key)
@@ -148,10 +163,11 @@ func (g *ghost) take(key *keying.Key, last int) bool {
 	return false
 }
 
-// A queue is an order of nodes, along with their number and cost. ttlcache keeps it, by the row: nodes that came one after
-// another go one after another, so that what an item of ttlcache costs, in time and in memory, is shared by a row of them.
-// In an exact LRU each node has a row of its own. ttlcache knows no expiry here, nor bounds: it would drop what the index
-// still has. A queue is guarded by its shard's lock.
+// A queue is an order of nodes, with their number and their cost. It is guarded by its shard's lock.
+//
+// ttlcache keeps the order, by the row: nodes that came one after another are in one item of it, so that the time and the memory
+// that an item costs are shared by a row of them. In an exact LRU each node has a row of its own. ttlcache is given neither an
+// expiry nor bounds: it would drop what the index still has.
 type queue struct {
 	order  *ttlcache.Cache[*row, struct{}]
 	length int // of a row
@@ -161,6 +177,7 @@ type queue struct {
 	bytes  int64
 }
 
+// rowLength is chosen so that a row with its two counters is a size that the allocator has.
 const rowLength = 31
 
 // A row is some nodes in the order in which they came, without those that were taken out.
@@ -169,6 +186,7 @@ type row struct {
 	end, left uint8
 }
 
+// newQueue returns an empty queue of rows of that length.
 func newQueue(length int) queue {
 	return queue{order: ttlcache.New[*row, struct{}](), length: length}
 }
@@ -233,7 +251,7 @@ func (q *queue) last() *node {
 			return false
 		})
 	}
-	if q.length > 1 { // rows of one are reordered by touch
+	if q.length > 1 { // rows of one are reordered by touch, so the oldest may be another one by now
 		q.oldest = r
 	}
 	for _, n := range r.nodes {
@@ -251,7 +269,7 @@ const (
 	stride, dueCost = 1024, 64
 )
 
-// arm makes sure that a sweep is due. A timer, not a goroutine: a Store that is dropped without Close goes quiet by itself
+// arm makes sure that a sweep is due. It is a timer, not a goroutine: a Store that is forgotten without Close stops by itself
 // when its last entry has expired.
 func (s *Store) arm() {
 	if s.armed.Load() || !s.armed.CompareAndSwap(false, true) {
@@ -264,7 +282,13 @@ func (s *Store) arm() {
 	}
 }
 
-// sweep drops what has expired. It disarms first: an entry that is set meanwhile arms the timer itself.
+// sweep drops what has expired. It disarms first, or this could happen:
+//
+//	sweep                               Set
+//	finds no entry left
+//	                                    keeps an entry; the timer is still armed, so it does nothing
+//	disarms, and does not arm again:
+//	the entry stays when it has expired
 func (s *Store) sweep() {
 	s.armed.Store(false)
 	s.dropExpired(clock())
@@ -285,7 +309,8 @@ func (s *Store) dropExpired(now int64) {
 	}
 }
 
-// sweep drops what has expired from some groups of buckets on and returns where it stopped.
+// sweep drops what has expired in the groups of buckets from at on. It returns where it stopped: it gives the lock back after a
+// bounded amount of work.
 func (s *shard) sweep(at int, now int64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

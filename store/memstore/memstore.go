@@ -2,11 +2,12 @@
 //
 //	near := memstore.New(memstore.Options{MaxBytes: 256 << 20})
 //
-// A look-up reads a fixed table of atomic pointers, by a key or, what is cheaper, by the text that the key is the digest of:
-// no lock, and, for a key that is hot, no write that another processor would see. What is to go when the store is full is
-// decided then: uses were counted on the entries themselves, newcomers push out one another until they are asked for a
-// second time, and the others go in the order that ttlcache keeps, the ones used since last time after the rest. So a scan of keys that nobody asks for again costs nothing that was asked for.
-// What has expired is dropped within about a second, a few entries at a time, so that nobody waits for it.
+// A hit reads a fixed table of atomic pointers, by the key or, which is cheaper, by the text that the key is the digest of. It takes
+// no lock, and once a key is hot it writes nothing that another processor would have to wait for.
+//
+// When the store is full, entries requested once are evicted before entries requested twice; eviction.go says how. So a crawler
+// that asks for every page once does not push out what users ask for. What has expired is dropped within about a second, a few
+// entries at a time, so that nobody waits for it.
 package memstore
 
 import (
@@ -44,11 +45,11 @@ type Store struct {
 	index    index
 	names    *names
 	shards   []shard
-	perShard uint // buckets, as a power of two
-	exact    bool
-	maxCost  int64
+	perShard uint  // buckets, as a power of two
+	exact    bool  // there is one shard, an exact LRU
+	maxCost  int64 // of one entry
 	bounds   *bounds
-	gone     *trace.Table
+	dropped  *trace.Table // until when the keys were to be kept that were dropped
 
 	armed   atomic.Bool // the sweep is due, or running
 	closed  atomic.Bool
@@ -77,7 +78,7 @@ func New(o Options) *Store {
 		exact:   n == 1,
 		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32-maxName),
 		bounds:  &bounds{maxEntries: int64(o.MaxEntries), maxBytes: o.MaxBytes, shards: int64(n)},
-		gone:    trace.New(int(entries)),
+		dropped: trace.New(int(entries)),
 	}
 	s.names = newNames(len(s.index.buckets))
 	buckets := len(s.index.buckets) / n
@@ -127,7 +128,7 @@ func (s *Store) Trace(key keying.Key) trace.Cause {
 		}
 		return "" // it has come just now
 	}
-	return s.gone.Of(&key, time.Now()).Cause()
+	return s.dropped.Of(&key, time.Now()).Cause()
 }
 
 // Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not
@@ -166,17 +167,18 @@ func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time
 	return nil
 }
 
-// keep stores the entry once there is room. Between attempts other shards make some, when its own has little to give,
-// and others get at the lock.
+// keep stores the entry once there is room. Its own shard drops a few nodes for it; if that has few, the other shards drop one each
+// in turn. Between attempts nobody holds a lock, so others go on.
 func (s *Store) keep(e *store.Entry, cost uint32, until, now int64) {
 	home := s.index.at(&e.Key) >> s.perShard
 	for other := home; !s.shards[home].keep(e, cost, until, now); {
 		other = (other + 1) % uint64(len(s.shards))
-		s.shards[other].giveWay(now)
+		s.shards[other].dropForOthers(now)
 		runtime.Gosched()
 	}
 }
 
+// shard is the one that the key belongs to.
 func (s *Store) shard(key *keying.Key) *shard { return &s.shards[s.index.at(key)>>s.perShard] }
 
 // Delete forgets the keys. It never fails.
@@ -215,15 +217,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// bounds are what all shards together may hold. What is to be added is reserved first, so that they hold at every
-// moment. They are safe for concurrent use.
+// bounds are what all shards together may hold. Whoever adds something reserves it first, so no moment sees more than the bounds
+// allow. They are safe for concurrent use.
 type bounds struct {
 	maxEntries, maxBytes int64
 	shards               int64
 	entries, bytes       atomic.Int64
 }
 
-// reserve takes room for more, if there is some. Negative numbers give room back.
+// reserve counts more entries and bytes, if they are within the bounds, and reports whether they are. Negative numbers take back.
 func (b *bounds) reserve(entries, bytes int64) bool {
 	if !take(&b.entries, entries, b.maxEntries) {
 		return false
@@ -235,7 +237,8 @@ func (b *bounds) reserve(entries, bytes int64) bool {
 	return true
 }
 
-// take adds n, if the sum is not above the most, or n not above zero. It never adds more to take it back: that would be seen.
+// take adds n, unless the sum would exceed the most. It does not add first and take back afterwards: another would see the sum in
+// between, and refuse an entry for which there is room.
 func take(sum *atomic.Int64, n, most int64) bool {
 	for {
 		before := sum.Load()
@@ -268,13 +271,16 @@ func shardCount(o Options) int {
 	return n
 }
 
-// names finds nodes by the text that selects them, as an index does by key: without a lock and without writing. A node
-// comes without a name; it gets one when it was first found by its key, which it has for as long as it is there. The table is
-// made once, like the index, but where a text leads has nothing to do with its key's shard.
+// names finds nodes by the text that selects them, as an index does by key: without a lock and without writing. To hash the text is
+// cheaper than to compute its digest, the key, so most hits need only this table.
+//
+// A node comes without a name. It gets one when it was first found by its key, and has it for as long as it is there. The table
+// is made once, like the index. The bucket of a text has nothing to do with the shard of its key, so the table has locks of its
+// own for changes. One is taken while a shard's lock is held, and never the other way round.
 type names struct {
 	buckets []atomic.Pointer[node]
 	shift   uint
-	locks   [64]sync.Mutex // guard the changes of every 64th bucket; taken with a shard's lock held
+	locks   [64]sync.Mutex // each guards the changes of every 64th bucket
 }
 
 // A name is a node's text. It is written before the node is found by it, and does not change.
@@ -287,6 +293,7 @@ type name struct {
 // maxName is how many bytes a name may have: what is longer costs more than the digest that it spares.
 const maxName = 1 << 10
 
+// newNames returns a table of so many buckets, a power of two.
 func newNames(buckets int) *names {
 	return &names{buckets: make([]atomic.Pointer[node], buckets), shift: uint(64 - bits.TrailingZeros(uint(buckets)))}
 }
@@ -301,6 +308,7 @@ func (t *names) find(hash uint64, text []byte) *node {
 	return nil
 }
 
+// lock locks the bucket of the hash, and returns what unlocks it.
 func (t *names) lock(hash uint64) *sync.Mutex {
 	mu := &t.locks[hash>>t.shift%uint64(len(t.locks))]
 	mu.Lock()
@@ -315,7 +323,7 @@ func (t *names) insert(n *node) {
 	at.Store(n)
 }
 
-// remove takes the node out. It keeps what comes next: readers who stand on it find their way on.
+// remove takes the node out. The node keeps its namesake, for readers who are there just now; see the index.
 func (t *names) remove(n *node) {
 	defer t.lock(n.hash).Unlock()
 	at := &t.buckets[n.hash>>t.shift]

@@ -14,34 +14,37 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// bite is how many nodes may be dropped while others wait for the lock.
-const bite = 64
+// maxDrops is how many nodes may be dropped under one hold of the lock.
+const maxDrops = 64
 
 // itemOverhead is about what an entry costs here beside its Entry.Size: its node, its part of the index and the ghost, and
 // its part of a row and of what ttlcache has for one.
 const itemOverhead = 152
 
+// costOf is what the entry counts as, in bytes.
 func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 
-// A shard is one stretch of the index and the order of what is there. Its lock is for changes; readers do without.
+// A shard is one stretch of the index, and the queues of the nodes that are there. Its lock is for changes; readers do without.
+// So two requests that keep different keys rarely wait for each other, and one that reads waits for nobody.
 type shard struct {
 	index    *index
 	names    *names
 	bounds   *bounds
-	gone     *trace.Table // of all shards
+	dropped  *trace.Table // of all shards
 	from, to int          // its groups of buckets
-	exact    bool         // an LRU to the letter
+	exact    bool         // it is an exact LRU
 
 	mu          sync.Mutex // guards what follows and the changes of the index
 	closed      bool
-	fresh, main queue
+	small, main queue
 	ghost       ghost
 
 	_ [64]byte // the next one's lock is on another cache line
 }
 
+// init makes the shard one of the Store's, for so many entries and for the groups of buckets in from to to.
 func (s *shard) init(of *Store, from, to, entries int) {
-	s.index, s.names, s.bounds, s.gone, s.exact = &of.index, of.names, of.bounds, of.gone, of.exact
+	s.index, s.names, s.bounds, s.dropped, s.exact = &of.index, of.names, of.bounds, of.dropped, of.exact
 	s.from, s.to = from, to
 	length := rowLength
 	if s.exact {
@@ -49,17 +52,19 @@ func (s *shard) init(of *Store, from, to, entries int) {
 	} else {
 		s.ghost = newGhost(entries)
 	}
-	s.fresh, s.main = newQueue(length), newQueue(length)
+	s.small, s.main = newQueue(length), newQueue(length)
 }
 
+// queueOf is the queue that the node stands in.
 func (s *shard) queueOf(n *node) *queue {
 	if n.has(inMain) {
 		return &s.main
 	}
-	return &s.fresh
+	return &s.small
 }
 
-// keep stores the entry and reports whether there was room for it, or could be made by dropping a few others.
+// keep stores the entry, and reports whether it could: there was room, or dropping a few others has made some. Dropping may take
+// the very node that is to be overwritten; then the entry gets a new one.
 func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +77,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 		s.use(n)
 		cost += uint32(len(n.text))
 	}
-	for range bite {
+	for range maxDrops {
 		if n != nil && n.has(isGone) {
 			cost -= uint32(len(n.text))
 			n = nil
@@ -81,7 +86,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 			s.put(bucket, n, e, cost, until)
 			return true
 		}
-		if !s.spares() {
+		if !s.canSpare() {
 			break
 		}
 		s.evict(now)
@@ -98,7 +103,7 @@ func (s *shard) use(n *node) {
 	n.use()
 }
 
-// reserve takes the room that an entry needs: a new one, or one in the place of another's.
+// reserve counts the entry, if there is room: as a new one, or by what it takes more than the one before.
 func (s *shard) reserve(n *node, cost uint32) bool {
 	if n == nil {
 		return s.bounds.reserve(1, int64(cost))
@@ -106,6 +111,7 @@ func (s *shard) reserve(n *node, cost uint32) bool {
 	return s.bounds.reserve(0, int64(cost)-int64(n.cost))
 }
 
+// put stores the entry, for which there is room, in the key's node. A new node is found by readers only once it is complete.
 func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until int64) {
 	s.index.expires(bucket, until)
 	if n == nil {
@@ -119,7 +125,7 @@ func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until i
 	n.keep(e, until)
 }
 
-// remember gives the key's node its name, for which a few others may have to go.
+// remember gives the key's node its name. If there is no room for that, a few others are dropped, which may be the node itself.
 func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +133,7 @@ func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	if n == nil || n.text != "" {
 		return
 	}
-	for range bite {
+	for range maxDrops {
 		if s.bounds.reserve(0, int64(len(text))) {
 			s.queueOf(n).bytes += int64(len(text))
 			n.cost += uint32(len(text))
@@ -141,17 +147,17 @@ func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	}
 }
 
-// spares reports whether the shard has at least half as many entries as the average one: one that has fewer does not
-// drop them for its newcomers while others are full.
-func (s *shard) spares() bool {
-	return 2*int64(s.fresh.n+s.main.n)*s.bounds.shards >= s.bounds.entries.Load()
+// canSpare reports whether the shard has at least half as many entries as the average one. One that has fewer does not drop its own
+// for new ones while others are full: the bounds are those of all shards together, and keys need not be spread evenly.
+func (s *shard) canSpare() bool {
+	return 2*int64(s.small.n+s.main.n)*s.bounds.shards >= s.bounds.entries.Load()
 }
 
-// giveWay drops a few nodes in favour of another shard's.
-func (s *shard) giveWay(now int64) {
+// dropForOthers drops a node, because another shard needs the room.
+func (s *shard) dropForOthers(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spares() {
+	if s.canSpare() {
 		s.evict(now)
 	}
 }
@@ -172,11 +178,12 @@ func (s *shard) close() {
 	s.closed = true
 }
 
-// drop lets go of a node.
+// drop takes a node out of everything, and remembers that its key was here, and until when. A reader who has found the node
+// before may still return its entry. The lock is held.
 func (s *shard) drop(n *node) {
 	key := &n.entry.Load().Key
 	now := clock()
-	s.gone.Note(key, time.Duration(n.until.Load()-now), epoch.Add(time.Duration(now)))
+	s.dropped.Note(key, time.Duration(n.until.Load()-now), epoch.Add(time.Duration(now)))
 	s.index.remove(s.index.at(key), n)
 	if n.text != "" {
 		s.names.remove(n)
@@ -186,10 +193,12 @@ func (s *shard) drop(n *node) {
 	s.bounds.reserve(-1, -int64(n.cost))
 }
 
-// An index finds nodes by key, without a lock and without writing anything. It is a table of buckets, made once for as
-// many entries as the bounds allow and never rebuilt. Keys are digests: a multiplication is all the hashing that they
-// need, by a secret number, so that nobody can make up keys that meet in one bucket. Each shard has its own stretch of
-// buckets, of which its lock guards the changes.
+// An index finds nodes by key, without a lock and without writing anything. It is a table of buckets, each a linked list. The table
+// is made once, for as many entries as the bounds allow, and never rebuilt. Each shard has its own stretch of buckets, and its
+// lock guards the changes there.
+//
+// Keys are digests, so a multiplication is all the hashing that they need. The factor is secret: nobody can make up keys that all
+// meet in one bucket.
 type index struct {
 	buckets []atomic.Pointer[node]
 	factor  uint64
@@ -228,13 +237,18 @@ func (x *index) find(bucket uint64, key *keying.Key) *node {
 	return nil
 }
 
-// insert adds a node at the front: readers on their way through the bucket miss nothing that was there before.
+// insert adds a node at the front: a reader on its way through the bucket misses nothing that was there before.
 func (x *index) insert(bucket uint64, n *node) {
 	n.next.Store(x.buckets[bucket].Load())
 	x.buckets[bucket].Store(n)
 }
 
-// remove takes the node out. It keeps its own next: readers who stand on it find their way on.
+// remove takes the node out. The node keeps its next, for readers who are there just now:
+//
+//	remove of B in A → B → C        find of C
+//	                                is at B
+//	A → C
+//	                                goes on from B to C
 func (x *index) remove(bucket uint64, n *node) {
 	at := &x.buckets[bucket]
 	for ; at.Load() != n; at = &at.Load().next {
@@ -248,8 +262,8 @@ func (x *index) expires(bucket uint64, until int64) {
 	*due = min(*due, until)
 }
 
-// A node is one key's place in the store. It is found without a lock; whoever holds its shard's lock changes it. An entry
-// that is overwritten keeps its node.
+// A node is one key's place in the store. Readers find it without a lock; whoever holds its shard's lock may change it. An entry that
+// takes the place of another gets its node, and its place in the queue.
 type node struct {
 	name  // the text that selects it, once it is known
 	entry atomic.Pointer[store.Entry]
@@ -257,21 +271,24 @@ type node struct {
 	bits  atomic.Uint32        // see below
 	cost  uint32               // bytes, overhead included; for the holder of the lock
 	next  atomic.Pointer[node] // in the same bucket
-	row   *row                 // its place in the order; for the holder of the lock, unless its row is its own
+	row   *row                 // its place in the queue; for the holder of the lock, unless its row is its own
 }
 
-// The bits of a node: a count of uses, which readers raise up to its maximum and no further, so that a hot key's hits
-// soon write nothing; where it stands in the order; and a tag, the part of its key that tells it from most neighbours.
+// The bits of a node: a count of uses, the queue that it stands in, and a tag. Readers raise the count up to its maximum and no
+// further. So the hits of a hot key write nothing, and processors do not take the node's cache line from each other. The tag is a
+// part of the key: it tells most neighbours apart without a look at their entries.
 const (
 	maxUses  = 7
 	usesMask = 7
-	inMain   = 1 << 3 // asked for twice; otherwise it is a newcomer
-	isGone   = 1 << 4 // the store has let go of it
+	inMain   = 1 << 3 // otherwise it is in small
+	isGone   = 1 << 4 // it was dropped
 	tagMask  = ^uint32(1<<5 - 1)
 )
 
+// tagOf takes another part of the key than the index and the ghost do.
 func tagOf(key *keying.Key) uint32 { return binary.LittleEndian.Uint32(key[16:]) & tagMask }
 
+// newNode returns a node that stands nowhere yet.
 func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
 	n := &node{cost: cost}
 	n.bits.Store(tagOf(key))
@@ -279,22 +296,31 @@ func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
 	return n
 }
 
-// keep stores the entry first and its expiry second, and readers look in the other order: an old expiry may go with a
-// newer entry, which is not old yet, but never a new expiry with an older entry.
+// keep stores the entry first and its expiry second. Readers, who have no lock, look at the expiry first. So they may meet
+//
+//	the expiry of before with the new entry: a hit on what is good, or a miss too many
+//
+// but never the new expiry with the entry of before, which may have expired:
+//
+//	keep                      Peek
+//	stores the entry
+//	stores the expiry
+//	                          reads the expiry: the new one
+//	                          reads the entry: was stored before, so it is the new one
 func (n *node) keep(e *store.Entry, until int64) {
 	n.entry.Store(e)
 	n.until.Store(until)
 }
 
-// use counts a use. Of two at the same time one may go uncounted.
+// use counts a use. Of two at the same time one may go uncounted: nobody repeats a hit for the sake of the order.
 func (n *node) use() {
 	if b := n.bits.Load(); b&usesMask < maxUses {
 		n.bits.CompareAndSwap(b, b+1)
 	}
 }
 
-// forgive takes one use away and reports whether there was one.
-func (n *node) forgive() bool {
+// spendUse takes one use away, and reports whether there was one.
+func (n *node) spendUse() bool {
 	if n.bits.Load()&usesMask == 0 {
 		return false
 	}
@@ -302,8 +328,10 @@ func (n *node) forgive() bool {
 	return true
 }
 
+// has reports whether one of the bits is set.
 func (n *node) has(bit uint32) bool { return n.bits.Load()&bit != 0 }
 
+// expired reports whether the entry may not be served any more.
 func (n *node) expired(now int64) bool { return n.until.Load() <= now }
 
 // epoch is where the clock of this package starts.
@@ -312,4 +340,5 @@ var epoch = time.Now()
 // at is the clock's reading at that time.
 func at(now time.Time) int64 { return int64(now.Sub(epoch)) }
 
+// clock is the clock's reading now: nanoseconds, which take a third of the memory of a time.Time.
 func clock() int64 { return at(time.Now()) }
