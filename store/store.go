@@ -33,7 +33,7 @@ type Store interface {
 	Get(ctx context.Context, key keying.Key) (e *Entry, ok bool, err error)
 	// Set keeps the entry, whose Key is the key, for the given time, which is positive. The store may forget it sooner, but
 	// must not return it later. From now on the entry and its bytes belong to the store, and nobody changes them. If the
-	// store will never take this entry, the error wraps ErrRefused; what was kept under the key is then forgotten.
+	// store will never take this entry, the error wraps ErrRefused, and what was kept under the key may be forgotten.
 	Set(ctx context.Context, key keying.Key, e *Entry, keep time.Duration) error
 	// Delete forgets the keys. To delete what is not there is no error.
 	Delete(ctx context.Context, keys ...keying.Key) error

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// What is plain is valid, and what is valid is plain unless it is short or has a tab: for every byte, at every place.
-func TestPlainAgreesWithHTTP(t *testing.T) {
+// What is printable is valid, and what is valid is printable unless it is short or has a tab: for every byte, at every place.
+func TestPrintableAgreesWithHTTP(t *testing.T) {
 	for n := range 25 {
 		for at := range max(n, 1) {
 			for c := range 256 {
@@ -27,11 +27,11 @@ func TestPlainAgreesWithHTTP(t *testing.T) {
 }
 
 // Two bytes beside each other do not hide one another.
-func TestPlainSeesEveryPair(t *testing.T) {
+func TestPrintableSeesEveryPair(t *testing.T) {
 	for pair := range 1 << 16 {
 		s := "~~~" + string([]byte{byte(pair >> 8), byte(pair)}) + "~~~"
 		if printable(s) && !httpguts.ValidHeaderFieldValue(s) {
-			t.Fatalf("%q is plain but not valid", s)
+			t.Fatalf("%q is printable but not valid", s)
 		}
 	}
 }
