@@ -16,9 +16,9 @@ import (
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // fleet is a far store whose log can be followed.
@@ -177,7 +177,7 @@ func TestOnRedisPurgesReachCopiesInMemory(t *testing.T) {
 	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared} {
 		for _, secret := range [][]byte{nil, []byte("0123456789abcdef0123456789abcdef")} {
 			t.Run(fmt.Sprint(class, " sealed ", secret != nil), func(t *testing.T) {
-				url := storetest.Redis(t)
+				url := redistest.Real(t)
 				c := newCache(t, cache.Options{Far: open(t, url), Secret: secret})
 				other := newCache(t, cache.Options{Far: open(t, url), Secret: secret})
 				get := counted(c, cache.Policy{Class: class, TTL: time.Hour, NearTTL: time.Hour * time.Duration(hot(class))})

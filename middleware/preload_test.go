@@ -22,7 +22,6 @@ import (
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // ranked is a far store that ranks, and tells how often it was read.
@@ -304,7 +303,7 @@ func TestCloseEndsTheRanking(t *testing.T) {
 func TestOnRedisPreloadReadsTheHottest(t *testing.T) {
 	for name, secret := range map[string]string{"plain": "", "sealed": "0123456789abcdef0123456789abcdef"} {
 		t.Run(name, func(t *testing.T) {
-			url := storetest.Redis(t)
+			url := redistest.Real(t)
 			fars := []*redisstore.Store{open(t, url), open(t, url)}
 			options := func(i int) cache.Options {
 				return cache.Options{Far: fars[i], Secret: []byte(secret), Debug: true, FarBudget: time.Second}

@@ -14,7 +14,6 @@ import (
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // opened returns a Store with the time-outs of Open, that is closed when the test ends.
@@ -44,7 +43,7 @@ func wantOpen(t *testing.T, ask func() error) int {
 }
 
 func TestRedisDownAndBack(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	s := opened(t, server.URL())
 	key := keep(t, s, "k")
 	server.Kill()

@@ -55,7 +55,7 @@ func TestHottestComesFirst(t *testing.T) {
 
 // What was hot counts in the next hour, beside what is, and no longer.
 func TestRankingsAreForgotten(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	s := on(t, client, redisstore.Options{})
 	hour := int64(0)
 	for hour != time.Now().Unix()/3600 { // again if it strikes meanwhile

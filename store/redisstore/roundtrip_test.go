@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -51,7 +52,7 @@ func rest(ctx context.Context, d time.Duration) {
 // What a Redis that refuses connections has not written is not taken as written: a purge that returned nil is in the log, an
 // entry that was kept can be read.
 func TestNothingCountsAsWrittenThatARefusedConnectionWasToWrite(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 1})
 	defer admin.Close()
 	o := tuned(server.Addr())
@@ -163,7 +164,7 @@ func TestAConnectionRefusedByAReplyIsAFailure(t *testing.T) {
 	} {
 		for op, ask := range ask {
 			t.Run(name+" "+op, func(t *testing.T) {
-				server := storetest.NewServer(t)
+				server := redistest.NewProcess(t)
 				admin := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 1})
 				defer admin.Close()
 				o := tuned(server.Addr())
@@ -235,7 +236,7 @@ func (p *panicking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 
 // A pipeline that panics is an error to whoever was to be answered by it, and never nothing.
 func TestAPanicIsNoMiss(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	hook := new(panicking)
 	client.AddHook(hook)
 	s := on(t, client, redisstore.Options{})
@@ -310,7 +311,7 @@ func (hookedDial) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 
 // Why there is no connection is never taken for Redis' reply to what was asked, whatever it looks like.
 func TestAFailedConnectionIsNoReply(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	fails := map[string]func(err error) redis.UniversalClient{
 		"dialer": func(err error) redis.UniversalClient {
 			o := tuned(addr)

@@ -1,27 +1,24 @@
 package storetest
 
 import (
-	"os"
-	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/larder-go/cache/internal/proc"
 	"github.com/larder-go/cache/store"
 )
 
-// leaserTests are for stores that are Leasers.
+// leaserTests are for stores that are Leasers. Others skip them.
 var leaserTests = []test{
 	{"OneHolderPerLease", false, leased(oneHolder)},
 	{"HolderFindsWhatWasKept", false, leased(holderFinds)},
 	{"KeepReleases", false, leased(keepReleases)},
 	{"OnlyTheHolderReleases", false, leased(onlyTheHolder)},
-	{"RefusedLeaseIsNobodys", false, leased(refusedIsNobodys)},
+	{"UncacheableLeaseIsNobodys", false, leased(uncacheableIsNobodys)},
 	{"LeaseEnds", true, leased(leaseEnds)},
 	{"LeaseIsExtended", true, leased(leaseIsExtended)},
-	{"RefusalEnds", true, leased(refusalEnds)},
+	{"UncacheableEnds", true, leased(uncacheableEnds)},
 }
 
 // leased is a test of a store's leases.
@@ -38,6 +35,7 @@ func leased(f func(t *testing.T, s store.Store, l leaser, c Config)) func(t *tes
 
 var alice, bob = store.Token{1}, store.Token{15: 2}
 
+// oneHolder: of many who ask at once, one takes the lease. It may ask again, when the reply was lost on the way.
 func oneHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	var taken, held atomic.Int64
 	var wg sync.WaitGroup
@@ -61,6 +59,7 @@ func oneHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", alice, store.Taken) // asked again after an answer was lost
 }
 
+// holderFinds: Lease reads the key after taking the lease, so who takes it, or waits for it, finds what was kept meanwhile.
 func holderFinds(t *testing.T, s store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	e := Entry(Key("k"), "body")
@@ -76,6 +75,7 @@ func holderFinds(t *testing.T, s store.Store, l leaser, _ Config) {
 	wantHit(t, s, e)
 }
 
+// keepReleases: SetAndRelease ends the lease, but only its holder's. The entry is kept in either case.
 func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 	e := Entry(Key("k"), "body")
 	l.want("k", alice, store.Taken)
@@ -90,6 +90,7 @@ func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
+// onlyTheHolder can release or extend: a process that was slow must not end the lease of the one that took over.
 func onlyTheHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", bob, 0)
@@ -105,7 +106,8 @@ func onlyTheHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", bob, store.Taken)
 }
 
-func refusedIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
+// uncacheableIsNobodys: while a key is marked as uncacheable nobody takes its lease, and nobody can release the mark.
+func uncacheableIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, time.Minute)
 	for _, token := range []store.Token{alice, bob} {
@@ -116,6 +118,7 @@ func refusedIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", alice, store.Taken)
 }
 
+// leaseEnds by itself: its holder may have died. Then another takes it, and the first one can do nothing to it.
 func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	c.Advance(59 * time.Second)
@@ -127,6 +130,7 @@ func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Held)
 }
 
+// leaseIsExtended for as long as its holder works, and its beat changes each time: so those who wait see that somebody does.
 func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	beats := map[uint64]bool{}
@@ -148,7 +152,8 @@ func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
-func refusalEnds(t *testing.T, _ store.Store, l leaser, c Config) {
+// uncacheableEnds: the mark goes with its time, and the key is loaded by one again.
+func uncacheableEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, 10*time.Second)
 	c.Advance(9 * time.Second)
@@ -177,54 +182,9 @@ func (l leaser) extend(name string, token store.Token, want bool) {
 	}
 }
 
-func (l leaser) release(name string, token store.Token, refused time.Duration) {
+func (l leaser) release(name string, token store.Token, uncacheable time.Duration) {
 	l.t.Helper()
-	if err := l.s.Release(l.t.Context(), Key(name), token, refused); err != nil {
+	if err := l.s.Release(l.t.Context(), Key(name), token, uncacheable); err != nil {
 		l.t.Errorf("Release: %v", err)
 	}
 }
-
-// Redis starts a redis-server for the test, on a free port of 127.0.0.1 and without persistence, and returns its URL.
-// The server is killed when the test ends. Where there is no redis-server on the PATH the test is skipped.
-func Redis(t testing.TB) string { return NewServer(t).URL() }
-
-// A Server is a redis-server process of a test. Its methods must be called from the test's goroutine.
-type Server struct {
-	t     testing.TB
-	redis *proc.Redis
-}
-
-// NewServer is [Redis] for tests that stop the server, or start it anew.
-func NewServer(t testing.TB) *Server {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not on the PATH; install Redis to run this test")
-	}
-	dir, processes := t.TempDir(), new(proc.Group)
-	t.Cleanup(processes.End) // before the directory is removed
-	redis, err := processes.StartRedis(t.Context(), dir)
-	if err != nil {
-		t.Fatalf("storetest: %v", err)
-	}
-	return &Server{t, redis}
-}
-
-// Addr returns the server's host and port.
-func (s *Server) Addr() string { return s.redis.Addr() }
-
-// URL returns the server's redis:// URL.
-func (s *Server) URL() string { return s.redis.URL() }
-
-// Process returns the server that was started last, for a signal.
-func (s *Server) Process() *os.Process { return s.redis.OS() }
-
-// Start starts the server again, empty, on the same port, and waits until it answers.
-func (s *Server) Start() {
-	s.t.Helper()
-	if err := s.redis.Start(s.t.Context()); err != nil {
-		s.t.Fatalf("storetest: %v", err)
-	}
-}
-
-// Kill ends the server at once, as a crash would, and waits until it is gone. To kill it again does nothing.
-func (s *Server) Kill() { s.redis.Kill() }

@@ -16,21 +16,25 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A NearStore is bounded process memory.
+// A NearStore is memory of the process that is bounded in bytes and in entries.
 type NearStore interface {
 	store.Store
 	store.Local
-	Len() int     // entries that have not expired
-	Bytes() int64 // what they take, overhead included
-	Close() error // may be called again; afterwards Get misses and Set drops its entry
+	// Len returns how many entries there are that have not expired.
+	Len() int
+	// Bytes returns what they take: [store.Entry.Size] and what the store adds to that.
+	Bytes() int64
+	// Close drops all entries. Afterwards Get misses, and Set drops its entry without an error. It may be called again.
+	Close() error
 }
 
-// Near says how a store in the process' memory is tested: by the suite of every store, and for what memory promises beside
-// that. All is required. What tells the time must be package time alone, for it runs in bubbles of testing/synctest.
+// Near says how a store in the process' memory is tested: as every store is, and for what memory promises beside that. All fields
+// are required. The store must know the time from package time alone, because it is tested in bubbles of testing/synctest. There
+// all its goroutines must end with Close.
 type Near struct {
-	// Open returns an empty store with the bounds, of which zero stands for the default.
+	// Open returns an empty store with these bounds. Zero stands for the store's default.
 	Open func(maxBytes int64, maxEntries int) NearStore
-	// DefaultMaxBytes and DefaultMaxEntries are the bounds of a store that Open was given none for.
+	// DefaultMaxBytes and DefaultMaxEntries are those defaults.
 	DefaultMaxBytes   int64
 	DefaultMaxEntries int
 }
@@ -38,7 +42,7 @@ type Near struct {
 // A nearTest is named by the property that it holds a store in memory to.
 type nearTest struct {
 	name   string
-	bubble bool
+	bubble bool // it moves the clock
 	run    func(t *testing.T, n Near)
 }
 
@@ -54,7 +58,7 @@ var nearTests = []nearTest{
 	{"CloseForgets", false, closeForgets},
 }
 
-// Run tests the stores that n.Open returns.
+// Run tests the stores that n.Open returns, each property in a subtest.
 func (n Near) Run(t *testing.T) {
 	for name, maxEntries := range map[string]int{"Default": 0, "Small": 10} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +98,7 @@ func (n Near) open(t *testing.T, maxBytes int64, maxEntries int) NearStore {
 	return s
 }
 
+// nearBounds are the bounds of a store under test.
 type nearBounds struct {
 	bytes   int64 // 0: the default
 	entries int
@@ -176,6 +181,8 @@ func wantWithin(t *testing.T, s NearStore, b nearBounds) {
 	}
 }
 
+// oversizedIsRefusedAlone: one entry that is too large costs no other entry its place. What was kept under its key goes, because it
+// is older than what could not be kept.
 func oversizedIsRefusedAlone(t *testing.T, n Near) {
 	s := n.open(t, 100_000, 0)
 	_ = put(t, s, "other", "body", time.Minute)
@@ -195,6 +202,7 @@ func oversizedIsRefusedAlone(t *testing.T, n Near) {
 	}
 }
 
+// accountingIsHonest: what the store says it takes is what the process takes, nearly. So MaxBytes bounds memory.
 func accountingIsHonest(t *testing.T, n Near) {
 	const entries = 20_000
 	s := n.open(t, 1<<30, entries)
@@ -222,6 +230,7 @@ func put(t *testing.T, s NearStore, name, body string, keep time.Duration) error
 	return s.Set(t.Context(), Key(name), Entry(Key(name), body), keep)
 }
 
+// nothingIsKeptForNoTime: to set an entry for no time is to forget the key, also what was there.
 func nothingIsKeptForNoTime(t *testing.T, n Near) {
 	for keep := range time.Duration(3) {
 		s := n.open(t, 0, 0)
@@ -235,6 +244,7 @@ func nothingIsKeptForNoTime(t *testing.T, n Near) {
 	}
 }
 
+// peekMissesAtTheInstantOfExpiry, to the nanosecond, although nobody has dropped the entry yet.
 func peekMissesAtTheInstantOfExpiry(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", 100*time.Millisecond)
@@ -252,6 +262,7 @@ func peekMissesAtTheInstantOfExpiry(t *testing.T, n Near) {
 	}
 }
 
+// hitDoesNotProlong: some caches count their time from the last use. Here it would keep old data for ever.
 func hitDoesNotProlong(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", 3*time.Second)
@@ -267,6 +278,8 @@ func hitDoesNotProlong(t *testing.T, n Near) {
 	}
 }
 
+// expiredIsReclaimedUnasked: an entry that nobody asks for any more gives its memory back soon after its end, and again after the
+// store was empty in between.
 func expiredIsReclaimedUnasked(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	for range 2 { // what sweeps must go on, or start again
@@ -282,6 +295,7 @@ func expiredIsReclaimedUnasked(t *testing.T, n Near) {
 	}
 }
 
+// peekAllocatesNothing: it is the whole work of a hit.
 func peekAllocatesNothing(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", time.Minute)
@@ -291,6 +305,7 @@ func peekAllocatesNothing(t *testing.T, n Near) {
 	}
 }
 
+// closeForgets everything, also while others write. Requests may still come.
 func closeForgets(t *testing.T, n Near) {
 	s := n.Open(0, 0)
 	var writers sync.WaitGroup

@@ -1,10 +1,14 @@
-// Package storetest is the suite that every store.Store must pass, yours too, and every store.Leaser:
+// Package storetest has the tests that every store.Store must pass, yours too:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New() })
 //	}
 //
-// [Near] is the suite of stores in the process' memory.
+// Each subtest is named by the property that it tests; the comment of its function here says what is asked, and why. A store
+// that is also a store.Leaser is tested as one. Expiry needs a clock that the test can move: see [Config]. [Near] also tests what
+// a store in memory promises: its bounds, and hits that cost nothing.
+//
+// [Key], [Entry] and [Equal] are for tests of your own.
 package storetest
 
 import (
@@ -22,22 +26,24 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Config says how a store is tested. Open is required.
+// Config says how a store is tested. Only Open is required.
 type Config struct {
-	// Open returns an empty store; it is called once per test. What must be closed is closed by t.Cleanup.
+	// Open returns a store that is empty, or has entries of other tests only if it never finds them. It is called once per
+	// subtest. Close the store, if need be, in t.Cleanup.
 	Open func(t *testing.T) store.Store
-	// Advance moves the clock of the store that was opened last. With nil, expiry is not tested.
+	// Advance moves the clock of the store that was opened last. nil: what needs it is skipped.
 	Advance func(d time.Duration)
-	// Around runs one test; with nil it is just called. Stores in memory give synctest.Test here and time.Sleep as Advance.
+	// Around runs one subtest. nil: it is just called. A store in memory, which goes by package time, gives synctest.Test here,
+	// and time.Sleep as Advance: then nothing really waits.
 	Around func(t *testing.T, test func(t *testing.T))
 }
 
-// Run tests the stores that open returns, apart from expiry, which needs a [Config].
+// Run tests the stores that open returns, but for what needs a clock; see [Config].
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	Config{Open: open}.Run(t)
 }
 
-// Run tests the stores that c.Open returns.
+// Run tests the stores that c.Open returns, each property in a subtest.
 func (c Config) Run(t *testing.T) {
 	for _, test := range slices.Concat(tests, leaserTests) {
 		t.Run(test.name, func(t *testing.T) {
@@ -53,15 +59,15 @@ func (c Config) Run(t *testing.T) {
 	}
 }
 
-// Key returns a key made of the name, different names giving different keys. It is meant for short names.
+// Key returns a key made of the name. Different names have different keys.
 func Key(name string) keying.Key {
 	labels := keys.NewLabeler(nil)
 	a, b := labels.Tag("a "+name), labels.Tag("b "+name)
 	return keying.Key(slices.Concat(a[:], b[:]))
 }
 
-// Entry returns an entry of the body under the key, with every field set, that was stored just now and is fresh for a
-// minute.
+// Entry returns an entry for the key with the body. It has every field that a store must bring back, was stored just now, in whole
+// milliseconds, and is fresh for a minute.
 func Entry(key keying.Key, body string) *store.Entry {
 	labels := keys.NewLabeler(nil)
 	return &store.Entry{
@@ -85,8 +91,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 	}
 }
 
-// Equal reports whether the two entries say the same. What a process knows of an entry beside its fields does not count,
-// nor does the difference between nil and empty.
+// Equal reports whether the exported fields of the two entries are equal. Nil and empty are.
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
@@ -114,6 +119,7 @@ var tests = []test{
 	{"CancelledContext", false, cancelledContext},
 }
 
+// missIsNoError: most of what is asked for is not there. An error would count as a fault of the store.
 func missIsNoError(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, ok, err := s.Get(t.Context(), Key("absent"))
@@ -122,6 +128,8 @@ func missIsNoError(t *testing.T, c Config) {
 	}
 }
 
+// everyFieldComesBack: a store outside the process writes entries as bytes, and must lose nothing: no status, no empty body, no
+// field without lines, no byte of a binary or large body.
 func everyFieldComesBack(t *testing.T, c Config) {
 	bare := &store.Entry{Key: Key("bare"), Stored: time.Now().Truncate(time.Millisecond), Fresh: time.Second}
 	entries := map[string]*store.Entry{
@@ -142,6 +150,7 @@ func everyFieldComesBack(t *testing.T, c Config) {
 	}
 }
 
+// overwriteReplaces: of a shorter entry that follows a longer one nothing of the longer one is left.
 func overwriteReplaces(t *testing.T, c Config) {
 	s := c.Open(t)
 	for _, body := range []string{"a long first body", "second", "a third body that is the longest"} {
@@ -151,6 +160,7 @@ func overwriteReplaces(t *testing.T, c Config) {
 	}
 }
 
+// deleteForgets the keys that it is given, even if one of them is not there or is given twice, and no others.
 func deleteForgets(t *testing.T, c Config) {
 	s := c.Open(t)
 	a, b, kept := Entry(Key("a"), "a"), Entry(Key("b"), "b"), Entry(Key("kept"), "kept")
@@ -167,6 +177,7 @@ func deleteForgets(t *testing.T, c Config) {
 	wantHit(t, s, kept)
 }
 
+// keepIsKept: an entry comes back until its time is over, and from then on it does not.
 func keepIsKept(t *testing.T, c Config) {
 	s := c.Open(t)
 	e := Entry(Key("k"), "body")
@@ -177,6 +188,7 @@ func keepIsKept(t *testing.T, c Config) {
 	wantMiss(t, s, e.Key)
 }
 
+// overwriteReplacesKeep: the time of the entry before does not count any more, be it longer or shorter.
 func overwriteReplacesKeep(t *testing.T, c Config) {
 	s := c.Open(t)
 	longer, shorter := Entry(Key("longer"), "body"), Entry(Key("shorter"), "body")
@@ -189,6 +201,7 @@ func overwriteReplacesKeep(t *testing.T, c Config) {
 	wantMiss(t, s, shorter.Key)
 }
 
+// entriesAreNotShared: who appends to a slice of an entry, as a handler may, does not write into what the next one gets.
 func entriesAreNotShared(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, want := Entry(Key("k"), "body"), Entry(Key("k"), "body")
@@ -205,6 +218,7 @@ func entriesAreNotShared(t *testing.T, c Config) {
 	wantHit(t, s, want)
 }
 
+// concurrentUse: many goroutines at once get their own key's entry or a miss, never another's. Run it with -race.
 func concurrentUse(t *testing.T, c Config) {
 	s := c.Open(t)
 	var wg sync.WaitGroup
@@ -228,6 +242,7 @@ func concurrentUse(t *testing.T, c Config) {
 	wg.Wait()
 }
 
+// cancelledContext: requests end while the store works for them. It may fail, but must stay usable, and bring no wrong entry.
 func cancelledContext(t *testing.T, c Config) {
 	s := c.Open(t)
 	cancelled, cancel := context.WithCancel(t.Context())
