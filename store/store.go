@@ -7,8 +7,8 @@
 //   - [Log] and [Follower]: it is shared, and so are its purges;
 //   - [Sealer], [Reporter]: it authenticates entries, and tells of faults that no call returns.
 //
-// The cache asks a store once, when it is made, what it implements. So a store that wraps another must pass the methods of all
-// of these on.
+// The cache finds out once, when it is made, what its stores implement. So a store that wraps another must pass all of these
+// methods on: it embeds the type of the other, rather than the interface Store, which has three.
 //
 // What is kept is an [Entry]. A backend outside the process writes it as bytes with a [Codec], and reads it back with the same.
 // Package storetest has the tests that every backend must pass.

@@ -34,7 +34,6 @@ import (
 // A Store offers everything that a cache can ask of a shared store.
 var (
 	_ store.Store    = (*Store)(nil)
-	_ store.Leaser   = (*Store)(nil)
 	_ store.Follower = (*Store)(nil)
 	_ store.Sealer   = (*Store)(nil)
 	_ store.Reporter = (*Store)(nil)
