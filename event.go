@@ -111,8 +111,8 @@ func (c *Cache) warnOnce(reason Reason, subject, format string, args ...any) {
 
 // warn tells what may surprise about Far.
 func (c *Cache) warn() {
-	if c.tiers.Warner != nil {
-		if err := c.tiers.Warner.Warning(); err != nil {
+	if c.tiers.Reporter != nil {
+		if err := c.tiers.Reporter.Warning(); err != nil {
 			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
 	}
@@ -178,8 +178,8 @@ func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
 
 // watchStore tells of what the far store meets on its own account, until the returned function is called.
 func (c *Cache) watchStore() (stop func()) {
-	rests, faults := c.watchRests(), c.watchFaults()
-	return func() { rests(); faults() }
+	circuits, faults := c.watchCircuits(), c.watchFaults()
+	return func() { circuits(); faults() }
 }
 
 func (c *Cache) watchFaults() (stop func()) {
@@ -203,18 +203,18 @@ func (c *Cache) panicked(err error) {
 	c.limiter.happened(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
 }
 
-// watchRests tells of stores that are given a rest, until the returned function is called.
-func (c *Cache) watchRests() (stop func()) {
-	if c.tiers.Rester == nil {
+// watchCircuits tells of circuits that open and close, until the returned function is called.
+func (c *Cache) watchCircuits() (stop func()) {
+	if c.tiers.Reporter == nil {
 		return func() {}
 	}
-	return c.tiers.Rester.OnRest(func(what store.Operation, err error) {
-		ev := Event{Outcome: Fault, Reason: ReasonRest, Err: err}
+	return c.tiers.Reporter.OnCircuit(func(what string, err error) {
+		ev, op := Event{Outcome: Fault, Reason: ReasonRest, Err: err}, readthrough.Operation(what)
 		if err == nil {
-			c.limiter.ended(ev, what)
+			c.limiter.ended(ev, op)
 			return
 		}
-		c.limiter.began(ev, what)
+		c.limiter.began(ev, op)
 	})
 }
 

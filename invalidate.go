@@ -35,7 +35,7 @@ const (
 
 // invalidate purges what a response says has changed. The error is the log's: the purge holds for this process in any case.
 func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
-	if c.tiers.Poster != nil && c.tiers.Poster.Rests() {
+	if c.tiers.Follower != nil && c.tiers.Follower.CircuitOpen() {
 		return c.post(ctx, r)
 	}
 	batch, first := c.batches.join(r, time.Now())
@@ -58,8 +58,8 @@ func (c *Cache) invalidate(ctx context.Context, r store.Record) error {
 
 // post appends the record on behalf of a request, which waits for a failing log no longer than for any other operation.
 func (c *Cache) post(ctx context.Context, r store.Record) error {
-	if c.tiers.Poster != nil {
-		return c.recorded(c.tiers.Poster.Post(ctx, r))
+	if c.tiers.Follower != nil {
+		return c.recorded(c.tiers.Follower.Post(ctx, r))
 	}
 	return c.append(ctx, r)
 }

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/larder-go/cache/store"
+	"github.com/larder-go/cache/internal/readthrough"
 )
 
 // A store that is down fails as often as it is asked. Events of faults must tell of it without becoming a flood. So:
@@ -40,12 +40,12 @@ type faultKind struct {
 
 // An episode is the state of one kind.
 type episode struct {
-	lasts   bool              // it goes on until it is over
-	failing []store.Operation // the operations that still fail
-	told    bool              // its beginning was told, and not its end
-	untold  int               // how often it happened since the last event
-	last    Event             // as it happened last
-	at      time.Time         // of the last event
+	lasts   bool                    // it goes on until it is over
+	failing []readthrough.Operation // the operations that still fail
+	told    bool                    // its beginning was told, and not its end
+	untold  int                     // how often it happened since the last event
+	last    Event                   // as it happened last
+	at      time.Time               // of the last event
 }
 
 // An eventLimiter has an episode for each kind of fault of a cache. It takes its lock when something fails, and after a success only
@@ -64,9 +64,9 @@ type eventLimiter struct {
 func (l *eventLimiter) happened(ev Event) { l.note(ev, "", false) }
 
 // began is told of a fault that lasts until the operation succeeds. Further failures are counted.
-func (l *eventLimiter) began(ev Event, op store.Operation) { l.note(ev, op, true) }
+func (l *eventLimiter) began(ev Event, op readthrough.Operation) { l.note(ev, op, true) }
 
-func (l *eventLimiter) note(ev Event, op store.Operation, lasts bool) {
+func (l *eventLimiter) note(ev Event, op readthrough.Operation, lasts bool) {
 	l.mu.Lock()
 	e := l.episode(&ev)
 	if lasts && !slices.Contains(e.failing, op) {
@@ -83,7 +83,7 @@ func (l *eventLimiter) note(ev Event, op store.Operation, lasts bool) {
 }
 
 // ended is told that the operation succeeds. It reports whether it had failed before.
-func (l *eventLimiter) ended(ev Event, op store.Operation) bool {
+func (l *eventLimiter) ended(ev Event, op readthrough.Operation) bool {
 	if l.failing.Load() == 0 {
 		return false
 	}

@@ -144,8 +144,8 @@ func (c *Cache) follow() {
 	c.following = &following{log: c.tiers.Follower, changed: func(err error) {
 		ev := Event{Outcome: Fault, Reason: ReasonLog, Err: err}
 		if err != nil {
-			c.limiter.began(ev, store.Reads)
-		} else if !c.limiter.ended(ev, store.Reads) {
+			c.limiter.began(ev, readthrough.Reads)
+		} else if !c.limiter.ended(ev, readthrough.Reads) {
 			c.tell(Event{Outcome: Followed})
 		}
 	}}
@@ -163,8 +163,8 @@ const (
 // not serve them, whatever their keys: what comes from Far is for routes that read Far.
 //
 // It reads at most n keys, and never more than 1,000; 0 or less means 200. They come one after another, the hottest first,
-// until the context ends. An error says what Far answered; it is no reason not to serve. Where Far is no store.Ranker, or
-// no route is HotShared, there is nothing to bring, and that is no error.
+// until the context ends. An error says what Far answered; it is no reason not to serve. Where Far does not rank keys,
+// as redisstore does, or no route is HotShared, there is nothing to bring, and that is no error.
 func (c *Cache) Preload(ctx context.Context, n int) (int, error) {
 	ttl := time.Duration(c.shortest.Load())
 	if c.tiers.Ranker == nil || ttl == 0 {

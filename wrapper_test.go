@@ -32,13 +32,13 @@ func (b bare) Delete(ctx context.Context, keys ...keying.Key) error {
 type following struct{ *fartest.Store }
 
 func (following) Follow(ctx context.Context, _ func(error)) { <-ctx.Done() }
+func (following) CatchUp(context.Context) error             { return nil }
+func (following) Post(context.Context, store.Record) error  { return nil }
+func (following) CircuitOpen() bool                         { return false }
 
 // leasing is a Far store that can do all that purges and loads need.
 type leasing struct{ following }
 
-func (leasing) CatchUp(context.Context) error                                           { return nil }
-func (leasing) Post(context.Context, store.Record) error                                { return nil }
-func (leasing) Rests() bool                                                             { return false }
 func (l leasing) Release(context.Context, keying.Key, store.Token, time.Duration) error { return nil }
 func (l leasing) Extend(context.Context, keying.Key, store.Token, time.Duration) (bool, error) {
 	return true, nil
@@ -49,7 +49,7 @@ func (l leasing) Lease(ctx context.Context, key keying.Key, _ store.Token, _ tim
 	return e, store.Lease{State: store.Taken}, err
 }
 
-func (l leasing) Keep(ctx context.Context, key keying.Key, _ store.Token, e *store.Entry, keep time.Duration) error {
+func (l leasing) SetAndRelease(ctx context.Context, key keying.Key, _ store.Token, e *store.Entry, keep time.Duration) error {
 	return l.Set(ctx, key, e, keep)
 }
 
@@ -106,7 +106,7 @@ func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
 		"one that can do all":       {far: far},
 		"one without a log":         {far: plain, log: "is no store.Log"},
 		"memory":                    {far: memory, log: "is no store.Log"},
-		"embedded":                  {embeds{far}, "hides store.Log, store.Catcher, store.Follower, store.Poster", "hides store.Leaser"},
+		"embedded":                  {embeds{far}, "hides store.Log, store.Follower", "hides store.Leaser"},
 		"pointer":                   {&embeds{far}, "hides store.Log", "hides store.Leaser"},
 		"a pointer inside":          {embeds{&far}, "hides store.Log", "hides store.Leaser"},
 		"named field":               {names{inner: far}, "hides store.Log", "hides store.Leaser"},
@@ -120,7 +120,7 @@ func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
 		"Unwrap inside":             {embeds{calls{plain, func() store.Store { return far }}}, "hides store.Log", "hides store.Leaser"},
 		"nil inside":                {far: (*embeds)(nil), log: "is no store.Log"},
 		"nothing inside":            {far: embeds{}, log: "is no store.Log"},
-		"with a log of its own":     {logs{far, far}, "hides store.Catcher, store.Follower, store.Poster", "hides store.Leaser"},
+		"with a log of its own":     {logs{far, far}, "hides store.Follower", "hides store.Leaser"},
 		"one that passes all on":    {far: passes{far}},
 		"around one that has none":  {far: embeds{plain}, log: "is no store.Log"},
 		"around one without leases": {far: embeds{following{fartest.New()}}, log: "hides store.Log, store.Follower"},

@@ -69,9 +69,8 @@ type skewed struct {
 }
 
 var (
-	_ store.Log     = skewed{}
-	_ store.Catcher = skewed{}
-	_ store.Leaser  = skewed{}
+	_ store.Follower = skewed{}
+	_ store.Leaser   = skewed{}
 )
 
 func (s skewed) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
@@ -94,8 +93,8 @@ func (s skewed) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	return e, lease, err
 }
 
-func (s skewed) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
-	return s.Store.Keep(ctx, key, token, shifted(e, s.ahead), keep)
+func (s skewed) SetAndRelease(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+	return s.Store.SetAndRelease(ctx, key, token, shifted(e, s.ahead), keep)
 }
 
 // shifted returns a copy with the fields that leave the process, and Stored shifted.

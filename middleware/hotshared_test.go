@@ -15,9 +15,10 @@ import (
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/internal/fartest"
+	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // fleet is a far store whose log can be followed.
@@ -35,8 +36,14 @@ type fleet struct {
 func newFleet(t *testing.T) *fleet {
 	memory := memstore.New(memstore.Options{})
 	t.Cleanup(func() { _ = memory.Close() })
-	return &fleet{Log: store.NewLog(), Store: memory, release: make(chan struct{})}
+	return &fleet{Log: readthrough.NewLog(), Store: memory, release: make(chan struct{})}
 }
+
+func (f *fleet) CatchUp(context.Context) error { return nil }
+
+func (f *fleet) Post(ctx context.Context, r store.Record) error { return f.Append(ctx, r) }
+
+func (f *fleet) CircuitOpen() bool { return false }
 
 func (f *fleet) Follow(ctx context.Context, changed func(error)) {
 	f.follows.Add(1)
@@ -170,7 +177,7 @@ func TestOnRedisPurgesReachCopiesInMemory(t *testing.T) {
 	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared} {
 		for _, secret := range [][]byte{nil, []byte("0123456789abcdef0123456789abcdef")} {
 			t.Run(fmt.Sprint(class, " sealed ", secret != nil), func(t *testing.T) {
-				url := storetest.Redis(t)
+				url := redistest.Real(t)
 				c := newCache(t, cache.Options{Far: open(t, url), Secret: secret})
 				other := newCache(t, cache.Options{Far: open(t, url), Secret: secret})
 				get := counted(c, cache.Policy{Class: class, TTL: time.Hour, NearTTL: time.Hour * time.Duration(hot(class))})

@@ -12,8 +12,8 @@ import (
 
 	"github.com/larder-go/cache"
 	"github.com/larder-go/cache/internal/fartest"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // withoutRouter takes out of the context what a router has put there for its own sub-routers.
@@ -212,7 +212,7 @@ func TestAnInnerRequestDoesNotWaitForALeaseOfItsProcess(t *testing.T) {
 	for _, class := range inRedis {
 		for _, rt := range []router{routers[0], routers[2]} {
 			s := newSite(t, rt, class)
-			s.options.Far = open(t, storetest.Redis(t))
+			s.options.Far = open(t, redistest.Real(t))
 			s.handle("GET /x", cache.Policy{}, s.asking(50*time.Millisecond, "/x"))
 			s.handle("GET /a", cache.Policy{}, s.asking(50*time.Millisecond, "/b"))
 			s.handle("GET /b", cache.Policy{}, s.asking(50*time.Millisecond, "/a"))

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
 )
@@ -72,7 +73,7 @@ func TestListenerMayCallTheCache(t *testing.T) {
 			var c atomic.Pointer[cache.Cache]
 			var reasons sync.Map
 			var nested atomic.Int64
-			server := storetest.NewServer(t)
+			server := redistest.NewProcess(t)
 			far := open(t, server.URL())
 			made, err := cache.New(cache.Options{Far: far, FarBudget: time.Second, Observe: func(ev cache.Event) {
 				reasons.Store(string(ev.Outcome)+" "+string(ev.Reason), true)
@@ -216,7 +217,7 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 // Whatever command a hook of the caller's Redis client panics at, requests are answered, the process lives, and the panic is
 // told.
 func TestPanickingHookIsAFault(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	for _, command := range []string{"getrange", "set", "evalsha", "eval", "xrevrange", "xrange", "xadd", "zincrby", "unlink"} {
 		t.Run(command, func(t *testing.T) {
 			client := redis.NewClient(&redis.Options{
@@ -275,3 +276,7 @@ var errSurprise = errors.New("a prefix was made up")
 type surprising struct{ *fleet }
 
 func (*surprising) Warning() error { return errSurprise }
+
+func (*surprising) OnFault(func(error)) (stop func()) { return func() {} }
+
+func (*surprising) OnCircuit(func(string, error)) (stop func()) { return func() {} }

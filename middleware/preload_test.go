@@ -18,10 +18,10 @@ import (
 	"github.com/larder-go/cache/internal/redistest"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // ranked is a far store that ranks, and tells how often it was read.
@@ -303,16 +303,16 @@ func TestCloseEndsTheRanking(t *testing.T) {
 func TestOnRedisPreloadReadsTheHottest(t *testing.T) {
 	for name, secret := range map[string]string{"plain": "", "sealed": "0123456789abcdef0123456789abcdef"} {
 		t.Run(name, func(t *testing.T) {
-			url := storetest.Redis(t)
+			url := redistest.Real(t)
 			fars := []*redisstore.Store{open(t, url), open(t, url)}
 			options := func(i int) cache.Options {
 				return cache.Options{Far: fars[i], Secret: []byte(secret), Debug: true, FarBudget: time.Second}
 			}
 			a, b := newCache(t, options(0)), newCache(t, options(1))
 			get := pages(a, cache.Policy{TTL: time.Hour, Tags: []string{"all"}})
-			ranker := store.Ranker(fars[0])
+			ranker := readthrough.Ranker(fars[0])
 			if secret != "" {
-				ranker = fars[0].Sealed([]byte(secret)).(store.Ranker)
+				ranker = fars[0].Sealed([]byte(secret)).(readthrough.Ranker)
 			}
 			for _, path := range []string{"/cold", "/hot"} {
 				get(path)

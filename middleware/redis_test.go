@@ -25,7 +25,7 @@ import (
 func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...cache.Class) {
 	t.Helper()
 	servers := map[string]func(t *testing.T) string{
-		"redis-server": func(t *testing.T) string { return storetest.Redis(t) },
+		"redis-server": func(t *testing.T) string { return redistest.Real(t) },
 		"in process":   func(t *testing.T) string { return redistest.Start(t).URL() },
 	}
 	for name, server := range servers {
@@ -195,7 +195,7 @@ func TestOnRedisA304EndsTheStoredAnswer(t *testing.T) {
 
 // A command that Redis refuses is named by an event of its own, with the rule that allows it.
 func TestWhatRedisRefusesIsAnEvent(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer admin.Close()
 	if err := admin.Do(t.Context(), "ACL", "SETUSER", "default", "-xread").Err(); err != nil {
@@ -267,7 +267,7 @@ func TestRestsAreEvents(t *testing.T) {
 func TestALossOfPurgesIsAnEvent(t *testing.T) {
 	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared, cache.FleetShared} {
 		t.Run(class.String(), func(t *testing.T) {
-			server := storetest.NewServer(t)
+			server := redistest.NewProcess(t)
 			client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 			defer client.Close()
 			var mu sync.Mutex
@@ -320,7 +320,7 @@ func TestALossOfPurgesIsAnEvent(t *testing.T) {
 
 // threeOf are three processes of one site that share a Redis.
 func threeOf(t *testing.T, class cache.Class, h handler) []*site {
-	url := storetest.Redis(t)
+	url := redistest.Real(t)
 	processes := make([]*site, 3)
 	for i := range processes {
 		processes[i] = newSite(t, routers[0], class)

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // What a request's Cache-Control wants.
@@ -413,7 +413,7 @@ func (a askingStore) Lease(ctx context.Context, key keying.Key, token store.Toke
 func TestOnRedisNoAnswerOfAnEarlierRun(t *testing.T) {
 	for _, class := range inRedis {
 		t.Run(class.String(), func(t *testing.T) {
-			url := storetest.Redis(t)
+			url := redistest.Real(t)
 			var runs atomic.Int64
 			running, release := make(chan struct{}), make(chan struct{})
 			h := func(w http.ResponseWriter, _ *http.Request) error {

@@ -15,13 +15,13 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// A Codec writes entries and purge records as bytes, in msgpack, and reads them back. The last element is a seal over all before it. With the
-// zero Codec that is a checksum (CRC-32C), which finds damage. With a Codec of [NewCodec] it is an HMAC, which finds forgery, too. A Codec
-// may be copied, and is safe for concurrent use.
+// A Codec writes entries and purge records as bytes, and reads them back. Both are one msgpack array of a fixed schema, whose last
+// element, the seal, is computed over all before it. The zero Codec seals with a checksum (CRC-32C), which finds damage; one of
+// [NewCodec] with an HMAC, which also finds forgery. A Codec may be copied, and is safe for concurrent use.
 type Codec struct{ macs *sync.Pool }
 
-// NewCodec returns a Codec whose seal is an HMAC-SHA256 with the secret. If the secret is empty, it returns the zero Codec. The secret is
-// copied.
+// NewCodec returns a Codec whose seal is an HMAC-SHA256 under the secret, which it copies. If the secret is empty, it is the zero
+// Codec.
 func NewCodec(secret []byte) Codec {
 	if len(secret) == 0 {
 		return Codec{}
@@ -98,31 +98,31 @@ const format = 3
 // fields is how many elements the outer array has before the seal.
 const fields = 17
 
-// The most bytes that the parts of an entry take besides their text. fixedSize is what every entry has, without the seal. Encode allocates as
-// much as their sum, once. The bounds are tight, because bytes that are allocated and not used cost as much as others.
+// The most bytes that the parts of an entry take beside their text. Encode allocates once, for what an entry takes at most; to
+// ask for much more than that would cost as much as using it.
 const (
-	numberSize = 1 + 8
-	listSize   = 1 + 2
-	textSize   = 1 + 2
-	fixedSize  = listSize + 1 + 2 + len(keying.Key{}) + 11*numberSize + 3*listSize + 1 + 4
-	fieldSize  = listSize + textSize
-	lineSize   = textSize - 1 // the tally has one
-	labelSize  = 2 + len(keying.Label{})
+	maxNumber = 1 + 8
+	maxList   = 1 + 2
+	maxText   = 1 + 2
+	maxFixed  = maxList + 1 + 2 + len(keying.Key{}) + 11*maxNumber + 3*maxList + 1 + 4 // what is in every entry, but the seal
+	maxField  = maxList + maxText                                                      // a field's list, and its name's length
+	maxLine   = maxText - 1                                                            // a line's length; the tally has one byte
+	maxLabel  = 2 + len(keying.Label{})
 )
 
-// Encode returns the entry as bytes, which the caller owns: the body is copied. It allocates once and does not change the entry. It returns an
-// error for an entry that Decode would not accept; see [Entry.Validate].
+// Encode returns the entry as bytes, which are the caller's. It does not change the entry, nor keep any of it. An entry that Decode
+// would not accept is an error.
 func (c Codec) Encode(e *Entry) ([]byte, error) {
 	h, err := e.check()
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot encode: %w", err)
 	}
-	size := fixedSize + c.maxSeal() + h.bytes + h.fields*fieldSize + h.lines*lineSize + len(e.Labels)*labelSize + len(e.Body)
+	size := maxFixed + c.maxSeal() + h.bytes + h.fields*maxField + h.lines*maxLine + len(e.Labels)*maxLabel + len(e.Body)
 	return c.seal(appendEntry(make([]byte, 0, size), e)), nil
 }
 
-// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. A map would cost bytes and time for its
-// names. Whoever adds an element raises format.
+// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. Maps would cost names, and arrays grow at the
+// end, by another format.
 func appendEntry(b []byte, e *Entry) []byte {
 	b = appendList(b, fields+1)
 	b = appendUint(b, format)
@@ -144,10 +144,11 @@ func appendEntry(b []byte, e *Entry) []byte {
 	return appendBytes(b, e.Body)
 }
 
-// The functions below write the few msgpack types that an entry consists of. They write the same bytes as the library's Encoder. That one
-// writes each byte and each string through an interface, which takes more time than the rest of Encode.
+// The append functions write the few msgpack types that an entry is made of, byte for byte as the msgpack library's Encoder does;
+// a test compares the two. The library writes through an interface, a byte or a string at a time, which would cost more than all
+// else that is done to encode an entry.
 
-// appendSized appends n after the code for its width. first is the code for one byte; the codes for two, four and eight bytes follow it.
+// appendSized appends n behind the code for its width: first is the code for one byte; those for two, four and eight follow.
 func appendSized(b []byte, first byte, n uint64) []byte {
 	switch {
 	case n <= math.MaxUint8:
@@ -212,7 +213,7 @@ func appendFields(b []byte, fs []Field) []byte {
 
 // appendField appends a name and the list of its lines.
 func appendField(b []byte, name string, lines []string) []byte {
-	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // most fields are like this: append both lengths at once
+	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
 		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
 		return appendText(b, lines[0])
 	}
@@ -239,8 +240,8 @@ const recordFormat = 1
 // recordFields is how many elements a record's array has before the seal.
 const recordFields = 4
 
-// recordSize is the most bytes that a record takes beside its labels.
-const recordSize = 64
+// maxRecord is the most bytes that a record takes beside its labels.
+const maxRecord = 64
 
 const (
 	flagSoft = 1 << iota
@@ -248,13 +249,13 @@ const (
 	flagWide // to a process that does not know it the record cannot be read: it purges everything there
 )
 
-// EncodeRecord returns the record as bytes, sealed like an entry. Of its position only the epoch is written: the log gives it the rest. A
-// record of more than MaxLabels labels is an error.
+// EncodeRecord returns the record as bytes, sealed like an entry. Of its position only the epoch is written: the log gives the rest.
+// A record of more than MaxLabels labels is an error: append it as several.
 func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	if len(r.Labels) > MaxLabels {
 		return nil, fmt.Errorf("store: cannot encode: a record of %d labels; at most %d", len(r.Labels), MaxLabels)
 	}
-	return c.seal(appendRecord(make([]byte, 0, recordSize+len(r.Labels)*labelSize), r)), nil
+	return c.seal(appendRecord(make([]byte, 0, maxRecord+len(r.Labels)*maxLabel), r)), nil
 }
 
 // appendRecord appends the purge record without its seal. Its position is not part of it: the log gives it one.
@@ -276,8 +277,9 @@ func appendRecord(b []byte, r Record) []byte {
 	return appendLabels(b, r.Labels)
 }
 
-// DecodeRecord reads what EncodeRecord wrote, and trusts it as little as Decode does. The caller sets Time and Seq of the position. Every
-// error wraps [ErrCorrupt].
+// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. It keeps nothing of b. The caller fills in the rest of
+// the position. Every error wraps [ErrCorrupt]; a log that has met one must count everything before the record as purged, since
+// nobody knows what it named.
 func (c Codec) DecodeRecord(b []byte) (Record, error) {
 	r, err := c.decodeRecord(b)
 	if err != nil {

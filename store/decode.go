@@ -11,11 +11,12 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// Decode reads what Encode wrote. From then on b belongs to the entry, whose body is a part of it. The rest is copied: a header that outlives
-// its entry does not keep b in memory. Every error wraps [ErrCorrupt].
+// Decode reads what Encode wrote. The caller gives b away: the entry's body is a part of it. The rest is copied. Every error wraps
+// [ErrCorrupt].
 //
-// Decode trusts nothing. It checks the seal first. It compares every length with the bytes that are left, and with its limit, before it
-// allocates anything of that length. There is one schema, without recursion.
+// It trusts nothing, since others may write to the same backend. The seal is checked first. Then each length is compared with the
+// bytes that are left, and with the field's limit, before anything of that length is allocated. So a few bytes cannot make it
+// allocate gigabytes. There is one schema: no recursion that could exhaust the stack, and no field that it does not know.
 func (c Codec) Decode(b []byte) (*Entry, error) {
 	e, err := c.decode(b)
 	if err != nil {
@@ -24,8 +25,7 @@ func (c Codec) Decode(b []byte) (*Entry, error) {
 	return e, nil
 }
 
-// decode is Decode without the wrapping of its errors. It allocates at most five times: the entry, its labels, and the header's text, lines and
-// fields.
+// decode is Decode without the wrapping of its errors. It allocates three times: the entry with its labels, the header's text, and the body.
 func (c Codec) decode(b []byte) (*Entry, error) {
 	b, err := c.open(b)
 	if err != nil {
@@ -58,8 +58,8 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	return e, e.Validate()
 }
 
-// header reads the two lists of header fields, Header and Added. It reads them twice: the first time it counts, the second time it cuts. So it
-// needs one string for all names and lines, one slice for all lines, and one slice of fields for Added.
+// header reads both lists of header fields, twice: first to learn how much there is, then to hand it out. So it allocates once for
+// all text and once for all lines, however many there are, and once more for fields that are to be added.
 func (r *reader) header() (header Header, added []Field) {
 	start := r.at
 	var h tally
@@ -77,10 +77,10 @@ func (r *reader) header() (header Header, added []Field) {
 	return headerOf(fields, lines[:n:n]), s.list(nil)
 }
 
-// fewFields is how many fields most responses have at most. So many are read into an array on the stack.
+// fewFields is how many fields most responses have at most: that many are read without allocating the list.
 const fewFields = 16
 
-// tally skips a list of header fields and adds what is in it to h.
+// tally passes over a list of header fields and adds what is in it.
 func (r *reader) tally(h *tally) {
 	n := r.list(MaxFields)
 	h.fields += n
@@ -97,32 +97,32 @@ func (r *reader) tally(h *tally) {
 	}
 }
 
-// A sharer reads a header that was counted before. It cuts its text and its lines into parts. Each part has no spare capacity, so that appending
-// to one field does not overwrite the next.
+// A sharer reads a header that has been tallied, and hands out parts of one string and of one slice. The parts of the slice are
+// clipped: appending to one field's lines does not write into the next field's.
 type sharer struct {
 	reader
-	text  string   // the reader's bytes, as a string
-	lines []string // those that belong to no field yet
+	text  string   // what the reader began with
+	lines []string // not handed out yet
 }
 
-// list reads a list of fields, into buf if it is large enough.
-func (s *sharer) list(buf []Field) []Field {
+// list reads a list of fields, into the given slice if that has the capacity.
+func (s *sharer) list(fields []Field) []Field {
 	n := s.reader.list(MaxFields)
 	if n == 0 {
 		return nil
 	}
-	if cap(buf) < n {
-		buf = make([]Field, 0, n)
+	if cap(fields) < n {
+		fields = make([]Field, 0, n)
 	}
 	for range n {
 		lines := s.reader.list(maxLines + 1)
 		name := s.next()
-		buf = append(buf, Field{name, s.values(lines - 1)})
+		fields = append(fields, Field{name, s.values(lines - 1)})
 	}
-	return buf
+	return fields
 }
 
-// values reads the n lines of a field.
+// values takes n lines out of the shared text.
 func (s *sharer) values(n int) []string {
 	values := s.lines[:n:n]
 	s.lines = s.lines[n:]
@@ -132,24 +132,25 @@ func (s *sharer) values(n int) []string {
 	return values
 }
 
-// next reads a string, which is a part of the text.
+// next returns the next text.
 func (s *sharer) next() string {
 	n := s.reader.text()
 	return s.text[s.at-n : s.at]
 }
 
-// A reader reads the few msgpack types that an entry consists of. After the first error everything it reads is zero, so callers check err once,
-// at the end. It moves an index rather than cut the slice: to store a pointer costs a write barrier while garbage is collected.
+// A reader reads the few msgpack types that an entry is made of. After the first error every read returns zero, so its callers
+// check once, at the end. It counts where it is, instead of cutting b shorter: to store a pointer costs a write barrier while
+// garbage is collected.
 type reader struct {
 	b   []byte
 	at  int // how much of b has been read
 	err error
 }
 
-// errShort is the error of input that ends before its own lengths say.
+// errShort is an entry that ends before its own lengths say.
 var errShort = errors.New("shorter than it claims")
 
-// fail notes the first error, and skips the rest of the input.
+// fail notes the first error; all that is read after it is zero.
 func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
@@ -160,7 +161,7 @@ func (r *reader) fail(err error) {
 // left is how many bytes have not been read.
 func (r *reader) left() uint64 { return uint64(len(r.b) - r.at) }
 
-// take returns the next n bytes. The input says n, so it may be anything.
+// take returns the next n bytes, n being any claim that the input makes.
 func (r *reader) take(n uint64) []byte {
 	if n > r.left() {
 		r.fail(errShort)
@@ -208,7 +209,7 @@ func (r *reader) uint() uint64 {
 	return 0
 }
 
-// upTo reads a number that is at most limit.
+// upTo reads a number that must not exceed the limit: sizes are checked before anything of that size is made.
 func (r *reader) upTo(limit uint64) uint64 {
 	n := r.uint()
 	if n > limit {
@@ -218,8 +219,7 @@ func (r *reader) upTo(limit uint64) uint64 {
 	return n
 }
 
-// list reads the length of an array, at most limit. Each element takes at least one byte, so a length above the number of bytes that are left
-// is wrong.
+// list reads an array's length. Every element takes at least a byte, so a claim beyond what is left is a lie.
 func (r *reader) list(limit int) int {
 	var n uint64
 	switch c := r.code(); {
@@ -239,7 +239,7 @@ func (r *reader) list(limit int) int {
 	return int(n)
 }
 
-// bytes reads at most limit bytes. It does not copy them: the slice is a part of the input.
+// bytes reads binary of at most so many bytes. It does not copy: the slice is of the input.
 func (r *reader) bytes(limit int) []byte {
 	c := r.code()
 	if c < msgpcode.Bin8 || c > msgpcode.Bin32 {
@@ -249,14 +249,14 @@ func (r *reader) bytes(limit int) []byte {
 	return r.limited(r.number(1<<(c-msgpcode.Bin8)), limit)
 }
 
-// fill reads exactly len(dst) bytes into dst.
+// fill reads binary of exactly the size of dst.
 func (r *reader) fill(dst []byte) {
 	if copy(dst, r.bytes(len(dst))) != len(dst) {
 		r.fail(errShort)
 	}
 }
 
-// text skips a string and returns its length.
+// text passes over a string and returns its length.
 func (r *reader) text() int {
 	var n uint64
 	switch c := r.code(); {
@@ -271,7 +271,7 @@ func (r *reader) text() int {
 	return len(r.limited(n, MaxFieldBytes))
 }
 
-// limited takes n bytes, at most limit.
+// limited takes n bytes, unless that is more than the limit.
 func (r *reader) limited(n uint64, limit int) []byte {
 	if n > uint64(limit) {
 		r.fail(errors.New("longer than its limit"))

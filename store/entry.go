@@ -8,59 +8,61 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// An Entry is one stored response, or one stored value that is no HTTP response.
+// An Entry is one response that is kept, or one value. Once a [Store] has it, nobody changes it or any of its bytes, and any
+// number of goroutines may read it. To change the times of an entry, make a copy: see [Entry.Within].
 //
-// Once a Store has it, it is immutable, and any number of goroutines may read it. [Entry.Validate] says which values a field may have.
+// It is fresh for Fresh from Stored on. After that it is stale, and may be served within one of three windows, all of which begin
+// when Fresh ends: WhileRevalidate, IfError, IfValidated. A window of 0 is none.
 type Entry struct {
-	// The fields that every hit reads come first, so that they lie on as few cache lines as possible.
+	// What each hit reads stands together, on as few cache lines as possible.
 
-	// Stored is when the response was complete, less Aged. A Codec keeps milliseconds.
+	// Stored is when the response was complete, less Aged.
 	Stored time.Time
-	// Fresh is how long it is fresh, counted from Stored (RFC 9111 §4.2).
+	// Fresh is how long it is fresh, from Stored.
 	Fresh time.Duration
-	// until is when a copy in memory must be compared with the store behind it, counted from epoch. Zero means never.
+	// Of a near copy: when, since epoch, the far one must be asked; 0: never.
 	until time.Duration
-	// seen is the ledger's count when the entry was last found live; see Ledger.State.
+	// The ledger's count when it was last found live.
 	seen atomic.Uint64
-	// born is the ledger's count when this process made the entry. It is zero if the entry was read from a store.
+	// The ledger's count when it was made in this process; 0: read from a store.
 	born uint64
-	// Status is the HTTP status. It is zero for a value that is no HTTP response.
+	// Status is the HTTP status; 0 for data that is no HTTP response.
 	Status int
-	// Header replaces the fields that the response header has.
+	// Header replaces the fields of the same names in the response header.
 	Header Header
-	// Body is the content as it is sent, after any Content-Encoding.
-	Body []byte
-	// Added is added to the fields that the response header has. A field without values removes what is there.
+	Body   []byte
+	// Added is added to the response header; a field without values is removed from it.
 	Added []Field
 
-	// Cost is how long the load took.
+	// Cost is how long the handler took, or the load of the value. The longer, the earlier it is refreshed.
 	Cost time.Duration
-	// Aged is how old the response already was when it came.
+	// Aged is how old the response was when it came, if the handler passed on another cache's: its Age (RFC 9111 §5.1).
 	Aged time.Duration
-	// WhileRevalidate is how long it may be served stale while it is refreshed (RFC 5861 §3).
+	// WhileRevalidate is how much longer it may be served while it is refreshed (RFC 5861 §3).
 	WhileRevalidate time.Duration
-	// Key is the key that it was made for. Readers compare it, so a mistake of a store cannot give one user's page to another.
+	// Key is the key that it was made for. It is checked on every read: a store that mixes keys up serves nothing wrong.
 	Key keying.Key
 	// At is where the purge log ended before the handler ran.
 	At Position
 
-	// IfError is how long it may be served stale if its handler fails (RFC 5861 §4).
+	// IfError is how much longer it may be served when its handler fails (RFC 5861 §4).
 	IfError time.Duration
-	// IfValidated is how long it may be served stale once its handler has confirmed it (RFC 9111 §4.3).
+	// IfValidated is how much longer it may be served once its handler has confirmed it (RFC 9111 §4.3).
 	IfValidated time.Duration
 
-	// Labels are what a purge can hit it by.
+	// Labels are what purges may name it by; at most MaxLabels.
 	Labels []keying.Label
 
-	// memo is its decoded form; see Memo.
+	// See Memo.
 	memo atomic.Pointer[memo]
 }
 
-// skew is how far the clock that stored an entry may be ahead of ours. An entry from further in the future counts as expired; otherwise a
-// wrong clock could make it live for ever.
+// skew is how far ahead of our clock an entry's may be before it counts as expired: a clock that far off could
+// otherwise keep an entry for ever.
 const skew = 5 * time.Second
 
-// Life returns the entry's age, never negative, and how much freshness is left. If the entry is stale, left is zero or less.
+// Life returns the time since the answer was complete, never negative, and how much freshness is left, zero or less when
+// the entry is stale. An entry of the future, by another process' clock, is not older than now; from 5 s on it is stale.
 func (e *Entry) Life(now time.Time) (age, left time.Duration) {
 	age = now.Sub(e.Stored)
 	if age < -skew {
@@ -70,40 +72,26 @@ func (e *Entry) Life(now time.Time) (age, left time.Duration) {
 	return age, e.Fresh - age
 }
 
-// Age returns the time since the response was generated, as far as is known. It is never negative.
+// Age is the first result of [Entry.Life].
 func (e *Entry) Age(now time.Time) time.Duration {
 	age, _ := e.Life(now)
 	return age
 }
 
-// Left returns how much freshness is left. If the entry is stale, that is zero or less.
+// Left is the second result of [Entry.Life].
 func (e *Entry) Left(now time.Time) time.Duration {
 	_, left := e.Life(now)
 	return left
 }
 
-// Keep returns how long a store should hold the entry: while it is fresh, and for the longest time that it may be served stale.
+// Keep returns how long a store should hold the entry: for what is left of its freshness, and its longest stale window. Zero or
+// less: not at all. It is what Set is given.
 func (e *Entry) Keep(now time.Time) time.Duration {
 	return e.Left(now) + max(e.WhileRevalidate, e.IfError, e.IfValidated)
 }
 
-// earliest is how long before its end an entry may be refreshed, in multiples of its cost. The random choice of when to refresh would go
-// beyond that once in nine million times.
-const earliest = 16
-
-// Nearing reports whether the entry is fresh, but so near to its end that it may be refreshed early. In the first half of its life that is
-// never so. Therefore a process that is late, and finds an entry that another has just refreshed, does not refresh it again.
-func (e *Entry) Nearing(now time.Time) bool { return e.NearingAt(e.Left(now)) }
-
-// NearingAt is Nearing for a known rest of freshness.
-func (e *Entry) NearingAt(left time.Duration) bool {
-	return left > 0 && left < e.Fresh/2 && left/earliest < e.Cost
-}
-
-// entryOverhead is about what an entry takes besides its bytes: the struct, and what the allocator rounds up.
-const entryOverhead = 320
-
-// Lines returns the lines of a field by its canonical name: those of Header, or else those of Added. They must not be changed.
+// Lines returns the lines of a field that the handler set, by its canonical name: those of Header, or else of Added. They are the
+// entry's and must not be changed.
 func (e *Entry) Lines(name string) []string {
 	if lines := e.Header.Lines(name); lines != nil {
 		return lines
@@ -116,8 +104,11 @@ func (e *Entry) Lines(name string) []string {
 	return nil
 }
 
-// Size returns about how many bytes the entry takes in memory, with its overhead and its memo. A value that has no memo yet counts its body
-// twice: its decoded form will be about as large.
+// entryOverhead is about what an entry costs beside its bytes: the struct, and what the allocator rounds up.
+const entryOverhead = 320
+
+// Size returns the bytes that the entry takes in memory, with all that hangs on it. A store in memory counts its bytes by this.
+// Data that is no HTTP response counts twice until its decoded form is known, because that will stay beside its bytes.
 func (e *Entry) Size() int64 {
 	n := entryOverhead + len(e.Body) + len(e.Labels)*len(keying.Label{})
 	if m := e.memo.Load(); m != nil {
@@ -125,7 +116,7 @@ func (e *Entry) Size() int64 {
 	} else if e.Status == 0 {
 		n += len(e.Body)
 	}
-	if e.Header.layout != nil { // most entries share it, but nobody knows with how many
+	if e.Header.layout != nil { // other entries may share it, or none does
 		n += len(e.Header.layout.names)*40 + e.Header.layout.bytes
 	}
 	n += sizeOf(e.Header.lines)
@@ -135,7 +126,7 @@ func (e *Entry) Size() int64 {
 	return int64(n)
 }
 
-// sizeOf is how many bytes the lines take in memory.
+// sizeOf is what the lines take in memory.
 func sizeOf(lines []string) (n int) {
 	for _, line := range lines {
 		n += 16 + len(line)
@@ -143,27 +134,38 @@ func sizeOf(lines []string) (n int) {
 	return n
 }
 
-// NearUntil returns a copy of the entry that memory may serve without a question to the store behind it until the given time. From then on
-// [Entry.Past] is true. The copy shares the entry's bytes.
+// What follows is for the engine of the cache. It is here, and exported, because it reads on every hit what no other package
+// can see, and a hit has no time for a map beside the entry. A store needs none of it.
+
+// earliest is how many times its cost before its end an entry may be refreshed early. Chance goes further once in nine
+// million.
+const earliest = 16
+
+// Nearing reports whether the entry is fresh and so near its end that it may be refreshed early. That is never so in the first half
+// of its life. So a process that comes late to refresh an entry sees that another has refreshed it just now.
+func (e *Entry) Nearing(now time.Time) bool { return e.NearingAt(e.Left(now)) }
+
+// NearingAt is Nearing for a caller that knows how much freshness is left: a hit reads the clock once.
+func (e *Entry) NearingAt(left time.Duration) bool {
+	return left > 0 && left < e.Fresh/2 && left/earliest < e.Cost
+}
+
+// NearUntil returns a copy of the entry for the process' memory that is good by itself until then. After that the far store must be
+// asked, and the copy may only stand in while it cannot be: see [Entry.Past].
 func (e *Entry) NearUntil(until time.Time) *Entry {
 	c := e.copy()
 	c.until = until.Sub(epoch)
 	return c
 }
 
-// copy returns a copy whose own fields may be changed until a Store has it. The bytes, slices and the memo are shared.
-func (e *Entry) copy() *Entry {
-	c := &Entry{
-		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored, Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate,
-		IfError: e.IfError, IfValidated: e.IfValidated, Aged: e.Aged, Cost: e.Cost, Header: e.Header, Added: e.Added, Labels: e.Labels,
-		Body: e.Body, born: e.born, until: e.until,
-	}
-	c.memo.Store(e.memo.Load())
-	return c
-}
+// Past reports whether the far store must be asked by now; see [Entry.NearUntil].
+func (e *Entry) Past(now time.Time) bool { return e.until != 0 && now.Sub(epoch) > e.until }
 
-// Within returns the entry if its times are within these limits, or else a copy whose times are cut to them. Freshness is counted from when
-// the response came, so its age on arrival is added to the limit.
+// epoch is where instants start that are kept as durations, which take a third of the memory of a time.Time.
+var epoch = time.Now()
+
+// Within returns the entry with no more freshness, counted from when it came, and no longer stale windows than these: itself, or a
+// copy. What was stored under a policy of longer times is cut down by it when it is read.
 func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
 	fresh += min(e.Aged, math.MaxInt64-fresh)
 	if e.Fresh <= fresh && e.WhileRevalidate <= whileRevalidate && e.IfError <= ifError {
@@ -174,27 +176,32 @@ func (e *Entry) Within(fresh, whileRevalidate, ifError time.Duration) *Entry {
 	return c
 }
 
-// MadeHere reports whether this process made the entry, rather than read it from a store.
+// copy returns a copy of the entry that may be changed until a Store has it. All but its times it shares with e.
+func (e *Entry) copy() *Entry {
+	c := &Entry{
+		Key: e.Key, At: e.At, Status: e.Status, Stored: e.Stored, Fresh: e.Fresh, WhileRevalidate: e.WhileRevalidate,
+		IfError: e.IfError, IfValidated: e.IfValidated, Aged: e.Aged, Cost: e.Cost, Header: e.Header, Added: e.Added, Labels: e.Labels,
+		Body: e.Body, born: e.born, until: e.until,
+	}
+	c.memo.Store(e.memo.Load())
+	return c
+}
+
+// MadeHere reports whether the entry was made in this process, rather than read from a store.
 func (e *Entry) MadeHere() bool { return e.born != 0 }
 
-// Beside returns an empty entry for another key with the same place in the purge log: both come from one run of a handler.
+// Beside returns an empty entry for another key that was begun when this one was: the same purges end it.
 func (e *Entry) Beside(key keying.Key) *Entry {
 	return &Entry{Key: key, At: e.At, born: e.born}
 }
 
-// Past reports whether a copy in memory must be compared with the store behind it by now; see [Entry.NearUntil].
-func (e *Entry) Past(now time.Time) bool { return e.until != 0 && now.Sub(epoch) > e.until }
-
-// epoch is what until counts from. A duration takes a third of the bytes of a time.Time.
-var epoch = time.Now()
-
-// A memo is the decoded form of an entry's body.
+// A memo is a decoded form of an entry.
 type memo struct {
 	value any
 	size  int // bytes
 }
 
-// Memo returns the decoded form that was given to SetMemo, or nil. Callers share it and must not change it.
+// Memo returns the decoded form that SetMemo left, or nil.
 func (e *Entry) Memo() any {
 	if m := e.memo.Load(); m != nil {
 		return m.value
@@ -202,6 +209,7 @@ func (e *Entry) Memo() any {
 	return nil
 }
 
-// SetMemo remembers the decoded form of the entry, of about size bytes, as long as the entry is in memory. Size counts these bytes from now
-// on; a Store that has the entry already does not. A Codec does not write it. It may be called at any time, by any goroutine.
+// SetMemo leaves a decoded form with the entry, which takes about so many bytes, for as long as the entry is in memory: a later hit
+// need not decode it again. Stores that are given the entry from then on count them. It is never written to a store outside the
+// process. Of two callers at once, the last one's stays.
 func (e *Entry) SetMemo(v any, size int) { e.memo.Store(&memo{v, size}) }

@@ -12,20 +12,20 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A Field is a header field with all its lines. What it belongs to says whether the slice may be changed.
+// A Field is a header field with all its lines.
 type Field struct {
 	Name   string
 	Values []string
 }
 
-// A Header is a list of fields in compact form. The responses of a route have mostly the same field names, so their headers share one list of
-// names, and each has only the values. The zero Header is empty. A Header is immutable; any number of goroutines may read it.
+// A Header is a list of fields as an entry keeps them. It is compact: the responses of a route have the same field names, which are
+// in memory once for all of them. The zero Header is empty. It is immutable, and may be read by any number of goroutines.
 type Header struct {
 	layout *layout // nil: there is no field
 	lines  []string
 }
 
-// MakeHeader returns a header of these fields, in this order. The slices stay the caller's: they are copied.
+// MakeHeader returns a header of these fields, in this order. It copies their lines and keeps nothing of the slices.
 func MakeHeader(fields ...Field) Header {
 	n := 0
 	for i := range fields {
@@ -38,7 +38,7 @@ func MakeHeader(fields ...Field) Header {
 	return headerOf(fields, lines)
 }
 
-// headerOf makes a header of the fields. lines are the lines of all of them, one after another; the header owns them.
+// headerOf makes a header of the fields, whose lines are also given as one list, in order. It keeps that list.
 func headerOf(fields []Field, lines []string) Header {
 	if len(fields) == 0 {
 		return Header{}
@@ -54,7 +54,7 @@ func (h *Header) Len() int {
 	return len(h.layout.names)
 }
 
-// All ranges over the names of the fields and their lines. The lines must not be changed; appending to them makes a copy.
+// All ranges over the fields. Their lines are the header's, and clipped: appending to them makes a copy.
 func (h *Header) All() iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
 		if h.layout == nil {
@@ -71,17 +71,17 @@ func (h *Header) All() iter.Seq2[string, []string] {
 	}
 }
 
-// Lines returns the lines of the first field of exactly this name, or nil. They must not be changed; appending to them makes a copy.
+// Lines returns the lines of the first field of exactly that name, clipped, or nil.
 func (h *Header) Lines(name string) []string {
-	for field, lines := range h.All() {
-		if field == name {
+	for known, lines := range h.All() {
+		if known == name {
 			return lines
 		}
 	}
 	return nil
 }
 
-// Fields returns the fields as a new slice. Their lines must not be changed; appending to them makes a copy.
+// Fields returns the fields as a list of the caller's own; their lines are the header's, clipped.
 func (h *Header) Fields() []Field {
 	if h.Len() == 0 {
 		return nil
@@ -93,21 +93,21 @@ func (h *Header) Fields() []Field {
 	return fields
 }
 
-// A layout is what the headers of many entries have in common: the names of the fields, and how many lines each has. It is immutable, and
-// names are checked once, when it is made.
+// A layout is what the headers of many entries have in common: their names, and how many lines each has. What is wrong with a name
+// is found once, when the layout is made, and not for each entry.
 type layout struct {
 	names  []string
-	starts []uint32 // where each field's lines begin, and where the last one's end
-	bytes  int      // of all names
-	length int      // the index of the line that is the Content-Length, or -1
-	err    error    // what is wrong with a name, if anything is
+	starts []uint32 // of each field's lines, and one behind the last
+	bytes  int      // of the names
+	length int      // the line that is the Content-Length, or -1
+	err    error    // what is wrong with a name
 }
 
 // newLayout makes a layout of the fields' names and numbers of lines.
 func newLayout(fields []Field) *layout {
 	l := &layout{names: make([]string, len(fields)), starts: make([]uint32, len(fields)+1), length: -1}
 	for i := range fields {
-		l.names[i] = strings.Clone(fields[i].Name) // it may be a part of a large string, and would keep that in memory
+		l.names[i] = strings.Clone(fields[i].Name) // it may be part of something large
 		l.starts[i+1] = l.starts[i] + uint32(len(fields[i].Values))
 		l.bytes += len(fields[i].Name)
 		if l.err == nil {
@@ -136,12 +136,11 @@ func (l *layout) fits(fields []Field) bool {
 	return true
 }
 
-// layouts is a small cache of layouts, without a lock. Each layout has two places, by its hash. A new one moves the one in its first place to
-// the second, and what was there is forgotten here; entries that have it still hold it. Two goroutines may make the same layout at once:
-// that costs some memory, and nothing else.
+// layouts are the last ones seen. There are two places for each. A layout that finds neither free takes that of another; entries that
+// have the other keep it. Two goroutines that make the same layout at once may each have their own, which costs memory only.
 var layouts [1024]atomic.Pointer[layout]
 
-// layoutOf returns the layout of the fields: mostly one that other headers have, too.
+// layoutOf returns the layout of the fields, which is most likely one that is known.
 func layoutOf(fields []Field) *layout {
 	hash := uint32(len(fields))
 	for i := range fields {
@@ -168,24 +167,24 @@ func layoutOf(fields []Field) *layout {
 	return l
 }
 
-// Limits of an entry that is written as bytes. A Codec checks them when it writes and when it reads.
+// Limits of an entry. A [Codec] checks them when it writes one and when it reads one. An entry beyond them is not kept.
 const (
 	MaxFields     = 64       // header fields
-	MaxFieldBytes = 16 << 10 // bytes of all names and lines of header fields
-	MaxLabels     = 256      // labels
-	MaxEncoded    = 64 << 20 // bytes of the body
+	MaxFieldBytes = 16 << 10 // bytes of all header names and lines
+	MaxLabels     = 256      // of an entry, and of a purge record
+	MaxEncoded    = 64 << 20 // bytes of body
 
 	maxLines = 1024 // lines of all header fields
 )
 
-// Validate reports what is wrong with an entry, or nil. A Codec checks it when it writes and when it reads: nothing that net/http would send
-// wrongly, or that breaks the framing of a message, may come out of a store. The limits above are checked, too.
+// Validate returns what is wrong with the entry, or nil. It holds what is written and what is read to the same rules: nothing that
+// net/http would reject, or send wrongly, may come out of a store. Somebody else may write there.
 func (e *Entry) Validate() error {
 	_, err := e.check()
 	return err
 }
 
-// check is Validate; it also counts the header, for Encode.
+// check is Validate; it also returns how much header there is.
 func (e *Entry) check() (h tally, err error) {
 	switch {
 	case e.Status != 0 && (e.Status < 200 || e.Status > 599 || e.Status == notModified):
@@ -217,10 +216,10 @@ func (e *Entry) check() (h tally, err error) {
 	return h, nil
 }
 
-// A tally counts header fields, their lines, and the bytes of both, with one more byte for each line.
+// A tally counts header fields, their lines, and the bytes of both with one more a line.
 type tally struct{ fields, lines, bytes int }
 
-// addHeader counts the header and checks its lines. Its names were checked when the layout was made.
+// addHeader counts the header and checks each of its names and lines. A layout that was checked before is not checked again.
 func (h *tally) addHeader(of *Header, body int) error {
 	if of.layout == nil {
 		return nil
@@ -239,7 +238,7 @@ func (h *tally) addHeader(of *Header, body int) error {
 	return nil
 }
 
-// nameOf is the name of the field that the line belongs to.
+// nameOf is the name of the field that has the line.
 func (l *layout) nameOf(line int) string {
 	end, _ := slices.BinarySearch(l.starts, uint32(line+1))
 	return l.names[end-1]
@@ -263,7 +262,7 @@ func (h *tally) add(fs []Field) error {
 	return nil
 }
 
-// addLines counts the lines. It returns the index of the first invalid one, or -1.
+// addLines returns the place of the first line that is not valid, or -1.
 func (h *tally) addLines(lines []string) int {
 	h.lines += len(lines)
 	for i, line := range lines {
@@ -275,10 +274,10 @@ func (h *tally) addLines(lines []string) int {
 	return -1
 }
 
-// invalidLine names the field only. The line may be somebody's secret, and errors are logged.
+// invalidLine does not repeat the line: it may be somebody's secret.
 func invalidLine(name string) error { return fmt.Errorf("invalid value of header %s", name) }
 
-// checkName refuses what is no field name (RFC 9110 §5.1), and fields that are about one connection.
+// checkName refuses what is no field name (RFC 9110 §5.1), and fields that frame a message, which are net/http's own.
 func checkName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("invalid header name %q", name)
@@ -291,13 +290,13 @@ func checkName(name string) error {
 	return nil
 }
 
-// framing are the fields that say how a message is sent on one connection (RFC 9110 §7.6.1). net/http acts on them when it sends a response.
+// framing are fields that say how one message is sent on one connection (RFC 9110 §7.6.1). net/http acts on them.
 var framing = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// errLength is the error of a wrong Content-Length: the client would get a part of the body, or wait for more.
+// errLength is of a response that net/http would cut short, or whose client would wait for more.
 var errLength = errors.New("a Content-Length that is not the body's")
 
-// says reports whether the line is n in decimal, without a sign, spaces or leading zeros.
+// says reports whether the line is the number, as we write it.
 func says(line string, n int) bool {
 	var digits [20]byte
 	return line == string(strconv.AppendInt(digits[:0], int64(n), 10))
@@ -314,8 +313,8 @@ const (
 // ones has a one in every byte.
 const ones = 0x0101010101010101
 
-// printable is a quick check of a header line: true means that it has no control characters. It is false for lines of less than eight bytes,
-// which the caller checks in another way. It takes eight bytes at a time; the last step may look at some bytes twice.
+// printable reports whether every byte of s may stand in a header value without a further look: none below a space, no DEL. It
+// takes eight bytes at a time, the last eight once more where the length is odd, and says no to what is shorter than that.
 func printable(s string) bool {
 	if len(s) < 8 {
 		return false
@@ -327,8 +326,7 @@ func printable(s string) bool {
 	return (bad|controls(word(s[len(s)-8:])))&(ones<<7) == 0
 }
 
-// controls returns a number with the high bit of some byte set, if a byte of w is below a space or is DEL. This is the usual test for a zero
-// byte, (x-ones)&^x, for several values at once.
+// controls sets the high bit of some byte if there is one below a space or a DEL in w.
 func controls(w uint64) uint64 {
 	del := w ^ ones*0x7f
 	return (w-ones*' ')&^w | (del-ones)&^del

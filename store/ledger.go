@@ -2,7 +2,6 @@ package store
 
 import (
 	"container/list"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -12,8 +11,8 @@ import (
 
 // A Ledger is one process' view of a purge log: for each label the last purge that named it. It is bounded, and safe for concurrent use.
 //
-// It compares entries with purges in two ways. An entry that this process made remembers how many records the ledger had applied by then. That
-// is exact, even for records that the log never accepted. An entry that was read from a store has a position in the log.
+// It compares in two ways. An entry that this process made remembers how many records the ledger had applied by then; that is exact even
+// for records that the log never accepted. An entry that was read from a store has the log's own position.
 type Ledger struct {
 	count atomic.Uint64 // records applied. An entry that was found live at this count needs no further look
 
@@ -23,8 +22,8 @@ type Ledger struct {
 	soft *marks // stale, rather than gone
 }
 
-// Two caches may share one memory, so an entry must show which ledger its count is from. Each ledger of a process counts within a range of its
-// own: the first from counts+1, the second from 2*counts+1, and so on.
+// Each ledger of a process counts from a number of its own, counts apart. So an entry shows which ledger it was made under, or was found live
+// by: two caches may share one memory.
 const counts = 1 << 40
 
 var ledgers atomic.Uint64
@@ -35,9 +34,6 @@ func NewLedger() *Ledger {
 	l.count.Store(ledgers.Add(1)*counts + 1) // 0 stands for "not made here" in an entry
 	return l
 }
-
-// randomEpoch is an epoch that no other log has. It is never zero.
-func randomEpoch() uint64 { return rand.Uint64() | 1 }
 
 // Stamp gives an entry that is about to be made its place in the log. It must be called before the handler runs: what a purge names from
 // then on, the entry does not survive.
@@ -61,7 +57,7 @@ func (l *Ledger) Floor() Position {
 	return l.hard.all.at
 }
 
-// Apply takes in a record of the log. Records must come in the log's order; one that was applied before is ignored.
+// Apply takes a record in. Records come in the log's order; one that is known already is ignored.
 func (l *Ledger) Apply(r Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,15 +80,6 @@ func (l *Ledger) ApplyHere(r Record) {
 	l.head = head
 }
 
-// append gives the record the next position and takes it in, for a log that is nothing but its ledger.
-func (l *Ledger) append(r Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r.At = l.head
-	r.At.Seq++
-	l.apply(r)
-}
-
 // apply takes the record in. The lock is held. The count is raised last: whoever reads the new count, without the lock, must find the marks.
 func (l *Ledger) apply(r Record) {
 	m := mark{r.At, l.count.Load() + 1}
@@ -112,25 +99,15 @@ func (l *Ledger) Rises() int {
 	return l.hard.rises + l.soft.rises
 }
 
-// Restart begins to follow a log at a position. It is called when the log is seen for the first time, and when it was lost, replaced or
-// trimmed so far that this process has missed records. Entries from before that position, or of another epoch, are gone.
-//
-// There is one exception. A process may start to serve before it reaches its log for the first time:
-//
-//  1. the process starts; the ledger is untouched
-//  2. a handler runs; its entry is stamped with count 1 and no position
-//  3. the log is reached: Restart
-//  4. a read finds the entry
-//
-// Records that the log has are applied after 3. They get a higher count than the entry, so they hit it even if they are older: that is safe. But
-// the mark of Restart itself is no purge. If it hit the entry, the cache would begin with misses only. So, on an untouched ledger, the mark gets
-// a count that is lower than any entry's. A ledger that has followed a log before may have missed purges: there the mark hits everything.
+// Restart begins to follow a log at a position: one that was lost, replaced or trimmed past the place that this process knew, or one that is
+// seen for the first time. Entries from before, or of another epoch, are gone; but what this process itself made before it saw its
+// first log has missed no purge, and stays.
 func (l *Ledger) Restart(at Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := mark{at, l.count.Load() + 1}
 	if l.untouched() {
-		m.count = first(m.count)
+		m.count = first(m.count) // the first log seen: what this process made so far has missed no purge
 	}
 	l.head, l.hard, l.soft = at, newMarks(), newMarks()
 	l.hard.all = m
@@ -148,7 +125,7 @@ func (l *Ledger) Replace(from *Ledger) {
 		if all := &ms.all; missed && ms == from.hard || *all != (mark{}) && all.count != first(all.count) {
 			all.count = count
 		} else if *all != (mark{}) {
-			all.count = first(count) // see the exception of Restart
+			all.count = first(count) // what this process made so far has missed no purge
 		}
 	}
 	l.head, l.hard, l.soft = from.head, from.hard, from.soft
@@ -158,13 +135,21 @@ func (l *Ledger) Replace(from *Ledger) {
 // first is less than any count of a record of the same ledger.
 func first(count uint64) uint64 { return count / counts * counts }
 
-// untouched reports whether the ledger has seen neither a log nor a purge.
+// untouched reports whether the ledger knows of neither log nor purge.
 func (l *Ledger) untouched() bool {
 	return l.head == Position{} && l.hard.untouched() && l.soft.untouched()
 }
 
 // State says what the purge log knows of the entry. It is asked on every hit, so the answer "live" is remembered in the entry together with
-// the count: until the next record, asking again is one comparison, without a lock.
+// the count: until the next record, asking again is one comparison, without a lock. The count is read before the look:
+//
+//	State                                 apply
+//	reads the count: 7
+//	finds no purge of the labels
+//	                                      notes the purge; the count is 8
+//	stores 7 in the entry
+//
+// So the next State reads 8, which is not 7, and looks again. Had it read the count afterwards, the entry would be live at 8.
 func (l *Ledger) State(e *Entry) Liveness {
 	count := l.count.Load()
 	if e.seen.Load() == count {
@@ -174,7 +159,7 @@ func (l *Ledger) State(e *Entry) Liveness {
 	defer l.mu.RUnlock()
 	state := l.state(e)
 	if state == Live {
-		e.seen.Store(count) // as it was before the look: a purge in between is looked up the next time
+		e.seen.Store(count)
 	}
 	return state
 }
@@ -219,12 +204,12 @@ func (m mark) after(e *Entry) bool {
 
 // marks are what a ledger remembers of one kind of purges, hard or soft ones.
 type marks struct {
-	all    mark                           // the last purge of everything
-	named  map[keying.Label]*list.Element // the last purge of each label; a purged
-	areas  map[keys.Area]mark             // the last purge of each area
-	shares map[keys.Area]*list.List       // the same elements as in named, by area, the oldest purge first. Labels without a place have the zero Area
-	most   *list.List                     // about the largest share: the one that was widened last, or has become larger since
-	rises  int                            // how often an area was purged, because there were too many labels or because a record named it
+	all    mark // what is older has been purged
+	named  map[keying.Label]*list.Element
+	areas  map[keys.Area]mark
+	shares map[keys.Area]*list.List // the labels by their area, those whose purge is oldest first; of no area: the app's own
+	most   *list.List               // about the largest share; nil: not known
+	rises  int                      // how often an area was marked, because there were too many labels or a purge named it
 }
 
 // A purged is a label and its last purge.
@@ -268,8 +253,8 @@ func (ms *marks) apply(r Record, m mark) {
 // coarse.
 func (ms *marks) add(labels []keying.Label, area keys.Area, m mark) {
 	for _, label := range labels {
-		if earlier := ms.named[label]; earlier != nil {
-			ms.remove(earlier)
+		if known := ms.named[label]; known != nil {
+			ms.remove(known)
 		}
 		share := ms.shares[area]
 		if share == nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/larder-go/cache/internal/keys"
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 )
@@ -254,7 +255,7 @@ func TestWidePurge(t *testing.T) {
 
 // What was made, or found live, under one ledger of a process is judged by its position under another.
 func TestLedgersDoNotReadEachOthersCounts(t *testing.T) {
-	a, b := store.NewLog().Ledger(), store.NewLog().Ledger()
+	a, b := readthrough.NewLog().Ledger(), readthrough.NewLog().Ledger()
 	e := made(a, label(1))
 	wantState(t, a, e, store.Live, "by its own ledger")
 	wantState(t, b, e, store.Gone, "by one of another log")
@@ -334,7 +335,7 @@ func TestLedgerAgreesWithNaiveOne(t *testing.T) {
 
 // A purge that has been applied is seen by every later look, on whatever goroutine.
 func TestLedgerUnderRace(t *testing.T) {
-	log := store.NewLog()
+	log := readthrough.NewLog()
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {

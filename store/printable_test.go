@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// What is printable is valid, and what is valid is printable unless it is short or has a tab. This holds for every byte at every place.
+// What is printable is valid, and what is valid is printable unless it is short or has a tab: for every byte, at every place.
 func TestPrintableAgreesWithHTTP(t *testing.T) {
 	for n := range 25 {
 		for at := range max(n, 1) {

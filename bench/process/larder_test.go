@@ -9,11 +9,11 @@ import (
 
 	"github.com/larder-go/cache"
 	echocache "github.com/larder-go/cache/echo"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 	"github.com/larder-go/cache/store/otterstore"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // A nearStore is what a cache may keep its copies in.
@@ -62,7 +62,7 @@ func larder(p cache.Policy, near nearStore) func(testing.TB, *site) func() visit
 
 // larderNear is a copy in memory in front of a real Redis, whose purge log it follows.
 func larderNear(tb testing.TB, s *site) func() visitor {
-	far, err := redisstore.Open(storetest.Redis(tb), redisstore.Options{Prefix: "larder"})
+	far, err := redisstore.Open(redistest.Real(tb), redisstore.Options{Prefix: "larder"})
 	if err != nil {
 		tb.Fatal(err)
 	}

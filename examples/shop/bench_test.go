@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/nethttp"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // BenchmarkCountries is the README's table: the shop's countries as their handler makes them from the database, and as each
@@ -24,7 +24,7 @@ func BenchmarkCountries(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { db.Close() })
-	far, err := redisstore.Open(storetest.Redis(b), redisstore.Options{Prefix: "shop"})
+	far, err := redisstore.Open(redistest.Real(b), redisstore.Options{Prefix: "shop"})
 	if err != nil {
 		b.Fatal(err)
 	}

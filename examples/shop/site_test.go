@@ -12,7 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
 
-	"github.com/larder-go/cache/store/storetest"
+	"github.com/larder-go/cache/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -66,7 +66,7 @@ func redisURL(t *testing.T) string {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return "redis://" + miniredis.RunT(t).Addr()
 	}
-	return storetest.Redis(t)
+	return redistest.Real(t)
 }
 
 // A site is one process's worth of shop.

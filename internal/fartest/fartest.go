@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/storetest"
@@ -38,7 +39,7 @@ type Down struct{}
 func (Down) Error() string { return "the far store is down" }
 
 // New returns an empty store.
-func New() *Store { return &Store{Log: store.NewLog(), entries: map[keying.Key]kept{}} }
+func New() *Store { return &Store{Log: readthrough.NewLog(), entries: map[keying.Key]kept{}} }
 
 func (f *Store) op(ctx context.Context, name string) error {
 	if f.Before != nil {

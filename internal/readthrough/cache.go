@@ -43,8 +43,8 @@ type Cache struct {
 	remote   bool         // reading does I/O, which a request's budget bounds
 
 	log      store.Log
-	ledger   *store.Ledger // the log's
-	catcher  store.Catcher // the log, if other processes append to it and entries leave this process, or nil
+	ledger   *store.Ledger  // the log's
+	follower store.Follower // the log, if other processes append to it and entries leave this process, or nil
 	catching atomic.Pointer[catchUp]
 
 	budget   time.Duration
@@ -93,9 +93,18 @@ type Options struct {
 // Report says how an operation on a store went.
 type Report struct {
 	Route string // what it was for, as the call was named; "" if it was not
-	What  store.Operation
+	What  Operation
 	Err   error // nil: a store outside the process has answered
 }
+
+// Operation is a kind of operations on a store, of which each may fail while the others work.
+type Operation string
+
+const (
+	Reads  Operation = "reads"
+	Writes Operation = "writes"
+	Leases Operation = "leases"
+)
 
 // New returns a Cache over the tiers: memory alone if Far is nil, Far alone if Near is nil, and otherwise Far with copies near.
 func New(t Tiers, o Options) *Cache {
@@ -113,7 +122,7 @@ func New(t Tiers, o Options) *Cache {
 		rc.report = func(Report) {}
 	}
 	if rc.remote {
-		rc.catcher = t.Catcher
+		rc.follower = t.Follower
 	} else {
 		rc.tracer = t.Tracer
 	}

@@ -308,7 +308,7 @@ func (s *stores) write(ctx context.Context, e *store.Entry, keep time.Duration) 
 
 // writeAndRelease is write by the holder of the key's lease, which it gives back in the same round trip.
 func (s *stores) writeAndRelease(ctx context.Context, token store.Token, e *store.Entry, keep time.Duration) error {
-	err := s.leaser.Keep(ctx, e.Key, token, e, keep)
+	err := s.leaser.SetAndRelease(ctx, e.Key, token, e, keep)
 	s.copyNear(ctx, e.Key, e)
 	return err
 }

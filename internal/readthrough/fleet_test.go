@@ -41,7 +41,7 @@ func inFleet(t *testing.T, test func(t *testing.T, f *fleet)) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
-		test(t, &fleet{Store: struct{ store.Store }{memory}, log: store.NewLog(), leases: map[keying.Key]lease{}})
+		test(t, &fleet{Store: struct{ store.Store }{memory}, log: readthrough.NewLog(), leases: map[keying.Key]lease{}})
 		time.Sleep(time.Minute) // what goes on after the test ends by itself
 	})
 }
@@ -80,7 +80,7 @@ func (f *fleet) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 		f.mu.Unlock()
 		return nil, store.Lease{}, errDown
 	case taken && l.until.After(time.Now()) && l.refused:
-		got.State = store.Refused
+		got.State = store.Uncacheable
 	case !taken || !l.until.After(time.Now()) || l.token == token:
 		f.leases[key], got.State = lease{token: token, until: time.Now().Add(hold)}, store.Taken
 	default:
@@ -105,7 +105,7 @@ func (f *fleet) Extend(_ context.Context, key keying.Key, token store.Token, hol
 	return true, nil
 }
 
-func (f *fleet) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+func (f *fleet) SetAndRelease(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
 	if err := f.Set(ctx, key, e, keep); err != nil {
 		return err
 	}

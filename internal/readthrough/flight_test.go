@@ -53,7 +53,7 @@ func TestOldEntryMayStandInForARefusedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{})
 		defer s.Close()
-		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		th, key := through(t, s, readthrough.NewLog()), storetest.Key("k")
 		th.Get(t.Context(), key, kept("old"))
 		time.Sleep(11 * time.Second)
 		var waiters sync.WaitGroup
@@ -91,7 +91,7 @@ func TestWaitersThatGaveUpMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{})
 		defer s.Close()
-		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		th, key := through(t, s, readthrough.NewLog()), storetest.Key("k")
 		finish := lead(t, th, key, "first")
 		late, cancel := context.WithDeadline(t.Context(), time.Now())
 		defer cancel()
@@ -111,7 +111,7 @@ func TestWaitersThatHangUpRunNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{})
 		defer s.Close()
-		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		th, key := through(t, s, readthrough.NewLog()), storetest.Key("k")
 		finish := lead(t, th, key, "first")
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiters sync.WaitGroup
@@ -137,7 +137,7 @@ func TestWaiterWhoseDeadlinePassesRunsItsOwnLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{})
 		defer s.Close()
-		th, key := through(t, s, store.NewLog()), storetest.Key("k")
+		th, key := through(t, s, readthrough.NewLog()), storetest.Key("k")
 		finish := lead(t, th, key, "first")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -189,7 +189,7 @@ func TestTheFateOfAnEntryIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				memory, log := memstore.New(memstore.Options{}), store.NewLog()
+				memory, log := memstore.New(memstore.Options{}), readthrough.NewLog()
 				defer memory.Close()
 				var s store.Store = memory
 				if at.err != nil {
@@ -213,7 +213,7 @@ func TestFlightsOfOneListKeepApart(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := memstore.New(memstore.Options{})
 			defer s.Close()
-			th := through(t, s, store.NewLog())
+			th := through(t, s, readthrough.NewLog())
 			var keys [3]keying.Key
 			var ends [3]chan struct{}
 			var all sync.WaitGroup

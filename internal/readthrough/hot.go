@@ -58,7 +58,7 @@ const (
 // of requests. What a Ranker misses because it fails is lost, silently: a key that stays hot is told of again. It is safe
 // for concurrent use; a nil one tells nobody.
 type Ranking struct {
-	ranker  store.Ranker
+	ranker  Ranker
 	fault   func(error)
 	life    context.Context // ends with Close, under mu
 	end     context.CancelFunc
@@ -71,7 +71,7 @@ type Ranking struct {
 
 // NewRanking returns a Ranking for one process. It starts no goroutine until there is something to tell; Close ends it.
 // Fault, which may be nil, is told when the Ranker panics.
-func NewRanking(to store.Ranker, fault func(error)) *Ranking {
+func NewRanking(to Ranker, fault func(error)) *Ranking {
 	if fault == nil {
 		fault = func(error) {}
 	}

@@ -25,7 +25,7 @@ func TestEarlyRefreshIsLeftToChance(t *testing.T) {
 	const n = 20_000
 	for _, left := range []time.Duration{time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			th, early := over(memstore.New(memstore.Options{}), store.NewLog(), 0, nil), 0
+			th, early := over(memstore.New(memstore.Options{}), readthrough.NewLog(), 0, nil), 0
 			e := aged("k", 2*time.Second, left)
 			for range n {
 				if th.Early(e, time.Now()) {
@@ -44,7 +44,7 @@ func TestEarlyRefreshIsLeftToChance(t *testing.T) {
 
 func TestEarlyRefreshIsNotTooEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := over(memstore.New(memstore.Options{}), store.NewLog(), 0, nil)
+		th := over(memstore.New(memstore.Options{}), readthrough.NewLog(), 0, nil)
 		for name, e := range map[string]*store.Entry{
 			"of no cost":               aged("a", 0, time.Nanosecond),
 			"far from its end":         aged("b", time.Millisecond, 17*time.Millisecond),

@@ -20,7 +20,7 @@ import (
 //
 //	A: Lease       Taken: A loads. Every 0.7 s it extends the lease, which lasts 2 s
 //	B: Lease       Held, nothing to read: B asks again after 5 ms, then more and more rarely, every 50 ms at most
-//	A: Keep        the entry is kept and the lease given back, in one step
+//	A: SetAndRelease, in one step: the entry is kept and the lease given back
 //	B: Lease       reads the entry, and has been given the lease besides: it gives that back at once, and serves the entry
 //
 // Lease reads the entry after it has tried to take the lease. The other way round B could read nothing, A keep and give back,
@@ -37,15 +37,15 @@ import (
 // The holder's answer cannot be kept:
 //
 //	A: Release     with a second as its mark
-//	B: Lease       Refused: B loads without a lease, and lets those go who wait for its flight
+//	B: Lease       Uncacheable: B loads without a lease, and lets those go who wait for its flight
 //	C: Lease       the same, for a second: waiting would only line them up one behind the other
 //
 // The holder loses the lease, because it could not extend it in time:
 //
 //	A: Extend      false: it is another's. A goes on loading, and extends no more
 //	B: Lease       Taken: B loads, too
-//	A: Keep        keeps its entry. The lease is not A's, so it stays B's
-//	B: Keep        keeps its entry in its place. Either was made by a load of its own, and carries its place in the purge log
+//	A: SetAndRelease keeps its entry. The lease is not A's, so it stays B's
+//	B: SetAndRelease keeps its entry in its place. Either was made by a load of its own, and carries its place in the purge log
 //
 // So a lost lease costs a second load and nothing else: a lease is a help, and no lock. For the same reason nobody waits for
 // longer than makes sense. If the store fails, the call loads without a lease: once per process. The same goes for a lease whose
@@ -85,7 +85,7 @@ func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 		case lease.State == store.Taken:
 			l.lease = rc.hold(c.route, key, token)
 			return l
-		case lease.State == store.Refused:
+		case lease.State == store.Uncacheable:
 			l.next = letOthersGo
 			return l
 		case lease.State == store.Unleased, rc.deadLeases.has(key, lease.Beat, time.Now()):
@@ -109,7 +109,7 @@ func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 // tryLease tries to take the lease, and looks. What the old lookup has not read was made just now, by another process.
 func (c *Call) tryLease(key keying.Key, token store.Token, old lookup, judge Judge) (lookup, store.Lease) {
 	if !c.inTime() {
-		return c.judged(key, nil, store.Leases, errBudget, Before, judge), store.Lease{}
+		return c.judged(key, nil, Leases, errBudget, Before, judge), store.Lease{}
 	}
 	var e *store.Entry
 	var lease store.Lease
@@ -124,7 +124,7 @@ func (c *Call) tryLease(key keying.Key, token store.Token, old lookup, judge Jud
 	if e != nil && !old.has(e) {
 		made = c.madeAt(e.Stored)
 	}
-	return c.judged(key, e, store.Leases, err, made, judge), lease
+	return c.judged(key, e, Leases, err, made, judge), lease
 }
 
 // pause waits for about the time. It returns loadIt if the call is to ask again.
@@ -178,7 +178,7 @@ func (h *heldLease) extend() {
 		mine, err = h.rc.stores.leaser.Extend(ctx, h.key, h.token, leaseFor)
 		return err
 	})
-	h.rc.report(Report{h.route, store.Leases, err})
+	h.rc.report(Report{h.route, Leases, err})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.ended && (mine || err != nil) && time.Now().Before(h.until) {
@@ -224,7 +224,7 @@ func (rc *Cache) release(route string, key keying.Key, token store.Token, uncach
 			return
 		}
 		if try > 0 {
-			rc.report(Report{route, store.Leases, err})
+			rc.report(Report{route, Leases, err})
 		}
 	}
 }

@@ -330,7 +330,7 @@ func (c *Call) write(e *store.Entry, lease *heldLease, now time.Time) Fate {
 		}
 		return c.rc.stores.write(ctx, e, keep)
 	})
-	c.reportOp(store.Writes, err)
+	c.reportOp(Writes, err)
 	switch {
 	case errors.Is(err, store.ErrRefused):
 		return RefusedByStore
@@ -346,5 +346,5 @@ func (c *Call) write(e *store.Entry, lease *heldLease, now time.Time) Fate {
 
 // forget deletes. What cannot be deleted now ends with its time to live.
 func (c *Call) forget(keys []keying.Key) {
-	c.reportOp(store.Writes, c.do(func(ctx context.Context) error { return c.rc.stores.remove(ctx, keys...) }))
+	c.reportOp(Writes, c.do(func(ctx context.Context) error { return c.rc.stores.remove(ctx, keys...) }))
 }

@@ -65,7 +65,7 @@ func (c *Call) look(key keying.Key, judge Judge) lookup {
 		e, asked, err = c.rc.stores.read(ctx, key)
 		return err
 	})
-	what := store.Reads
+	what := Reads
 	if !asked && c.rc.layered {
 		what = ""
 	}
@@ -80,11 +80,11 @@ func (c *Call) lookFar(key keying.Key) lookup {
 		e, err = c.rc.stores.readFar(ctx, key)
 		return err
 	})
-	return c.judged(key, e, store.Reads, err, Before, nil)
+	return c.judged(key, e, Reads, err, Before, nil)
 }
 
 // judged makes a lookup of what an operation has just brought, and reports how the operation went.
-func (c *Call) judged(key keying.Key, e *store.Entry, what store.Operation, err error, made Made, judge Judge) lookup {
+func (c *Call) judged(key keying.Key, e *store.Entry, what Operation, err error, made Made, judge Judge) lookup {
 	c.reportOp(what, err)
 	c.last = lookup{err: err}
 	if e == nil || e.Key != key {
@@ -101,7 +101,7 @@ func (c *Call) judged(key keying.Key, e *store.Entry, what store.Operation, err 
 }
 
 // reportOp reports how an operation went. One without a name has asked nobody outside the process.
-func (c *Call) reportOp(what store.Operation, err error) {
+func (c *Call) reportOp(what Operation, err error) {
 	if err != nil || c.rc.remote && what != "" {
 		c.rc.report(Report{c.route, what, err})
 	}

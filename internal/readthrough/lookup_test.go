@@ -53,7 +53,7 @@ func TestOperationsEndWithinTheBudget(t *testing.T) {
 				t.Errorf("it ended %v late with %v; want its deadline", time.Since(deadline), ctx.Err())
 			}
 			return context.Cause(inner)
-		}}, store.NewLog(), budget, func(r readthrough.Report) {
+		}}, readthrough.NewLog(), budget, func(r readthrough.Report) {
 			if r.Err != nil {
 				faults = append(faults, r.Err)
 			}
@@ -81,7 +81,7 @@ func TestEveryCallHasItsTime(t *testing.T) {
 				t.Errorf("an operation has %v; want between %v and %v", left, budget*7/8, budget)
 			}
 			return nil
-		}}, store.NewLog(), budget, nil)
+		}}, readthrough.NewLog(), budget, nil)
 		const calls = 1000
 		for range calls {
 			var pair sync.WaitGroup
@@ -105,7 +105,7 @@ func TestOperationsOfOneCallShareItsTime(t *testing.T) {
 			lefts = append(lefts, time.Until(deadline))
 			time.Sleep(50 * time.Millisecond)
 			return nil
-		}}, store.NewLog(), budget, nil)
+		}}, readthrough.NewLog(), budget, nil)
 		call := th.Call(t.Context(), "")
 		for range 3 {
 			call.Look(storetest.Key("k"), nil)

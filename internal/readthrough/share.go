@@ -115,7 +115,7 @@ type catchUp struct {
 // catch-up then. It returns false if nobody can tell.
 func (c *Call) caughtUp(before *catchUp) bool {
 	rc := c.rc
-	if rc.catcher == nil {
+	if rc.follower == nil {
 		return true
 	}
 	last := rc.catching.Load()
@@ -136,10 +136,10 @@ func (c *Call) caughtUp(before *catchUp) bool {
 
 // catchUp asks the log, for this call and all who wait for next.
 func (c *Call) catchUp(next *catchUp) bool {
-	err := c.do(c.rc.catcher.CatchUp)
+	err := c.do(c.rc.follower.CatchUp)
 	next.ok = err == nil
 	close(next.done) // before it is reported: a listener that asks for the same key must not wait for itself
-	c.reportOp(store.Reads, err)
+	c.reportOp(Reads, err)
 	return next.ok
 }
 

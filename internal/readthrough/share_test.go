@@ -34,6 +34,12 @@ func (s *shared) CatchUp(ctx context.Context) error {
 	return s.fails
 }
 
+func (s *shared) Follow(ctx context.Context, _ func(error)) { <-ctx.Done() }
+
+func (s *shared) Post(ctx context.Context, r store.Record) error { return s.Append(ctx, r) }
+
+func (s *shared) CircuitOpen() bool { return false }
+
 func (s *shared) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	if s.fails != nil {
 		return nil, false, s.fails
@@ -47,7 +53,7 @@ func runShared(t *testing.T, s *shared, happens func()) (first, loads int64) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := memstore.New(memstore.Options{})
 		defer memory.Close()
-		s.Log, s.Store = store.NewLog(), struct{ store.Store }{memory} // which hides Peek
+		s.Log, s.Store = readthrough.NewLog(), struct{ store.Store }{memory} // which hides Peek
 		th, key := over(s, s, 50*time.Millisecond, nil), storetest.Key("k")
 		finish := lead(t, th, key, "first")
 		happens()

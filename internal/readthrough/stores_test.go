@@ -55,7 +55,7 @@ func TestNearCopiesStandInForAFarStoreThatIsAway(t *testing.T) {
 				near, there := memstore.New(memstore.Options{}), memstore.New(memstore.Options{})
 				defer near.Close()
 				defer there.Close()
-				log, far := store.NewLog(), &moody{Store: there}
+				log, far := readthrough.NewLog(), &moody{Store: there}
 				faults, loads := 0, 0
 				layered := layers{near: near, far: far, ttl: 5 * time.Second, outage: tt.outage}
 				th := over(layered, log, time.Second, func(r readthrough.Report) {

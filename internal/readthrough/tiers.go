@@ -1,7 +1,10 @@
 package readthrough
 
 import (
+	"context"
+	"math/rand/v2"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/larder-go/cache/internal/trace"
@@ -25,15 +28,10 @@ type Tiers struct {
 
 	// Of Far.
 	Leaser   store.Leaser
-	Ranker   store.Ranker
-	Warner   store.Warner
+	Ranker   Ranker
 	Reporter store.Reporter
-	Rester   store.Rester
 
-	// Of Log.
-	Catcher  store.Catcher
-	Follower store.Follower
-	Poster   store.Poster
+	Follower store.Follower // the log, if other processes append to it
 }
 
 // Resolve finds out what the stores can do. Either may be nil. This is the one place that asserts the optional interfaces: a store
@@ -44,13 +42,11 @@ func Resolve(near, far store.Store) Tiers {
 	t.Recaller, _ = near.(Recaller)
 	t.Tracer, _ = near.(trace.Tracer)
 	t.Leaser, _ = far.(store.Leaser)
-	t.Ranker, _ = far.(store.Ranker)
-	t.Warner, _ = far.(store.Warner)
+	t.Ranker, _ = far.(Ranker)
 	t.Reporter, _ = far.(store.Reporter)
-	t.Rester, _ = far.(store.Rester)
 	log, shared := far.(store.Log)
 	if !shared {
-		log = store.NewLog()
+		log = NewLog()
 	}
 	t.Shared = shared
 	return t.WithLog(log)
@@ -59,15 +55,13 @@ func Resolve(near, far store.Store) Tiers {
 // WithLog returns the tiers with another purge log.
 func (t Tiers) WithLog(log store.Log) Tiers {
 	t.Log = log
-	t.Catcher, _ = log.(store.Catcher)
 	t.Follower, _ = log.(store.Follower)
-	t.Poster, _ = log.(store.Poster)
 	return t
 }
 
 // NearOnly returns the tiers without Far. The log stays.
 func (t Tiers) NearOnly() Tiers {
-	t.Far, t.Leaser, t.Ranker, t.Warner, t.Reporter, t.Rester = nil, nil, nil, nil, nil, nil
+	t.Far, t.Leaser, t.Ranker, t.Reporter = nil, nil, nil, nil
 	return t
 }
 
@@ -93,9 +87,7 @@ func Seal(far store.Store, secret []byte) (sealed store.Store, ok bool) {
 var (
 	storeType  = reflect.TypeFor[store.Store]()
 	leaserType = reflect.TypeFor[store.Leaser]()
-	logTypes   = []reflect.Type{
-		reflect.TypeFor[store.Log](), reflect.TypeFor[store.Catcher](), reflect.TypeFor[store.Follower](), reflect.TypeFor[store.Poster](),
-	}
+	logTypes   = []reflect.Type{reflect.TypeFor[store.Log](), reflect.TypeFor[store.Follower]()}
 )
 
 // Hidden returns the names of those interfaces of purge logs that a store inside Far implements and Far does not, like
@@ -164,6 +156,40 @@ func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
 			findStores(field, found, depth-1)
 		}
 	}
+}
+
+// A Ranker is a Far store that remembers which keys are hot: those that processes read from it to keep them near, again
+// and again. A process that starts can have them in memory before its first request.
+type Ranker interface {
+	// Rank counts each of the keys once more.
+	Rank(ctx context.Context, keys ...keying.Key) error
+	// Hottest returns at most n keys, the hottest first. The list is bounded, and old counts are forgotten. The entries of
+	// the keys may be gone.
+	Hottest(ctx context.Context, n int) ([]keying.Key, error)
+}
+
+// NewLog returns the purge log of one process. It lives in memory and ends with the process, and so does all that was made under
+// it: a purge need reach nobody else, and the log is nothing but its ledger.
+func NewLog() store.Log {
+	l := &processLog{ledger: store.NewLedger()}
+	l.ledger.Restart(store.Position{Epoch: rand.Uint64() | 1}) // another than of any log before, and never zero
+	return l
+}
+
+type processLog struct {
+	mu     sync.Mutex // held from Head to Apply: no two records have one position
+	ledger *store.Ledger
+}
+
+func (l *processLog) Ledger() *store.Ledger { return l.ledger }
+
+func (l *processLog) Append(_ context.Context, r store.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.At = l.ledger.Head()
+	r.At.Seq++
+	l.ledger.Apply(r)
+	return nil
 }
 
 // A Recaller is memory that knows an entry again by the text that selects it, without the digest that is its key.

@@ -1,6 +1,6 @@
-// Package redistest is a small Redis in the process of a test: for tests in a bubble of fake time, for faults that no real
-// server makes on demand, and for machines without a redis-server. It knows the commands that redisstore and its tests use,
-// of RESP2, and answers the scripts of leases by Go functions. What matters is tested on a real Redis, too.
+// Package redistest gives tests a Redis. A [Server] is a small one in the process of the test: for bubbles of fake time, for faults
+// that no real server makes on demand, and for machines without a redis-server. It knows the commands that redisstore and its
+// tests use, of RESP2, and answers the scripts of leases by Go functions. What matters is tested on a real Redis, too: [Real].
 package redistest
 
 import (

@@ -10,58 +10,47 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Which node is evicted when the store is full.
+// Eviction is S3-FIFO (Yang et al.: FIFO Queues Are All You Need for Cache Eviction, SOSP 2023). While there is room everything
+// is kept. Once a shard is full, entries requested once are evicted before entries requested twice. There are two queues and a
+// list of keys:
 //
-// Most keys of a web site are asked for once, by a crawler for example. They must not push out those that are asked for again and again. So each
-// shard has two queues and a memory of keys, after "FIFO Queues Are All You Need for Cache Eviction" (Yang et al., SOSP 2023):
+//   - small: new nodes, a tenth of the shard. Its oldest node is dropped, unless it was used meanwhile; then it moves to main.
+//   - main: nodes that were used again. A use is a counter on the node, and readers change nothing else. The oldest node that has
+//     no uses left is dropped; one that has loses a use and becomes the newest.
+//   - ghost: the keys that small has dropped. One that comes back is put into main at once.
 //
-//	            not used: evicted, its key is remembered
-//	new ──▶ fresh ───────────────────────────────────────▶ ghost
-//	          │                                              │
-//	          │ used                                         │ the key comes back
-//	          ▼                                              │
-//	        main ◀───────────────────────────────────────────┘
-//	          │ ▲
-//	          │ └── used since the last look: a second chance, at the end of the queue again
-//	          ▼
-//	        evicted
+// Say 100 nodes have room, and a crawler asks for 1,000 pages once each, while users ask for the same 80 again and again:
 //
-//   - Admission. A new node comes into the fresh queue, which may take a tenth of the shard. Beyond that, its oldest node goes: to main if it was
-//     used meanwhile, and out if it was not.
-//   - Ghost. The keys of nodes that left unused are remembered, without their entries. If one comes back soon, it was evicted too early: it goes
-//     straight to main.
-//   - Second chance. main is a queue, too. Its oldest node is evicted if nobody has used it since the last look. Otherwise it pays with one use
-//     and goes to the end. So a node with seven uses stays for seven rounds.
+//	the 80 pages     are in main; each visit of the search finds uses, so they stay
+//	the 1,000 pages  go through small one after another, and push out one another
 //
-// A scan of keys that nobody asks for again passes through a tenth of the store and leaves the rest alone. A hit moves nothing: it only counts,
-// which is why it needs no lock. While there is space, nothing is evicted.
-//
-// A small store is an exact LRU. It has the main queue only, and each use makes a node the latest.
+// So the scan takes a tenth of the memory and costs the users nothing. In an LRU it would push all 80 out. A store that is
+// small is an exact LRU all the same, because a tenth of a few entries is none: it has main only, and each use reorders it.
 
 const (
-	newcomers = 10 // one in so many nodes, or bytes, may be of newcomers
-	patience  = 16 // how many nodes a search for a victim may pass over
+	smallShare = 10 // one part in so many is small's
+	maxSkips   = 16 // how many nodes a search for a victim passes over
 )
 
-// admit gives a new node its place. Then it moves up to two used newcomers to the main queue, if there are too many newcomers, even while there is
-// space. So, when the store is full, few of them stand in the way of a search for a victim.
+// admit gives a new node its place in a queue. It also moves up to two old nodes of small that were used to main, even while
+// there is room. Otherwise they would gather, and one search for a victim would have to move them all.
 func (s *shard) admit(n *node) {
-	if s.exact || s.ghost.take(&n.entry.Load().Key, s.fresh.n+s.main.n) {
+	if s.exact || s.ghost.take(&n.entry.Load().Key, s.small.n+s.main.n) {
 		n.bits.Or(inMain)
 	}
 	s.queueOf(n).push(n)
 	for range 2 {
-		if last := s.fresh.last(); last != nil && last != n && last.has(usesMask) && s.crowded() {
+		if last := s.small.last(); last != nil && last != n && last.has(usesMask) && s.crowded() {
 			s.promote(last)
 		}
 	}
 }
 
-// evict drops one node, if there is one. It looks at no more than patience nodes. If all of those were used, it drops the next one, used or not:
-// a Set must not take longer the hotter the store is.
+// evict drops one node, if there is one. It looks at a bounded number of nodes, because others wait for the lock: where all of them
+// were used, it drops one that was.
 func (s *shard) evict(now int64) {
-	for range patience {
-		q := s.pressed()
+	for range maxSkips {
+		q := s.overfull()
 		n := q.last()
 		switch {
 		case n == nil:
@@ -70,7 +59,7 @@ func (s *shard) evict(now int64) {
 			s.drop(n)
 			return
 		case q == &s.main:
-			if !n.takeUse() {
+			if !n.spendUse() {
 				s.drop(n)
 				return
 			}
@@ -83,48 +72,48 @@ func (s *shard) evict(now int64) {
 			return
 		}
 	}
-	s.drop(s.pressed().last())
+	s.drop(s.overfull().last())
 }
 
-// crowded reports whether newcomers take more than their part, of the nodes or of the bytes.
+// crowded reports whether small has more than its share, of nodes or of bytes.
 func (s *shard) crowded() bool {
-	n, bytes := s.fresh.n+s.main.n, s.fresh.bytes+s.main.bytes
-	return s.fresh.n*newcomers > n || s.fresh.bytes*newcomers > bytes
+	n, bytes := s.small.n+s.main.n, s.small.bytes+s.main.bytes
+	return s.small.n*smallShare > n || s.small.bytes*smallShare > bytes
 }
 
-// pressed returns the queue that must give something up.
-func (s *shard) pressed() *queue {
+// overfull returns the queue that a node is to be dropped from.
+func (s *shard) overfull() *queue {
 	if s.main.n == 0 || s.crowded() {
-		return &s.fresh
+		return &s.small
 	}
 	return &s.main
 }
 
-// promote moves a newcomer to the main queue. Its uses are spent by that.
+// promote moves a node that was used from small to main. Its uses start anew: it must be used there to stay.
 func (s *shard) promote(n *node) {
-	s.fresh.drop(n)
+	s.small.drop(n)
 	n.bits.And(^uint32(usesMask))
 	n.bits.Or(inMain)
 	s.main.push(n)
 }
 
-// A ghost remembers the keys of newcomers that were evicted unused, until about as many others were evicted. It is a hash table of sets of four
-// fingerprints, four to eight bytes for each key. Two keys may have one fingerprint: then a newcomer gets into main by chance, which does little
-// harm. Its age is counted in steps, so that it fits into two bytes: one step is a 256th of its size. The shard's lock guards it.
+// A ghost remembers the keys that small has dropped, until about as many others were dropped as the shard has nodes. It keeps a
+// fingerprint of 16 bits, so a key may be taken for another: that costs the wrong node a place in main, no more. It takes four to
+// eight bytes for each of the keys that it was made for. It is guarded by its shard's lock.
 type ghost struct {
 	sets   [][ghostWays]ghostMark
-	memory uint16 // how many steps old a mark may be
-	step   uint32 // how many keys make a step
-	count  uint32 // keys that were added, and an offset
+	memory uint16 // in steps
+	step   uint32 // how many keys one tick of the clock takes
+	count  uint32
 }
 
-// ghostWays is how many marks a set has.
+// ghostWays is how many fingerprints may share a place in the table.
 const ghostWays = 4
 
-// A ghostMark is a fingerprint and the step at which it was added. The zero mark is too old to count.
+// A ghostMark is a fingerprint and the step at which it came; zero is none.
 type ghostMark struct{ print, at uint16 }
 
-// newGhost returns a ghost that remembers about so many keys.
+// newGhost returns a ghost for so many keys. Its clock has 16 bits, so one tick of it is many keys.
 func newGhost(keys int) ghost {
 	sets := 1
 	for sets*ghostWays < keys {
@@ -136,19 +125,19 @@ func newGhost(keys int) ghost {
 	return g
 }
 
-// at returns the key's set and fingerprint. They are made of other parts of the key than its bucket, or keys of one bucket would share a set.
+// at takes other parts of the key than the index does.
 func (g *ghost) at(key *keying.Key) (set *[ghostWays]ghostMark, print uint16) {
 	h := binary.LittleEndian.Uint64(key[24:])
 	return &g.sets[(h>>16)&uint64(len(g.sets)-1)], uint16(h)
 }
 
-// now is the current step. It overflows, and ages stay right.
+// now is the time, in ticks of dropped keys. It wraps around.
 func (g *ghost) now() uint16 { return uint16(g.count / g.step) }
 
-// age is how many steps ago the mark was added.
+// age is how many ticks ago the mark was made.
 func (g *ghost) age(m ghostMark) uint16 { return g.now() - m.at }
 
-// add remembers the key in place of the oldest mark of its set.
+// add remembers the key in place of the oldest of its set.
 func (g *ghost) add(key *keying.Key) {
 	g.count++
 	set, print := g.at(key)
@@ -161,8 +150,7 @@ func (g *ghost) add(key *keying.Key) {
 	set[oldest] = ghostMark{print, g.now()}
 }
 
-// take reports whether the key is among about last keys that were added last, and forgets it. The caller's number is how many nodes it has: a key
-// that was away for longer than that would not have stayed anyway.
+// take reports whether the key was one of about so many that were dropped last, and forgets it: it is back.
 func (g *ghost) take(key *keying.Key, last int) bool {
 	memory := min(g.memory, uint16(min(uint32(last)/g.step, math.MaxUint16)))
 	set, print := g.at(key)
@@ -175,27 +163,27 @@ func (g *ghost) take(key *keying.Key, last int) bool {
 	return false
 }
 
-// A queue is an order of nodes, with their number and bytes. The shard's lock guards it.
+// A queue is an order of nodes, with their number and their cost. It is guarded by its shard's lock.
 //
-// ttlcache has the order. An item of ttlcache costs more than a node, in time and in memory. So its items are rows of up to 31 nodes that came one
-// after another: the cost of an item is shared by a row. In an exact LRU each row has one node, because each node moves by itself. ttlcache has
-// neither bounds nor expiry here: if it dropped something by itself, the index would still have it.
+// ttlcache keeps the order, by the row: nodes that came one after another are in one item of it, so that the time and the memory
+// that an item costs are shared by a row of them. In an exact LRU each node has a row of its own. ttlcache is given neither an
+// expiry nor bounds: it would drop what the index still has.
 type queue struct {
 	order  *ttlcache.Cache[*row, struct{}]
-	length int  // nodes in a row
-	newest *row // where the next node goes; nil: a new row
-	oldest *row // nil: look it up
+	length int // of a row
+	newest *row
+	oldest *row // nil: not known
 	n      int
 	bytes  int64
 }
 
-// rowLength makes a row 256 bytes, a size that the allocator does not round up.
+// rowLength is chosen so that a row with its two counters is a size that the allocator has.
 const rowLength = 31
 
-// A row is some nodes in the order in which they came. A node that was taken out leaves a hole.
+// A row is some nodes in the order in which they came, without those that were taken out.
 type row struct {
 	nodes     [rowLength]*node
-	end, left uint8 // places that were used, and nodes that are still there
+	end, left uint8
 }
 
 // newQueue returns an empty queue of rows of that length.
@@ -203,7 +191,7 @@ func newQueue(length int) queue {
 	return queue{order: ttlcache.New[*row, struct{}](), length: length}
 }
 
-// push adds the node at the end.
+// push adds the node as the latest.
 func (q *queue) push(n *node) {
 	r := q.newest
 	if r == nil || int(r.end) == q.length {
@@ -218,7 +206,7 @@ func (q *queue) push(n *node) {
 	q.bytes += int64(n.cost)
 }
 
-// drop takes the node out. A row without nodes is dropped, too.
+// drop takes the node out.
 func (q *queue) drop(n *node) {
 	r := n.row
 	for i := range r.nodes {
@@ -241,17 +229,17 @@ func (q *queue) drop(n *node) {
 	}
 }
 
-// renew moves the node to the end.
+// renew makes the node the latest.
 func (q *queue) renew(n *node) {
 	q.drop(n)
 	q.push(n)
 }
 
-// touch moves the node of an exact LRU to the end. It needs no lock, because ttlcache has one of its own, and a node's row does not change. If the
-// node was dropped meanwhile, it does nothing.
+// touch makes the node of an exact LRU the latest. It changes nothing if the node is not there any more, and needs no
+// lock.
 func (q *queue) touch(n *node) { q.order.Touch(n.row) }
 
-// last returns the node at the front, which has been there longest, or nil.
+// last returns the node that has been there longest, or nil.
 func (q *queue) last() *node {
 	if q.n == 0 {
 		return nil
@@ -263,7 +251,7 @@ func (q *queue) last() *node {
 			return false
 		})
 	}
-	if q.length > 1 { // touch reorders rows of one node, so another one is the oldest the next time
+	if q.length > 1 { // rows of one are reordered by touch, so the oldest may be another one by now
 		q.oldest = r
 	}
 	for _, n := range r.nodes {
@@ -275,14 +263,14 @@ func (q *queue) last() *node {
 }
 
 const (
-	// sweepEvery is how long an expired entry may stay in memory if nobody asks for it.
+	// sweepEvery is how long an expired entry that nobody asks for may take up memory.
 	sweepEvery = time.Second
-	// stride is how much work is done under one hold of a lock. To look at a due time counts as one, to sweep a group as dueCost.
+	// stride is how many due times are looked at under one hold of a lock; each that has come costs as much as dueCost.
 	stride, dueCost = 1024, 64
 )
 
-// arm makes sure that a sweep will come. It starts a timer rather than a goroutine: if a Store is dropped without Close, its last timer ends when
-// its last entry has expired, and then nothing of it is left.
+// arm makes sure that a sweep is due. It is a timer, not a goroutine: a Store that is forgotten without Close stops by itself
+// when its last entry has expired.
 func (s *Store) arm() {
 	if s.armed.Load() || !s.armed.CompareAndSwap(false, true) {
 		return
@@ -294,8 +282,13 @@ func (s *Store) arm() {
 	}
 }
 
-// sweep drops what has expired. It disarms first. Otherwise an entry could be set just after the sweep has passed its group, see that a timer is
-// armed, and stay for ever.
+// sweep drops what has expired. It disarms first, or this could happen:
+//
+//	sweep                               Set
+//	finds no entry left
+//	                                    keeps an entry; the timer is still armed, so it does nothing
+//	disarms, and does not arm again:
+//	the entry stays when it has expired
 func (s *Store) sweep() {
 	s.armed.Store(false)
 	s.dropExpired(clock())
@@ -304,7 +297,7 @@ func (s *Store) sweep() {
 	}
 }
 
-// dropExpired drops what has expired by a reading of the clock. It gives the lock up often, so that nobody waits for long.
+// dropExpired drops what has expired by then, a few nodes at a time, so that nobody waits for long.
 func (s *Store) dropExpired(now int64) {
 	for i := range s.shards {
 		c := &s.shards[i]
@@ -316,7 +309,8 @@ func (s *Store) dropExpired(now int64) {
 	}
 }
 
-// sweep drops what has expired in some groups of buckets, from the group at on. It returns the group at which it stopped.
+// sweep drops what has expired in the groups of buckets from at on. It returns where it stopped: it gives the lock back after a
+// bounded amount of work.
 func (s *shard) sweep(at int, now int64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,7 +324,7 @@ func (s *shard) sweep(at int, now int64) int {
 	return at
 }
 
-// reap drops what has expired in a group, and notes when the next of its nodes will.
+// reap drops what has expired from a group and notes when the next of it will.
 func (s *shard) reap(at int, now int64) {
 	due := int64(math.MaxInt64)
 	for i := range group {

@@ -57,7 +57,7 @@ func (s *shard) check() (n int, cost int64, err error) {
 			}
 		}
 	}
-	for _, q := range []*queue{&s.fresh, &s.main} {
+	for _, q := range []*queue{&s.small, &s.main} {
 		there := 0
 		for r := range q.order.Items() {
 			if there += int(r.left); r.left == 0 {
@@ -68,9 +68,9 @@ func (s *shard) check() (n int, cost int64, err error) {
 			return 0, 0, fmt.Errorf("%d nodes are in an order of %d", there, q.n)
 		}
 	}
-	if n != s.fresh.n+s.main.n || cost != s.fresh.bytes+s.main.bytes {
+	if n != s.small.n+s.main.n || cost != s.small.bytes+s.main.bytes {
 		return 0, 0, fmt.Errorf("%d nodes of %d bytes are in the index, %d of %d in the orders",
-			n, cost, s.fresh.n+s.main.n, s.fresh.bytes+s.main.bytes)
+			n, cost, s.small.n+s.main.n, s.small.bytes+s.main.bytes)
 	}
 	return n, cost, nil
 }
@@ -80,9 +80,9 @@ func (s *Store) LongestSweep() (most int) {
 	for i := range s.shards {
 		c := &s.shards[i]
 		for at := c.from; at < c.to; {
-			before := c.fresh.n + c.main.n
+			before := c.small.n + c.main.n
 			at = c.sweep(at, clock())
-			most = max(most, before-c.fresh.n-c.main.n)
+			most = max(most, before-c.small.n-c.main.n)
 		}
 	}
 	return most

@@ -1,12 +1,13 @@
-// Package memstore stores entries in the memory of the process, bounded in bytes and in number.
+// Package memstore keeps entries in the process' memory, bounded in bytes and in number.
 //
 //	near := memstore.New(memstore.Options{MaxBytes: 256 << 20})
 //
-// A look-up takes no lock: it follows atomic pointers through a table that is never rebuilt. For a hot key it writes nothing, either, so processors
-// do not wait for each other. Memory may also find an entry by the text whose digest is the key, which spares the digest.
+// A hit reads a fixed table of atomic pointers, by the key or, which is cheaper, by the text that the key is the digest of. It takes
+// no lock, and once a key is hot it writes nothing that another processor would have to wait for.
 //
-// When the store is full it evicts what was used least, but a newcomer must be used a second time before it can push out an older entry. So a
-// crawler that asks for each page once does not empty the cache. Expired entries are dropped within about a second, in small steps.
+// When the store is full, entries requested once are evicted before entries requested twice; eviction.go says how. So a crawler
+// that asks for every page once does not push out what users ask for. What has expired is dropped within about a second, a few
+// entries at a time, so that nobody waits for it.
 package memstore
 
 import (
@@ -24,35 +25,33 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What the zero [Options] stand for.
+// Defaults of the [Options].
 const (
 	DefaultMaxBytes   = 64 << 20
 	DefaultMaxEntries = 5000
 )
 
-// Options bound a Store. The zero Options are ready to use. [New] allocates tables for as many entries as both bounds allow: 20 to 40 bytes for
-// each, and at most 64 KiB to remember which entries were dropped.
+// Options bound a Store. The zero Options are ready to use. New makes tables for as many entries as both bounds allow: 20 to 40
+// bytes for each, and one of 64 KiB at most for those that were dropped.
 type Options struct {
-	MaxBytes   int64 // bytes of all entries, with overhead; 64 MiB if it is 0 or less
-	MaxEntries int   // number of entries; 5,000 if it is 0 or less
+	MaxBytes   int64 // bytes of all entries, overhead included; 0 or less: 64 MiB
+	MaxEntries int   // 0 or less: 5,000
 }
 
-// A Store is a [store.Store] and a [store.Local] in the memory of the process. Use [New] to make one. It is safe for concurrent use. Get returns
-// the same *store.Entry that was given to Set, so nobody may change it.
-//
-// A Store of fewer than 128 entries or 2 MiB is an exact LRU. A larger one has up to 64 shards, which share the bounds. Each has a lock of its
-// own for changes; reads take none.
+// A Store is process memory. It is made by [New], safe for concurrent use, and hands out the very entries that it was
+// given. One of fewer than 128 entries or 2 MiB is an exact LRU. A larger one is divided into up to 64 shards, which share
+// the bounds; they change independently of each other, and are read without a lock.
 type Store struct {
 	index    index
 	names    *names
 	shards   []shard
-	perShard uint // the logarithm of how many buckets a shard has
-	exact    bool
-	maxCost  int64 // bytes of one entry
+	perShard uint  // buckets, as a power of two
+	exact    bool  // there is one shard, an exact LRU
+	maxCost  int64 // of one entry
 	bounds   *bounds
-	gone     *trace.Table // what was dropped
+	dropped  *trace.Table // until when the keys were to be kept that were dropped
 
-	armed   atomic.Bool // a sweep will come
+	armed   atomic.Bool // the sweep is due, or running
 	closed  atomic.Bool
 	timerMu sync.Mutex
 	timer   *time.Timer
@@ -63,7 +62,7 @@ var (
 	_ trace.Tracer = (*Store)(nil)
 )
 
-// New returns an empty Store. It starts no goroutine. A timer runs while there are entries.
+// New returns an empty Store. It starts no goroutine; a timer runs while the store holds something.
 func New(o Options) *Store {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
@@ -79,7 +78,7 @@ func New(o Options) *Store {
 		exact:   n == 1,
 		maxCost: min(o.MaxBytes/int64(min(n, minShards)), math.MaxUint32-maxName),
 		bounds:  &bounds{maxEntries: int64(o.MaxEntries), maxBytes: o.MaxBytes, shards: int64(n)},
-		gone:    trace.New(int(entries)),
+		dropped: trace.New(int(entries)),
 	}
 	s.names = newNames(len(s.index.buckets))
 	buckets := len(s.index.buckets) / n
@@ -90,25 +89,24 @@ func New(o Options) *Store {
 	return s
 }
 
-// Get is [Store.Peek]. The error is always nil.
+// Get is [Store.Peek]; it neither waits nor fails.
 func (s *Store) Get(_ context.Context, key keying.Key) (*store.Entry, bool, error) {
 	e, ok := s.Peek(key)
 	return e, ok, nil
 }
 
-// Peek returns the entry under the key, unless it has expired, and counts that as a use. It does not allocate, and takes no lock except in an exact
-// LRU.
+// Peek returns the entry kept under the key and counts as a use of it. It takes no lock, except in an exact LRU, and does
+// not allocate.
 func (s *Store) Peek(key keying.Key) (*store.Entry, bool) {
 	return s.used(s.index.find(s.index.at(&key), &key), clock())
 }
 
-// Recall is Peek by the text that was given to Remember. hash must be the text's, by the same function as there. The text stays the caller's. An
-// entry that has expired by now is not found.
+// Recall is Peek by the text that was given to Remember.
 func (s *Store) Recall(hash uint64, text []byte, now time.Time) (*store.Entry, bool) {
 	return s.used(s.names.find(hash, text), at(now))
 }
 
-// used returns the node's entry, if there is a node and it has not expired. It reads the expiry before the entry; see node.keep.
+// used returns the node's entry, if there is one that has not expired.
 func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 	if n == nil || n.expired(now) {
 		return nil, false
@@ -121,20 +119,20 @@ func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 	return n.entry.Load(), true
 }
 
-// Trace says why there is no entry under the key: it expired, was evicted, or was never there. It remembers up to 7,168 keys that were dropped. It
-// returns "" if it does not remember, or if there is an entry. A deleted key counts as evicted.
+// Trace says why nothing is kept under the key, as far as that is remembered: of up to 7,168 keys that were dropped. One that
+// was deleted counts as evicted.
 func (s *Store) Trace(key keying.Key) trace.Cause {
 	if n := s.index.find(s.index.at(&key), &key); n != nil {
 		if n.expired(clock()) {
 			return trace.CauseExpired
 		}
-		return "" // it has come since the caller's look-up
+		return "" // it has come just now
 	}
-	return s.gone.Of(&key, time.Now()).Cause()
+	return s.dropped.Of(&key, time.Now()).Cause()
 }
 
-// Remember lets Recall find the entry under the key by a text, too. The text is copied, and counts as bytes of the entry. It does nothing if there
-// is no entry, if the entry has a text already, or if the text has more than 1 KiB.
+// Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not
+// noted.
 func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
 	if len(text) > maxName || len(text) == 0 {
 		return
@@ -143,11 +141,9 @@ func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
 	s.shards[home].remember(&key, hash, text, clock())
 }
 
-// Set stores the entry for the duration keep, and evicts others if it must. From then on nobody may change the entry.
-//
-// The error wraps [store.ErrRefused] if the entry was made for another key, or if it is too large: larger than MaxBytes or, in a Store of 16 shards
-// or more, than a sixteenth of it. Then what was under the key is forgotten, because it is out of date, and nothing else. If keep is zero or
-// less, Set forgets the key.
+// Set keeps the entry. One that is larger than MaxBytes, or in a larger store than a sixteenth of it, is refused with an
+// error that wraps store.ErrRefused, as is one that was made for another key; what was kept under the key is forgotten,
+// and nothing else. A keep of zero or less forgets the key.
 func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
 	cost := costOf(e)
 	switch {
@@ -171,21 +167,21 @@ func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time
 	return nil
 }
 
-// keep stores the entry, in as many attempts as it takes. Between two of them another shard evicts something, because this one may have little
-// to give, and other goroutines get a chance.
+// keep stores the entry once there is room. Its own shard drops a few nodes for it; if that has few, the other shards drop one each
+// in turn. Between attempts nobody holds a lock, so others go on.
 func (s *Store) keep(e *store.Entry, cost uint32, until, now int64) {
 	home := s.index.at(&e.Key) >> s.perShard
 	for other := home; !s.shards[home].keep(e, cost, until, now); {
 		other = (other + 1) % uint64(len(s.shards))
-		s.shards[other].giveWay(now)
+		s.shards[other].dropForOthers(now)
 		runtime.Gosched()
 	}
 }
 
-// shard returns the key's shard.
+// shard is the one that the key belongs to.
 func (s *Store) shard(key *keying.Key) *shard { return &s.shards[s.index.at(key)>>s.perShard] }
 
-// Delete forgets the keys. The error is always nil.
+// Delete forgets the keys. It never fails.
 func (s *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	for _, key := range keys {
 		s.shard(&key).forget(&key)
@@ -193,20 +189,20 @@ func (s *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	return nil
 }
 
-// Len returns the number of entries. It drops those that have expired first, which takes a look at the whole table.
+// Len returns the number of entries that have not expired. It drops those that have.
 func (s *Store) Len() int {
 	s.dropExpired(clock())
 	return int(s.bounds.entries.Load())
 }
 
-// Bytes returns how many bytes the entries take, with overhead. That is never more than MaxBytes. It drops what has expired first, like Len.
+// Bytes returns what the entries take, overhead included; it is never more than MaxBytes. It drops what has expired.
 func (s *Store) Bytes() int64 {
 	s.dropExpired(clock())
 	return s.bounds.bytes.Load()
 }
 
-// Close forgets everything and stops the timer. After that Get finds nothing, and Set does nothing and returns nil. It may be called again. The
-// error is always nil.
+// Close forgets everything and stops the timer; afterwards Get misses and Set drops its entry. It may be called again
+// and always returns nil.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	s.timerMu.Lock()
@@ -221,15 +217,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// bounds limit what all shards together hold. A shard reserves entries and bytes before it adds them, so the limits are never exceeded, not even
-// for a moment. They are safe for concurrent use.
+// bounds are what all shards together may hold. Whoever adds something reserves it first, so no moment sees more than the bounds
+// allow. They are safe for concurrent use.
 type bounds struct {
 	maxEntries, maxBytes int64
 	shards               int64
 	entries, bytes       atomic.Int64
 }
 
-// reserve adds to both sums, or to neither if one would exceed its limit. Negative numbers always succeed.
+// reserve counts more entries and bytes, if they are within the bounds, and reports whether they are. Negative numbers take back.
 func (b *bounds) reserve(entries, bytes int64) bool {
 	if !take(&b.entries, entries, b.maxEntries) {
 		return false
@@ -241,8 +237,8 @@ func (b *bounds) reserve(entries, bytes int64) bool {
 	return true
 }
 
-// take adds n to the sum, unless that makes it more than most. It compares before it adds: to add and take back would show others a sum above the
-// limit.
+// take adds n, unless the sum would exceed the most. It does not add first and take back afterwards: another would see the sum in
+// between, and refuse an entry for which there is room.
 func take(sum *atomic.Int64, n, most int64) bool {
 	for {
 		before := sum.Load()
@@ -255,10 +251,8 @@ func take(sum *atomic.Int64, n, most int64) bool {
 	}
 }
 
-// How many shards a store has. Up to minShards, each must have minShardEntries and minShardBytes: a shard with fewer would evict by chance rather
-// than by use. Beyond that up to maxShards, but only if each has largeEntries and largeBytes.
 const (
-	minShards       = 16
+	minShards       = 16 // more only if they are large
 	maxShards       = 64
 	minShardEntries = 64
 	minShardBytes   = 1 << 20
@@ -266,7 +260,7 @@ const (
 	largeBytes      = 8 << 20
 )
 
-// shardCount returns the largest power of two of shards that these rules allow.
+// shardCount returns the largest power of two that leaves every shard enough entries and bytes to order them fairly.
 func shardCount(o Options) int {
 	n, entries, bytes := 1, minShardEntries, int64(minShardBytes)
 	for n < maxShards && o.MaxEntries/(2*n) >= entries && o.MaxBytes/int64(2*n) >= bytes {
@@ -277,25 +271,26 @@ func shardCount(o Options) int {
 	return n
 }
 
-// names finds nodes by the text that selects them, as an index does by key, and by the same means: without a lock, and without a write. A digest of
-// the text would take longer than the whole rest of a hit.
+// names finds nodes by the text that selects them, as an index does by key: without a lock and without writing. To hash the text is
+// cheaper than to compute its digest, the key, so most hits need only this table.
 //
-// A new node has no name. It gets one after it was first found by its key, and has it until it is dropped. A text's bucket has nothing to do with
-// its key's shard, so the table has locks of its own.
+// A node comes without a name. It gets one when it was first found by its key, and has it for as long as it is there. The table
+// is made once, like the index. The bucket of a text has nothing to do with the shard of its key, so the table has locks of its
+// own for changes. One is taken while a shard's lock is held, and never the other way round.
 type names struct {
 	buckets []atomic.Pointer[node]
 	shift   uint
-	locks   [64]sync.Mutex // each guards every 64th bucket. Whoever takes one has the shard's lock
+	locks   [64]sync.Mutex // each guards the changes of every 64th bucket
 }
 
-// A name is a node's text. It is written before the node can be found by it, and then never again.
+// A name is a node's text. It is written before the node is found by it, and does not change.
 type name struct {
 	namesake atomic.Pointer[node] // the next in the same bucket
 	hash     uint64
 	text     string // "": there is none yet
 }
 
-// maxName is how many bytes a name may have. To compare a longer text takes longer than its digest.
+// maxName is how many bytes a name may have: what is longer costs more than the digest that it spares.
 const maxName = 1 << 10
 
 // newNames returns a table of so many buckets, a power of two.
@@ -313,7 +308,7 @@ func (t *names) find(hash uint64, text []byte) *node {
 	return nil
 }
 
-// lock locks the bucket of the hash.
+// lock locks the bucket of the hash, and returns what unlocks it.
 func (t *names) lock(hash uint64) *sync.Mutex {
 	mu := &t.locks[hash>>t.shift%uint64(len(t.locks))]
 	mu.Lock()
@@ -328,7 +323,7 @@ func (t *names) insert(n *node) {
 	at.Store(n)
 }
 
-// remove takes the node out of its bucket. A reader that stands on it goes on to the next one, as in an index.
+// remove takes the node out. The node keeps its namesake, for readers who are there just now; see the index.
 func (t *names) remove(n *node) {
 	defer t.lock(n.hash).Unlock()
 	at := &t.buckets[n.hash>>t.shift]

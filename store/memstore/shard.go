@@ -14,36 +14,37 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// bite is how many nodes may be dropped under one hold of the lock.
-const bite = 64
+// maxDrops is how many nodes may be dropped under one hold of the lock.
+const maxDrops = 64
 
-// itemOverhead is about how many bytes an entry takes here besides its Entry.Size: for its node, its part of the index and of the ghost, and its
-// part of a row and of ttlcache's item for that row.
+// itemOverhead is about what an entry costs here beside its Entry.Size: its node, its part of the index and the ghost, and
+// its part of a row and of what ttlcache has for one.
 const itemOverhead = 152
 
-// costOf is how many bytes an entry counts for.
+// costOf is what the entry counts as, in bytes.
 func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 
-// A shard is one stretch of the index's buckets, and the order in which their nodes are evicted. Only changes take its lock; readers do not.
+// A shard is one stretch of the index, and the queues of the nodes that are there. Its lock is for changes; readers do without.
+// So two requests that keep different keys rarely wait for each other, and one that reads waits for nobody.
 type shard struct {
 	index    *index
 	names    *names
 	bounds   *bounds
-	gone     *trace.Table // what was dropped; one for all shards
+	dropped  *trace.Table // of all shards
 	from, to int          // its groups of buckets
 	exact    bool         // it is an exact LRU
 
-	mu          sync.Mutex // guards the fields below, and changes of the index
+	mu          sync.Mutex // guards what follows and the changes of the index
 	closed      bool
-	fresh, main queue // newcomers, and nodes that were used again
+	small, main queue
 	ghost       ghost
 
-	_ [64]byte // so that the next shard's lock is on another cache line
+	_ [64]byte // the next one's lock is on another cache line
 }
 
-// init gives the shard its groups of buckets, and space for so many entries.
+// init makes the shard one of the Store's, for so many entries and for the groups of buckets in from to to.
 func (s *shard) init(of *Store, from, to, entries int) {
-	s.index, s.names, s.bounds, s.gone, s.exact = &of.index, of.names, of.bounds, of.gone, of.exact
+	s.index, s.names, s.bounds, s.dropped, s.exact = &of.index, of.names, of.bounds, of.dropped, of.exact
 	s.from, s.to = from, to
 	length := rowLength
 	if s.exact {
@@ -51,19 +52,19 @@ func (s *shard) init(of *Store, from, to, entries int) {
 	} else {
 		s.ghost = newGhost(entries)
 	}
-	s.fresh, s.main = newQueue(length), newQueue(length)
+	s.small, s.main = newQueue(length), newQueue(length)
 }
 
-// queueOf returns the queue that the node is in.
+// queueOf is the queue that the node stands in.
 func (s *shard) queueOf(n *node) *queue {
 	if n.has(inMain) {
 		return &s.main
 	}
-	return &s.fresh
+	return &s.small
 }
 
-// keep stores the entry. It evicts a few others if it must. It returns false if that was not enough: the caller lets others have the lock, and
-// tries again. The node of an earlier entry under the key is used again, unless it is evicted on the way.
+// keep stores the entry, and reports whether it could: there was room, or dropping a few others has made some. Dropping may take
+// the very node that is to be overwritten; then the entry gets a new one.
 func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +77,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 		s.use(n)
 		cost += uint32(len(n.text))
 	}
-	for range bite {
+	for range maxDrops {
 		if n != nil && n.has(isGone) {
 			cost -= uint32(len(n.text))
 			n = nil
@@ -85,7 +86,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 			s.put(bucket, n, e, cost, until)
 			return true
 		}
-		if !s.spares() {
+		if !s.canSpare() {
 			break
 		}
 		s.evict(now)
@@ -93,7 +94,7 @@ func (s *shard) keep(e *store.Entry, cost uint32, until, now int64) bool {
 	return false
 }
 
-// use notes a use of the node. An exact LRU makes it the latest; a larger store only counts, and looks at the count when it evicts.
+// use marks the node as used.
 func (s *shard) use(n *node) {
 	if s.exact {
 		s.main.touch(n)
@@ -102,7 +103,7 @@ func (s *shard) use(n *node) {
 	n.use()
 }
 
-// reserve reserves bytes for an entry: for a new node, or for what it takes more than the node's earlier entry.
+// reserve counts the entry, if there is room: as a new one, or by what it takes more than the one before.
 func (s *shard) reserve(n *node, cost uint32) bool {
 	if n == nil {
 		return s.bounds.reserve(1, int64(cost))
@@ -110,7 +111,7 @@ func (s *shard) reserve(n *node, cost uint32) bool {
 	return s.bounds.reserve(0, int64(cost)-int64(n.cost))
 }
 
-// put stores the entry, whose bytes are reserved. A new node is complete before readers can find it.
+// put stores the entry, for which there is room, in the key's node. A new node is found by readers only once it is complete.
 func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until int64) {
 	s.index.expires(bucket, until)
 	if n == nil {
@@ -124,7 +125,7 @@ func (s *shard) put(bucket uint64, n *node, e *store.Entry, cost uint32, until i
 	n.keep(e, until)
 }
 
-// remember gives the key's node its name. The name's bytes count, so a few nodes may be evicted, and this one may be among them.
+// remember gives the key's node its name. If there is no room for that, a few others are dropped, which may be the node itself.
 func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +133,7 @@ func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	if n == nil || n.text != "" {
 		return
 	}
-	for range bite {
+	for range maxDrops {
 		if s.bounds.reserve(0, int64(len(text))) {
 			s.queueOf(n).bytes += int64(len(text))
 			n.cost += uint32(len(text))
@@ -146,17 +147,17 @@ func (s *shard) remember(key *keying.Key, hash uint64, text []byte, now int64) {
 	}
 }
 
-// spares reports whether the shard may evict something: it has at least half as many entries as the average shard. A shard with fewer would lose
-// hot entries, while others have plenty of cold ones.
-func (s *shard) spares() bool {
-	return 2*int64(s.fresh.n+s.main.n)*s.bounds.shards >= s.bounds.entries.Load()
+// canSpare reports whether the shard has at least half as many entries as the average one. One that has fewer does not drop its own
+// for new ones while others are full: the bounds are those of all shards together, and keys need not be spread evenly.
+func (s *shard) canSpare() bool {
+	return 2*int64(s.small.n+s.main.n)*s.bounds.shards >= s.bounds.entries.Load()
 }
 
-// giveWay evicts a node in favour of another shard.
-func (s *shard) giveWay(now int64) {
+// dropForOthers drops a node, because another shard needs the room.
+func (s *shard) dropForOthers(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spares() {
+	if s.canSpare() {
 		s.evict(now)
 	}
 }
@@ -170,19 +171,19 @@ func (s *shard) forget(key *keying.Key) {
 	}
 }
 
-// close makes the shard accept nothing from now on.
+// close makes the shard keep nothing from now on.
 func (s *shard) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
 }
 
-// drop takes a node out of the index, the names and its queue, and gives its bytes back. Readers that have found it before may still return its
-// entry, which is immutable. The trace remembers when it would have expired.
+// drop takes a node out of everything, and remembers that its key was here, and until when. A reader who has found the node
+// before may still return its entry. The lock is held.
 func (s *shard) drop(n *node) {
 	key := &n.entry.Load().Key
 	now := clock()
-	s.gone.Note(key, time.Duration(n.until.Load()-now), epoch.Add(time.Duration(now)))
+	s.dropped.Note(key, time.Duration(n.until.Load()-now), epoch.Add(time.Duration(now)))
 	s.index.remove(s.index.at(key), n)
 	if n.text != "" {
 		s.names.remove(n)
@@ -192,32 +193,23 @@ func (s *shard) drop(n *node) {
 	s.bounds.reserve(-1, -int64(n.cost))
 }
 
-// An index finds nodes by key. It is a hash table with a linked list in each bucket. Each shard has its own stretch of buckets, and its lock guards
-// their changes. The table is made once, for as many entries as the bounds allow, and never grows.
+// An index finds nodes by key, without a lock and without writing anything. It is a table of buckets, each a linked list. The table
+// is made once, for as many entries as the bounds allow, and never rebuilt. Each shard has its own stretch of buckets, and its
+// lock guards the changes there.
 //
-// Look-ups take no lock and write nothing, so readers on any number of processors do not slow each other down. They follow atomic pointers, and
-// writers change one pointer at a time, so that a reader always has a complete list before it:
-//
-//	insert N in front of A     1. N.next = A             readers still see A → B
-//	                           2. bucket = N             readers see N → A → B
-//	remove A                   1. N.next = B             readers see N → B; one that stands on A goes on
-//	                                                     to B, because A.next stays as it was
-//
-// A reader that stands on a removed node cannot be misled: nodes are never used again for another key, and the garbage collector frees one only
-// when nobody stands on it.
-//
-// Keys are digests, so a multiplication hashes them well enough. The factor is random, so that nobody can choose keys that fall into one bucket.
+// Keys are digests, so a multiplication is all the hashing that they need. The factor is secret: nobody can make up keys that all
+// meet in one bucket.
 type index struct {
 	buckets []atomic.Pointer[node]
 	factor  uint64
 	shift   uint
-	due     []int64 // for each group of buckets a time before which no node there expires; guarded by the shard's lock
+	due     []int64 // per group of buckets: no node there expires sooner; guarded by the shard's lock
 }
 
-// group is how many buckets share a due time: as many as a cache line has.
+// group is how many buckets share one due time: a cache line of them.
 const group = 8
 
-// newIndex returns an index for so many entries. Each shard gets at least one group; shards is a power of two.
+// newIndex returns an index for so many entries, with at least a group for each of the shards, a power of two.
 func newIndex(entries int64, shards int) index {
 	n := uint64(max(entries+entries/4, int64(group*shards)))
 	x := index{factor: rand.Uint64() | 1, shift: uint(64 - bits.Len64(n-1))}
@@ -234,7 +226,7 @@ func (x *index) at(key *keying.Key) uint64 {
 	return binary.LittleEndian.Uint64(key[:]) * x.factor >> x.shift
 }
 
-// find returns the key's node in the bucket, or nil. The tag spares most look-ups a look at the entry of another key.
+// find returns the key's node in the bucket, or nil.
 func (x *index) find(bucket uint64, key *keying.Key) *node {
 	tag := tagOf(key)
 	for n := x.buckets[bucket].Load(); n != nil; n = n.next.Load() {
@@ -245,13 +237,18 @@ func (x *index) find(bucket uint64, key *keying.Key) *node {
 	return nil
 }
 
-// insert adds a node in front of the bucket's list.
+// insert adds a node at the front: a reader on its way through the bucket misses nothing that was there before.
 func (x *index) insert(bucket uint64, n *node) {
 	n.next.Store(x.buckets[bucket].Load())
 	x.buckets[bucket].Store(n)
 }
 
-// remove takes the node out of the bucket's list. The node's own next stays as it is.
+// remove takes the node out. The node keeps its next, for readers who are there just now:
+//
+//	remove of B in A → B → C        find of C
+//	                                is at B
+//	A → C
+//	                                goes on from B to C
 func (x *index) remove(bucket uint64, n *node) {
 	at := &x.buckets[bucket]
 	for ; at.Load() != n; at = &at.Load().next {
@@ -259,39 +256,39 @@ func (x *index) remove(bucket uint64, n *node) {
 	at.Store(n.next.Load())
 }
 
-// expires notes when a node of the bucket expires, for the sweep.
+// expires notes that a node of the bucket expires then.
 func (x *index) expires(bucket uint64, until int64) {
 	due := &x.due[bucket/group]
 	*due = min(*due, until)
 }
 
-// A node is the place of one key in the store. A key that is written again has the same node with another entry. Readers find nodes without a
-// lock, and may use the atomic fields. The other fields belong to the holder of the shard's lock.
+// A node is one key's place in the store. Readers find it without a lock; whoever holds its shard's lock may change it. An entry that
+// takes the place of another gets its node, and its place in the queue.
 type node struct {
-	name  // the text that selects the key, if it has one
+	name  // the text that selects it, once it is known
 	entry atomic.Pointer[store.Entry]
-	until atomic.Int64         // the reading of the clock at which the entry expires
+	until atomic.Int64         // the clock's reading at which the entry has expired
 	bits  atomic.Uint32        // see below
-	cost  uint32               // bytes, with overhead
+	cost  uint32               // bytes, overhead included; for the holder of the lock
 	next  atomic.Pointer[node] // in the same bucket
-	row   *row                 // its place in the order. In an exact LRU it never changes, so readers may use it
+	row   *row                 // its place in the queue; for the holder of the lock, unless its row is its own
 }
 
-// A node's bits have three parts. The lowest three are a count of uses. Readers raise it to its maximum and then write it no more, so hits of a hot
-// key soon leave its cache line alone. Two bits say where the node is. The others are its tag, a part of its key: most keys that share a bucket
-// have different tags.
+// The bits of a node: a count of uses, the queue that it stands in, and a tag. Readers raise the count up to its maximum and no
+// further. So the hits of a hot key write nothing, and processors do not take the node's cache line from each other. The tag is a
+// part of the key: it tells most neighbours apart without a look at their entries.
 const (
 	maxUses  = 7
 	usesMask = 7
-	inMain   = 1 << 3 // it is in the main queue; otherwise it is a newcomer
+	inMain   = 1 << 3 // otherwise it is in small
 	isGone   = 1 << 4 // it was dropped
 	tagMask  = ^uint32(1<<5 - 1)
 )
 
-// tagOf is the part of a key that is kept in the bits.
+// tagOf takes another part of the key than the index and the ghost do.
 func tagOf(key *keying.Key) uint32 { return binary.LittleEndian.Uint32(key[16:]) & tagMask }
 
-// newNode returns a newcomer that nobody has used.
+// newNode returns a node that stands nowhere yet.
 func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
 	n := &node{cost: cost}
 	n.bits.Store(tagOf(key))
@@ -299,30 +296,31 @@ func newNode(key *keying.Key, e *store.Entry, cost uint32, until int64) *node {
 	return n
 }
 
-// keep replaces the entry. A reader may come between the two writes, without a lock. The order sees to it that it never serves an old entry for
-// longer than it may:
+// keep stores the entry first and its expiry second. Readers, who have no lock, look at the expiry first. So they may meet
 //
-//	writer                     reader
-//	                           1. reads until: the old one, not over yet
-//	2. entry = new
-//	3. until = new
-//	                           4. reads entry: the new one, which is fresh
+//	the expiry of before with the new entry: a hit on what is good, or a miss too many
 //
-// A reader looks at until first, and a writer writes it last. So a reader that sees the new until sees the new entry, too.
+// but never the new expiry with the entry of before, which may have expired:
+//
+//	keep                      Peek
+//	stores the entry
+//	stores the expiry
+//	                          reads the expiry: the new one
+//	                          reads the entry: was stored before, so it is the new one
 func (n *node) keep(e *store.Entry, until int64) {
 	n.entry.Store(e)
 	n.until.Store(until)
 }
 
-// use counts a use, up to the maximum. If two readers count at once, one of them may fail; the count is an estimate anyway.
+// use counts a use. Of two at the same time one may go uncounted: nobody repeats a hit for the sake of the order.
 func (n *node) use() {
 	if b := n.bits.Load(); b&usesMask < maxUses {
 		n.bits.CompareAndSwap(b, b+1)
 	}
 }
 
-// takeUse takes one use away and reports whether there was one.
-func (n *node) takeUse() bool {
+// spendUse takes one use away, and reports whether there was one.
+func (n *node) spendUse() bool {
 	if n.bits.Load()&usesMask == 0 {
 		return false
 	}
@@ -330,16 +328,17 @@ func (n *node) takeUse() bool {
 	return true
 }
 
-// has reports whether the bit is set.
+// has reports whether one of the bits is set.
 func (n *node) has(bit uint32) bool { return n.bits.Load()&bit != 0 }
 
+// expired reports whether the entry may not be served any more.
 func (n *node) expired(now int64) bool { return n.until.Load() <= now }
 
-// epoch is where this package's clock starts. The clock counts nanoseconds, and the system's clock cannot set it back.
+// epoch is where the clock of this package starts.
 var epoch = time.Now()
 
-// at is the reading of the clock at a time.
+// at is the clock's reading at that time.
 func at(now time.Time) int64 { return int64(now.Sub(epoch)) }
 
-// clock is the reading of the clock now.
+// clock is the clock's reading now: nanoseconds, which take a third of the memory of a time.Time.
 func clock() int64 { return at(time.Now()) }

@@ -121,6 +121,7 @@ func (s *Store) Bytes() int64 {
 	return n
 }
 
+// count visits every entry, because otter's own numbers include what has expired.
 func (s *Store) count() (entries int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,6 +163,7 @@ type Options struct {
 // hash table and its share of the frequency sketch, less what Size counts for them already.
 const itemOverhead = 80
 
+// costOf is what the entry counts as, in bytes.
 func costOf(e *store.Entry) int64 { return e.Size() + itemOverhead }
 
 // bounds are the two bounds of a store as one weight, for otter has only one. An entry weighs its bytes, but no less than
@@ -172,6 +174,7 @@ type bounds struct {
 	largest int64 // what an entry may cost
 }
 
+// boundsOf returns the bounds of the options, the defaults filled in.
 func boundsOf(o Options) bounds {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes

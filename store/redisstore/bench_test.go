@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // round is how many reads one way of reading does before the next has its turn: so all meet the same machine.
@@ -25,7 +25,7 @@ const round = 4096
 // read and this process' time for it ("p50/…" and "cpu/…": the lower, the better). What one read of each allocates is told
 // as it is, for the whole process.
 func BenchmarkGet(b *testing.B) {
-	server := storetest.NewServer(b)
+	server := redistest.NewProcess(b)
 	for _, callers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprint(callers), func(b *testing.B) { benchmarkGet(b, server.Addr(), callers) })
 	}

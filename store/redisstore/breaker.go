@@ -13,7 +13,6 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/store"
 )
 
 // ErrOpen is returned, wrapped, while the circuit is open: Redis has failed several times in a row, or half of the time,
@@ -146,16 +145,16 @@ type circuits struct{ reads, writes *breaker }
 // newCircuits returns closed circuits. Their changes are reported to the listeners.
 func newCircuits(e *events) circuits {
 	return circuits{
-		reads:  newBreaker(func(err error) { e.notifyCircuit(store.Reads, err) }),
-		writes: newBreaker(func(err error) { e.notifyCircuit(store.Writes, err) }),
+		reads:  newBreaker(func(err error) { e.notifyCircuit("reads", err) }),
+		writes: newBreaker(func(err error) { e.notifyCircuit("writes", err) }),
 	}
 }
 
-// Rests reports whether a circuit is open or half-open, so that Post would not wait for Redis.
-func (s *Store) Rests() bool { return !s.reads.closed() || !s.writes.closed() }
+// CircuitOpen reports whether a circuit is open or half-open, so that Post would not wait for Redis.
+func (s *Store) CircuitOpen() bool { return !s.reads.closed() || !s.writes.closed() }
 
-// circuitOpen reports whether a circuit is open.
-func (c *circuits) circuitOpen() bool { return c.reads.open() || c.writes.open() }
+// anyOpen reports whether a circuit is open.
+func (c *circuits) anyOpen() bool { return c.reads.open() || c.writes.open() }
 
 // gate runs op, or refuses to.
 type gate func(op func() error) error

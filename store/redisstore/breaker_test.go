@@ -14,7 +14,6 @@ import (
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 // opened returns a Store with the time-outs of Open, that is closed when the test ends.
@@ -44,7 +43,7 @@ func wantOpen(t *testing.T, ask func() error) int {
 }
 
 func TestRedisDownAndBack(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	s := opened(t, server.URL())
 	key := keep(t, s, "k")
 	server.Kill()
@@ -123,17 +122,17 @@ func TestRestsAreTold(t *testing.T) {
 	s := open(t, server.Addr())
 	key := keep(t, s, "k")
 	type told struct {
-		what store.Operation
+		what string
 		rest bool
 	}
 	news := make(chan told, 10)
-	stop := s.OnRest(func(what store.Operation, err error) {
+	stop := s.OnCircuit(func(what string, err error) {
 		if err != nil && !errors.Is(err, redisstore.ErrOpen) {
 			t.Errorf("%s: %v; want an error that wraps ErrOpen", what, err)
 		}
 		news <- told{what, err != nil}
 	})
-	deaf := s.OnRest(func(store.Operation, error) { t.Error("told after stop") })
+	deaf := s.OnCircuit(func(string, error) { t.Error("told after stop") })
 	deaf()
 	want := func(want told) {
 		t.Helper()
@@ -149,13 +148,13 @@ func TestRestsAreTold(t *testing.T) {
 	get := func() error { _, _, err := s.Get(t.Context(), key); return err }
 	server.SetError("LOADING Redis is loading the dataset in memory")
 	wantOpen(t, get)
-	want(told{store.Reads, true})
+	want(told{"reads", true})
 	server.SetError("")
 	eventually(t, "Redis is asked again", func() bool { return get() == nil })
-	want(told{store.Reads, false})
+	want(told{"reads", false})
 	server.SetError("READONLY You can't write against a read only replica.")
 	wantOpen(t, func() error { return s.Set(t.Context(), key, stamped(s, "k"), time.Minute) })
-	want(told{store.Writes, true})
+	want(told{"writes", true})
 	stop()
 	if len(news) > 0 {
 		t.Errorf("told more: %v", <-news)

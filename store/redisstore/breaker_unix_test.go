@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
-	"github.com/larder-go/cache/store/storetest"
 )
 
 func TestHungRedisCostsOneBudgetEach(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	s := opened(t, server.URL())
 	key := keep(t, s, "k")
-	if err := server.Process().Signal(syscall.SIGSTOP); err != nil {
+	if err := server.OS().Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	n := wantOpen(t, func() error {
@@ -29,7 +29,7 @@ func TestHungRedisCostsOneBudgetEach(t *testing.T) {
 	if n > 6 {
 		t.Errorf("%d reads waited; want 5", n)
 	}
-	if err := server.Process().Signal(syscall.SIGCONT); err != nil {
+	if err := server.OS().Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "Redis is asked again", func() bool { _, _, err := s.Get(t.Context(), key); return err == nil })

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -180,7 +181,7 @@ var waysToLose = map[string]func(s *scene){
 }
 
 func newScene(t *testing.T) (*scene, keying.Key) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	s := &scene{t: t, client: dial(t, addr)}
 	for _, a := range []**author{&s.purger, &s.reader, &s.behind, &s.fresh} {
 		*a = newAuthor(t, addr)

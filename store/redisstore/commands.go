@@ -23,7 +23,7 @@ import (
 //	first operation        probeIfDue starts the probe on a goroutine of its own; the operation does not wait
 //	all is well            no further probe, until an operation is refused (probeIfDenied)
 //	something is missing   OnFault reports it, once; the probe runs again each minute
-//	it is allowed          OnRest reports that all is well; leases are taken again
+//	it is allowed          OnCircuit reports that all is well; leases are taken again
 
 // feature is what a command is for.
 type feature string
@@ -103,8 +103,8 @@ const (
 	probeTime  = 5 * time.Second // for all commands together
 )
 
-// commandSet is the operation that OnRest reports when every command is available again.
-const commandSet = store.Operation("commands")
+// commandSet is the operation that OnCircuit reports when every command is available again.
+const commandSet = "commands"
 
 // probe is the state of the search for missing commands.
 type probe struct {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -36,7 +37,7 @@ func listen(s *redisstore.Store) told {
 			n.unfit <- err
 		}
 	})
-	s.OnRest(func(_ store.Operation, err error) {
+	s.OnCircuit(func(_ string, err error) {
 		if err == nil {
 			n.recovered <- struct{}{}
 		}
@@ -171,7 +172,7 @@ func TestWhatRedisLacksIsNamed(t *testing.T) {
 		{"an old Redis", "ERR Invalid stream ID specified as stream command argument", []string{"xadd"}, []string{"does not know XADD;"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := open(t, without(t, storetest.NewServer(t).Addr(), test.reply, test.commands...))
+			s := open(t, without(t, redistest.NewProcess(t).Addr(), test.reply, test.commands...))
 			defer s.Close()
 			listen(s).want(t, s, test.want...)
 		})
@@ -206,7 +207,7 @@ func openAs(t *testing.T, addr string) *redisstore.Store {
 
 // What an access list refuses is named, once, with the rule; leases rest while they are refused, and come back without a restart.
 func TestLeasesComeBackWhenTheyAreAllowed(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	admin := dial(t, server.Addr())
 	user(t, admin)
 	s := openAs(t, server.Addr())
@@ -248,7 +249,7 @@ func TestLeasesComeBackWhenTheyAreAllowed(t *testing.T) {
 
 // Where nothing is missing, or Redis is away, nothing is told.
 func TestAProbeThatFindsNothingSaysNothing(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	for _, addr := range []string{server.Addr(), "127.0.0.1:1"} {
 		s := open(t, addr)
 		n := listen(s)
@@ -281,7 +282,7 @@ func TestTheUserOfTheDocsCanDoAll(t *testing.T) {
 	}
 	var admin *redis.Client
 	storetest.Run(t, func(t *testing.T) store.Store {
-		server := storetest.NewServer(t)
+		server := redistest.NewProcess(t)
 		admin = dial(t, server.Addr())
 		var args []any
 		for word := range strings.FieldsSeq(line) {
@@ -321,7 +322,7 @@ func TestTheUserOfTheDocsCanDoAll(t *testing.T) {
 func TestARefusedCommandOfLeasesSpoilsNoWrite(t *testing.T) {
 	for _, refused := range []string{"-get", "-pttl", "-evalsha", "-eval"} {
 		t.Run(refused, func(t *testing.T) {
-			server := storetest.NewServer(t)
+			server := redistest.NewProcess(t)
 			admin := dial(t, server.Addr())
 			user(t, admin)
 			s := openAs(t, server.Addr())
@@ -333,7 +334,7 @@ func TestARefusedCommandOfLeasesSpoilsNoWrite(t *testing.T) {
 			for i := range 12 {
 				key, token := storetest.Key(fmt.Sprint(i)), store.Token{byte(i)}
 				if _, l, _ := s.Lease(t.Context(), key, token, time.Second); l.State == store.Taken {
-					_ = s.Keep(t.Context(), key, token, stamped(s, fmt.Sprint(i)), time.Minute)
+					_ = s.SetAndRelease(t.Context(), key, token, stamped(s, fmt.Sprint(i)), time.Minute)
 				}
 			}
 			if err := s.Set(t.Context(), key, stamped(s, "k"), time.Minute); errors.Is(err, redisstore.ErrOpen) {
@@ -347,7 +348,7 @@ func TestARefusedCommandOfLeasesSpoilsNoWrite(t *testing.T) {
 
 // The purge log gets its time to live as soon as that is allowed, though nothing is purged.
 func TestTheLogsLifeComesBackWhenItIsAllowed(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	admin := dial(t, server.Addr())
 	user(t, admin, "-pexpire")
 	s := openAs(t, server.Addr())

@@ -29,7 +29,7 @@ func TestStoreInProcess(t *testing.T) {
 }
 
 func TestStoreOnRedis(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	for name, seal := range map[string]func(*redisstore.Store) store.Store{
 		"plain":  func(s *redisstore.Store) store.Store { return s },
 		"sealed": func(s *redisstore.Store) store.Store { return s.Sealed([]byte("secret")) },
@@ -45,7 +45,7 @@ func TestStoreOnRedis(t *testing.T) {
 }
 
 func TestEveryKeyExpires(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	s := on(t, client, redisstore.Options{Prefix: "shop"})
 	keep(t, s, "a")
 	purge(t, s, "other")
@@ -199,7 +199,7 @@ func TestDamageIsNoticed(t *testing.T) {
 }
 
 func TestPlantedHugeValueIsNotRead(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	s := on(t, client, redisstore.Options{MaxBytes: 1 << 20})
 	key := storetest.Key("k")
 	_, _, _ = s.Get(t.Context(), key)

@@ -4,26 +4,24 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-
-	"github.com/larder-go/cache/store"
 )
 
 // events are what a Store reports: circuits that open and close, and faults that no operation returns.
 type events struct{ circuitEvents, faultEvents listeners }
 
-// OnRest has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
-func (s *Store) OnRest(f func(what store.Operation, err error)) (stop func()) {
+// OnCircuit has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
+func (s *Store) OnCircuit(f func(what string, err error)) (stop func()) {
 	return s.circuitEvents.add(f)
 }
 
 // OnFault has f called with faults that no operation returns: lost purge records (the error wraps store.ErrRecordsLost),
 // missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
 func (s *Store) OnFault(f func(err error)) (stop func()) {
-	return s.faultEvents.add(func(_ store.Operation, err error) { f(err) })
+	return s.faultEvents.add(func(_ string, err error) { f(err) })
 }
 
 // notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.
-func (e *events) notifyCircuit(operation store.Operation, err error) {
+func (e *events) notifyCircuit(operation string, err error) {
 	if err != nil {
 		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
 	}
@@ -43,11 +41,11 @@ type listeners struct {
 }
 
 // listener is compared by its address: functions cannot be compared.
-type listener func(store.Operation, error)
+type listener func(string, error)
 
 // notice is one event for listeners.
 type notice struct {
-	operation store.Operation
+	operation string
 	err       error
 }
 
@@ -67,7 +65,7 @@ func (ls *listeners) add(f listener) (stop func()) {
 }
 
 // notify queues a notice, and starts the goroutine that delivers it. It never blocks.
-func (ls *listeners) notify(operation store.Operation, err error) {
+func (ls *listeners) notify(operation string, err error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if len(ls.all) == 0 || len(ls.queue) >= maxNotices {

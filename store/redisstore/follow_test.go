@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -275,7 +276,7 @@ func TestFollowerReadsAFloodTogether(t *testing.T) {
 
 // On a real Redis: every purge is known within a moment, and goes without a read of any entry.
 func TestFollowerOnRedis(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	s, other := open(t, addr), open(t, addr)
 	follow(t, s)
 	key := keep(t, other, "k")
@@ -303,7 +304,7 @@ func TestFollowerOnRedis(t *testing.T) {
 }
 
 func TestFollowerOutlivesRedis(t *testing.T) {
-	srv := storetest.NewServer(t)
+	srv := redistest.NewProcess(t)
 	s, other := open(t, srv.Addr()), open(t, srv.Addr())
 	follow(t, s)
 	keep(t, s, "k")

@@ -47,15 +47,15 @@ import (
 // it by that. So a lost lease costs one run too many, never a wrong answer.
 //
 // The release is lost (Redis was restarted, the connection broke): the lease ends with its time to live. On a Redis that
-// does not know the script any more, Keep releases once again, with the script's text.
+// does not know the script any more, SetAndRelease releases once again, with the script's text.
 //
 // The entry is stored and the lease released in one pipeline, in this order, on one node (the lease's hash tag is the
 // entry's name). So nobody finds the lease free and the entry missing.
 
 var _ store.Leaser = (*Store)(nil)
 
-// refusedMark stands in place of a token when the last answer could not be stored: then nobody should wait for the next.
-const refusedMark = "-"
+// uncacheableMark stands in place of a token when the last answer could not be stored: then nobody should wait for the next.
+const uncacheableMark = "-"
 
 // Lease tries to take the lease for the time hold, and reads the entry and the purge log's head, in one round trip. While
 // the circuit is open the error wraps [ErrOpen]. On a Redis that refuses scripts the state is store.Unleased, without an
@@ -155,8 +155,8 @@ func parseLease(holder *redis.StringCmd, token store.Token) store.Lease {
 	switch {
 	case errors.Is(err, redis.Nil): // it was held when SET came, and ended before GET: try again
 		return store.Lease{State: store.Held}
-	case text == refusedMark:
-		return store.Lease{State: store.Refused}
+	case text == uncacheableMark:
+		return store.Lease{State: store.Uncacheable}
 	case err != nil, len(text) != len(token)+8: // another type, or not written by a Store
 		return store.Lease{}
 	case text[:len(token)] == string(token[:]):
@@ -206,7 +206,7 @@ redis.call("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
 return 1`)
 	releaseScript = redis.NewScript(ifHeld + `
 if ARGV[2] == "0" then return redis.call("UNLINK", KEYS[1]) end
-redis.call("SET", KEYS[1], "` + refusedMark + `", "PX", ARGV[2])
+redis.call("SET", KEYS[1], "` + uncacheableMark + `", "PX", ARGV[2])
 return 1`)
 )
 
@@ -217,8 +217,8 @@ func (s *Store) Extend(ctx context.Context, key keying.Key, token store.Token, h
 	return n == 1, err
 }
 
-// Keep stores the entry and releases the lease in one round trip. After an error the lease may still be held.
-func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
+// SetAndRelease stores the entry and releases the lease in one round trip. After an error the lease may still be held.
+func (s *Store) SetAndRelease(ctx context.Context, key keying.Key, token store.Token, e *store.Entry, keep time.Duration) error {
 	b, err := s.encode(e)
 	if err != nil {
 		return err
@@ -240,13 +240,13 @@ func (s *Store) Keep(ctx context.Context, key keying.Key, token store.Token, e *
 	return wrap(err)
 }
 
-// Release gives the lease back. With a time above zero it refuses the lease to everybody for so long. If the token does
+// Release gives the lease back. With uncacheable above zero nobody gets it for so long. If the token does
 // not hold the lease any more, nothing changes, and that is no error.
-func (s *Store) Release(ctx context.Context, key keying.Key, token store.Token, refused time.Duration) error {
-	if refused > 0 {
-		refused = atLeastMilli(refused)
+func (s *Store) Release(ctx context.Context, key keying.Key, token store.Token, uncacheable time.Duration) error {
+	if uncacheable > 0 {
+		uncacheable = atLeastMilli(uncacheable)
 	}
-	_, err := s.runLeaseScript(ctx, releaseScript, key, token, refused)
+	_, err := s.runLeaseScript(ctx, releaseScript, key, token, uncacheable)
 	return err
 }
 

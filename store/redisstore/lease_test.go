@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache/internal/readthrough"
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
@@ -104,7 +105,7 @@ func TestUnstorableAnswerLetsTheFleetGo(t *testing.T) {
 
 // THREATS 127: a holder that was killed neither extends its lease nor gives it back.
 func TestLeaseOfAKilledHolderIsTakenOver(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	dead := open(t, addr)
 	began := time.Now()
 	if _, l, err := dead.Lease(t.Context(), storetest.Key("k"), store.Token{1}, 2*time.Second); l.State != store.Taken {
@@ -122,7 +123,7 @@ func TestLeaseOfAKilledHolderIsTakenOver(t *testing.T) {
 
 // A holder whose lease has ended must not give back the next one's.
 func TestEndedLeaseReleasesNothing(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	late, next := open(t, addr), open(t, addr)
 	lease := func(s *redisstore.Store, token store.Token, hold time.Duration) store.LeaseState {
 		_, l, err := s.Lease(t.Context(), storetest.Key("k"), token, hold)
@@ -148,7 +149,7 @@ func TestEndedLeaseReleasesNothing(t *testing.T) {
 
 // With Redis gone, every process helps itself.
 func TestWithoutRedisOneLoadPerProcess(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	var g gets
 	processes := []*readthrough.Cache{g.process(t, server.Addr()), g.process(t, server.Addr()), g.process(t, server.Addr())}
 	begun, release := make(chan struct{}, 3), make(chan struct{})
@@ -174,7 +175,7 @@ func TestWithoutRedisOneLoadPerProcess(t *testing.T) {
 
 // A Redis that forbids scripts keeps entries as before, without leases.
 func TestWithoutScriptsThereAreNoLeases(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	client := dial(t, addr)
 	if err := client.Do(t.Context(), "ACL", "SETUSER", "default", "-eval", "-evalsha").Err(); err != nil {
 		t.Fatalf("access lists, which Redis has since 6.0: %v", err)
@@ -198,7 +199,7 @@ func TestWithoutScriptsThereAreNoLeases(t *testing.T) {
 }
 
 func TestLeasesOnRedis(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	client, s := dial(t, addr), open(t, addr)
 	key := keep(t, s, "k")
 	for _, release := range []time.Duration{-1, time.Minute} {
@@ -238,7 +239,7 @@ func TestLeasesOnRedis(t *testing.T) {
 // A lease that lasts longer than any of ours was planted, or Redis' clock was set back: nobody gives it back, and nobody waits
 // for it, with a secret or without.
 func TestStuckLeaseIsTakenOver(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	client := dial(t, server.Addr())
 	for name, secret := range map[string]string{"plain": "", "sealed": "a secret of enough bytes"} {
 		for place, value := range map[string]string{"another's": strings.Repeat("x", 24), "a refusal": "-", "no lease": "x"} {

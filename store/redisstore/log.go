@@ -117,17 +117,17 @@ func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 // After an error the purge holds in this process, and is pending: other processes see it when Redis answers again, provided
 // that this process still lives (see pending.go).
 func (s *Store) Append(ctx context.Context, r store.Record) error {
-	return s.appendOrQueue(ctx, s.evenIfOpen(), r, s.circuitOpen)
+	return s.appendOrQueue(ctx, s.evenIfOpen(), r, s.anyOpen)
 }
 
 // Post is Append for a request. If the circuit is open it returns [ErrOpen] at once, and the purge is pending. One request
 // at a time probes Redis.
 func (s *Store) Post(ctx context.Context, r store.Record) error {
-	if s.circuitOpen() {
+	if s.anyOpen() {
 		s.addPending(r)
 		return wrap(ErrOpen)
 	}
-	return s.appendOrQueue(ctx, s.viaBreaker(), r, s.Rests)
+	return s.appendOrQueue(ctx, s.viaBreaker(), r, s.CircuitOpen)
 }
 
 // appendOrQueue writes pending purges first, so that a purge returns nil only if all earlier ones of this process are

@@ -20,7 +20,7 @@ const logName = "larder:1:log"
 
 // servers play a test on a real Redis and on the one in process.
 func servers(t *testing.T, test func(t *testing.T, addr string)) {
-	t.Run("redis", func(t *testing.T) { test(t, storetest.NewServer(t).Addr()) })
+	t.Run("redis", func(t *testing.T) { test(t, redistest.NewProcess(t).Addr()) })
 	t.Run("in process", func(t *testing.T) { test(t, redistest.Start(t).Addr()) })
 }
 
@@ -141,7 +141,7 @@ func TestPurgeIntoALostLog(t *testing.T) {
 }
 
 func TestFlushLosesEverything(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	s := open(t, addr)
 	key := keep(t, s, "k")
 	near := stamped(s, "k")

@@ -7,21 +7,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-go/cache/internal/readthrough"
 	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
-	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
 	"github.com/larder-go/cache/store/storetest"
 )
 
-func rank(t testing.TB, s store.Ranker, names ...string) {
+// A process that starts asks for what is hot; see Cache.Preload.
+var _ readthrough.Ranker = (*redisstore.Store)(nil)
+
+func rank(t testing.TB, s *redisstore.Store, names ...string) {
 	t.Helper()
 	if err := s.Rank(t.Context(), storeKeys(names...)...); err != nil {
 		t.Fatalf("Rank: %v", err)
 	}
 }
 
-func wantHottest(t testing.TB, s store.Ranker, n int, names ...string) {
+func wantHottest(t testing.TB, s *redisstore.Store, n int, names ...string) {
 	t.Helper()
 	if got, err := s.Hottest(t.Context(), n); err != nil || !slices.Equal(got, storeKeys(names...)) {
 		t.Errorf("Hottest = %v, %v; want %q", got, err, names)
@@ -52,7 +55,7 @@ func TestHottestComesFirst(t *testing.T) {
 
 // What was hot counts in the next hour, beside what is, and no longer.
 func TestRankingsAreForgotten(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	s := on(t, client, redisstore.Options{})
 	hour := int64(0)
 	for hour != time.Now().Unix()/3600 { // again if it strikes meanwhile
@@ -97,10 +100,10 @@ func TestRankingsAreBounded(t *testing.T) {
 func TestRankingsAreApartAsEntriesAre(t *testing.T) {
 	client := dial(t, redistest.Start(t).Addr())
 	plain := on(t, client, redisstore.Options{})
-	stores := map[string]store.Ranker{
+	stores := map[string]*redisstore.Store{
 		"plain":  plain,
-		"sealed": plain.Sealed([]byte("secret")).(store.Ranker),
-		"other":  plain.Sealed([]byte("other")).(store.Ranker),
+		"sealed": plain.Sealed([]byte("secret")).(*redisstore.Store),
+		"other":  plain.Sealed([]byte("other")).(*redisstore.Store),
 		"build":  on(t, client, redisstore.Options{Build: "hot"}),
 		"prefix": on(t, client, redisstore.Options{Prefix: "shop"}),
 	}

@@ -34,14 +34,9 @@ import (
 // A Store offers everything that a cache can ask of a shared store.
 var (
 	_ store.Store    = (*Store)(nil)
-	_ store.Log      = (*Store)(nil)
-	_ store.Poster   = (*Store)(nil)
-	_ store.Catcher  = (*Store)(nil)
 	_ store.Follower = (*Store)(nil)
 	_ store.Sealer   = (*Store)(nil)
-	_ store.Ranker   = (*Store)(nil)
 	_ store.Reporter = (*Store)(nil)
-	_ store.Warner   = (*Store)(nil)
 )
 
 // Options say how a Store uses Redis. In a program that was built from a module, the zero value is ready to use.

@@ -62,7 +62,7 @@ func TestPrefixesThatBreakNamesAreRefused(t *testing.T) {
 }
 
 func TestAppsWithPrefixesOfTheirOwnShareNothing(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	shop, blog := on(t, client, redisstore.Options{Prefix: "shop"}), on(t, client, redisstore.Options{Prefix: "blog"})
 	key := keep(t, shop, "k")
 	if _, ok, err := blog.Get(t.Context(), key); ok || err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/larder-go/cache/internal/redistest"
 	"github.com/larder-go/cache/keying"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/redisstore"
@@ -51,7 +52,7 @@ func rest(ctx context.Context, d time.Duration) {
 // What a Redis that refuses connections has not written is not taken as written: a purge that returned nil is in the log, an
 // entry that was kept can be read.
 func TestNothingCountsAsWrittenThatARefusedConnectionWasToWrite(t *testing.T) {
-	server := storetest.NewServer(t)
+	server := redistest.NewProcess(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 1})
 	defer admin.Close()
 	o := tuned(server.Addr())
@@ -74,7 +75,7 @@ func TestNothingCountsAsWrittenThatARefusedConnectionWasToWrite(t *testing.T) {
 				if i%2 == 0 {
 					token := store.Token{byte(i), byte(i >> 8), byte(i >> 16)}
 					_, _, _ = s.Lease(ctx, key, token, time.Second)
-					write = func() error { return s.Keep(ctx, key, token, stamped(s, name), time.Hour) }
+					write = func() error { return s.SetAndRelease(ctx, key, token, stamped(s, name), time.Hour) }
 				}
 				_, _, _ = s.Get(ctx, key)
 				if write() == nil {
@@ -149,8 +150,8 @@ func TestAConnectionRefusedByAReplyIsAFailure(t *testing.T) {
 			_, _, err := s.Lease(ctx, key, token, time.Second)
 			return err
 		},
-		"Keep": func(ctx context.Context, s *redisstore.Store) error {
-			return s.Keep(ctx, key, token, stamped(s, "k"), time.Minute)
+		"SetAndRelease": func(ctx context.Context, s *redisstore.Store) error {
+			return s.SetAndRelease(ctx, key, token, stamped(s, "k"), time.Minute)
 		},
 	}
 	for name, refuse := range map[string]func(ctx context.Context, admin *redis.Client) error{
@@ -163,7 +164,7 @@ func TestAConnectionRefusedByAReplyIsAFailure(t *testing.T) {
 	} {
 		for op, ask := range ask {
 			t.Run(name+" "+op, func(t *testing.T) {
-				server := storetest.NewServer(t)
+				server := redistest.NewProcess(t)
 				admin := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 1})
 				defer admin.Close()
 				o := tuned(server.Addr())
@@ -235,7 +236,7 @@ func (p *panicking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 
 // A pipeline that panics is an error to whoever was to be answered by it, and never nothing.
 func TestAPanicIsNoMiss(t *testing.T) {
-	client := dial(t, storetest.NewServer(t).Addr())
+	client := dial(t, redistest.NewProcess(t).Addr())
 	hook := new(panicking)
 	client.AddHook(hook)
 	s := on(t, client, redisstore.Options{})
@@ -292,8 +293,8 @@ var asked = map[string]func(ctx context.Context, s *redisstore.Store) error{
 	"Release": func(ctx context.Context, s *redisstore.Store) error {
 		return s.Release(ctx, storetest.Key("k"), store.Token{1}, 0)
 	},
-	"Keep": func(ctx context.Context, s *redisstore.Store) error {
-		return s.Keep(ctx, storetest.Key("k"), store.Token{1}, stamped(s, "k"), time.Minute)
+	"SetAndRelease": func(ctx context.Context, s *redisstore.Store) error {
+		return s.SetAndRelease(ctx, storetest.Key("k"), store.Token{1}, stamped(s, "k"), time.Minute)
 	},
 }
 
@@ -310,7 +311,7 @@ func (hookedDial) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 
 // Why there is no connection is never taken for Redis' reply to what was asked, whatever it looks like.
 func TestAFailedConnectionIsNoReply(t *testing.T) {
-	addr := storetest.NewServer(t).Addr()
+	addr := redistest.NewProcess(t).Addr()
 	fails := map[string]func(err error) redis.UniversalClient{
 		"dialer": func(err error) redis.UniversalClient {
 			o := tuned(addr)
@@ -461,7 +462,7 @@ func TestNoErrorHoldsAPassword(t *testing.T) {
 			s := opened(t, url+"?read_timeout=250ms")
 			var told sync.Map
 			s.OnFault(func(err error) { told.Store(err.Error(), true) })
-			s.OnRest(func(_ store.Operation, err error) { told.Store(fmt.Sprint(err), true) })
+			s.OnCircuit(func(_ string, err error) { told.Store(fmt.Sprint(err), true) })
 			ctx, cancel := context.WithCancel(t.Context())
 			var following sync.WaitGroup
 			following.Go(func() { s.Follow(ctx, func(err error) { told.Store(fmt.Sprint(err), true) }) })

@@ -16,36 +16,36 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A NearStore is a store in the memory of the process, with bounds.
+// A NearStore is memory of the process that is bounded in bytes and in entries.
 type NearStore interface {
 	store.Store
 	store.Local
-	// Len returns the number of entries that have not expired.
+	// Len returns how many entries there are that have not expired.
 	Len() int
-	// Bytes returns how many bytes these entries take, with overhead.
+	// Bytes returns what they take: [store.Entry.Size] and what the store adds to that.
 	Bytes() int64
-	// Close forgets everything. After that Get finds nothing, and Set does nothing. It may be called again.
+	// Close drops all entries. Afterwards Get misses, and Set drops its entry without an error. It may be called again.
 	Close() error
 }
 
-// Near says how a store in the memory of the process is tested: with the tests of every store, and with tests of what memory promises besides. All
-// fields are required. The store must know the time from package time only, because many tests run in a bubble of testing/synctest.
+// Near says how a store in the process' memory is tested: as every store is, and for what memory promises beside that. All fields
+// are required. The store must know the time from package time alone, because it is tested in bubbles of testing/synctest. There
+// all its goroutines must end with Close.
 type Near struct {
-	// Open returns an empty store with these bounds. Zero stands for the default. The tests close it.
+	// Open returns an empty store with these bounds. Zero stands for the store's default.
 	Open func(maxBytes int64, maxEntries int) NearStore
-	// DefaultMaxBytes and DefaultMaxEntries are the defaults.
+	// DefaultMaxBytes and DefaultMaxEntries are those defaults.
 	DefaultMaxBytes   int64
 	DefaultMaxEntries int
 }
 
-// A nearTest has the name of the property that it tests.
+// A nearTest is named by the property that it holds a store in memory to.
 type nearTest struct {
 	name   string
-	bubble bool // it runs in a bubble of testing/synctest
+	bubble bool // it moves the clock
 	run    func(t *testing.T, n Near)
 }
 
-// nearTests are for every store in memory.
 var nearTests = []nearTest{
 	{"OversizedIsRefusedAlone", false, oversizedIsRefusedAlone},
 	{"NothingIsKeptForNoTime", false, nothingIsKeptForNoTime},
@@ -58,8 +58,7 @@ var nearTests = []nearTest{
 	{"CloseForgets", false, closeForgets},
 }
 
-// Run tests the stores that n.Open returns. Each property is a subtest. The bounds are tested in many sizes, because a store may be built in
-// different ways for small and large ones.
+// Run tests the stores that n.Open returns, each property in a subtest.
 func (n Near) Run(t *testing.T) {
 	for name, maxEntries := range map[string]int{"Default": 0, "Small": 10} {
 		t.Run(name, func(t *testing.T) {
@@ -99,18 +98,18 @@ func (n Near) open(t *testing.T, maxBytes int64, maxEntries int) NearStore {
 	return s
 }
 
-// nearBounds are the bounds of a store; 0 is the default.
+// nearBounds are the bounds of a store under test.
 type nearBounds struct {
-	bytes   int64
+	bytes   int64 // 0: the default
 	entries int
 }
 
-// among returns the bounds with the defaults in place of zeros.
+// among returns the bounds with the defaults filled in.
 func (b nearBounds) among(n Near) nearBounds {
 	return nearBounds{cmp.Or(b.bytes, n.DefaultMaxBytes), cmp.Or(b.entries, n.DefaultMaxEntries)}
 }
 
-// boundsHold plays a random workload and compares what the store has with its bounds all the time. At the end all must have expired.
+// boundsHold plays a random workload and looks at the bounds all the while.
 func boundsHold(t *testing.T, n Near, b nearBounds) {
 	s, r := n.open(t, b.bytes, b.entries), rand.New(rand.NewPCG(1, 2))
 	b = b.among(n)
@@ -134,8 +133,7 @@ func boundsHold(t *testing.T, n Near, b nearBounds) {
 	}
 }
 
-// boundsHoldAtAnyMoment compares what the store has with its bounds while others write. A store that adds first, and evicts then, is above them for
-// a moment, and is found out.
+// boundsHoldAtAnyMoment looks at the bounds while others write.
 func boundsHoldAtAnyMoment(t *testing.T, n Near) {
 	b := nearBounds{1 << 20, 100}
 	s := n.open(t, b.bytes, b.entries)
@@ -173,7 +171,6 @@ func boundsHoldAtAnyMoment(t *testing.T, n Near) {
 	}
 }
 
-// wantWithin compares what the store has with its bounds.
 func wantWithin(t *testing.T, s NearStore, b nearBounds) {
 	t.Helper()
 	if bytes := s.Bytes(); bytes > b.bytes {
@@ -184,7 +181,8 @@ func wantWithin(t *testing.T, s NearStore, b nearBounds) {
 	}
 }
 
-// oversizedIsRefusedAlone: an entry that is too large evicts nothing. Only the older entry under its key goes, which is out of date.
+// oversizedIsRefusedAlone: one entry that is too large costs no other entry its place. What was kept under its key goes, because it
+// is older than what could not be kept.
 func oversizedIsRefusedAlone(t *testing.T, n Near) {
 	s := n.open(t, 100_000, 0)
 	_ = put(t, s, "other", "body", time.Minute)
@@ -204,7 +202,7 @@ func oversizedIsRefusedAlone(t *testing.T, n Near) {
 	}
 }
 
-// accountingIsHonest compares Bytes with what the heap has grown by. Small entries are the worst case: they are mostly overhead.
+// accountingIsHonest: what the store says it takes is what the process takes, nearly. So MaxBytes bounds memory.
 func accountingIsHonest(t *testing.T, n Near) {
 	const entries = 20_000
 	s := n.open(t, 1<<30, entries)
@@ -219,7 +217,6 @@ func accountingIsHonest(t *testing.T, n Near) {
 	runtime.KeepAlive(s)
 }
 
-// heap returns how many bytes are in use. The second collection frees what the finalizers of the first have let go of.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -228,12 +225,12 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// put stores an entry with the body under the name's key.
+// put keeps an entry of the body under the name's key.
 func put(t *testing.T, s NearStore, name, body string, keep time.Duration) error {
 	return s.Set(t.Context(), Key(name), Entry(Key(name), body), keep)
 }
 
-// nothingIsKeptForNoTime: to store an entry for zero or less forgets what was there, and is no error.
+// nothingIsKeptForNoTime: to set an entry for no time is to forget the key, also what was there.
 func nothingIsKeptForNoTime(t *testing.T, n Near) {
 	for keep := range time.Duration(3) {
 		s := n.open(t, 0, 0)
@@ -247,7 +244,7 @@ func nothingIsKeptForNoTime(t *testing.T, n Near) {
 	}
 }
 
-// peekMissesAtTheInstantOfExpiry: the last moment of an entry is the nanosecond before its time is over. From then on it does not count, either.
+// peekMissesAtTheInstantOfExpiry, to the nanosecond, although nobody has dropped the entry yet.
 func peekMissesAtTheInstantOfExpiry(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", 100*time.Millisecond)
@@ -265,7 +262,7 @@ func peekMissesAtTheInstantOfExpiry(t *testing.T, n Near) {
 	}
 }
 
-// hitDoesNotProlong: an entry expires at its time, however often it is used. Many caches prolong it by default.
+// hitDoesNotProlong: some caches count their time from the last use. Here it would keep old data for ever.
 func hitDoesNotProlong(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", 3*time.Second)
@@ -281,10 +278,11 @@ func hitDoesNotProlong(t *testing.T, n Near) {
 	}
 }
 
-// expiredIsReclaimedUnasked: an expired entry does not stay in memory until somebody asks for its key. Nobody may ever do that.
+// expiredIsReclaimedUnasked: an entry that nobody asks for any more gives its memory back soon after its end, and again after the
+// store was empty in between.
 func expiredIsReclaimedUnasked(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
-	for range 2 { // twice, because a sweep that stops when the store is empty must start again
+	for range 2 { // what sweeps must go on, or start again
 		e := Entry(Key("k"), "body")
 		kept := weak.Make(e)
 		_ = s.Set(t.Context(), e.Key, e, 5*time.Second)
@@ -297,7 +295,7 @@ func expiredIsReclaimedUnasked(t *testing.T, n Near) {
 	}
 }
 
-// peekAllocatesNothing: neither a hit nor a miss allocates.
+// peekAllocatesNothing: it is the whole work of a hit.
 func peekAllocatesNothing(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", time.Minute)
@@ -307,7 +305,7 @@ func peekAllocatesNothing(t *testing.T, n Near) {
 	}
 }
 
-// closeForgets closes a store while others write to it. Nothing of what they write may stay.
+// closeForgets everything, also while others write. Requests may still come.
 func closeForgets(t *testing.T, n Near) {
 	s := n.Open(0, 0)
 	var writers sync.WaitGroup

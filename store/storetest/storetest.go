@@ -1,13 +1,14 @@
-// Package storetest has the tests that every [store.Store] must pass. Run them against a store of your own:
+// Package storetest has the tests that every store.Store must pass, yours too:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New() })
 //	}
 //
-// If the store is a [store.Leaser], its leases are tested, too. With a [Config] its expiry is tested as well. [Near] has more tests, for stores in
-// the memory of the process.
+// Each subtest is named by the property that it tests; the comment of its function here says what is asked, and why. A store
+// that is also a store.Leaser is tested as one. Expiry needs a clock that the test can move: see [Config]. [Near] also tests what
+// a store in memory promises: its bounds, and hits that cost nothing.
 //
-// [Key], [Entry] and [Equal] make and compare entries for tests. [Redis] and [NewServer] start a Redis.
+// [Key], [Entry] and [Equal] are for tests of your own.
 package storetest
 
 import (
@@ -25,24 +26,24 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Config says how a store is tested. Open is required. A Config may be used for several runs, one after another.
+// Config says how a store is tested. Only Open is required.
 type Config struct {
-	// Open returns an empty store. It is called once for each test, with the test that uses the store. Close with t.Cleanup what must be
-	// closed.
+	// Open returns a store that is empty, or has entries of other tests only if it never finds them. It is called once per
+	// subtest. Close the store, if need be, in t.Cleanup.
 	Open func(t *testing.T) store.Store
-	// Advance moves the clock of the store that was opened last forward by d. If it is nil, the tests of expiry are skipped.
+	// Advance moves the clock of the store that was opened last. nil: what needs it is skipped.
 	Advance func(d time.Duration)
-	// Around runs one test; if it is nil, the test is just called. For a store in memory use synctest.Test here, and time.Sleep as
-	// Advance.
+	// Around runs one subtest. nil: it is just called. A store in memory, which goes by package time, gives synctest.Test here,
+	// and time.Sleep as Advance: then nothing really waits.
 	Around func(t *testing.T, test func(t *testing.T))
 }
 
-// Run tests the stores that open returns. To test expiry, too, use a [Config].
+// Run tests the stores that open returns, but for what needs a clock; see [Config].
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	Config{Open: open}.Run(t)
 }
 
-// Run tests the stores that c.Open returns. Each property is a subtest.
+// Run tests the stores that c.Open returns, each property in a subtest.
 func (c Config) Run(t *testing.T) {
 	for _, test := range slices.Concat(tests, leaserTests) {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,15 +59,15 @@ func (c Config) Run(t *testing.T) {
 	}
 }
 
-// Key returns the key of a name. Different names have different keys.
+// Key returns a key made of the name. Different names have different keys.
 func Key(name string) keying.Key {
 	labels := keys.NewLabeler(nil)
 	a, b := labels.Tag("a "+name), labels.Tag("b "+name)
 	return keying.Key(slices.Concat(a[:], b[:]))
 }
 
-// Entry returns an entry for the key with that body. It was stored just now and is fresh for a minute. All other fields are set, too: what a store
-// loses, Equal finds.
+// Entry returns an entry for the key with the body. It has every field that a store must bring back, was stored just now, in whole
+// milliseconds, and is fresh for a minute.
 func Entry(key keying.Key, body string) *store.Entry {
 	labels := keys.NewLabeler(nil)
 	return &store.Entry{
@@ -90,8 +91,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 	}
 }
 
-// Equal reports whether all exported fields of two entries are equal. Nil and empty slices are equal. What a process knows about an entry besides,
-// like its memo, does not count.
+// Equal reports whether the exported fields of the two entries are equal. Nil and empty are.
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
@@ -100,14 +100,13 @@ func Equal(a, b *store.Entry) bool {
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }
 
-// A test has the name of the property that it tests.
+// A test is named by the property that it holds a store to.
 type test struct {
 	name  string
-	clock bool // it needs Config.Advance
+	clock bool // needs Config.Advance
 	run   func(t *testing.T, c Config)
 }
 
-// tests are for every store.
 var tests = []test{
 	{"MissIsNoError", false, missIsNoError},
 	{"EveryFieldComesBack", false, everyFieldComesBack},
@@ -120,6 +119,7 @@ var tests = []test{
 	{"CancelledContext", false, cancelledContext},
 }
 
+// missIsNoError: most of what is asked for is not there. An error would count as a fault of the store.
 func missIsNoError(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, ok, err := s.Get(t.Context(), Key("absent"))
@@ -128,7 +128,8 @@ func missIsNoError(t *testing.T, c Config) {
 	}
 }
 
-// everyFieldComesBack stores entries at the limits of what may be stored: without a body or fields, large, binary, and of any status.
+// everyFieldComesBack: a store outside the process writes entries as bytes, and must lose nothing: no status, no empty body, no
+// field without lines, no byte of a binary or large body.
 func everyFieldComesBack(t *testing.T, c Config) {
 	bare := &store.Entry{Key: Key("bare"), Stored: time.Now().Truncate(time.Millisecond), Fresh: time.Second}
 	entries := map[string]*store.Entry{
@@ -149,6 +150,7 @@ func everyFieldComesBack(t *testing.T, c Config) {
 	}
 }
 
+// overwriteReplaces: of a shorter entry that follows a longer one nothing of the longer one is left.
 func overwriteReplaces(t *testing.T, c Config) {
 	s := c.Open(t)
 	for _, body := range []string{"a long first body", "second", "a third body that is the longest"} {
@@ -158,7 +160,7 @@ func overwriteReplaces(t *testing.T, c Config) {
 	}
 }
 
-// deleteForgets deletes keys that are there, that are not, that are given twice, and no key at all.
+// deleteForgets the keys that it is given, even if one of them is not there or is given twice, and no others.
 func deleteForgets(t *testing.T, c Config) {
 	s := c.Open(t)
 	a, b, kept := Entry(Key("a"), "a"), Entry(Key("b"), "b"), Entry(Key("kept"), "kept")
@@ -175,7 +177,7 @@ func deleteForgets(t *testing.T, c Config) {
 	wantHit(t, s, kept)
 }
 
-// keepIsKept: an entry is found up to the end of its time, and not at the end.
+// keepIsKept: an entry comes back until its time is over, and from then on it does not.
 func keepIsKept(t *testing.T, c Config) {
 	s := c.Open(t)
 	e := Entry(Key("k"), "body")
@@ -186,7 +188,7 @@ func keepIsKept(t *testing.T, c Config) {
 	wantMiss(t, s, e.Key)
 }
 
-// overwriteReplacesKeep: the time of the last Set counts, if it is longer, and if it is shorter.
+// overwriteReplacesKeep: the time of the entry before does not count any more, be it longer or shorter.
 func overwriteReplacesKeep(t *testing.T, c Config) {
 	s := c.Open(t)
 	longer, shorter := Entry(Key("longer"), "body"), Entry(Key("shorter"), "body")
@@ -199,7 +201,7 @@ func overwriteReplacesKeep(t *testing.T, c Config) {
 	wantMiss(t, s, shorter.Key)
 }
 
-// entriesAreNotShared: a reader that appends to the slices of an entry, which is easily done by accident, does not change what others get.
+// entriesAreNotShared: who appends to a slice of an entry, as a handler may, does not write into what the next one gets.
 func entriesAreNotShared(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, want := Entry(Key("k"), "body"), Entry(Key("k"), "body")
@@ -216,7 +218,7 @@ func entriesAreNotShared(t *testing.T, c Config) {
 	wantHit(t, s, want)
 }
 
-// concurrentUse is for the race detector. Whatever the order, a key's entry is one that was made for that key.
+// concurrentUse: many goroutines at once get their own key's entry or a miss, never another's. Run it with -race.
 func concurrentUse(t *testing.T, c Config) {
 	s := c.Open(t)
 	var wg sync.WaitGroup
@@ -240,8 +242,7 @@ func concurrentUse(t *testing.T, c Config) {
 	wg.Wait()
 }
 
-// cancelledContext: a store may ignore a context that is over, or return its error. But it must not return half an entry, and it must work
-// afterwards: a connection that was given up in the middle of an answer must not be used again.
+// cancelledContext: requests end while the store works for them. It may fail, but must stay usable, and bring no wrong entry.
 func cancelledContext(t *testing.T, c Config) {
 	s := c.Open(t)
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -257,7 +258,6 @@ func cancelledContext(t *testing.T, c Config) {
 	wantHit(t, s, e)
 }
 
-// set stores the entry under its own key.
 func set(t *testing.T, s store.Store, e *store.Entry, keep time.Duration) {
 	t.Helper()
 	if err := s.Set(t.Context(), e.Key, e, keep); err != nil {
@@ -265,7 +265,6 @@ func set(t *testing.T, s store.Store, e *store.Entry, keep time.Duration) {
 	}
 }
 
-// wantHit returns what the store has under the entry's key, if it is equal to the entry.
 func wantHit(t *testing.T, s store.Store, want *store.Entry) *store.Entry {
 	t.Helper()
 	got, ok, err := s.Get(t.Context(), want.Key)
@@ -279,7 +278,6 @@ func wantHit(t *testing.T, s store.Store, want *store.Entry) *store.Entry {
 	return got
 }
 
-// wantMiss checks that there is nothing under the key, and no error.
 func wantMiss(t *testing.T, s store.Store, key keying.Key) {
 	t.Helper()
 	if got, ok, err := s.Get(t.Context(), key); got != nil || ok || err != nil {
