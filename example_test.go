@@ -192,10 +192,12 @@ func ExampleCache_Expire() {
 	c, ctx := cache.Default(), context.Background()
 
 	// First the change, then the purge.
-	err := c.Purge(ctx, cache.Tag("product:7"), cache.User("alice"))
-	err = c.Expire(ctx, cache.Route("GET /products/{id}"))
-
-	_ = err
+	if err := c.Purge(ctx, cache.Tag("product:7"), cache.User("alice")); err != nil {
+		log.Print(err) // other processes may not know of it
+	}
+	if err := c.Expire(ctx, cache.Route("GET /products/{id}")); err != nil {
+		log.Print(err)
+	}
 }
 
 // When a process starts. It is compiled, not run: there may be no Redis.

@@ -84,8 +84,7 @@ func parseRoute(line string) (pattern string, p Policy, err error) {
 	if err == nil {
 		err = at.of(checkParams(p, pattern))
 	}
-	var fault *syntaxError
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*syntaxError](err); ok {
 		fault.column += offset
 	}
 	return pattern, p, err

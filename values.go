@@ -258,7 +258,7 @@ func (c *valueCall[T]) refresh(timeout context.Context) {
 //	                    an event tells of the error
 //	cancelled           nothing is known of the value: one of those who wait loads it
 func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
-	ctx, end := c.v.cache.common.Detach(&c.v.share, c.ctx)
+	ctx, end := c.v.cache.common.Detach(c.ctx, &c.v.share)
 	defer end()
 	c.cause = run.Cause
 	ctx, said := steering.Start(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)

@@ -116,8 +116,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 	out := &outside{Response: b.response, b: b}
 	err := route.Finish(passage, out.writer(), r, b.run, b.param)
 	out.end()
-	var status middleware.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[middleware.StatusError](err); ok {
 		return status.Err
 	}
 	return err
@@ -184,7 +183,7 @@ func (b *behind) keeps(err error) bool {
 	if !errors.As(err, &he) {
 		return false
 	}
-	if inner, ok := he.Internal.(*echo.HTTPError); ok {
+	if inner, ok := he.Internal.(*echo.HTTPError); ok { //nolint:errorlint // as echo's own handler looks
 		he = inner
 	}
 	return b.route.StoresStatus(he.Code)
@@ -248,8 +247,7 @@ func (b *behind) see(r *http.Request) {
 
 // withStatus tells the status that echo's error handler answers the error with.
 func withStatus(err error) error {
-	var he *echo.HTTPError
-	if errors.As(err, &he) {
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return middleware.StatusError{Status: he.Code, Err: err}
 	}
 	return err

@@ -2,6 +2,7 @@ package echocache
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v5"
 )
@@ -62,10 +63,8 @@ func (in *inside) imply() {
 // dropping reports whether a Response between the handler and this one takes an interim head for the final one.
 func (in *inside) dropping() bool {
 	responses, _ := passed(in.ec.Response())
-	for _, r := range responses {
-		if misled(r) {
-			return true
-		}
+	if slices.ContainsFunc(responses, misled) {
+		return true
 	}
 	return misled(in.Response)
 }

@@ -123,8 +123,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, n
 	}
 	err := route.Finish(passage, out.writer(), r, b.run, b.param)
 	out.end()
-	var status middleware.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[middleware.StatusError](err); ok {
 		return status.Err
 	}
 	return err

@@ -67,7 +67,7 @@ func (values) Err() error                        { return nil }
 func (v *values) Value(key any) any              { return v.of.Value(key) }
 
 // start returns the context for a run, and c, or nil where the run's context is the client's itself.
-func (c *runContext) start(common *Common, client context.Context) (context.Context, *runContext) {
+func (c *runContext) start(client context.Context, common *Common) (context.Context, *runContext) {
 	if client.Done() == nil || client.Err() != nil { // it cannot end, or has: nobody needs the run's response
 		return client, nil
 	}
@@ -170,7 +170,7 @@ func (s *Share) attach() {
 
 // Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
 // room for such loads. End must be called when the load is over.
-func (c *Common) Detach(s *Share, parent context.Context) (ctx context.Context, end func()) {
-	ctx, run := (&runContext{share: s}).start(c, parent)
+func (c *Common) Detach(parent context.Context, s *Share) (ctx context.Context, end func()) {
+	ctx, run := (&runContext{share: s}).start(parent, c)
 	return ctx, run.end
 }

@@ -17,7 +17,7 @@ type tied struct {
 	run             *middleware.RunContext
 }
 
-func tieTo(c *middleware.Common, client context.Context) *tied {
+func tieTo(client context.Context, c *middleware.Common) *tied {
 	t := &tied{}
 	t.client, t.hangUp = context.WithCancel(client)
 	t.handler, t.run = c.Start(t.client)
@@ -39,7 +39,7 @@ func (t *tied) endsAfter() time.Duration {
 func TestAHandlerOutlastsItsClientForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
-		run := tieTo(c, t.Context())
+		run := tieTo(t.Context(), c)
 		defer run.end()
 		run.hangUp()
 		if got := run.endsAfter(); got != 30*time.Second {
@@ -58,7 +58,7 @@ func TestAHandlerOutlastsItsClientForAWhile(t *testing.T) {
 func TestAHandlerWithAClientHasNoBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
-		run := tieTo(c, t.Context())
+		run := tieTo(t.Context(), c)
 		time.Sleep(time.Hour)
 		if run.handler.Err() != nil || c.Detached() != 0 {
 			t.Errorf("after an hour with its client: %v, %d detached", run.handler.Err(), c.Detached())
@@ -77,7 +77,7 @@ func TestADeadlineHolds(t *testing.T) {
 				c := middleware.NewCommon("", false)
 				limited, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				run := tieTo(c, limited)
+				run := tieTo(limited, c)
 				defer run.end()
 				at, _ := limited.Deadline()
 				if got, ok := run.handler.Deadline(); !ok || !got.Equal(at) {
@@ -107,7 +107,7 @@ func TestAtMost64OutlastTheirClients(t *testing.T) {
 		c := middleware.NewCommon("", false)
 		var runs []*tied
 		for range 65 {
-			run := tieTo(c, t.Context())
+			run := tieTo(t.Context(), c)
 			defer run.end()
 			run.hangUp()
 			synctest.Wait()
@@ -122,7 +122,7 @@ func TestAtMost64OutlastTheirClients(t *testing.T) {
 			t.Errorf("%d detached, want 64", n)
 		}
 		runs[0].run.End()
-		next := tieTo(c, t.Context())
+		next := tieTo(t.Context(), c)
 		defer next.end()
 		next.hangUp()
 		if synctest.Wait(); next.handler.Err() != nil {
@@ -147,7 +147,7 @@ func TestAFollowerEndsWithItsClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := middleware.NewCommon("", false)
-				run := tieTo(c, t.Context())
+				run := tieTo(t.Context(), c)
 				defer run.end()
 				step[0](run)
 				if synctest.Wait(); run.handler.Err() != nil {
@@ -179,7 +179,7 @@ func TestAClientWithoutEndNeedsNoRunContext(t *testing.T) {
 
 func TestTheHandlerSeesItsClientsValues(t *testing.T) {
 	type key struct{}
-	run := tieTo(middleware.NewCommon("", false), context.WithValue(t.Context(), key{}, "value"))
+	run := tieTo(context.WithValue(t.Context(), key{}, "value"), middleware.NewCommon("", false))
 	defer run.end()
 	if run.handler.Value(key{}) != "value" {
 		t.Error("a value is lost")
@@ -191,7 +191,7 @@ func TestDetachedLoadsShareTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
 		client, hangUp := context.WithCancel(t.Context())
-		ctx, end := c.Detach(new(middleware.Share), client)
+		ctx, end := c.Detach(client, new(middleware.Share))
 		hangUp()
 		if synctest.Wait(); ctx.Err() != nil || c.Detached() != 1 {
 			t.Errorf("without its client: %v, %d detached", ctx.Err(), c.Detached())

@@ -33,7 +33,7 @@ func (c *Common) Recording() int64 { return c.recording.Load() }
 type RunContext = runContext
 
 func (c *Common) Start(parent context.Context) (context.Context, *RunContext) {
-	return new(runContext).start(c, parent)
+	return new(runContext).start(parent, c)
 }
 
 func (c *RunContext) FollowClient() { c.followClient() }

@@ -114,10 +114,10 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 	kept.run.share = &f.rt.share
 	ctx := f.r.Context()
 	if ctx.Done() != nil {
-		ctx, rec.ctx = kept.run.start(f.rt.common, ctx)
+		ctx, rec.ctx = kept.run.start(ctx, f.rt.common)
 		defer rec.ctx.end()
 	}
-	within := f.prepare(run, kept, ctx)
+	within := f.prepare(ctx, run, kept)
 
 	returned := false
 	defer func() {
@@ -141,7 +141,7 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 
 // prepare makes what the handler gets: its view of the request, in a context through which it can steer what becomes of
 // the response.
-func (f *fetch) prepare(run *readthrough.Run, kept *retained, ctx context.Context) (within *matching) {
+func (f *fetch) prepare(ctx context.Context, run *readthrough.Run, kept *retained) (within *matching) {
 	rt, rec := f.rt, &kept.rec
 	rec.user, rec.fwd = f.p.user, f.p.fwd
 	switch {

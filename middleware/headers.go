@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -367,7 +368,5 @@ func (rec *recorder) adopt(h http.Header) {
 func (rec *recorder) restore() {
 	h := rec.w.Header()
 	clear(h)
-	for name, values := range rec.outer {
-		h[name] = values
-	}
+	maps.Copy(h, rec.outer)
 }

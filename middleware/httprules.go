@@ -49,7 +49,7 @@ func (hr *httpRules) answer(f *fetch) error {
 	if ask.OnlyIfCached {
 		return hr.unsatisfied(f)
 	}
-	f.p.fwd = forwardedFor(f, e, use)
+	f.p.fwd = forwardedFor(f, e)
 	if f.r.Method == http.MethodHead && (e == nil || e.Status == http.StatusPartialContent) {
 		f.p.reason, f.p.fwd = ReasonHead, ""
 	}
@@ -80,7 +80,7 @@ func (hr *httpRules) unsatisfied(f *fetch) error {
 }
 
 // forwardedFor is why a stored response does not do, in RFC 9211's words (§2.2).
-func forwardedFor(f *fetch, e *store.Entry, use readthrough.Use) string {
+func forwardedFor(f *fetch, e *store.Entry) string {
 	p := &f.p
 	switch {
 	case e == nil && f.call.Cause(p.key) == trace.CauseAway: // nobody knows what the store has

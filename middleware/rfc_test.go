@@ -174,7 +174,7 @@ var bodies = regexp.MustCompile(`^#(\d+)(\[(\d+):(\d+)\])?$`)
 func (o *origin) faults(got reply, runs int, wanted []string) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	status := http.StatusOK
-	for _, word := range strings.Fields(wanted[0]) {
+	for word := range strings.FieldsSeq(wanted[0]) {
 		if n, ok := map[string]int{"hit": 0, "run": 1, "run2": 2}[word]; ok {
 			if runs != n {
 				fault("the handler ran %d times", runs)

@@ -51,6 +51,7 @@ func (f *Store) op(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
+// Get implements store.Store. It counts itself in Gets.
 func (f *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	f.Gets.Add(1)
 	if err := f.op(ctx, "get"); err != nil {
@@ -66,6 +67,7 @@ func (f *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 	return e, err == nil, err
 }
 
+// Set implements store.Store. It counts itself in Sets.
 func (f *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
 	f.Sets.Add(1)
 	if err := f.op(ctx, "set"); err != nil {
@@ -81,6 +83,7 @@ func (f *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	return nil
 }
 
+// Delete implements store.Store.
 func (f *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,6 +93,7 @@ func (f *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	return nil
 }
 
+// Append implements store.Log. It counts itself in Records.
 func (f *Store) Append(ctx context.Context, r store.Record) error {
 	f.Records.Add(1)
 	if f.Down.Load() {

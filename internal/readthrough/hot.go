@@ -92,9 +92,9 @@ func (r *Ranking) add(key keying.Key) {
 		r.due = now.Add(rankEvery)
 	}
 	r.keys[key] = struct{}{}
-	for any := range r.keys { // beyond the most any one makes room: what is hot comes again
+	for victim := range r.keys { // if there are too many, any one will do: what is hot comes again
 		if len(r.keys) > rankMost {
-			delete(r.keys, any)
+			delete(r.keys, victim)
 		}
 		break
 	}

@@ -128,7 +128,7 @@ func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
 		findStores(inner, found, depth-1)
 	}
 	if v.CanInterface() {
-		if wrapper, ok := v.Interface().(interface{ Unwrap() store.Store }); ok {
+		if wrapper, ok := reflect.TypeAssert[interface{ Unwrap() store.Store }](v); ok {
 			if inner := wrapper.Unwrap(); inner != nil {
 				add(reflect.ValueOf(inner))
 			}
@@ -140,8 +140,7 @@ func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
 	if v.Kind() != reflect.Struct {
 		return
 	}
-	for i := range v.NumField() {
-		field := v.Field(i)
+	for _, field := range v.Fields() {
 		t := field.Type()
 		if t.Kind() == reflect.Interface && (storeType.Implements(t) || t.Implements(storeType)) && !field.IsNil() {
 			field = field.Elem()

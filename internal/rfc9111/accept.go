@@ -173,6 +173,6 @@ func covers(span, value string) bool {
 	case "*", "*/*", value:
 		return true
 	}
-	whole, any := strings.CutSuffix(span, "/*")
-	return any && strings.HasPrefix(value, whole+"/") || strings.HasPrefix(value, span+"-") || strings.HasPrefix(span, value+"-")
+	whole, wildcard := strings.CutSuffix(span, "/*")
+	return wildcard && strings.HasPrefix(value, whole+"/") || strings.HasPrefix(value, span+"-") || strings.HasPrefix(span, value+"-")
 }

@@ -37,6 +37,7 @@ type Run struct {
 	Link readthrough.Link
 }
 
+// Value implements context.Context.
 func (c *Run) Value(key any) any {
 	switch key.(type) {
 	case steerContext:

@@ -1,3 +1,5 @@
+// Package surrogate has the tags ("surrogate keys") of responses: how a policy writes them, what a request makes of them, and
+// which names a purge may know.
 package surrogate
 
 import (

@@ -47,7 +47,7 @@ func New(keys int) *Table {
 }
 
 // of returns the set and the fingerprint of a key.
-func (t *Table) of(key *keying.Key) (s *set, print uint64) {
+func (t *Table) of(key *keying.Key) (s *set, fingerprint uint64) {
 	h := binary.LittleEndian.Uint64(key[16:])
 	return &t.sets[h&uint64(len(t.sets)-1)], h &^ (1<<32 - 1)
 }
@@ -66,12 +66,12 @@ func (t *Table) Note(key *keying.Key, keep time.Duration, now time.Time) {
 	if t == nil {
 		return
 	}
-	s, print := t.of(key)
-	mark := print | uint64(ticks(now.Add(max(-year, min(keep, year)))))
+	s, fingerprint := t.of(key)
+	mark := fingerprint | uint64(ticks(now.Add(max(-year, min(keep, year)))))
 	least, of := 0, uint64(0)
 	for i := range s.marks {
 		m := s.marks[i].Load()
-		if m != 0 && m&^(1<<32-1) == print {
+		if m != 0 && m&^(1<<32-1) == fingerprint {
 			if m != mark {
 				s.marks[i].CompareAndSwap(m, mark) // if it fails, another goroutine has just written here, which is as good
 			}
@@ -115,11 +115,11 @@ func (t *Table) Of(key *keying.Key, now time.Time) Known {
 	if t == nil {
 		return Unknown
 	}
-	s, print := t.of(key)
+	s, fingerprint := t.of(key)
 	for i := range s.marks {
 		m := s.marks[i].Load()
 		switch {
-		case m == 0 || m&^(1<<32-1) != print:
+		case m == 0 || m&^(1<<32-1) != fingerprint:
 		case !before(ticks(now), uint32(m)):
 			return Over
 		default:

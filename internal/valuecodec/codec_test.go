@@ -305,7 +305,7 @@ func TestWhatClaimsMoreThanItHasIsRefused(t *testing.T) {
 		"large items": append([]byte{0x81, 0xa0, 0xdc, 0, 10}, make([]byte, 10)...), "large": make([]byte, 1<<10+1), "an extension": {0xd4, 0xff, 0x80},
 		"deep": append(append([]byte{0x81, 0xa0, 0x91, 0x81, 0xa1, 'x'}, []byte(strings.Repeat("\x91", 200))...), 0),
 	} {
-		var got any = reflect.New(typ).Interface()
+		got := reflect.New(typ).Interface()
 		if _, err := c.Decode(b, got); err == nil {
 			t.Errorf("%s is read as %v", name, got)
 		}

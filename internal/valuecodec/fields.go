@@ -16,8 +16,7 @@ func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
 	}
 	sh.named = map[string]field{}
 	omitsAll := false
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag := tagparser.Parse(f.Tag.Get("msgpack"))
 		omitsAll = omitsAll || f.Name == "_msgpack" && tag.HasOption("omitempty") // the library's name for all that follow
 		if tag.Name == "-" || !f.IsExported() && !f.Anonymous {

@@ -15,10 +15,10 @@ var (
 		reflect.TypeFor[encoding.BinaryUnmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
 )
 
-func implements(t reflect.Type, any []reflect.Type) bool { return first(t, any) >= 0 }
+func implements(t reflect.Type, methods []reflect.Type) bool { return first(t, methods) >= 0 }
 
-func first(t reflect.Type, any []reflect.Type) int {
-	for i, method := range any {
+func first(t reflect.Type, methods []reflect.Type) int {
+	for i, method := range methods {
 		if t.Implements(method) {
 			return i
 		}
@@ -62,8 +62,8 @@ func probe(t reflect.Type) (b []byte, err error) {
 
 // hidden reports whether all fields of a struct are hidden from the library.
 func hidden(t reflect.Type) bool {
-	for i := range t.NumField() {
-		if f := t.Field(i); f.IsExported() || f.Anonymous {
+	for f := range t.Fields() {
+		if f.IsExported() || f.Anonymous {
 			return false
 		}
 	}

@@ -161,8 +161,8 @@ func keeps(t reflect.Type) bool {
 	case reflect.Array:
 		return keeps(t.Elem())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if t != timeType && !keeps(t.Field(i).Type) {
+		for field := range t.Fields() {
+			if t != timeType && !keeps(field.Type) {
 				return false
 			}
 		}

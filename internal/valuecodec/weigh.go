@@ -76,8 +76,8 @@ func (s *scale) weigh(v reflect.Value) {
 	case reflect.Map:
 		s.pairs(v)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			s.put(v.Field(i))
+		for _, field := range v.Fields() {
+			s.put(field)
 		}
 	}
 }
@@ -121,8 +121,8 @@ func (s *scale) leadsOn(t reflect.Type) bool {
 	if t.Kind() == reflect.Array {
 		leads = t.Len() > 0 && s.leadsOn(t.Elem())
 	} else if t != timeType && !lives(t) {
-		for i := range t.NumField() {
-			leads = leads || s.leadsOn(t.Field(i).Type)
+		for field := range t.Fields() {
+			leads = leads || s.leadsOn(field.Type)
 		}
 	}
 	s.leads[t] = leads
@@ -131,8 +131,8 @@ func (s *scale) leadsOn(t reflect.Type) bool {
 
 // lives reports whether a struct is guarded against use at once, so that others may be at it.
 func lives(t reflect.Type) bool {
-	for i := range t.NumField() {
-		if from := t.Field(i).Type.PkgPath(); from == "sync" || strings.HasPrefix(from, "sync/") || from == "internal/poll" {
+	for field := range t.Fields() {
+		if from := field.Type.PkgPath(); from == "sync" || strings.HasPrefix(from, "sync/") || from == "internal/poll" {
 			return true
 		}
 	}

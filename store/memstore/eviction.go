@@ -111,7 +111,7 @@ type ghost struct {
 const ghostWays = 4
 
 // A ghostMark is a fingerprint and the step at which it came; zero is none.
-type ghostMark struct{ print, at uint16 }
+type ghostMark struct{ fingerprint, at uint16 }
 
 // newGhost returns a ghost for so many keys. Its clock has 16 bits, so one tick of it is many keys.
 func newGhost(keys int) ghost {
@@ -126,7 +126,7 @@ func newGhost(keys int) ghost {
 }
 
 // at takes other parts of the key than the index does.
-func (g *ghost) at(key *keying.Key) (set *[ghostWays]ghostMark, print uint16) {
+func (g *ghost) at(key *keying.Key) (set *[ghostWays]ghostMark, fingerprint uint16) {
 	h := binary.LittleEndian.Uint64(key[24:])
 	return &g.sets[(h>>16)&uint64(len(g.sets)-1)], uint16(h)
 }
@@ -140,22 +140,22 @@ func (g *ghost) age(m ghostMark) uint16 { return g.now() - m.at }
 // add remembers the key in place of the oldest of its set.
 func (g *ghost) add(key *keying.Key) {
 	g.count++
-	set, print := g.at(key)
+	set, fingerprint := g.at(key)
 	oldest := 0
 	for i := range set {
 		if g.age(set[i]) > g.age(set[oldest]) {
 			oldest = i
 		}
 	}
-	set[oldest] = ghostMark{print, g.now()}
+	set[oldest] = ghostMark{fingerprint, g.now()}
 }
 
 // take reports whether the key was one of about so many that were dropped last, and forgets it: it is back.
 func (g *ghost) take(key *keying.Key, last int) bool {
 	memory := min(g.memory, uint16(min(uint32(last)/g.step, math.MaxUint16)))
-	set, print := g.at(key)
+	set, fingerprint := g.at(key)
 	for i, m := range set {
-		if m.print == print && g.age(m) <= memory {
+		if m.fingerprint == fingerprint && g.age(m) <= memory {
 			set[i].at = g.now() - g.memory - 1
 			return true
 		}

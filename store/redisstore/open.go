@@ -101,61 +101,61 @@ func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sen
 }
 
 // singleClient makes the client of redis://, rediss:// and unix://.
-func (own *Options) singleClient(u *url.URL) (redis.UniversalClient, error) {
+func (o *Options) singleClient(u *url.URL) (redis.UniversalClient, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, err
 	}
 	if u.Scheme == "unix" && strings.TrimSpace(u.Path) == "" {
 		return nil, errors.New("the URL names no unix socket path; write unix:///run/redis.sock")
 	}
-	o, err := redis.ParseURL(u.String())
+	parsed, err := redis.ParseURL(u.String())
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseURL(s); return err })
 	}
-	if o.TLSConfig, err = own.tlsConfig(u.Scheme, o.TLSConfig); err != nil {
+	if parsed.TLSConfig, err = o.tlsConfig(u.Scheme, parsed.TLSConfig); err != nil {
 		return nil, err
 	}
-	setSingleDefaults(o)
-	return redis.NewClient(o), nil
+	setSingleDefaults(parsed)
+	return redis.NewClient(parsed), nil
 }
 
 // clusterClient makes the client of redis+cluster://.
-func (own *Options) clusterClient(u *url.URL) (redis.UniversalClient, error) {
+func (o *Options) clusterClient(u *url.URL) (redis.UniversalClient, error) {
 	if strings.Trim(u.Path, "/0") != "" {
 		return nil, errors.New("the URL's path names a database; a cluster has only one: drop the path")
 	}
-	o, err := redis.ParseClusterURL(u.String())
+	parsed, err := redis.ParseClusterURL(u.String())
 	if err != nil {
 		return nil, parameter(u, func(s string) error { _, err := redis.ParseClusterURL(s); return err })
 	}
-	if o.TLSConfig, err = own.tlsConfig("redis+cluster", o.TLSConfig); err != nil {
+	if parsed.TLSConfig, err = o.tlsConfig("redis+cluster", parsed.TLSConfig); err != nil {
 		return nil, err
 	}
-	setClusterDefaults(o)
-	return redis.NewClusterClient(o), nil
+	setClusterDefaults(parsed)
+	return redis.NewClusterClient(parsed), nil
 }
 
 // failoverClient makes the client of redis+sentinel://, and the hook that explains Sentinel's errors.
-func (own *Options) failoverClient(u *url.URL) (redis.UniversalClient, *sentinel, error) {
+func (o *Options) failoverClient(u *url.URL) (redis.UniversalClient, *sentinel, error) {
 	if err := checkDatabase(u); err != nil {
 		return nil, nil, err
 	}
-	o, err := redis.ParseFailoverURL(u.String())
+	parsed, err := redis.ParseFailoverURL(u.String())
 	switch {
 	case err != nil:
 		return nil, nil, parameter(u, func(s string) error { _, err := redis.ParseFailoverURL(s); return err })
-	case o.MasterName == "":
+	case parsed.MasterName == "":
 		return nil, nil, errors.New("the URL's parameters name no master; add ?master_name=… as Sentinel knows it")
-	case o.RouteByLatency || o.RouteRandomly || o.ReplicaOnly || o.UseDisconnectedReplicas:
+	case parsed.RouteByLatency || parsed.RouteRandomly || parsed.ReplicaOnly || parsed.UseDisconnectedReplicas:
 		return nil, nil, errors.New("the URL's parameters read from replicas, which lag behind purges; " +
 			"drop route_by_latency, route_randomly, replica_only and use_disconnected_replicas")
 	}
-	if o.TLSConfig, err = own.tlsConfig("redis+sentinel", o.TLSConfig); err != nil {
+	if parsed.TLSConfig, err = o.tlsConfig("redis+sentinel", parsed.TLSConfig); err != nil {
 		return nil, nil, err
 	}
-	setFailoverDefaults(o)
-	client := redis.NewFailoverClient(o)
-	behind := &sentinel{master: o.MasterName}
+	setFailoverDefaults(parsed)
+	client := redis.NewFailoverClient(parsed)
+	behind := &sentinel{master: parsed.MasterName}
 	client.AddHook(behind)
 	return client, behind, nil
 }

@@ -86,7 +86,7 @@ func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 		}
 		wantHit(t, s, e)
 	}
-	l.extend("k", alice, false)
+	l.extend(alice, false)
 	l.want("k", bob, store.Taken)
 }
 
@@ -96,10 +96,10 @@ func onlyTheHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.release("k", bob, 0)
 	l.release("k", bob, time.Minute)
 	l.release("other", alice, time.Minute)
-	l.extend("k", bob, false)
+	l.extend(bob, false)
 	l.want("k", bob, store.Held)
 	l.release("k", alice, 0)
-	l.extend("k", alice, false)
+	l.extend(alice, false)
 	l.want("k", bob, store.Taken)
 	l.release("k", alice, 0)
 	l.want("k", alice, store.Held)
@@ -113,7 +113,7 @@ func uncacheableIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	for _, token := range []store.Token{alice, bob} {
 		l.want("k", token, store.Uncacheable)
 		l.release("k", token, 0)
-		l.extend("k", token, false)
+		l.extend(token, false)
 	}
 	l.want("other", alice, store.Taken)
 }
@@ -124,7 +124,7 @@ func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	c.Advance(59 * time.Second)
 	l.want("k", bob, store.Held)
 	c.Advance(2 * time.Second)
-	l.extend("k", alice, false)
+	l.extend(alice, false)
 	l.want("k", bob, store.Taken)
 	l.release("k", alice, 0)
 	l.want("k", alice, store.Held)
@@ -136,7 +136,7 @@ func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	beats := map[uint64]bool{}
 	for range 3 {
 		c.Advance(40 * time.Second)
-		l.extend("k", alice, true)
+		l.extend(alice, true)
 		for range 2 {
 			_, got, err := l.s.Lease(t.Context(), Key("k"), bob, time.Minute)
 			if got.State != store.Held || err != nil {
@@ -175,9 +175,9 @@ func (l leaser) want(name string, token store.Token, want store.LeaseState) {
 	}
 }
 
-func (l leaser) extend(name string, token store.Token, want bool) {
+func (l leaser) extend(token store.Token, want bool) {
 	l.t.Helper()
-	if got, err := l.s.Extend(l.t.Context(), Key(name), token, time.Minute); got != want || err != nil {
+	if got, err := l.s.Extend(l.t.Context(), Key("k"), token, time.Minute); got != want || err != nil {
 		l.t.Errorf("Extend = %v, %v; want %v", got, err, want)
 	}
 }
