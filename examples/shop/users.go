@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"errors"
+	"net/http"
 )
 
 // rounds make guessing passwords slow: OWASP's figure for PBKDF2 with SHA-256.
@@ -68,4 +69,27 @@ func authenticate(ctx context.Context, db *sql.DB, name, password string) (user,
 		return user{}, errLogin
 	}
 	return u, nil
+}
+
+// me tells the user who he is.
+func (s *shop) me(w http.ResponseWriter, r *http.Request) error {
+	u, ok := userOf(r)
+	if !ok {
+		return errNobody
+	}
+	m, err := s.made(r.Context(), "me")
+	if err != nil {
+		return err
+	}
+	var items int
+	const count = "SELECT coalesce(sum(quantity), 0) FROM carts WHERE user = ?"
+	if err := s.db.QueryRowContext(r.Context(), count, u.ID).Scan(&items); err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, struct {
+		made
+		User  string `json:"user"`
+		Staff bool   `json:"staff"`
+		Items int    `json:"items_in_cart"`
+	}{m, u.Name, u.Staff, items})
 }
