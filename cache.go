@@ -74,7 +74,7 @@ func New(o Options) (*Cache, error) {
 	if c.listen == nil {
 		c.listen = logs
 	}
-	c.limiter.tell = c.tell
+	c.limiter.emit = c.emit
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
 		return nil, fmt.Errorf("cache: Options.FarBudget is %v; set one above zero and at most %v, or leave it at 0 for %v", o.FarBudget, maxFarBudget, DefaultFarBudget)
 	}

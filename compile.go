@@ -29,9 +29,9 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		return nil, fmt.Errorf("cache: %s: %w", nameOf(p, pattern), err)
 	}
 	c.common.Names.Register(pattern, tagsOf(p), p.Class == PerUser)
-	tell := c.teller(p.Class)
+	alert := c.alerter(p.Class)
 	if near := p.nearTTL(); p.Class == HotShared && near > maxNear {
-		tell(middleware.Event{Route: pattern, Outcome: Warning, Reason: ReasonNearTTL,
+		alert(middleware.Event{Route: pattern, Outcome: Warning, Reason: ReasonNearTTL,
 			Err: fmt.Errorf("cache: %s: its near TTL is %v: where a purge does not arrive, processes differ for that long; shorten NearTTL to %v at most", nameOf(p, pattern), near, maxNear)})
 	}
 	return middleware.New(middleware.Config{
@@ -45,7 +45,7 @@ func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 		VaryBy:          c.varyByOf(p),
 		Tags:            tagsOf(p),
 		Observe:         c.observer(p.Class),
-		Alert:           tell,
+		Alert:           alert,
 		Purge:           c.invalidate,
 		IgnoreAuth:      p.IgnoreAuthorization,
 		RFC9111:         p.RFC9111,

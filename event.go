@@ -55,15 +55,14 @@ const (
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
 )
 
-// tell tells whoever listens. A listener that panics fails no request and ends no goroutine of ours. No lock is held here,
-// nor a turn that anything of the Cache waits for: a listener may call whatever it likes of it.
-func (c *Cache) tell(ev Event) {
+// emit calls the listener with the event. A listener that panics fails no request and ends no goroutine of the cache. The caller
+// holds no lock, and nothing of the Cache waits for it: a listener may call any method of the Cache.
+func (c *Cache) emit(ev Event) {
 	defer c.survive(ev.Reason == ReasonObserve)
 	c.listen(ev)
 }
 
-// survive makes an event of a panic of the listener's; one at that event is said in the log, once, for there is nobody to
-// tell.
+// survive makes an event of a panic of the listener. If the listener panics at that event, too, the panic goes to the log, once.
 func (c *Cache) survive(again bool) {
 	p := recover()
 	if p == nil {
@@ -77,43 +76,43 @@ func (c *Cache) survive(again bool) {
 	c.limiter.happened(Event{Outcome: Fault, Reason: ReasonObserve, Err: err})
 }
 
-// observing reports whether the caller was called by the listener: what it would wait for may be waiting for itself. Its own
-// stack tells, which costs those nothing who are only told.
+// observing reports whether the listener called the caller: to wait could then be to wait for itself. It looks at its own stack, so that
+// events cost nothing more.
 func observing() bool {
 	pcs := make([]uintptr, 512)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for more := true; more; {
 		var frame runtime.Frame
-		if frame, more = frames.Next(); slices.ContainsFunc(telling, func(name string) bool { return strings.HasPrefix(frame.Function, name) }) {
+		if frame, more = frames.Next(); slices.ContainsFunc(emitting, func(name string) bool { return strings.HasPrefix(frame.Function, name) }) {
 			return true
 		}
 	}
 	return false
 }
 
-// telling are the functions that call the listener, or make such a function, whose name then begins with theirs: unless they
-// are inlined.
-var telling = []string{nameOfFunc((*Cache).tell), nameOfFunc((*Cache).observer), nameOfFunc((*Cache).survive)}
+// emitting are the functions that call the listener, or make a function that does; its name then begins with theirs. They must not be
+// inlined.
+var emitting = []string{nameOfFunc((*Cache).emit), nameOfFunc((*Cache).observer), nameOfFunc((*Cache).survive)}
 
 func nameOfFunc(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }
 
-// warning tells of what works but may surprise, outside any request. Whoever calls it sees to it that it is told once.
+// warning emits a Warning: something works, but may surprise. It belongs to no request. The caller sees to it that it comes once.
 func (c *Cache) warning(reason Reason, format string, args ...any) {
-	c.tell(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
+	c.emit(Event{Outcome: Warning, Reason: reason, Err: fmt.Errorf("cache: "+format, args...)})
 }
 
-// warnOnce is warning for what may come again, once a subject and reason.
+// warnOnce is warning for what may come again: it emits one for each subject and reason.
 func (c *Cache) warnOnce(reason Reason, subject, format string, args ...any) {
 	if c.common.Names.First(string(reason), subject) {
 		c.warning(reason, format, args...)
 	}
 }
 
-// warn tells what may surprise about Far.
+// warn emits what may surprise about Far.
 func (c *Cache) warn() {
 	if c.tiers.Reporter != nil {
 		if err := c.tiers.Reporter.Warning(); err != nil {
-			c.tell(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
+			c.emit(Event{Outcome: Warning, Reason: ReasonOptions, Err: err})
 		}
 	}
 	const passOn = "embed the type of the store inside instead of store.Store, or pass the methods on"
@@ -130,33 +129,33 @@ func (c *Cache) warn() {
 	}
 }
 
-// observer returns what the requests of the class's routes report to, or nil if nobody listens.
+// observer returns the function that the requests of the class's routes call with their outcomes, or nil if nobody listens.
 //
 //go:noinline
 func (c *Cache) observer(class Class) func(middleware.Event) {
 	if c.observe == nil {
 		return nil
 	}
-	return func(ev middleware.Event) { // as tell does it, one call and one copy less on each hit
+	return func(ev middleware.Event) { // as emit does it, with one call and one copy less on each hit
 		defer c.survive(false)
 		c.observe(Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Cause: ev.Cause, Tier: ev.Tier, Status: ev.Status, Err: ev.Err})
 	}
 }
 
-// teller returns what routes of the class report all else to.
-func (c *Cache) teller(class Class) func(middleware.Event) {
+// alerter returns the function that routes of the class call with faults, refreshes and warnings.
+func (c *Cache) alerter(class Class) func(middleware.Event) {
 	return func(ev middleware.Event) {
-		told := Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Status: ev.Status, Err: ev.Err}
+		reported := Event{Class: class, Route: ev.Route, Outcome: ev.Outcome, Reason: ev.Reason, Status: ev.Status, Err: ev.Err}
 		if ev.Outcome == Warning {
-			c.tell(told)
+			c.emit(reported)
 			return
 		}
-		c.limiter.happened(told)
+		c.limiter.happened(reported)
 	}
 }
 
-// reporter returns what the class's use of a store reports to, on behalf of the name where a report has no route. What a
-// store does not take, or what of it cannot be trusted, happens; what it does not do goes on until it does.
+// reporter returns the function that the engine calls with what a store did for the class. The name stands for the route where a report has
+// none. An entry that is refused or corrupt is an event of its own. A failing operation is a fault that lasts until it succeeds.
 func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
 	return func(r readthrough.Report) {
 		ev := Event{Class: class, Route: cmp.Or(r.Route, name), Outcome: Fault, Reason: ReasonStore, Err: r.Err}
@@ -176,7 +175,7 @@ func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
 	}
 }
 
-// watchStore tells of what the far store meets on its own account, until the returned function is called.
+// watchStore makes events of what the far store meets in the background, until the returned function is called.
 func (c *Cache) watchStore() (stop func()) {
 	circuits, faults := c.watchCircuits(), c.watchFaults()
 	return func() { circuits(); faults() }
@@ -198,12 +197,12 @@ func (c *Cache) watchFaults() (stop func()) {
 	})
 }
 
-// panicked tells of a panic in a goroutine of ours that has no route.
+// panicked makes an event of a panic in a goroutine of the cache that has no route.
 func (c *Cache) panicked(err error) {
 	c.limiter.happened(Event{Outcome: Fault, Reason: middleware.ReasonPanic, Err: err})
 }
 
-// watchCircuits tells of circuits that open and close, until the returned function is called.
+// watchCircuits makes events of circuits that open and close, until the returned function is called.
 func (c *Cache) watchCircuits() (stop func()) {
 	if c.tiers.Reporter == nil {
 		return func() {}
@@ -218,16 +217,17 @@ func (c *Cache) watchCircuits() (stop func()) {
 	})
 }
 
-// LogTo returns a listener for [Options.Observe] that writes events to the logger; nil is [slog.Default], asked each time.
-// Panics, lost purges and purges that Redis was not told of are errors, other faults, warnings and refreshes that failed are warnings, the ends of faults
-// are infos, and all else, above all how each request was answered, is for debugging. What a record has beside its message,
-// which names the outcome, are those of the event's fields that are set: reason, cause, class, route, tier, status, count and error.
-// It names no URL and no user, as events do not. It is safe for concurrent use.
+// LogTo returns a listener for [Options.Observe] that writes events to the logger; nil is the [slog.Default] of the moment.
+// Panics, lost purges and purges that did not reach Redis are errors. Other faults, warnings and failed refreshes are warnings. Ends of
+// faults are infos. All else, above all how each request was answered, is for debugging.
+//
+// The message of a record names the outcome. Its attributes are the event's fields that are set: reason, cause, class, route, tier,
+// status, count and error. Like events it names no URL and no user. The listener is safe for concurrent use.
 func LogTo(l *slog.Logger) func(Event) {
 	return func(ev Event) { write(l, levelOf(ev), ev) }
 }
 
-// logs is what listens where nobody else does.
+// logs is the listener where Options.Observe is nil.
 func logs(ev Event) {
 	if level := levelOf(ev); level > slog.LevelDebug {
 		write(nil, level, ev)

@@ -159,10 +159,10 @@ func (b *purgeBatch) records() []store.Record {
 // warnWidened tells, once in a while, that the ledger had to widen purges: there were more labels than it remembers.
 func (c *Cache) warnWidened() {
 	widened, now := int64(c.tiers.Log.Ledger().Rises()), time.Now().UnixNano()
-	told := c.widenedAt.Load()
-	if widened == c.widened.Load() || now-told < int64(widenedEvery) || !c.widenedAt.CompareAndSwap(told, now) {
+	reported := c.widenedAt.Load()
+	if widened == c.widened.Load() || now-reported < int64(widenedEvery) || !c.widenedAt.CompareAndSwap(reported, now) {
 		return
 	}
-	c.tell(Event{Outcome: Warning, Reason: ReasonWidened, Count: int(widened - c.widened.Swap(widened)),
+	c.emit(Event{Outcome: Warning, Reason: ReasonWidened, Count: int(widened - c.widened.Swap(widened)),
 		Err: errors.New("cache: there are more purges than are remembered one by one: the oldest of an area count as one of all that lies there, which is asked for anew; purge by a tag that many answers have in common")})
 }

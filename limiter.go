@@ -9,25 +9,25 @@ import (
 	"github.com/larder-go/cache/internal/readthrough"
 )
 
-// A store that is down fails as often as it is asked. Events of faults must tell of it without becoming a flood. So:
+// A store that is down fails at each operation. Events must say so without becoming a flood. So:
 //
-//   - A fault that lasts is told when it begins, and Recovered tells when it is over.
-//   - A fault that merely happens (a corrupt entry) is told when it happens.
+//   - A fault that lasts has an event when it begins, and a Recovered event when it is over.
+//   - A fault that merely happens (a corrupt entry) has an event when it happens.
 //   - Either way there is at most one event a second for one class, route, outcome and reason. The next event counts those in between
 //     ([Event.Count]), so none is lost.
 //
 // A store that flaps shows why the state is kept per operation, and why a timer is needed:
 //
-//	0.0 s  reads fail     told at once: Fault
+//	0.0 s  reads fail     an event at once: Fault
 //	0.2 s  reads answer   over, but too soon after the last event: the timer is set
-//	0.5 s  reads fail     begun again, and not yet told to be over: nothing new
+//	0.5 s  reads fail     begun again, and the end not yet reported: nothing new
 //	0.7 s  reads answer
-//	1.0 s  the timer      tells Recovered, and counts the second failure
+//	1.0 s  the timer      emits Recovered, and counts the second failure
 
 // eventEvery is the least time between two events of one kind.
 const eventEvery = time.Second
 
-// maxKinds bounds the kinds that are told apart. Kinds beyond it share one for their outcome and reason, without class and route.
+// maxKinds bounds the kinds that are kept apart. Kinds beyond it share one for their outcome and reason, without class and route.
 const maxKinds = 1024
 
 // A faultKind is what events of one kind have in common.
@@ -40,30 +40,30 @@ type faultKind struct {
 
 // An episode is the state of one kind.
 type episode struct {
-	lasts   bool                    // it goes on until it is over
-	failing []readthrough.Operation // the operations that still fail
-	told    bool                    // its beginning was told, and not its end
-	untold  int                     // how often it happened since the last event
-	last    Event                   // as it happened last
-	at      time.Time               // of the last event
+	lasts      bool                    // it goes on until it is over
+	failing    []readthrough.Operation // the operations that still fail
+	reported   bool                    // its beginning was reported, and not its end
+	unreported int                     // how often it happened since the last event
+	last       Event                   // as it happened last
+	at         time.Time               // of the last event
 }
 
 // An eventLimiter has an episode for each kind of fault of a cache. It takes its lock when something fails, and after a success only
-// while something else fails: the hit path never sees it. It is safe for concurrent use, and calls tell without the lock.
+// while something else fails: the hit path never sees it. It is safe for concurrent use, and calls emit without the lock.
 type eventLimiter struct {
-	tell    func(Event)
+	emit    func(Event)
 	failing atomic.Int32 // operations that fail, over all kinds
 
 	mu     sync.Mutex
 	all    map[faultKind]*episode
-	timer  *time.Timer // nil: nothing waits to be told
+	timer  *time.Timer // nil: nothing waits to be reported
 	closed bool
 }
 
-// happened is told of a fault that is over as it happens.
+// happened takes a fault that is over as it happens.
 func (l *eventLimiter) happened(ev Event) { l.note(ev, "", false) }
 
-// began is told of a fault that lasts until the operation succeeds. Further failures are counted.
+// began takes a fault that lasts until the operation succeeds. Further failures are counted.
 func (l *eventLimiter) began(ev Event, op readthrough.Operation) { l.note(ev, op, true) }
 
 func (l *eventLimiter) note(ev Event, op readthrough.Operation, lasts bool) {
@@ -74,15 +74,15 @@ func (l *eventLimiter) note(ev Event, op readthrough.Operation, lasts bool) {
 		l.failing.Add(1)
 	}
 	e.lasts, e.last = lasts, ev
-	e.untold++
+	e.unreported++
 	ev, due := l.due(e, time.Now())
 	l.mu.Unlock()
 	if due {
-		l.tell(ev)
+		l.emit(ev)
 	}
 }
 
-// ended is told that the operation succeeds. It reports whether it had failed before.
+// ended is called when the operation succeeds. It reports whether it had failed before.
 func (l *eventLimiter) ended(ev Event, op readthrough.Operation) bool {
 	if l.failing.Load() == 0 {
 		return false
@@ -101,7 +101,7 @@ func (l *eventLimiter) ended(ev Event, op readthrough.Operation) bool {
 	ev, due := l.due(e, time.Now())
 	l.mu.Unlock()
 	if due {
-		l.tell(ev)
+		l.emit(ev)
 	}
 	return true
 }
@@ -130,7 +130,7 @@ func (l *eventLimiter) episode(ev *Event) *episode {
 	return e
 }
 
-// due returns the event that the episode owes, if it is time to tell it. If it is too soon, the timer will. The lock is held.
+// due returns the episode's event, if there is one and it is time for it. If it is too soon, it sets the timer. The lock is held.
 func (l *eventLimiter) due(e *episode, now time.Time) (ev Event, due bool) {
 	if !e.changed() {
 		return ev, false
@@ -145,12 +145,12 @@ func (l *eventLimiter) due(e *episode, now time.Time) (ev Event, due bool) {
 	return e.event(), true
 }
 
-// changed reports whether there is anything to tell. That a fault goes on is not.
+// changed reports whether there is anything to report. That a fault goes on is nothing new.
 func (e *episode) changed() bool {
 	if e.lasts && len(e.failing) > 0 {
-		return !e.told
+		return !e.reported
 	}
-	return e.told || e.untold > 0
+	return e.reported || e.unreported > 0
 }
 
 // event makes the event, and starts counting anew.
@@ -162,12 +162,12 @@ func (e *episode) event() Event {
 			ev.Outcome, ev.Reason = Followed, ""
 		}
 	}
-	ev.Count = e.untold
-	e.told, e.untold, e.last.Err = len(e.failing) > 0, 0, nil
+	ev.Count = e.unreported
+	e.reported, e.unreported, e.last.Err = len(e.failing) > 0, 0, nil
 	return ev
 }
 
-// tick tells what was too soon before. What is too soon still sets the timer again.
+// tick emits what was too soon before. If something still is, it sets the timer again.
 func (l *eventLimiter) tick() {
 	l.mu.Lock()
 	l.timer = nil
@@ -180,11 +180,11 @@ func (l *eventLimiter) tick() {
 	}
 	l.mu.Unlock()
 	for _, ev := range all {
-		l.tell(ev)
+		l.emit(ev)
 	}
 }
 
-// close tells all that is still owed. No timer runs from then on.
+// close emits all that waits. No timer runs from then on.
 func (l *eventLimiter) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -193,12 +193,12 @@ func (l *eventLimiter) close() {
 	}
 	var all []Event
 	for _, e := range l.all {
-		if e.changed() || e.untold > 0 {
+		if e.changed() || e.unreported > 0 {
 			all = append(all, e.event())
 		}
 	}
 	l.mu.Unlock()
 	for _, ev := range all {
-		l.tell(ev)
+		l.emit(ev)
 	}
 }

@@ -146,7 +146,7 @@ func (c *Cache) follow() {
 		if err != nil {
 			c.limiter.began(ev, readthrough.Reads)
 		} else if !c.limiter.ended(ev, readthrough.Reads) {
-			c.tell(Event{Outcome: Followed})
+			c.emit(Event{Outcome: Followed})
 		}
 	}}
 }

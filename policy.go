@@ -8,20 +8,21 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Class says who may receive a route's answer and who must agree on it, and by that where the answer lives. The zero
-// Class is invalid: a class is always chosen. It is about the receiver, not the subject: a public profile is HotShared,
-// "me" is PerUser.
+// A Class says who may receive a route's responses, and who must agree on them. That decides where they are stored.
+//
+// It is about the receiver, not the subject: a public profile is HotShared, "me" is PerUser. The zero Class is invalid, so
+// a class is always chosen.
 type Class uint8
 
 const (
-	// SharedGlobal answers are for everyone and live in the memory of the process alone. No Redis is needed, none is
-	// touched; another process may have another answer, for one TTL.
+	// SharedGlobal responses are for everyone, and stay in the memory of the process. No Redis is needed, and none is
+	// used. Another process may have another response, for one TTL.
 	SharedGlobal Class = iota + 1
-	// PerUser answers are for one user and live in Redis alone. Their bytes never stay in the memory of the process.
+	// PerUser responses are for one user, and stay in Redis. Their bytes never stay in the memory of the process.
 	PerUser
-	// HotShared answers are for everyone and live in Redis, with a short-lived copy in memory in front of it.
+	// HotShared responses are for everyone. They are stored in Redis, with a short-lived copy in the memory in front of it.
 	HotShared
-	// FleetShared answers are for everyone and live in Redis alone.
+	// FleetShared responses are for everyone, and stay in Redis.
 	FleetShared
 )
 
@@ -38,8 +39,9 @@ func (c Class) String() string {
 func (c Class) valid() bool     { return c > 0 && int(c) < len(classNames) }
 func (c Class) usesRedis() bool { return c != SharedGlobal }
 
-// Classify answers the two questions for an answer that is the same for everyone: must anything besides this process
-// agree on it, and if so, is it read so often that even Redis is on the hot path? What is one user's is PerUser.
+// Classify chooses the class of a response that is the same for everyone. It asks two questions: must other processes
+// have the same response, and if so, is it requested so often that even a round trip to Redis is too slow? A response that
+// belongs to one user is PerUser.
 func Classify(mustAgree, onHotPath bool) Class {
 	switch {
 	case !mustAgree:
@@ -59,97 +61,102 @@ const (
 	DefaultMaxRuns = 256
 )
 
-// A Policy says how a route's answers are cached. It is a plain value: nothing in it changes when it is used, and it may
-// be used for many routes. Only Class has no default.
+// A Policy says how a route's responses are cached. Only Class has no default. A Policy is a plain value: nothing changes it,
+// and many routes may use the same one.
 //
-// Answers are kept for GET, and HEAD is answered from them; other methods pass. An answer is kept if its status is 200
-// or one of StatusTTL, and unless it says otherwise: Set-Cookie, no-store, no-cache, private (on shared classes), a
-// Vary that the policy does not cover, and whatever else would be wrong for the next receiver.
+// Responses to GET are stored, and they answer HEAD, too. Other methods bypass the cache. A response is stored if its status is
+// 200 or one of StatusTTL, unless it forbids that itself: by Set-Cookie, by Cache-Control with no-store, no-cache or (on shared
+// classes) private, by a Vary that the policy does not cover, or by anything else that would be wrong for the next receiver.
 type Policy struct {
-	// Class says where answers live. Required.
+	// Class says where responses are stored. Required.
 	Class Class
-	// TTL is how long an answer is fresh. 0: 60 s, or with RFC9111 as long as the answer says. The answer's own Cache-Control
-	// and Expires, and SetTTL, can only shorten it. Lifetimes are spread downwards by up to a tenth, so that answers made
-	// together do not expire together. A cache that is asked more than ten thousand times a second looks at the clock
-	// every 10 ms only, or as late as goroutines get a processor.
+	// TTL is how long a response is fresh. 0: 60 s, or with RFC9111 as long as the response says. The response's own Cache-Control
+	// and Expires, and SetTTL, can only shorten it. Each response gets up to a tenth less, at random, so that responses which were
+	// made together do not expire together. A cache with more than ten thousand requests a second reads the clock once in
+	// 10 ms, or later if goroutines wait for a processor.
 	//
-	// A TTL that was lowered, and so a StatusTTL or a stale window, holds for what is kept in Redis already, from when a process
-	// with the new policy reads it; a raised one for what is kept from then on. What Preload brings keeps its times for a NearTTL.
-	// With RFC9111 the TTL holds, and the stale windows are the ones that an answer was stored with: purge the route where they
-	// must end.
+	// If a new version of the app lowers TTL, StatusTTL or a stale window, that holds for what is in Redis already. If it raises
+	// one, that holds for what is stored from then on. What Preload brings keeps its times for a NearTTL. With RFC9111 the TTL
+	// holds, but a stored response keeps its stale windows: purge the route if they must end.
 	TTL time.Duration
-	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. Never longer than TTL.
+	// NearTTL is how long HotShared keeps the copy in memory. 0: 5 s, or TTL if that is shorter. It is never longer than TTL.
 	NearTTL time.Duration
-	// StaleWhileRevalidate is how much longer a stale answer may be served at once while one refresh runs (RFC 5861 §3).
-	// 0: not at all.
+	// StaleWhileRevalidate is for how long a stale response may still be served while one refresh runs in the background
+	// (RFC 5861 §3). 0: not at all.
 	StaleWhileRevalidate time.Duration
-	// StaleIfError is how much longer a stale answer may stand in for a handler that fails: a status of 500 or more, a
-	// panic, a returned error (RFC 5861 §4). 0: 30 s on shared classes, not at all on PerUser; negative: not at all.
+	// StaleIfError is for how long a stale response may still be served if the handler fails: a status of 500 or more, a
+	// panic, a returned error (RFC 5861 §4). 0: 30 s on shared classes, not at all on PerUser. Negative: not at all.
 	StaleIfError time.Duration
-	// Vary names the request headers that select the answer. On shared classes the handler sees no others, besides
-	// tracing headers and Pass. Answers say so in their own Vary, for the caches in front.
+	// Vary names the request headers that select the response. On shared classes the handler sees no other headers, besides
+	// tracing headers and those of Pass. Responses list them in their own Vary, for the caches in front.
 	Vary []string
-	// Cookies names the cookies that select the answer, and that the handler sees on shared classes. Never a session's.
-	// Answers say Vary: Cookie.
+	// Cookies names the cookies that select the response. On shared classes the handler sees only these. Never name a
+	// session's cookie. Responses say Vary: Cookie.
 	Cookies []string
-	// Query says which parameters select the answer. Zero: the raw query. What does not select is hidden from the handler, and
-	// from redirects of a mux that is wrapped as a whole: annotate its routes instead.
+	// Query says which query parameters select the response. Zero: the whole raw query does. The handler does not see the others.
+	// If the cache wraps a whole mux, the mux's redirects lose them, too: annotate the routes instead.
 	Query keying.Query
-	// User says who is asking; PerUser only. nil: Options.User.
+	// User says whose request it is; for PerUser only. nil: Options.User.
 	User keying.User
-	// Skip reports whether a request goes around the cache, as previews, health checks or everybody who is logged in may: it
-	// reaches the handler as it came, and nothing is kept. nil: none does. It is asked first for each GET and HEAD, hits
-	// included, and again for a refresh; see VaryBy for what it gets. An answer that caches in front must not give to others
-	// says so itself. SkipName names one of Options.Skips instead, as tables do.
+	// Skip reports whether a request bypasses the cache: previews, health checks, or everybody who is logged in, for example.
+	// Such a request reaches the handler unchanged, and its response is not stored. nil: no request does. It runs first for
+	// each GET and HEAD, hits included, and again for a refresh. It gets the same request as VaryBy, under the same rules. If
+	// caches in front must not give the response to others, the handler has to say so. SkipName names one of Options.Skips
+	// instead, as tables do.
 	Skip     func(*http.Request) bool
 	SkipName string
-	// VaryBy returns a text that selects the answer, beside all else that does: the role, the tenant, a flag, the language that
-	// was negotiated. nil: nothing more selects. It gets the request as it reaches the cache, with the context of outer
-	// middleware, must neither change it nor read its body, and is called for each GET and HEAD, concurrently, on hits, too.
-	// The same request must get the same text, also when a refresh repeats it. A text above 1 KiB bypasses the cache. No more
-	// than 32 variants of a URL are kept; the one that is used least makes room. VaryByName names one of Options.By instead,
-	// as tables do; it tells keys apart in Redis, as the name of the function in the program does for VaryBy.
+	// VaryBy returns a text that selects the response, besides everything else that does: the role, the tenant, a flag, or the
+	// negotiated language. nil: nothing more selects.
 	//
-	// No header tells a cache in front what selects, so these answers leave as private, unless the handler or Client says
-	// public, s-maxage or no-store. The handler finds out by itself what VaryBy has found out, from the context for example:
-	// headers that select nothing else it does not see on shared classes. If Skip or VaryBy panics, the request bypasses the
-	// cache and an event tells; http.ErrAbortHandler passes on.
+	// It gets the request as it reaches the cache, with the context of outer middleware. It must neither change the request nor
+	// read its body. It is called for each GET and HEAD, hits included, by many goroutines at once. The same request must get the
+	// same text, also when a refresh repeats it. A text above 1 KiB bypasses the cache. Of one URL, 32 variants are stored at
+	// most; the least used one is evicted. VaryByName names one of Options.By instead, as tables do. That name is part of the
+	// key in Redis; for VaryBy the name of the function in the program is.
+	//
+	// No header tells a cache in front what selects, so these responses leave as private, unless the handler or Client says
+	// public, s-maxage or no-store. On shared classes the handler does not see headers that select nothing else; it has to find
+	// out by itself what VaryBy found out, from the context for example. If Skip or VaryBy panics, the request bypasses the cache
+	// and an event tells of it; http.ErrAbortHandler passes on.
 	VaryBy     func(*http.Request) string
 	VaryByName string
-	// Tags are labels to purge by. {name} stands for a path parameter of the route: "product:{id}". Its value is what the path
-	// says, unescaped once, on every router: "user:{id}" is user:bob@x.org for /users/bob%40x.org.
+	// Tags are labels to purge by (surrogate keys). {name} stands for a path parameter of the route, as in "product:{id}". Its value
+	// is unescaped once, on every router: for /users/bob%40x.org, "user:{id}" is user:bob@x.org.
 	Tags []string
-	// Pass names request headers that the handler may see on shared classes although they select nothing. What the answer
-	// takes from them, everyone gets.
+	// Pass names request headers that the handler may see on shared classes although they select nothing. Whatever the
+	// response derives from them is served to everyone.
 	Pass []string
-	// MaxBody is how many bytes of body are kept at most. 0: 1 MiB. A longer one reaches the client whole and is not kept.
+	// MaxBody is the length in bytes of the longest body that is stored. 0: 1 MiB. A longer one reaches the client whole and is
+	// not stored.
 	MaxBody int64
-	// MaxRuns is how many requests of the route, in this process, may be in the handler at once because the cache had no
-	// answer: what the database behind it bears when the cache is cold or cannot reach Redis. Others wait for their turn,
-	// for five seconds at most, and a second while no handler returns; then they run, too. HEADs and ranges count, too.
-	// 0: 256. Answers that turn out not to be kept, streams for example, count no more.
+	// MaxRuns is how many requests of the route, in this process, may run the handler at once because the cache had no response:
+	// as many as the database behind it bears when the cache is cold or Redis is away. Other requests wait for their turn,
+	// for five seconds at most, and for one second while no handler returns; then they run, too. HEADs and ranges count, too.
+	// 0: 256. Once a response turns out not to be cacheable, a stream for example, it no longer counts.
 	MaxRuns int
-	// StatusTTL opts in to keeping answers of other statuses than 200, each with its own lifetime: 203, 204, 300, 301, 302,
+	// StatusTTL opts in to storing responses of other statuses than 200, each with its own lifetime: 203, 204, 300, 301, 302,
 	// 307, 308, 404 or 410.
 	StatusTTL map[int]time.Duration
-	// Client is the Cache-Control that clients are sent with the answers that are kept, in place of the handler's: "no-cache"
-	// makes browsers ask again each time, "max-age=60" lets them do without for a minute, from when they get the answer (so
-	// it has no Age then). Larder itself keeps by TTL; what clients have, no purge reaches. "": the handler's own. A handler's
-	// no-store, no-cache or private is sent as it is. Per-user answers stay private: "private, max-age=60".
+	// Client is the Cache-Control that clients receive with stored responses, in place of the handler's. "no-cache" makes browsers
+	// revalidate each time. "max-age=60" lets them reuse the response for a minute from when they receive it, so it has no
+	// Age then. Larder itself goes by TTL; what clients have, no purge reaches. "": the handler's own. A handler's no-store,
+	// no-cache or private is sent unchanged. Per-user responses stay private: "private, max-age=60".
 	Client string
-	// IgnoreAuthorization hides Authorization from the handler of a shared class. false: a request that carries it goes
-	// to the handler and nothing is kept.
+	// IgnoreAuthorization hides Authorization from the handler of a shared class. false: a request with that header runs the
+	// handler, and the response is not stored.
 	IgnoreAuthorization bool
-	// RFC9111 makes the answers' own headers rule, as in a standard HTTP cache: a shared one, or for PerUser a private one.
-	// The handler sees the whole request and says by Cache-Control, Expires, Vary and validators what may be kept, for how
-	// long, for whom; it is asked to validate what is stale; clients' Cache-Control counts; and a success of an unsafe
-	// method on the route invalidates. TTL has no default then: 0 leaves lifetimes to the answers, others bound them and are
-	// that of answers that give none. NearTTL, the stale windows, MaxBody, Query, Tags, Vary and Cookies mean what they
-	// always do, except that an answer's own stale-while-revalidate and stale-if-error go before the policy's.
+	// RFC9111 makes the route a standard HTTP cache, where the responses' own headers rule: a shared cache, or for PerUser a
+	// private one. The handler sees the whole request. By Cache-Control, Expires, Vary and validators it says what may be stored,
+	// for how long, and for whom. Stale responses are validated. Clients' Cache-Control counts. A successful unsafe method on the
+	// route invalidates its responses.
+	//
+	// TTL has no default then. 0: responses have the lifetimes that they give themselves. Otherwise TTL bounds these, and is the
+	// lifetime of responses that give none. NearTTL, the stale windows, MaxBody, Query, Tags, Vary and Cookies mean what they
+	// always do, except that a response's own stale-while-revalidate and stale-if-error override the policy's.
 	RFC9111 bool
 }
 
-// varies reports whether a function selects the answer.
+// varies reports whether a function selects the response.
 func (p Policy) varies() bool { return p.VaryBy != nil || p.VaryByName != "" }
 
 // ttl returns the TTL with its default.

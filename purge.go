@@ -110,7 +110,7 @@ func (c *Cache) recorded(err error) error {
 	if err != nil {
 		c.limiter.happened(Event{Outcome: Purged, Reason: ReasonPurge, Err: err})
 	} else {
-		c.tell(Event{Outcome: Purged})
+		c.emit(Event{Outcome: Purged})
 	}
 	c.warnWidened()
 	if err != nil {

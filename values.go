@@ -37,7 +37,7 @@ type Values[T any] struct {
 	reads   *readthrough.Cache
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event) // nil: nobody listens
-	tell    func(middleware.Event)
+	alert   func(middleware.Event)
 	share   middleware.Share // of what routes and Values have in common
 }
 
@@ -68,7 +68,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	c.common.Names.RegisterValues(tagsOf(p), p.Class == PerUser)
 	return &Values[T]{
 		cache: c, name: name, policy: p, tags: tagsOf(p), namer: keys.NewNamer(c.secret), load: load,
-		observe: c.observer(p.Class), tell: c.teller(p.Class),
+		observe: c.observer(p.Class), alert: c.alerter(p.Class),
 		realm: c.realm(p) + " " + kept.Type(), kept: kept,
 		reads: c.readThrough(p, name, kept.Open),
 	}
@@ -147,7 +147,7 @@ func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
 func (v *Values[T]) value(e *store.Entry) (value T, ok bool) {
 	value, err := v.kept.Value(e)
 	if err != nil {
-		v.tell(middleware.Event{Route: v.name, Outcome: Fault, Reason: ReasonCorrupt, Err: err})
+		v.alert(middleware.Event{Route: v.name, Outcome: Fault, Reason: ReasonCorrupt, Err: err})
 	}
 	return value, err == nil
 }
@@ -187,7 +187,7 @@ func (c *valueCall[T]) get(e *store.Entry, use readthrough.Use) (T, error) {
 	}
 	call := reads.Call(c.ctx, "")
 	if !call.Answer(c.key, c, nil) { // the store has put something else in its place
-		c.tell(Miss, ReasonCorrupt, nil)
+		c.report(Miss, ReasonCorrupt, nil)
 		return c.v.load(c.ctx, c.id)
 	}
 	return c.value, c.err
@@ -201,7 +201,7 @@ func (c *valueCall[T]) Serve(r readthrough.Result) (ok bool) {
 	c.err = nil // a stale value stands in for it
 	switch {
 	case r.Source == readthrough.Shared:
-		c.tell(Shared, "", nil)
+		c.report(Shared, "", nil)
 	case r.Use == readthrough.Fresh:
 		c.v.report(Hit, "", nil)
 	default:
@@ -215,12 +215,12 @@ func (c *valueCall[T]) Missed(r readthrough.Result) {
 	switch r.Source {
 	case readthrough.Canceled:
 		c.err = c.ctx.Err()
-		c.tell(Miss, middleware.ReasonCanceled, nil)
+		c.report(Miss, middleware.ReasonCanceled, nil)
 	case readthrough.Looped:
 		c.err = fmt.Errorf("%w: %s", ErrLoop, readthrough.Cycle(c.ctx, c.key))
-		c.tell(Miss, middleware.ReasonLoop, c.err)
+		c.report(Miss, middleware.ReasonLoop, c.err)
 	default:
-		c.tellLoaded(r.Fate)
+		c.reportLoad(r.Fate)
 	}
 }
 
@@ -242,12 +242,12 @@ func (c *valueCall[T]) refresh(timeout context.Context) {
 	c.ctx = ctx
 	defer func() {
 		if p := recover(); p != nil {
-			c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.ReasonPanic,
+			c.v.alert(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: middleware.ReasonPanic,
 				Err: fmt.Errorf("cache: values %q: the load panicked: %v", c.v.name, p)})
 		}
 	}()
 	call := c.v.reads.Call(c.ctx, "")
-	c.tellLoaded(call.Refresh(c.key, c))
+	c.reportLoad(call.Refresh(c.key, c))
 }
 
 // Load runs the load for the engine. Its context outlasts the caller's while others wait for the value. What becomes of an
@@ -265,7 +265,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	returned := false
 	defer func() {
 		if !returned && !c.refreshes { // a refresh has an event that tells of the panic
-			c.tell(Miss, middleware.ReasonPanic, nil)
+			c.report(Miss, middleware.ReasonPanic, nil)
 		}
 	}()
 	c.value, c.err = c.v.load(ctx, c.id)
@@ -282,7 +282,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 		return readthrough.Cacheable
 	}
 	if c.err != nil && run.Fallback() {
-		c.tellHidden(c.err)
+		c.reportHidden(c.err)
 		return readthrough.ServeOld
 	}
 	c.loaded, c.reason, c.fault = true, middleware.ReasonError, c.err
@@ -335,18 +335,18 @@ func (c *valueCall[T]) labels(added []string) []keying.Label {
 	return labels
 }
 
-// tellLoaded tells of what the load has made, once it is known what became of it.
-func (c *valueCall[T]) tellLoaded(fate readthrough.Fate) {
+// reportLoad reports what the load has made, once it is known what became of it.
+func (c *valueCall[T]) reportLoad(fate readthrough.Fate) {
 	if c.loaded {
-		c.tell(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
+		c.report(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
 	}
 }
 
-// tell tells what became of a run; of a refresh, that it was one.
-func (c *valueCall[T]) tell(outcome Outcome, reason Reason, err error) {
+// report emits what became of a run: of a refresh, that it was one.
+func (c *valueCall[T]) report(outcome Outcome, reason Reason, err error) {
 	switch {
 	case c.refreshes && err != nil:
-		c.v.tell(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: reason, Err: err})
+		c.v.alert(middleware.Event{Route: c.v.name, Outcome: Refresh, Reason: reason, Err: err})
 	case c.refreshes:
 		c.v.report(Refresh, reason, nil)
 	case c.v.observe != nil:
@@ -354,11 +354,11 @@ func (c *valueCall[T]) tell(outcome Outcome, reason Reason, err error) {
 	}
 }
 
-// tellHidden tells of a load's error that a stale value stands in for: nobody else will hear of it.
-func (c *valueCall[T]) tellHidden(err error) {
+// reportHidden emits a load's error in whose place a stale value is served: no caller gets it.
+func (c *valueCall[T]) reportHidden(err error) {
 	outcome := Fault
 	if c.refreshes {
 		outcome = Refresh
 	}
-	c.v.tell(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ReasonError, Err: err})
+	c.v.alert(middleware.Event{Route: c.v.name, Outcome: outcome, Reason: middleware.ReasonError, Err: err})
 }
