@@ -21,15 +21,15 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// A Cache keeps answers by the policies of their routes. Make it with [New]; it is safe for concurrent use.
+// A Cache stores responses, as the policies of their routes say. Make it with [New]; it is safe for concurrent use.
 type Cache struct {
 	tiers      readthrough.Tiers
 	own        *memstore.Store // tiers.Near, to be closed by us; nil if the caller gave one
-	number     uint64          // of this process' Caches
+	number     uint64          // which of this process' Caches it is
 	following  *following      // nil: nobody else purges
 	batches    purgeBatches
-	widened    atomic.Int64         // purges that the ledger widened and events have told of
-	widenedAt  atomic.Int64         // when they did, in Unix nanoseconds
+	widened    atomic.Int64         // purges that the ledger widened and events have reported
+	widenedAt  atomic.Int64         // the time of that event, in Unix nanoseconds
 	ranking    *readthrough.Ranking // nil: Far ranks nothing
 	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
 	labeler    keys.Labeler
@@ -37,18 +37,18 @@ type Cache struct {
 	user       keying.User
 	skips      map[string]func(*http.Request) bool
 	by         map[string]func(*http.Request) string
-	observe    func(Event) // nil: nobody is told how requests are answered
-	listen     func(Event) // told all else
+	observe    func(Event) // nil: nobody listens to how requests are answered
+	listen     func(Event) // gets all other events; never nil
 	limiter    eventLimiter
-	traces     readthrough.Traces // of what is kept elsewhere than in memory
-	deaf       sync.Once          // it panics whatever it is told
+	traces     readthrough.Traces // of what is stored elsewhere than in memory
+	deaf       sync.Once          // the listener panics at every event
 	secret     []byte
 	trustProxy bool
 	farBudget  time.Duration
-	unwatch    func() // ends events of the far store's own
+	unwatch    func() // ends the events of what the far store meets in the background
 }
 
-// numbers are those of Caches.
+// numbers counts the Caches of this process.
 var numbers atomic.Uint64
 
 // New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
@@ -112,7 +112,7 @@ func (c *Cache) resolve(near, far store.Store) error {
 	return nil
 }
 
-// seal makes the far store authenticate what it keeps, if there is a secret.
+// seal makes the far store authenticate what it stores, if there is a secret.
 func (c *Cache) seal(far store.Store) (store.Store, error) {
 	if len(c.secret) > 0 && len(c.secret) < minSecret {
 		return nil, fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
@@ -160,22 +160,25 @@ func (c *Cache) close(ctx context.Context) error {
 	return nil
 }
 
-// Middleware caches the answers of the handler that it wraps, as the policy says. It panics, now, if the policy cannot
-// work, and says what to do. It belongs inside authentication, rate limits, CORS and compression, directly around the
-// handler: those do their part on every request, hit or miss. A check inside is skipped on hits. What middleware outside has put
-// into the context, other than the user, the handler of a shared class sees, and must not let into the answer.
+// Middleware caches the responses of the handler that it wraps, as the policy says. If the policy cannot work it panics at once, and says
+// what to do.
 //
-// On net/http's ServeMux and on chi it is put around a route's handler, where the route's pattern and path parameters are
-// known. Around a router, or a part of one (chi's r.Use in a sub-router), they are known once the handler has run: labels, tags
-// and events have them, but for events of requests that bypass the cache. Of handlers that outer code chooses from, by role for example, each is a wrapped handler of its own: from the second
-// one on that serves a pattern under equal policies they have answers of their own in memory, and go without the cache in
-// Redis, of which an event tells; policies with another Vary, other Cookies or another VaryBy are not equal. Redis knows a handler by the
-// name of its function, or its type: those of one name, as one function returns them, must not be chosen from where
-// processes share their answers.
+// It belongs directly around the handler, inside authentication, rate limits, CORS and compression: those then do their part on every
+// request, hit or miss. A check inside is skipped on hits. The handler of a shared class sees what outer middleware has put into the
+// context, except the user, and must not let it into the response.
 //
-// A handler that asks the site itself passes its request's context on: so an answer that waits for itself is seen, and its
-// handler runs once more instead; beyond that it is 508 (Loop Detected). A handler must not write into the elements of the
-// header slices that were set for it.
+// With net/http's ServeMux and with chi, wrap the handlers of single routes: there the route's pattern and path parameters are known. Around a
+// router, or a part of one (chi's r.Use in a sub-router), they are known only after the handler has run. Labels, tags and events have them
+// even then, except events of requests that bypass the cache.
+//
+// Where outer code chooses among handlers, by role for example, each of them is wrapped by itself. If several serve one pattern under
+// equal policies, each has responses of its own in memory; from the second one on they go without the cache in Redis, and an event says
+// so. Policies with another Vary, other Cookies or another VaryBy are not equal. Redis knows a handler by the name of its function or type.
+// So where processes share responses, never choose among handlers of one name, such as closures that one function returns.
+//
+// A handler that requests a page of the site itself must pass its request's context on. Then a response that would wait for itself is
+// noticed: its handler runs once more, and beyond that the response is 508 (Loop Detected). A handler must not write into the elements of
+// the header slices that were set for it.
 func (c *Cache) Middleware(p Policy) func(http.Handler) http.Handler {
 	route, err := c.Compile(p, "")
 	if err != nil {
@@ -189,14 +192,14 @@ type wrapped struct {
 	route   *middleware.Route
 	next    middleware.Next
 	handler middleware.Handler
-	stands  atomic.Pointer[middleware.Standing] // for the patterns that it was asked for by
+	stands  atomic.Pointer[middleware.Standing] // by the patterns of the requests so far
 }
 
 func wrap(route *middleware.Route, next http.Handler) *wrapped {
 	return &wrapped{route: route, next: nextOf(next), handler: identify(next)}
 }
 
-// standing is what the handler is among those that serve the request's pattern. It is looked up once.
+// standing returns the handler's place among the handlers that serve the request's pattern. It is looked up once.
 func (h *wrapped) standing(r *http.Request) *middleware.Standing {
 	known := h.stands.Load()
 	s := known.Of(r.Pattern)
@@ -224,8 +227,8 @@ func (h *wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// identify says which handler it is, so that one that is wrapped again, with each request perhaps, is the same. A value is
-// known by its own comparison; a function by the closure that it is, which no comparison of the language tells from others.
+// identify says which handler it is, so that a handler that is wrapped again, perhaps with each request, is the same one. Values are
+// compared. Functions cannot be compared in Go, so a function is identified by its closure.
 func identify(h http.Handler) middleware.Handler {
 	v := reflect.ValueOf(h)
 	switch {
@@ -239,7 +242,7 @@ func identify(h http.Handler) middleware.Handler {
 	return middleware.Handler{ID: new(byte), Code: v.Type(), Name: v.Type().String()} // of a type of its own
 }
 
-// closure is a function's, which it keeps: another one cannot get its place in memory.
+// A closure identifies a function value. It holds the function, so no other one can get its place in memory.
 type closure struct {
 	is reflect.Type
 	at unsafe.Pointer
@@ -250,8 +253,7 @@ func closureOf(h http.Handler) unsafe.Pointer { return (*[2]unsafe.Pointer)(unsa
 
 var standard atomic.Pointer[Cache]
 
-// Default returns the cache that [Middleware] uses: one in memory alone, made when it is first asked for, until SetDefault
-// sets another.
+// Default returns the cache that [Middleware] uses. Until SetDefault sets another, that is one in memory alone, made by the first call.
 func Default() *Cache {
 	if c := standard.Load(); c != nil {
 		return c
@@ -269,9 +271,9 @@ func Default() *Cache {
 	return made
 }
 
-// SetDefault makes c the cache that [Middleware] uses from now on; nil lets Default make a new one. What was registered
-// before stays where it is.
+// SetDefault makes c the cache that [Middleware] uses from now on. nil lets Default make a new one. Routes that were wrapped before keep
+// their cache.
 func SetDefault(c *Cache) { standard.Store(c) }
 
-// Middleware caches the answers of the handler that it wraps in the [Default] cache; see [Cache.Middleware].
+// Middleware caches the responses of the handler that it wraps in the [Default] cache; see [Cache.Middleware].
 func Middleware(p Policy) func(http.Handler) http.Handler { return Default().Middleware(p) }

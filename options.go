@@ -15,19 +15,20 @@ import (
 // Options say what a Cache is made of. The zero Options make a cache in memory alone.
 type Options struct {
 	// Near is the memory of the process. nil: a memstore with its defaults, 64 MiB and 5,000 entries, which Close closes.
-	// Caches may share one: its room is then common, while each reads what it has put there itself, or what a Far store that
-	// is common, too, stands behind.
+	// Caches may share one: then they share its size. Each finds what it has stored there itself, and what has come from a Far
+	// store that they share, too.
 	Near store.Store
-	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. It stays the caller's to
-	// close, after the Cache. If it is a store.Log, purges reach every process that shares it. If not, its entries are good
-	// for this process alone, and a Warning says so; also where Far wraps a store and hides that this is a store.Log. If it is
-	// a store.Follower, too, copies in memory, SharedGlobal ones among them, learn of
-	// purges elsewhere at once: from the first copy on one goroutine follows the log, until Close.
+	// Far is what processes share: a redisstore. nil: only SharedGlobal routes can be registered. The caller closes it, after the
+	// Cache.
+	//
+	// If Far is a store.Log, purges reach every process that shares it. If it is not, or wraps a store and hides that it is one, its
+	// entries are good for this process alone, and a Warning says so. If it is a store.Follower, copies in memory learn of purges
+	// elsewhere at once, SharedGlobal ones too: from the first copy on one goroutine follows the log, until Close.
 	Far store.Store
-	// FarBudget is how long one request waits for Far, all its operations together; then the handler answers. 0: 50 ms;
-	// negative or more than a second is refused.
+	// FarBudget is how long one request waits for Far, all its operations together. Then the handler runs. 0: 50 ms.
+	// New refuses negative ones and more than a second.
 	FarBudget time.Duration
-	// User is the identity for PerUser routes whose policy has none.
+	// User says whose request it is, for PerUser routes whose policy has no User.
 	User keying.User
 	// Skips are functions that policies name in SkipName, tables as skip=NAME; see Policy.Skip. The map is copied.
 	Skips map[string]func(*http.Request) bool
@@ -35,22 +36,24 @@ type Options struct {
 	By map[string]func(*http.Request) string
 	// Name is this cache's name in Cache-Status (RFC 9211). "": "larder"; "-": the header is not sent.
 	Name string
-	// Debug adds each answer's key to Cache-Status. Keys name nobody, but tell which answers are the same: not for production.
+	// Debug adds each response's key to Cache-Status. Keys name nobody, but show which responses are the same: not for production.
 	Debug bool
-	// Observe is told every outcome, how a request was answered on its goroutine and before it ends: it must be quick and safe
-	// for concurrent use. It may call the Cache; a Close in it waits for nothing. If it panics, the request goes on and it is
-	// told of that. nil: faults, warnings, recoveries, refreshes that failed and
-	// purges that Redis was not told of go to [slog.Default], as [LogTo]
-	// writes them, and how requests are answered is told to nobody, which costs nothing. A function that does nothing silences
-	// all of it.
+	// Observe is called with every event. How a request was answered is an event on its goroutine, before it ends, so Observe must be
+	// quick, and safe for concurrent use. It may call the Cache; a Close within it does not wait. If it panics, the request goes on,
+	// and another event reports the panic.
+	//
+	// nil: faults, warnings, recoveries, refreshes that failed and purges that did not reach Redis go to [slog.Default], as
+	// [LogTo] writes them. How requests are answered is not reported then, and costs nothing. A function that does nothing silences
+	// everything.
 	Observe func(Event)
-	// Secret authenticates what is kept in Redis, and makes keys there HMACs, so that nobody can guess what is kept or plant
-	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, entries carry a checksum.
+	// Secret authenticates what is stored in Redis, and makes keys there HMACs, so that nobody can guess what is stored or plant
+	// an entry. Use 32 random bytes, the same in every process. Empty: keys are plain digests, and entries carry a checksum.
 	Secret []byte
-	// TrustProxy says that a proxy in front sets X-Forwarded-Proto and X-Forwarded-Host: they then select the answer and the
-	// handlers of shared classes see them. false: those handlers do not, nor, with RFC9111 too, others that tell of another URL
-	// (Forwarded, X-Forwarded-Ssl, X-Original-Url and the like) unless the policy's Vary names them. Only for a proxy that sets or
-	// removes both on every request.
+	// TrustProxy says that a proxy in front sets X-Forwarded-Proto and X-Forwarded-Host. They then select the response, and the
+	// handlers of shared classes see them. Use it only with a proxy that sets or removes both on every request.
+	//
+	// false: those handlers do not see them. Nor do handlers, with RFC9111 too, see other fields that name another URL (Forwarded,
+	// X-Forwarded-Ssl, X-Original-Url and the like), unless the policy's Vary names them.
 	TrustProxy bool
 }
 

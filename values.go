@@ -19,13 +19,15 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// ErrLoop is a load that asks for its own value within itself, again and again. What wraps it says how it came to that.
+// ErrLoop is the error of a load that needs its own value, again and again. The error that wraps it names the values of the circle.
 var ErrLoop = errors.New("cache: a load asks for its own value")
 
-// Values reads data through the cache: the same classes, tiers, purges and one load per key as for answers, for what is
-// no HTTP answer. In memory alone ([SharedGlobal]) a value is kept as it is. Of the other classes values leave the process
-// as msgpack, and T's exported fields are what a process that reads them from Redis gets; times are the same instants in the
-// local zone, and a pointer to a nil slice, map or pointer is nil. Make it with [NewValues]; it is safe for concurrent use.
+// Values caches data that is no HTTP response, with the same classes, tiers, purges, and one load per key. Make it with [NewValues]. It
+// is safe for concurrent use.
+//
+// With [SharedGlobal] a value stays in memory as it is, and all callers share it: nobody may change it. With the other classes it leaves the
+// process as msgpack: whoever reads it from Redis gets T's exported fields. Times come back as the same instants in the local zone, and
+// a pointer to a nil slice, map or pointer comes back as nil.
 type Values[T any] struct {
 	cache   *Cache
 	name    string
@@ -41,19 +43,21 @@ type Values[T any] struct {
 	share   middleware.Share // of what routes and Values have in common
 }
 
-// NewValues returns read-through values under a name, which must be one T's alone within the cache. Load
-// makes the value of an id; its context ends with the caller's, unless others are waiting for the value, and AddTags, SetTTL
-// and NoStore work on it. A refresh in the background has the user of the caller's context, if the class is PerUser,
-// and nothing else; the loads of other classes know no user. Of the policy,
-// Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count, in which {id} stands for the id. PerUser values belong to
-// the user of the context (WithUser); without one they are loaded and not kept.
+// NewValues returns Values under a name, which no other Values of the cache may have.
 //
-// MaxBody bounds what a value takes: in memory alone its own bytes and those of all it leads to, and otherwise its msgpack,
-// which may take sixteen times as much decoded. What is larger is loaded each time. Values in Redis belong to the fields of T
-// and their types: a build with others finds none of them.
+// Load makes the value of an id. Its context ends with the caller's, unless others wait for the value, too. AddTags, SetTTL and NoStore
+// work on that context. A refresh in the background has the user of the caller's context, if the class is PerUser, and nothing else of it.
+// With the other classes a load has no user.
 //
-// A load that asks for its own value with its context, or for one whose load waits for it, has it loaded once more instead
-// of waiting; beyond that it gets [ErrLoop].
+// Of the policy, Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count; in a tag, {id} stands for the id. PerUser values
+// belong to the user of the context (WithUser). Without a user they are loaded and not stored.
+//
+// MaxBody bounds the size of a value in bytes: with SharedGlobal in memory, with all that it points to, and otherwise as msgpack, which
+// may take sixteen times as much when it is decoded. A larger value is loaded each time. Redis keys depend on the fields of T and
+// their types, so a build with other fields finds none of the values.
+//
+// If a load gets its own value with its context, or a value whose load waits for it, that value is loaded once more instead of waiting.
+// If this happens again within that load, it gets [ErrLoop].
 //
 // NewValues panics if the policy cannot work, and says what to do; so it does if the class needs Redis and T could not come
 // back from there as it was, with the place in T: func, chan, complex and interfaces with methods, structs without exported
@@ -158,9 +162,9 @@ func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
 	}
 }
 
-// valueCall is one Get that memory does not answer at once, or one refresh. To the engine it is a [readthrough.Client], as a
+// A valueCall is one Get that memory cannot serve at once, or one refresh. To the engine it is a [readthrough.Client], as a
 // request for a response is: the engine decides when to load, to wait, to serve what is stale and to refresh. What is left here is
-// what differs: how a value is made, how it gets into an entry and out of it, and what is told.
+// what differs: how a value is made, how it gets into an entry and out of it, and which events there are.
 type valueCall[T any] struct {
 	v    *Values[T]
 	ctx  context.Context
@@ -175,7 +179,7 @@ type valueCall[T any] struct {
 	err   error
 
 	loaded bool   // the load has brought a value, or an error
-	reason Reason // why the value must not be kept
+	reason Reason // why the value must not be stored
 	fault  error  // of that, if it is an error's
 }
 
@@ -253,7 +257,7 @@ func (c *valueCall[T]) refresh(timeout context.Context) {
 // Load runs the load for the engine. Its context outlasts the caller's while others wait for the value. What becomes of an
 // outcome:
 //
-//	a value             kept and shared, unless the load said NoStore or it is too large
+//	a value             stored and shared, unless the load said NoStore or it is too large
 //	an error            the caller's own. If there is a stale value that is good in place of an error, everybody gets that, and
 //	                    an event tells of the error
 //	cancelled           nothing is known of the value: one of those who wait loads it
@@ -293,7 +297,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	return readthrough.Uncacheable
 }
 
-// fill makes the entry, or says why the value cannot be kept.
+// fill makes the entry, or says why the value cannot be stored.
 func (c *valueCall[T]) fill(e *store.Entry, said *steering.Steering) (Reason, error) {
 	tags, ttl, noStore := said.Said()
 	if noStore {
