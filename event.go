@@ -18,19 +18,20 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// An Event is one outcome: how a request was answered, or what happened beside one. Nothing in it names a URL, a user or
-// a header's value.
+// An Event says how a request was answered, or what happened beside requests. Nothing in it names a URL, a user or the value of a header.
 type Event struct {
-	Class   Class   // 0: of no class, a purge or the purge log
-	Route   string  // the route's pattern; "" where the router tells none, and where no route belongs to it; the beginning that is known where the cache is around a router and no handler has run
+	Class Class // 0: a purge or the purge log, which have no class
+	// Route is the route's pattern. "": the router tells none, or no route belongs to the event. If the cache is around a router and no
+	// handler has run, it is what is known of the pattern's beginning.
+	Route   string
 	Outcome Outcome // what happened
-	Reason  Reason  // why the cache did not answer or did not keep the answer; "" otherwise
-	Cause   Reason  // of a miss: why there was no hit, where this process knows: cold, expired, purged, evicted, variant, redis-away
+	Reason  Reason  // why the response did not come from the cache, or was not stored; "" otherwise
+	Cause   Reason  // of a miss: why there was no hit, if this process knows: cold, expired, purged, evicted, variant, redis-away
 	Tier    string  // where a hit came from: "near" is the process' memory, "far" is Redis
-	Status  int     // of the answer; 0: not known
-	// Count is how many it stands for, of faults, of refreshes that failed and of purges that Redis was not told of: there is one
-	// event a second at most of a class, route and reason, and the next one counts those in between. 0 and 1 mean one. Of
-	// Recovered and Followed it is how many faults no event has told of, or 0.
+	Status  int     // of the response; 0: not known
+	// Count is how many faults, failed refreshes or purges that did not reach Redis the event stands for. There is one event a second
+	// at most for a class, route and reason; the next one counts those in between. 0 and 1 both mean one. For Recovered and Followed
+	// it counts the faults that no event has reported, or is 0.
 	Count int
 	Err   error // of faults, failed handlers, and warnings
 }
@@ -45,11 +46,11 @@ const (
 	Stale     = middleware.Stale     // from the cache, past its freshness
 	Validated = middleware.Validated // from the cache, after its handler has confirmed it or added to it; RFC9111 only
 	Shared    = middleware.Shared    // by another request's run of the handler
-	Miss      = middleware.Miss      // by the handler; Reason says why the answer was not kept
+	Miss      = middleware.Miss      // by the handler; Reason says why the response was not stored
 	Bypass    = middleware.Bypass    // by the handler, without the cache; Reason says why
-	Refresh   = middleware.Refresh   // a stale answer was refreshed in the background, or not: Reason says why
-	Fault     = middleware.Fault     // a store fails, from now on or once, or a handler did and a stale answer stood in; see Event.Count
-	Warning   = middleware.Warning   // what was registered, or made, works, but may surprise
+	Refresh   = middleware.Refresh   // a stale response was refreshed in the background, or not: Reason says why
+	Fault     = middleware.Fault     // a store fails, from now on or once; or a handler failed and a stale response was served; see Event.Count
+	Warning   = middleware.Warning   // something works, but may surprise
 	Purged    = Outcome("purged")    // Purge or Expire was called
 	Recovered = Outcome("recovered") // the fault of the reason is over: the store answers the route, or everybody, again
 	Followed  = Outcome("followed")  // purges elsewhere reach copies in memory at once, again
@@ -163,7 +164,7 @@ func (c *Cache) reporter(class Class, name string) func(readthrough.Report) {
 		case r.Err == nil:
 			c.limiter.ended(ev, r.What)
 		case errors.Is(r.Err, store.ErrCorrupt):
-			c.limiter.ended(ev, r.What) // it has answered
+			c.limiter.ended(ev, r.What) // the operation itself succeeded
 			ev.Reason = ReasonCorrupt
 			c.limiter.happened(ev)
 		case errors.Is(r.Err, store.ErrRefused):

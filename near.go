@@ -16,8 +16,8 @@ import (
 
 // Where the entries of a policy live, how copies in memory learn of purges elsewhere, and how a process that starts gets them.
 
-// readThrough returns what reads and keeps the answers, or values, of the policy. The name is what events call them by where a
-// request has no pattern. Where open is given, it opens each entry that a store brings.
+// readThrough returns the engine for the responses, or values, of the policy. Events name them by name if a request has no pattern. If
+// open is given, it opens each entry that comes from a store.
 func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*store.Entry, error)) *readthrough.Cache {
 	tiers, o := c.tiers, readthrough.Options{
 		Budget:  c.farBudget,
@@ -30,11 +30,11 @@ func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*sto
 	if c.following != nil {
 		o.Follow = c.following.begin
 	}
-	if open == nil && !p.RFC9111 { // values have no status; of standard answers any is judged
+	if open == nil && !p.RFC9111 { // values have no status; in RFC 9111 mode any status is judged
 		others := maps.Clone(p.StatusTTL)
 		o.Statuses = func(status int) bool { return others[status] > 0 }
 	}
-	switch p.Class { // see Class: where an answer lives
+	switch p.Class { // see Class: where a response is stored
 	case SharedGlobal:
 		tiers = tiers.NearOnly()
 	case HotShared:
@@ -47,8 +47,8 @@ func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*sto
 }
 
 // within returns what cuts the times of an entry down to the policy's, or nil if the policy bounds none. An entry in Redis may
-// have been kept under another policy: by processes of the version before while a new one is rolled out, or by another program
-// with the same prefix. The stale windows of a standard answer are its own, and an index, of status 0, has no times.
+// have been stored under another policy: by processes of the version before while a new one is rolled out, or by another program
+// with the same prefix. In RFC 9111 mode a response has stale windows of its own, and an index, of status 0, has no times.
 func within(p Policy) func(*store.Entry) *store.Entry {
 	if p.RFC9111 && p.TTL == 0 {
 		return nil
@@ -74,7 +74,7 @@ func within(p Policy) func(*store.Entry) *store.Entry {
 // A near copy is served without I/O, so nothing else would tell its reader of a purge elsewhere before it ends. Reading costs
 // nothing for this: the follower brings the purge into the ledger, and each hit looks there.
 //
-//	A: keeps the first entry in memory: begins to follow the log
+//	A: stores the first entry in memory: begins to follow the log
 //	B: purges /x; the log acknowledges
 //	A: the log's connection brings the record, at once as a rule; the ledger knows it
 //	A: GET /x finds its copy, which the ledger calls purged: a miss
@@ -91,7 +91,7 @@ type following struct {
 	ended chan struct{} // nil: it never began
 }
 
-// begin begins to follow, once. It is called whenever an entry is kept in memory, so it is cheap afterwards. A Cache that keeps
+// begin begins to follow, once. It is called whenever an entry is stored in memory, so it is cheap afterwards. A Cache that stores
 // nothing there starts no goroutine.
 func (f *following) begin() {
 	if f.begun.Load() {
@@ -163,8 +163,8 @@ const (
 // not serve them, whatever their keys: what comes from Far is for routes that read Far.
 //
 // It reads at most n keys, and never more than 1,000; 0 or less means 200. They come one after another, the hottest first,
-// until the context ends. An error says what Far answered; it is no reason not to serve. Where Far does not rank keys,
-// as redisstore does, or no route is HotShared, there is nothing to bring, and that is no error.
+// until the context ends. An error says what Far failed at; the app can serve all the same. If Far does not rank keys
+// (redisstore does), or no route is HotShared, there is nothing to bring, and that is no error.
 func (c *Cache) Preload(ctx context.Context, n int) (int, error) {
 	ttl := time.Duration(c.shortest.Load())
 	if c.tiers.Ranker == nil || ttl == 0 {

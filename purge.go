@@ -45,11 +45,11 @@ func Tag(s string) Label { return Label{tagLabel, s} }
 func Route(pattern string) Label { return Label{routeLabel, pattern} }
 
 // URL names the responses of a URL, for all users and in all variants. With scheme and host it is that origin's; without
-// ("/products/7") it is any host's. The scheme is the one by which the app was asked: behind a proxy that ends TLS it is http, unless
+// ("/products/7") it is any host's. The scheme is that of the requests as the app sees them: behind a proxy that ends TLS it is http, unless
 // [Options.TrustProxy] is set.
 //
 // All spellings of a URL name the same (RFC 3986 §6.2.2, §6.2.3): the case of the host and of escapes, escapes of what needs none, the
-// scheme's own port, dot segments. The query is the one that the route keeps: parameters that it drops are left out, and the order of
+// scheme's own port, dot segments. The query is the one that selects on the route: parameters that it drops are left out, and the order of
 // different parameters does not matter.
 func URL(u string) Label { return Label{urlLabel, u} }
 
@@ -64,10 +64,10 @@ func Everything() Label { return Label{kind: everythingLabel} }
 //
 // When it returns nil, no later read through Redis brings an older response, in any process. Copies in the memory of other processes
 // end within milliseconds; where a process is cut off from the purge log they end with their TTL (the near TTL if HotShared). A
-// response that is being made while Purge is called is not kept.
+// response that is being made while Purge is called is not stored.
 //
-// An error means that Redis was not told. This process honours the purge all the same, and tells Redis when Redis answers again, until the
-// Far store is closed. An error also means that a label is none, or names a [Route] that does not exist: then nothing was purged. A
+// An error means that the purge did not reach Redis. It holds for this process all the same, and is sent to Redis when that answers again, until
+// the Far store is closed. An error also means that a label is none, or names a [Route] that does not exist: then nothing was purged. A
 // label that otherwise names nothing, as far as this process knows, is a warning event.
 func (c *Cache) Purge(ctx context.Context, labels ...Label) error {
 	return c.record(ctx, false, labels)
@@ -100,7 +100,7 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 	return c.append(ctx, r)
 }
 
-// append has the log take the record, on behalf of the app, which waits for the answer.
+// append appends the record to the log on behalf of the app, which waits until that is done.
 func (c *Cache) append(ctx context.Context, r store.Record) error {
 	return c.recorded(c.tiers.Log.Append(ctx, r))
 }
