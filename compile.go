@@ -84,7 +84,7 @@ func (c *Cache) scheme(p Policy) *keys.Scheme {
 	return scheme.Compile()
 }
 
-// realm is what the answers of other policies never mix with. In memory that other Caches may share it is this Cache's own,
+// realm is what the responses of other policies never mix with. In memory that other Caches may share it is this Cache's own,
 // unless they share a purge log, too: else its purges would be no news to them.
 func (c *Cache) realm(p Policy) string {
 	realm := p.Class.String()

@@ -190,7 +190,7 @@ func (at *leaf) wrap(routes map[string]annotation) error {
 	return nil
 }
 
-// annotated reports whether the leaf's GET route has a policy already. Two caches around each other would both keep an answer,
+// annotated reports whether the leaf's GET route has a policy already. Two caches around each other would both keep a response,
 // and the outer one would outlive what the inner one is reported.
 func (at *leaf) annotated() bool {
 	for h := at.handlers[http.MethodGet]; ; {

@@ -14,7 +14,7 @@ import (
 // interim one, and only after its writer has returned: too late for the writer to undo it. So an interim head puts a new
 // Response into the echo.Context, for handlers that ask there, and the old ones are reopened as soon as whoever kept one
 // asks for the header. That is not early enough for a second head that follows at once through the same pointer: echo
-// drops it, and the answer, which is 200 then, must not be kept.
+// drops it, and the response, which is 200 then, must not be kept.
 type inside struct {
 	http.ResponseWriter // the cache's
 	ec                  echo.Context

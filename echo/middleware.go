@@ -1,4 +1,4 @@
-// Package echocache caches the answers of echo v4 handlers.
+// Package echocache caches the responses of echo v4 handlers.
 //
 //	e.GET("/countries", listCountries, echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal}))
 //
@@ -22,7 +22,7 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// Middleware caches the answers of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
+// Middleware caches the responses of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
 // work, and says what to do. It belongs inside authentication, CORS and compression: after them in a list of middleware,
 // nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept; but an
 // [echo.HTTPError] whose status the policy keeps (StatusTTL) is answered by echo's error handler at once, and kept: outer
@@ -31,12 +31,12 @@ import (
 // echo.WrapMiddleware(c.Middleware(p)) caches, too, but does without that: there no returned error is kept, and what outer
 // middleware has registered with Before sees the request as the handler does.
 //
-// An answer that fails after its first bytes is not kept if the error is returned, or if JSON or http.Error writes it. Echo
+// A response that fails after its first bytes is not kept if the error is returned, or if JSON or http.Error writes it. Echo
 // itself drops the rest, so the cache cannot see it: put Recover, and whatever else calls c.Error, outside of the cache, return
 // errors, or call cache.NoStore.
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
-// the echo.Context with Set, or into the request's context, it still sees, and must not let into the answer: all but the user.
+// the echo.Context with Set, or into the request's context, it still sees, and must not let into the response: all but the user.
 // Where the key covers not all of the query, its echo.Context is another one than that of outer middleware; but where an app has
 // a context type of its own, it is the same, and what its QueryParams returned outside of the cache must not be read while the
 // handler runs.
@@ -108,7 +108,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 	}
 	if route.Private() {
 		h := ec.Response().Header()
-		ec.Response().Before(func() { // what echo's error handler says of an answer that the handler left to it
+		ec.Response().Before(func() { // what echo's error handler says of a response that the handler left to it
 			route.MarkPrivate(h)
 		})
 	}

@@ -34,7 +34,7 @@ import (
 // Echos of a virtual host handler have a table each, with their hosts in it if they have the same paths.
 //
 // Annotate puts a function around e.HTTPErrorHandler, which sees errors that middleware of groups, such as Recover, handles
-// when the answer has begun: such an answer is not kept. So set an error handler of your own before.
+// when the response has begun: such a response is not kept. So set an error handler of your own before.
 func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	a := annotations{routes: map[place]annotation{}, heads: map[string]bool{}}
 	var faults []error
@@ -87,7 +87,7 @@ type annotation struct {
 }
 
 // claimed are the places to which tables have given policies, by the echo that has them, which has no room to note it. Two
-// caches around each other would both keep an answer, and the outer one would outlive what the inner one is told.
+// caches around each other would both keep a response, and the outer one would outlive what the inner one is told.
 var claimed = struct {
 	sync.Mutex
 	by map[weak.Pointer[echo.Echo]]map[place]bool

@@ -1,4 +1,4 @@
-// Package echocache caches the answers of echo v5 handlers.
+// Package echocache caches the responses of echo v5 handlers.
 //
 //	e.GET("/countries", listCountries, echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal}))
 //
@@ -22,7 +22,7 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// Middleware caches the answers of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
+// Middleware caches the responses of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
 // work, and says what to do. It belongs inside authentication, CORS and compression: after them in a list of middleware,
 // nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept; but one whose
 // status the policy keeps (StatusTTL, and [echo.StatusCode]) is answered by echo's error handler at once, and kept: outer
@@ -31,12 +31,12 @@ import (
 // echo.WrapMiddleware(c.Middleware(p)) is no substitute: it makes a handler anew with each request, so that the cache finds
 // none twice and does without (an event tells of it, reason "handlers").
 //
-// Behind the cache ec.Response() is a writer in front of the [echo.Response]: [echo.UnwrapResponse] finds that. An answer that
+// Behind the cache ec.Response() is a writer in front of the [echo.Response]: [echo.UnwrapResponse] finds that. A response that
 // fails after its first bytes is not kept if the error is returned, or if a late head tells of it, as JSON and http.Error
 // write one. What is written to the echo.Response itself, or through echo.WrapMiddleware behind the cache, echo drops before
 // the cache can see it: return errors, or call cache.NoStore.
 //
-// Behind middleware that wraps the Response, such as Gzip, a client gets an answer that is being kept when its handler has
+// Behind middleware that wraps the Response, such as Gzip, a client gets a response that is being kept when its handler has
 // returned, however long that takes; one that is flushed it gets at once.
 //
 // An Echo does not know for which host it is. Two of a virtual host handler that have handlers for the same path under equal
@@ -44,7 +44,7 @@ import (
 // hosts.
 //
 // On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
-// the echo.Context with Set, or into the request's context, it still sees, and must not let into the answer: all but the user.
+// the echo.Context with Set, or into the request's context, it still sees, and must not let into the response: all but the user.
 // Where the key covers not all of the query, what QueryParams returned outside of the cache holds what the handler may see of
 // it, and must not be read elsewhere, while the handler runs: echo keeps one map for all.
 //
@@ -117,7 +117,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec *echo.Context, n
 	out := newOutside(w, b)
 	if route.Private() {
 		h := w.Header()
-		out.response.Before(func() { // what echo's error handler says of an answer that the handler left to it
+		out.response.Before(func() { // what echo's error handler says of a response that the handler left to it
 			route.MarkPrivate(h)
 		})
 	}
@@ -181,7 +181,7 @@ func (b *behind) run(w http.ResponseWriter, r *http.Request) error {
 	return withStatus(err)
 }
 
-// committed reports whether echo has sent the head of an answer.
+// committed reports whether echo has sent the head of a response.
 func committed(ec *echo.Context) bool {
 	response, err := echo.UnwrapResponse(ec.Response())
 	return err == nil && response.Committed

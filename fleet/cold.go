@@ -71,7 +71,7 @@ func (s *stage) deaths(redis *server) (figure, error) {
 	).timed(all.unanswered == 0), nil
 }
 
-// rushes count how often handlers ran in each round, and how many clients got no answer in all rounds.
+// rushes count how often handlers ran in each round, and how many clients got no response in all rounds.
 type rushes struct {
 	runs       []int
 	unanswered int
@@ -171,7 +171,7 @@ func herd(s *stage) ([]figure, error) {
 	return []figure{row("10,000 concurrent cold clients on one process", "handler runs = 1; nobody fails", strings.Join(got, "; "), holds)}, nil
 }
 
-// herdOn opens all connections, sends a request on each and then reads the answers. It returns how many were not fine.
+// herdOn opens all connections, sends a request on each and then reads the responses. It returns how many were not fine.
 func herdOn(n *node, k key, clients int) (failed int, err error) {
 	conns := make([]net.Conn, 0, clients)
 	defer func() {

@@ -78,7 +78,7 @@ sentinel failover-timeout main 5000
 	return addr, p.Answers(s, addr)
 }
 
-// failoverTTL bounds how long an old answer lives when a failover loses a purge. Redis acknowledges a purge before its replica
+// failoverTTL bounds how long an old response lives when a failover loses a purge. Redis acknowledges a purge before its replica
 // has it, because replication is asynchronous; the replica that takes over may lack it.
 const failoverTTL = 3 * time.Second
 

@@ -27,10 +27,10 @@ type asked struct {
 	status int
 	err    error // not answered, or not whole
 	answer answer
-	hit    bool // its answer is of a run of the handler that had begun before the request was sent
+	hit    bool // its response is of a run of the handler that had begun before the request was sent
 }
 
-// fine says that the request got a whole answer, and its own.
+// fine says that the request got a whole response, and its own.
 func (a *asked) fine() bool { return a.err == nil && a.status == http.StatusOK && a.answer.is(a.key) }
 
 // client is the load's.

@@ -124,7 +124,7 @@ type figure struct {
 	got   string
 	holds bool
 	noise string // why the machine was too busy to tell; "" if it was not
-	speed bool   // if it does not hold, the machine may be too slow: no answer was wrong
+	speed bool   // if it does not hold, the machine may be too slow: no response was wrong
 }
 
 // timed marks a figure that is about speed alone, if nothing was wrong.

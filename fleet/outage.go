@@ -146,7 +146,7 @@ func everyKey(i int) key {
 	}
 }
 
-// tooBusy bounds the p99 of answers that need no Redis. Above it, latencies say more about the machine than about the cache.
+// tooBusy bounds the p99 of responses that need no Redis. Above it, latencies say more about the machine than about the cache.
 const tooBusy = 10 * time.Millisecond
 
 // figure compares cached routes with uncached ones in the same seconds, so that the machine's own noise is in both.
@@ -173,7 +173,7 @@ func (o *outageRun) figure() figure {
 	}
 }
 
-// bad counts requests without an answer, with a 5xx, and with an answer that is not theirs.
+// bad counts requests without a response, with a 5xx, and with a response that is not theirs.
 func (o *outageRun) bad() (unanswered, errors5xx, wrong int) {
 	for i := range o.all {
 		switch a := &o.all[i]; {

@@ -58,7 +58,7 @@ func (k key) slot() int { return (int(k.kind)*routes+k.route)*ids + k.id }
 // tag is what the resource is purged by.
 func (k key) tag() string { return fmt.Sprintf("%s:%d:%d", k.kind, k.route, k.id) }
 
-// owner is whom the answer must name.
+// owner is whom the response must name.
 func (k key) owner() string {
 	if k.kind == user {
 		return "u" + strconv.Itoa(k.user)
@@ -86,7 +86,7 @@ func parsePath(path string) (key, error) {
 	return key{}, fmt.Errorf("not a path of ours: %q", path)
 }
 
-// An answer names its request, so that the reader can tell whether it is the right one, and whole.
+// A response names its request, so that the reader can tell whether it is the right one, and whole.
 type answer struct {
 	path    string
 	owner   string
@@ -95,7 +95,7 @@ type answer struct {
 	by      uint64 // the process that made it
 }
 
-// compose writes the answer as a body: a line of what it is and how long, filling, and a checksum over both.
+// compose writes the response as a body: a line of what it is and how long, filling, and a checksum over both.
 func (a answer) compose() string {
 	fill := int(crc32.ChecksumIEEE([]byte(a.path+a.owner)) % 2000)
 	var b strings.Builder
@@ -132,5 +132,5 @@ func parse(body string) (answer, error) {
 	return a, nil
 }
 
-// is says whether the answer is one to the key's request.
+// is says whether the response is one to the key's request.
 func (a answer) is(k key) bool { return a.path == k.path() && a.owner == k.owner() }

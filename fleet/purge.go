@@ -193,7 +193,7 @@ func near(s *stage) ([]figure, error) {
 }
 
 // converge fills the memory of all nodes with the keys, writes, and purges on the first node. It returns for how long after
-// that the others gave old answers. It asks them every millisecond.
+// that the others gave old responses. It asks them every millisecond.
 func (s *stage) converge(nodes []*node, keys []key) ([]time.Duration, error) {
 	for _, k := range keys {
 		for _, n := range nodes {
@@ -225,7 +225,7 @@ func (s *stage) outlive(nodes []*node, keys []key, purge func(...key) error) ([]
 	return lags, s.Err()
 }
 
-// lag asks until the answer is new. It returns how long after the purge the last old answer was asked for.
+// lag asks until the response is new. It returns how long after the purge the last old response was asked for.
 func (s *stage) lag(n *node, k key, version uint64, purged time.Time) (lag time.Duration) {
 	for s.Err() == nil {
 		at := time.Now()

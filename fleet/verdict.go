@@ -15,12 +15,12 @@ type verdicts struct {
 	all, hits, unanswered, failed, foreign, truncated atomic.Int64
 
 	tooOld     atomic.Int64 // answers older than the bound
-	oldest     atomic.Int64 // the longest that an answer had been out of date, in nanoseconds
+	oldest     atomic.Int64 // the longest that a response had been out of date, in nanoseconds
 	afterPurge atomic.Int64 // answers from Redis that are older than a purge that had returned nil
 }
 
 // slack is what the harness allows for itself and for handlers. A handler reads the version first and then takes its time,
-// but the age of its answer counts from the end of its run.
+// but the age of its response counts from the end of its run.
 const slack = 500 * time.Millisecond
 
 // see judges one request. known is the version that a purge had acknowledged before the request was sent.

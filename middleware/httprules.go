@@ -359,7 +359,7 @@ func sameOrigin(a, b *url.URL) bool {
 	return aScheme == bScheme && aHost == bHost
 }
 
-// linesOf returns the lines that a field has when the answer is replayed onto what outer middleware has set; without an
+// linesOf returns the lines that a field has when the response is replayed onto what outer middleware has set; without an
 // entry those that are there.
 func linesOf(e *store.Entry, outer http.Header, name string) []string {
 	if e == nil {

@@ -161,7 +161,7 @@ func (rt *Route) noticeOuter(f *fetch) {
 	switch {
 	case h["Set-Cookie"] != nil: // the handler's own would have prevented that the answer is kept
 		what = "sets a cookie on"
-	case rt.scheme.Open: // an answer that varies by cookies is kept for those
+	case rt.scheme.Open: // a response that varies by cookies is kept for those
 		return
 	case len(rt.scheme.Cookies) == 0 && hasName(h["Vary"], "Cookie"), hasName(f.rec.outer["Vary"], "Cookie"):
 		what = `says "Vary: Cookie" of`
@@ -292,7 +292,7 @@ func (rt *Route) selectsWho() bool {
 	return len(rt.scheme.Cookies) > 0 || rt.scheme.By != "" || slices.ContainsFunc(rt.scheme.Headers, tellsWho)
 }
 
-// variesByWho is selectsWho of an answer.
+// variesByWho is selectsWho of a response.
 func variesByWho(vary []string) bool {
 	names, _ := rfc9111.VaryNames(vary)
 	return slices.ContainsFunc(names, tellsWho)
@@ -307,7 +307,7 @@ func tellsWho(name string) bool {
 	return !strings.HasPrefix(name, "Accept")
 }
 
-// refuses reports whether the answer says that one may not see the page, or has to log in first.
+// refuses reports whether the response says that one may not see the page, or has to log in first.
 func refuses(f *fetch, h http.Header) bool {
 	switch statusOf(f) {
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -12,11 +12,11 @@ const (
 	Stale Outcome = "stale"
 	// By another request's run of the handler.
 	Shared Outcome = "shared"
-	// By the handler; the reason says why the answer was not kept, none that it was.
+	// By the handler; the reason says why the response was not kept, none that it was.
 	Miss Outcome = "miss"
 	// By the handler, without the cache; the reason says why.
 	Bypass Outcome = "bypass"
-	// Not a request's own: a stale answer was refreshed, or not, for the reason given.
+	// Not a request's own: a stale response was refreshed, or not, for the reason given.
 	Refresh Outcome = "refresh"
 	// From the cache, after its handler has confirmed it or added to it; the reason says why that was not kept.
 	Validated Outcome = "validated"
@@ -182,7 +182,7 @@ type Event struct {
 	// The route pattern; "" where the router tells none.
 	Route   string
 	Outcome Outcome
-	// "" for hits and kept answers.
+	// "" for hits and kept responses.
 	Reason Reason
 	// Of a miss: why there was no hit; "" where that is not known.
 	Cause Reason

@@ -341,7 +341,7 @@ func (rec *recorder) end() {
 }
 
 // writer returns the recorder with just the optional interfaces that the writer outside has, so that a handler which asks
-// for one of them gets the same answer as without a cache.
+// for one of them gets the same response as without a cache.
 func (rec *recorder) writer() http.ResponseWriter {
 	_, flushes := rec.w.(http.Flusher)
 	_, hijacks := rec.w.(http.Hijacker)

@@ -78,7 +78,7 @@ const (
 	missing              // the bytes that a stored part lacks: 206 (§3.3, §3.4)
 )
 
-// answeredBy reports whether the status is an answer to the request of ours. Such a response is none for the client, which
+// answeredBy reports whether the status is a response to the request of ours. Such a response is none for the client, which
 // may well have asked for no range.
 func (q request) answeredBy(status int) bool {
 	switch q {

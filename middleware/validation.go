@@ -93,8 +93,8 @@ func askMissing(old *store.Entry, h http.Header, most int64) request {
 	return missing
 }
 
-// confirms reports whether a 304 is about the stored answer (§4.3.4): if it has a validator, it must be the stored one's. A
-// strong tag is that of an answer which has it strong: another that has it weak may have other bytes, which must not be put
+// confirms reports whether a 304 is about the stored response (§4.3.4): if it has a validator, it must be the stored one's. A
+// strong tag is that of a response which has it strong: another that has it weak may have other bytes, which must not be put
 // together with those of the strong one. A weak tag may be that of either. A 304 without any is about what it was asked for.
 func confirms(rec *recorder, old *store.Entry) bool {
 	if tag, stored := rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(old.Lines("Etag")); tag != "" {
@@ -104,13 +104,13 @@ func confirms(rec *recorder, old *store.Entry) bool {
 	return modified == "" || modified == stored || stored == "" && old.Lines("Etag") != nil
 }
 
-// contradicts reports whether an answer to HEAD has a validator that is not the stored answer's (§4.3.5).
+// contradicts reports whether a response to HEAD has a validator that is not the stored response's (§4.3.5).
 func contradicts(rec *recorder, old *store.Entry) bool {
 	tag, modified := rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(rec.fieldOf("Last-Modified"))
 	return tag != "" && !confirms(rec, old) || modified != "" && modified != rfc9111.First(old.Lines("Last-Modified"))
 }
 
-// validated reports whether the answer has a validator.
+// validated reports whether the response has a validator.
 func validated(rec *recorder) bool {
 	return rfc9111.First(rec.fieldOf("Etag")) != "" || rfc9111.First(rec.fieldOf("Last-Modified")) != ""
 }
@@ -119,7 +119,7 @@ func validated(rec *recorder) bool {
 // together the handler is run again, without conditions.
 func (hr *httpRules) renew(f *fetch) readthrough.Verdict {
 	rec, old, e := f.rec, f.rec.run.Old, f.rec.run.Entry
-	rec.restore() // what interim answers have put there
+	rec.restore() // what interim responses have put there
 	ok := rec.phase == recorded && f.err == nil && !rec.said.HasFailed()
 	if ok && rec.asked == confirmation {
 		ok = confirms(rec, old)
@@ -158,7 +158,7 @@ func (hr *httpRules) hold(rec *recorder, h http.Header) {
 	hr.fields(rec, h)
 }
 
-// disowns reports whether an answer that may not be kept for the reason says so of the stored one that it is about, too
+// disowns reports whether a response that may not be kept for the reason says so of the stored one that it is about, too
 // (§3.2, §4.3.4): its directives take the place of the stored ones. What comes of one client's cookie or
 // authorization says nothing of others.
 func disowns(reason Reason) bool {
@@ -169,10 +169,10 @@ func disowns(reason Reason) bool {
 	return false
 }
 
-// storableRenewed judges the stored fields together with those of the new answer, and leaves out what the directives of
+// storableRenewed judges the stored fields together with those of the new response, and leaves out what the directives of
 // the two together say must not be stored.
 func (hr *httpRules) storableRenewed(rec *recorder) Reason {
-	e, age := rec.run.Entry, rec.http.verdict.Age // which the new answer alone tells: no Age is stored
+	e, age := rec.run.Entry, rec.http.verdict.Age // which the new response alone tells: no Age is stored
 	reason := hr.judge(rec, e.Status, headerOf(e, rec.outer))
 	rec.http.verdict.Age = age
 	for _, name := range rec.http.verdict.Omit {
@@ -213,7 +213,7 @@ func (hr *httpRules) part(f *fetch) readthrough.Verdict {
 	return f.shareOnly(hr.variantOf(&f.p, f.r, v.Vary), v.Fresh <= v.Age)
 }
 
-// update updates the stored answer by one to HEAD, if it is about the same representation, and else takes the stored one
+// update updates the stored response by one to HEAD, if it is about the same representation, and else takes the stored one
 // for stale. It reports whether there is anything to be kept.
 func (hr *httpRules) update(f *fetch) bool {
 	rec, old, e := f.rec, tells(f), f.rec.run.Entry
@@ -238,7 +238,7 @@ func (hr *httpRules) update(f *fetch) bool {
 	return true
 }
 
-// supersede has the stored answer forgotten that the run's entry is made of, where the two have keys of their own, because
+// supersede has the stored response forgotten that the run's entry is made of, where the two have keys of their own, because
 // it varies by more than it did. Under the resource's key is its index by then.
 func supersede(rec *recorder, old *store.Entry, resource keying.Key) {
 	if old.Key != rec.run.Entry.Key && old.Key != resource {
@@ -246,7 +246,7 @@ func supersede(rec *recorder, old *store.Entry, resource keying.Key) {
 	}
 }
 
-// tells is the stored answer that one to HEAD tells of: what it was to be validated against, or what did for others. It tells
+// tells is the stored response that one to HEAD tells of: what it was to be validated against, or what did for others. It tells
 // of none where the store has another by now, or none since a purge: the handler may have seen what was before.
 func tells(f *fetch) *store.Entry {
 	old := cmp.Or(f.rec.run.Old, f.p.whole)
@@ -256,12 +256,12 @@ func tells(f *fetch) *store.Entry {
 	return old
 }
 
-// about reports whether an answer to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
+// about reports whether a response to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
 func about(rec *recorder, old *store.Entry) bool {
 	return old != nil && rec.r.Method == http.MethodHead && rec.status == wholeStatus(old)
 }
 
-// agrees reports whether an answer to HEAD is about the representation that is stored: what it has of validators, length and
+// agrees reports whether a response to HEAD is about the representation that is stored: what it has of validators, length and
 // body is the same. One that has nothing of these may be about anything: to take the stored one for stale costs a run, and to
 // take it for good might keep what is long changed.
 func agrees(rec *recorder, old *store.Entry) bool {

@@ -169,7 +169,7 @@ func appendUint(b []byte, n uint64) []byte {
 	return appendSized(b, msgpcode.Uint8, n)
 }
 
-// appendBytes never writes nil: an empty body is an answer like any other.
+// appendBytes never writes nil: an empty body is a response like any other.
 func appendBytes(b, data []byte) []byte {
 	return append(appendSized(b, msgpcode.Bin8, uint64(len(data))), data...)
 }

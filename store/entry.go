@@ -61,7 +61,7 @@ type Entry struct {
 // otherwise keep an entry for ever.
 const skew = 5 * time.Second
 
-// Life returns the time since the answer was complete, never negative, and how much freshness is left, zero or less when
+// Life returns the time since the response was complete, never negative, and how much freshness is left, zero or less when
 // the entry is stale. An entry of the future, by another process' clock, is not older than now; from 5 s on it is stale.
 func (e *Entry) Life(now time.Time) (age, left time.Duration) {
 	age = now.Sub(e.Stored)

@@ -140,7 +140,7 @@ func (l *Ledger) untouched() bool {
 	return l.head == Position{} && l.hard.untouched() && l.soft.untouched()
 }
 
-// State says what the purge log knows of the entry. It is asked on every hit, so the answer "live" is remembered in the entry together with
+// State says what the purge log knows of the entry. It is asked on every hit, so the response "live" is remembered in the entry together with
 // the count: until the next record, asking again is one comparison, without a lock. The count is read before the look:
 //
 //	State                                 apply

@@ -1,4 +1,4 @@
-// Command ratio asks caches of equal capacity for the same traces and prints how often each of them had the answer, in
+// Command ratio asks caches of equal capacity for the same traces and prints how often each of them had the response, in
 // the format of Go benchmarks:
 //
 //	go run ./bench/ratio                               Zipf's law, alone, among requests that never come again, and with scans

@@ -137,7 +137,7 @@ func load(args []string) error {
 	return nil
 }
 
-// drive has each connection ask again as soon as it is answered, for so long. It returns what each answer took.
+// drive has each connection ask again as soon as it is answered, for so long. It returns what each response took.
 func drive(addr string, clients, pages int, lasts time.Duration) ([]time.Duration, error) {
 	type result struct {
 		took []time.Duration
@@ -200,7 +200,7 @@ func askUntil(addr string, asking [][]byte, end time.Time) ([]time.Duration, err
 	return took, nil
 }
 
-// skipAnswer reads an answer of status 200 with a Content-Length: no contestant's hit has another.
+// skipAnswer reads a response of status 200 with a Content-Length: no contestant's hit has another.
 func skipAnswer(r *bufio.Reader) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {

@@ -8,7 +8,7 @@
 //
 // Each round visits every contestant once, in an order that is rotated from round to round: what the machine does meanwhile
 // hits all of them alike. The server has one core (GOMAXPROCS=1), the load and Redis share the other. Each visit starts a
-// new server and a new Redis, checks that the answer is right and a hit, and ends what it has started.
+// new server and a new Redis, checks that the response is right and a hit, and ends what it has started.
 //
 // Beside rate and latency there are what a request costs the server's process (server-µs/op), which a busy machine disturbs
 // least, and how often Redis is read for one (reads/op), which is below one where requests for the same share a read.

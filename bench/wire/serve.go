@@ -90,7 +90,7 @@ type stats struct {
 	Runs int64         // of the handler
 	CPU  time.Duration // that the process has had; 0 where the system does not say
 	Peak int64         // of the process' memory since the last reset, in bytes; 0 where the system does not say
-	P99  time.Duration // of answers since the last reset, within the server; 0: they are not timed
+	P99  time.Duration // of responses since the last reset, within the server; 0: they are not timed
 }
 
 // control is served on a port of its own, so that it is no part of what is measured.

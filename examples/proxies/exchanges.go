@@ -175,7 +175,7 @@ func afterFourSeconds(fields ...string) func(p *play) string {
 func (p *play) freshness() string {
 	before := p.asked()
 	got := p.get()
-	pass(500 * time.Millisecond) // a proxy may ask beside the answer
+	pass(500 * time.Millisecond) // a proxy may ask beside the response
 	switch {
 	case p.asked() == before:
 		return "fresh"
@@ -198,7 +198,7 @@ func condition(tag, asked string) func(p *play) string {
 	}
 }
 
-// compressed is the tag of an answer that the proxy compresses.
+// compressed is the tag of a response that the proxy compresses.
 func compressed(tag string) func(p *play) string {
 	return func(p *play) string {
 		p.sends("Cache-Control: max-age=60", "ETag: "+tag)

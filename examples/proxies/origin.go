@@ -42,7 +42,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := o.plays[r.URL.Path]
 	o.mu.Unlock()
 	switch {
-	case strings.HasPrefix(r.URL.Path, readyPath): // another answer each time
+	case strings.HasPrefix(r.URL.Path, readyPath): // another response each time
 		w.Header().Set("Cache-Control", "max-age=60")
 		fmt.Fprint(w, o.ready.Add(1))
 		return

@@ -21,7 +21,7 @@ type play struct {
 	seen   []*http.Request // by the origin
 }
 
-// A reply is an answer as the client has it.
+// A reply is a response as the client has it.
 type reply struct {
 	status int
 	http.Header
@@ -150,8 +150,8 @@ func (p *play) spared(f func()) bool {
 	return p.asked() == before
 }
 
-// kept says whether an answer is from the cache when the same was asked for before: a few times, as some write what they
-// keep beside the answer, and count in whole seconds.
+// kept says whether a response is from the cache when the same was asked for before: a few times, as some write what they
+// keep beside the response, and count in whole seconds.
 func (p *play) kept(fields ...string) string {
 	p.get(fields...)
 	for range 3 {

@@ -134,7 +134,7 @@ func (at place) fillAll(texts []string) []string {
 	return filled
 }
 
-// wait waits until the proxy brings the origin's answers, and keeps one.
+// wait waits until the proxy brings the origin's responses, and keeps one.
 func (r *running) wait(ctx context.Context) error {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 	path := readyPath + filepath.Base(r.dir)

@@ -1,7 +1,7 @@
 // Command proxy is a caching reverse proxy: Larder in front of any HTTP origin, as a standard shared cache (RFC 9111).
 //
 //	go run ./examples/proxy -origin http://127.0.0.1:3000
-//	curl -i http://127.0.0.1:8080/   # again: Cache-Status says hit, if the origin's answer may be kept
+//	curl -i http://127.0.0.1:8080/   # again: Cache-Status says hit, if the origin's response may be kept
 //
 // What is kept, and for how long, the origin's own Cache-Control, Expires and Vary decide.
 package main

@@ -47,7 +47,7 @@ type vigil struct {
 	limit time.Duration
 	mu    sync.Mutex
 	timer *time.Timer
-	head  bool // of the answer has come
+	head  bool // of the response has come
 }
 
 // answered ends the vigil for the head.
@@ -58,7 +58,7 @@ func (v *vigil) answered() {
 	v.timer.Stop()
 }
 
-// uploading says whether the client is waited for, before there is an answer.
+// uploading says whether the client is waited for, before there is a response.
 func (v *vigil) uploading(client bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -83,7 +83,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	return u.ReadCloser.Read(p)
 }
 
-// download is the body of an answer.
+// download is the body of a response.
 type download struct {
 	io.ReadCloser
 	vigil  *vigil
@@ -102,7 +102,7 @@ func (d *download) Close() error {
 	return d.ReadCloser.Close()
 }
 
-// isStream reports whether an answer may be quiet for as long as it likes: events, or another protocol.
+// isStream reports whether a response may be quiet for as long as it likes: events, or another protocol.
 func isStream(response *http.Response) bool {
 	return response.StatusCode == http.StatusSwitchingProtocols || isEvents(response.Header)
 }

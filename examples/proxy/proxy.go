@@ -33,14 +33,14 @@ func newProxy(set settings, transport http.RoundTripper, c *cache.Cache) (http.H
 
 func rewriteTo(origin *url.URL) func(*httputil.ProxyRequest) {
 	return func(pr *httputil.ProxyRequest) {
-		pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it selects the answer, not cleaned
+		pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it selects the response, not cleaned
 		pr.SetURL(origin)
 		pr.Out.Host = pr.In.Host // links and redirects that the origin makes lead back here
 		addVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor)
 	}
 }
 
-// passed says on the answer that it has passed here. It is kept with that.
+// passed says on the response that it has passed here. It is kept with that.
 func passed(response *http.Response) error {
 	addVia(response.Header, response.ProtoMajor, response.ProtoMinor)
 	return nil
@@ -54,7 +54,7 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout: 5 * time.Second,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 100,
-		// Without this the Transport would ask for gzip by itself and unpack it: the answer kept would not be the origin's.
+		// Without this the Transport would ask for gzip by itself and unpack it: the response kept would not be the origin's.
 		DisableCompression: true,
 		// Origins close idle connections too, Node's after 5 s, and a request on a connection that is being closed fails
 		// (only some are tried again). So the proxy lets go first.
@@ -73,7 +73,7 @@ func unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, "the origin cannot be reached", http.StatusBadGateway)
 }
 
-// A writer is what ReverseProxy writes to. It leaves the origin's answer as it is, and lets the cache keep it.
+// A writer is what ReverseProxy writes to. It leaves the origin's response as it is, and lets the cache keep it.
 type writer struct {
 	http.ResponseWriter
 	head   bool // HEAD was asked
@@ -82,7 +82,7 @@ type writer struct {
 
 // WriteHeader keeps net/http from guessing a Content-Type that the origin did not send: it does not where the key is
 // there, and a field without values is sent by nobody. Answers without a body get no guess anyway; there the key would
-// look like news of an answer that is kept.
+// look like news of a response that is kept.
 func (w *writer) WriteHeader(status int) {
 	if h := w.Header(); status >= 200 {
 		if _, typed := h["Content-Type"]; !typed && !w.head && status != http.StatusNotModified {
@@ -93,14 +93,14 @@ func (w *writer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// isEvents reports whether the answer is a stream of events.
+// isEvents reports whether the response is a stream of events.
 func isEvents(h http.Header) bool {
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	return media == "text/event-stream"
 }
 
-// FlushError passes on only what must not wait. ReverseProxy flushes every answer whose length is unknown, after each
-// write, and an answer that is flushed is a stream, which the cache does not keep: no chunked answer ever would be kept.
+// FlushError passes on only what must not wait. ReverseProxy flushes every response whose length is unknown, after each
+// write, and a response that is flushed is a stream, which the cache does not keep: no chunked answer ever would be kept.
 func (w *writer) FlushError() error {
 	if !w.stream {
 		return nil

@@ -41,7 +41,7 @@ func (s *shop) routes() []route {
 	}
 }
 
-// made is part of every answer and tells its making: an answer from the cache has the run and the time of the run before.
+// made is part of every answer and tells its making: a response from the cache has the run and the time of the run before.
 type made struct {
 	Run int64  `json:"run"` // the how-manieth of this handler
 	At  string `json:"made_at"`

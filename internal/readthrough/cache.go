@@ -71,7 +71,7 @@ type Options struct {
 	// MaxRuns bounds how many loads run at once; others wait for a while. 0: 256.
 	MaxRuns int
 	// Statuses says which statuses entries may have besides 200. Others count as absent: somebody may have put them into the
-	// store, past this program, and they must not be served as an answer. nil: any.
+	// store, past this program, and they must not be served as a response. nil: any.
 	Statuses func(status int) bool
 	// Trim is applied to whatever Far brings, before all else. It returns the entry, or a copy with shorter times. nil: nothing.
 	Trim func(*store.Entry) *store.Entry

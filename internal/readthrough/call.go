@@ -34,7 +34,7 @@ type Call struct {
 
 	came   time.Time // when the request came, if that matters to its judge
 	renews bool      // it refreshes: a fresh entry that nears its end is not good enough
-	part   bool      // it is not for the key's own answer, see GetPart
+	part   bool      // it is not for the key's own response, see GetPart
 	last   lookup    // the last one
 
 	flight flight // if it leads
@@ -79,8 +79,8 @@ func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 	return c.get(key, key, load, judge)
 }
 
-// GetPart is Get for an answer that is not the one that the key stands for, but can be made of it: one to HEAD, or to a range.
-// Calls that name the same part share a load. Those for the key's own answer do not wait for it. Of what a load makes, only
+// GetPart is Get for a response that is not the one that the key stands for, but can be made of it: one to HEAD, or to a range.
+// Calls that name the same part share a load. Those for the key's own response do not wait for it. Of what a load makes, only
 // what it says is to be kept goes to the store.
 func (c *Call) GetPart(key, part keying.Key, load Loader, judge Judge) Result {
 	c.part = true
@@ -132,7 +132,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	return c.getAlone(key, load, judge)
 }
 
-// insteadOf returns what a waiter is served with instead of waiting for the flight, if that is a refresh: the stale answer is as
+// insteadOf returns what a waiter is served with instead of waiting for the flight, if that is a refresh: the stale response is as
 // good for this call as for the one that has started the refresh.
 func (c *Call) insteadOf(f *flight, key keying.Key, judge Judge) (*store.Entry, Use) {
 	if !f.refresh {
@@ -296,7 +296,7 @@ func (s *stores) open(e *store.Entry, ok bool, err error) (*store.Entry, error) 
 	return opened, err
 }
 
-// write keeps the entry. Of two tiers it leaves a near copy even if Far fails: this process has the answer, after all.
+// write keeps the entry. Of two tiers it leaves a near copy even if Far fails: this process has the response, after all.
 func (s *stores) write(ctx context.Context, e *store.Entry, keep time.Duration) (err error) {
 	if s.far == nil {
 		return s.writeNear(ctx, e.Key, e, keep)

@@ -51,8 +51,8 @@ import (
 //
 // When a load ends without an entry. What becomes of those who wait depends on the load's verdict:
 //
-//	Uncacheable   each loads alone, and for a second nobody waits for this key: an answer for one is none for another
-//	Aborted       nothing is known of the answer: one of them leads the next flight
+//	Uncacheable   each loads alone, and for a second nobody waits for this key: a response for one is none for another
+//	Aborted       nothing is known of the response: one of them leads the next flight
 //	(handed over) the leader's client hung up before the load began: likewise
 type flights struct {
 	mu          sync.Mutex // never held while anything is loaded, read or written
@@ -64,7 +64,7 @@ type flights struct {
 // alone with their key, so a flight is its own place in a list of the table, and a miss needs no memory for one.
 type flight struct {
 	key     keying.Key           // what is loaded, also by a call that nobody waits for
-	refresh bool                 // nobody asked for its answer: there may be a stale one
+	refresh bool                 // nobody asked for its response: there may be a stale one
 	began   atomic.Int64         // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits itself
 	spent   atomic.Int64         // for how long its leader waited for the stores, in nanoseconds
 	link    atomic.Pointer[Link] // of its run, once that has begun
@@ -79,7 +79,7 @@ type flight struct {
 	// Written before done is closed, read after.
 	entry    *store.Entry // what was loaded or found; nil: nothing that may be shared
 	found    bool         // it was in the store before: it may be stale, or older than a waiter would have it
-	retry    bool         // the load ended without saying anything about its answer: another may try
+	retry    bool         // the load ended without saying anything about its response: another may try
 	unloaded bool         // the load did not even begin: its caller hung up before
 }
 
@@ -124,7 +124,7 @@ const (
 )
 
 // join makes the caller the leader of its own new flight, or a waiter of the one under way. It makes it a loner where waiting
-// would only cost time: the key's last answer could not be kept, or too many wait already.
+// would only cost time: the key's last response could not be kept, or too many wait already.
 func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 	own.key = key
 	fs.mu.Lock()
@@ -227,7 +227,7 @@ func (fs *flights) overtake(f *flight) {
 	fs.remove(f)
 }
 
-// mark tells what became of a load without a flight: the key stays marked for as long as its answers cannot be kept.
+// mark tells what became of a load without a flight: the key stays marked for as long as its responses cannot be kept.
 func (fs *flights) mark(key keying.Key, uncacheable bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -238,8 +238,8 @@ func (fs *flights) mark(key keying.Key, uncacheable bool) {
 	}
 }
 
-// uncacheableFor is how long requests for a key do not wait for each other after an answer that could not be kept. Other
-// caches call such a key hit-for-miss. If its requests waited, each would wait for an answer that it will not get, and they
+// uncacheableFor is how long requests for a key do not wait for each other after a response that could not be kept. Other
+// caches call such a key hit-for-miss. If its requests waited, each would wait for a response that it will not get, and they
 // would run one after the other.
 const uncacheableFor = time.Second
 

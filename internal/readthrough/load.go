@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Loader makes an answer and says what may be done with it. What it fills is the run's Entry.
+// A Loader makes a response and says what may be done with it. What it fills is the run's Entry.
 type Loader interface{ Load(*Run) Verdict }
 
 // A LoaderFunc is a function that is a Loader.
@@ -20,14 +20,14 @@ type LoaderFunc func(*Run) Verdict
 // Load calls f.
 func (f LoaderFunc) Load(run *Run) Verdict { return f(run) }
 
-// Verdict is what a load says of its answer. It decides what those who wait get, and whether the answer is kept.
+// Verdict is what a load says of its response. It decides what those who wait get, and whether the response is kept.
 type Verdict uint8
 
 const (
 	Aborted     Verdict = iota // nothing is known of it: the load was cut short
 	Uncacheable                // it must neither be kept nor shared
 	ServeOld                   // the old entry is to be served instead
-	Cacheable                  // the entry is complete, and the call's client has the answer
+	Cacheable                  // the entry is complete, and the call's client has the response
 	Renew                      // the entry is complete, and the call's client is to be served with it
 	ShareOnly                  // the entry is complete, for those who wait alone: it is not kept
 )
@@ -50,7 +50,7 @@ type Run struct {
 	Old       *store.Entry // an entry that cannot be served as it is, or nil
 	Use       Use          // what Old is good for: see Fallback
 	Cause     trace.Cause  // why the store had nothing to serve
-	StoreDown bool         // the store could not be asked: it will hardly take the answer either
+	StoreDown bool         // the store could not be asked: it will hardly take the response either
 
 	// Replaced are keys that are forgotten once Entry is kept, if the load sets them: what makes room for it, or what Entry has
 	// taken the place of.
@@ -97,14 +97,14 @@ func newEntry(key keying.Key) *store.Entry {
 // Beside returns an entry for another key, with the place in the purge log that the run's has.
 func (r *Run) Beside(key keying.Key) *store.Entry { return r.Entry.Beside(key) }
 
-// Fallback reports whether Old may be served if making the answer fails (stale-if-error, RFC 5861 §4).
+// Fallback reports whether Old may be served if making the response fails (stale-if-error, RFC 5861 §4).
 func (r *Run) Fallback() bool { return r.Old != nil && r.Use >= OnError }
 
-// MarkUncacheable tells the waiters at once, while the load is still under way, that the answer will not be shared. What is
+// MarkUncacheable tells the waiters at once, while the load is still under way, that the response will not be shared. What is
 // left of the load may take as long as its client likes, and counts no more among those that run at once.
 func (r *Run) MarkUncacheable() { r.letGo(Uncacheable) }
 
-// Abort is MarkUncacheable where nothing is known of the answer: one of the waiters leads the next load.
+// Abort is MarkUncacheable where nothing is known of the response: one of the waiters leads the next load.
 func (r *Run) Abort() { r.letGo(Aborted) }
 
 func (r *Run) letGo(verdict Verdict) {
@@ -172,7 +172,7 @@ type leadStep uint8
 const (
 	loadIt      leadStep = iota // it loads, for all here who wait
 	serveFound                  // there is an entry to serve
-	letOthersGo                 // it loads, and others had better do so too: the answer could not be kept elsewhere
+	letOthersGo                 // it loads, and others had better do so too: the response could not be kept elsewhere
 	hungUp                      // its client has gone
 	late                        // its deadline has passed: it loads for itself
 	tooLong                     // it has waited long enough
@@ -202,7 +202,7 @@ func (c *Call) lead(key keying.Key, f *flight, load Loader, judge Judge) (r Resu
 			return Result{Source: Canceled}
 		}
 	case letOthersGo:
-		if l.use < OnError { // if the load fails, a stale answer stands in for everybody: that is worth waiting for
+		if l.use < OnError { // if the load fails, a stale response stands in for everybody: that is worth waiting for
 			rc.flights.leave(f, Uncacheable)
 		}
 	}
@@ -287,7 +287,7 @@ func (c *Call) load(key keying.Key, l lookup, f *flight, load Loader) (r Result,
 		if f == nil {
 			rc.flights.mark(key, false)
 		}
-	case verdict == Uncacheable && f == nil && !c.part: // of a part it says nothing about the key's own answer
+	case verdict == Uncacheable && f == nil && !c.part: // of a part it says nothing about the key's own response
 		rc.flights.mark(key, true)
 	}
 	return run.result(verdict, fate), verdict
@@ -319,7 +319,7 @@ func (c *Call) keep(run *Run, now time.Time) Fate {
 func (c *Call) write(e *store.Entry, lease *heldLease, now time.Time) Fate {
 	keep := e.Keep(now)
 	switch {
-	case keep <= 0: // an answer may be good for no time
+	case keep <= 0: // a response may be good for no time
 		return NotKept
 	case c.rc.ledger.State(e) == store.Gone:
 		return Overtaken

@@ -58,7 +58,7 @@ func (c *Call) take(f *flight, judge Judge, before *catchUp, later bool) (Use, w
 }
 
 // share says what another call's entry is good for, and whether that will do. Without a judge any entry will that was not
-// purged, however short its life: it is as fresh as the call's own would be. One that stands in for an answer that failed
+// purged, however short its life: it is as fresh as the call's own would be. One that stands in for a response that failed
 // will do for everybody to whom it may be served: each of them would only wait for a failure of its own.
 func (rc *Cache) share(f *flight, judge Judge, made Made) (use Use, ok bool) {
 	use = judge.use(f.entry, rc.Use(f.entry, time.Now()), made)

@@ -105,7 +105,7 @@ func (s *Server) SetError(text string) {
 }
 
 // SetHook has the hook called with each command before it is run, its name in lower case. An error text that it returns is
-// the answer. Nil removes it.
+// the response. Nil removes it.
 func (s *Server) SetHook(hook func(command []string) (fault string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -52,7 +52,7 @@ func (a *Ask) add(d Directive) {
 	}
 }
 
-// Fit says what a stored answer is to a request's wishes.
+// Fit says what a stored response is to a request's wishes.
 type Fit uint8
 
 const (
@@ -61,7 +61,7 @@ const (
 	FitsExpired            // although it is past its freshness: the request takes it (max-stale)
 )
 
-// Fit judges a stored answer of this age, with so much freshness left (negative: so long past it). Whether the answer
+// Fit judges a stored response of this age, with so much freshness left (negative: so long past it). Whether the response
 // itself allows to be served stale is the caller's to know.
 func (a Ask) Fit(age, left time.Duration) Fit {
 	stale := left <= 0

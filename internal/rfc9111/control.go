@@ -184,7 +184,7 @@ func argument(s string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// MakePrivate returns the lines of a Cache-Control for an answer that is one user's: private, whatever it said, and
+// MakePrivate returns the lines of a Cache-Control for a response that is one user's: private, whatever it said, and
 // nothing that a shared cache would take as leave. The lines given are not changed.
 func MakePrivate(lines []string) []string {
 	kept := []string{"private"}
@@ -204,7 +204,7 @@ func MakePrivate(lines []string) []string {
 	return []string{strings.Join(kept, ", ")}
 }
 
-// SaysForWhom reports whether a Cache-Control says what shared caches may do with the answer.
+// SaysForWhom reports whether a Cache-Control says what shared caches may do with the response.
 func SaysForWhom(lines []string) bool {
 	if len(lines) == 0 {
 		return false

@@ -14,10 +14,10 @@ type Answer struct {
 	Authorized bool          // the request carried Authorization
 	Received   time.Time     // when the response's head came
 	Delay      time.Duration // between the request and then
-	Default    time.Duration // freshness of an answer that gives none; 0: the heuristic of §4.2.2
+	Default    time.Duration // freshness of a response that gives none; 0: the heuristic of §4.2.2
 }
 
-// Refusal is why a cache must not store an answer.
+// Refusal is why a cache must not store a response.
 type Refusal uint8
 
 const (
@@ -31,19 +31,19 @@ const (
 	Varying               // §4.1: no later request can match
 )
 
-// A Verdict is what a cache may do with an answer.
+// A Verdict is what a cache may do with a response.
 type Verdict struct {
 	Refusal    Refusal
 	Control    Control       // the one that rules: targeted, or Cache-Control
 	Fresh      time.Duration // the freshness lifetime (§4.2.1); 0: validate before each use
-	Guessed    bool          // the answer gives none: Fresh is the cache's own, the default or the heuristic (§4.2.2)
+	Guessed    bool          // the response gives none: Fresh is the cache's own, the default or the heuristic (§4.2.2)
 	Age        time.Duration // the corrected initial age (§4.2.3)
 	NeverStale bool          // it must not be served past its freshness (§4.2.4)
 	Omit       []string      // fields that must not be stored (§3.1)
 	Vary       []string      // request fields that select it, canonical and sorted (§4.1)
 }
 
-// Judge says what a cache may do with the answer: one pass over RFC 9111 §3 and §4.2.
+// Judge says what a cache may do with the response: one pass over RFC 9111 §3 and §4.2.
 func Judge(a Answer) Verdict {
 	var v Verdict
 	var explicit bool
@@ -120,7 +120,7 @@ func (a Answer) refusal(c Control) Refusal {
 	return Storable
 }
 
-// allowed reports whether the answer has one of what §3 lists as leave to store it. A time that is none is no leave.
+// allowed reports whether the response has one of what §3 lists as leave to store it. A time that is none is no leave.
 func (a Answer) allowed(c Control) bool {
 	switch {
 	case c.MaxAge >= 0, c.SMaxAge >= 0 && !a.Private, c.Private && a.Private, len(a.Header["Expires"]) > 0 && !c.Targeted:

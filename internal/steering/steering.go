@@ -16,20 +16,20 @@ import (
 const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its answers are for everyone: nobody is known there; " +
 	"use per-user, or leave the user out of what is shared"
 
-// Steering is what a handler says of its answer while it runs. It is safe for concurrent use.
+// Steering is what a handler says of its response while it runs. It is safe for concurrent use.
 type Steering struct {
 	mu      sync.Mutex
 	tags    []string
 	ttl     time.Duration
 	noStore bool
 	failed  bool
-	Shared  bool // the answer is for everyone: who is asking is hidden from what makes it
+	Shared  bool // the response is for everyone: who is asking is hidden from what makes it
 	asked   bool // … which has asked, or has told it
 }
 
 type steerContext struct{}
 
-// A Run is the context of one run of a handler, or of a load: through it a handler can steer what becomes of its answer, and what it asks for is known
+// A Run is the context of one run of a handler, or of a load: through it a handler can steer what becomes of its response, and what it asks for is known
 // to be asked by the run.
 type Run struct {
 	context.Context
@@ -69,12 +69,12 @@ func steering(ctx context.Context, f func(*Steering)) {
 	}
 }
 
-// AddTags labels the answer that is being made.
+// AddTags labels the response that is being made.
 func AddTags(ctx context.Context, tags ...string) {
 	steering(ctx, func(s *Steering) { s.tags = append(s.tags, tags...) })
 }
 
-// SetTTL shortens the life of the answer that is being made; of several calls the shortest counts. Zero or less refuses
+// SetTTL shortens the life of the response that is being made; of several calls the shortest counts. Zero or less refuses
 // to have it kept.
 func SetTTL(ctx context.Context, d time.Duration) {
 	steering(ctx, func(s *Steering) {
@@ -87,7 +87,7 @@ func SetTTL(ctx context.Context, d time.Duration) {
 	})
 }
 
-// NoStore refuses to have the answer kept that is being made.
+// NoStore refuses to have the response kept that is being made.
 func NoStore(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.noStore = true })
 }
@@ -100,14 +100,14 @@ func (s *Steering) hides() bool {
 	return s.Shared
 }
 
-// AskedWho reports whether what makes a shared answer has asked who is asking, or has told it.
+// AskedWho reports whether what makes a shared response has asked who is asking, or has told it.
 func (s *Steering) AskedWho() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked
 }
 
-// Refuses reports whether the answer may not be kept. Where there is nothing to say nobody has said so.
+// Refuses reports whether the response may not be kept. Where there is nothing to say nobody has said so.
 func (s *Steering) Refuses() bool {
 	if s == nil {
 		return false
@@ -118,14 +118,14 @@ func (s *Steering) Refuses() bool {
 }
 
 // Said returns what the handler has said so far: its tags, the longest life it allows (0: it has not said), and whether
-// the answer may not be kept.
+// the response may not be kept.
 func (s *Steering) Said() (tags []string, ttl time.Duration, noStore bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.tags), s.ttl, s.noStore
 }
 
-// Fail tells that the answer which is being made has failed although it has begun. The context is the handler's.
+// Fail tells that the response which is being made has failed although it has begun. The context is the handler's.
 func Fail(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.failed = true })
 }

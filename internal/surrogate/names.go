@@ -33,7 +33,7 @@ const (
 	maxOutlines = 1024
 )
 
-// Register takes in what a policy's answers can be named by. An empty pattern is one that only requests tell.
+// Register takes in what a policy's responses can be named by. An empty pattern is one that only requests tell.
 func (n *Names) Register(pattern string, tags []Tag, private bool) {
 	n.mu.Lock()
 	n.open = n.open || pattern == ""
@@ -72,7 +72,7 @@ func (n *Names) Meet(pattern string) {
 	n.routes[normal] = pattern
 }
 
-// Keep takes in what else an answer that is kept can be named by.
+// Keep takes in what else a response that is kept can be named by.
 func (n *Names) Keep(scheme string, tags []string) {
 	seen := &n.http
 	if scheme == "https" {
@@ -136,7 +136,7 @@ func (n *Names) Route(pattern string) (known, all bool, near string) {
 	return false, !n.open, n.routes[nearest(normal, normals)]
 }
 
-// Tag reports whether an answer could have the tag, as far as that is known. If not, near is the outline of tags that resembles
+// Tag reports whether a response could have the tag, as far as that is known. If not, near is the outline of tags that resembles
 // it most, or "".
 func (n *Names) Tag(tag string) (known bool, near string) {
 	outline := Outline(tag)

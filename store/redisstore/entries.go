@@ -127,9 +127,9 @@ func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
 //	a batch of 30 reads, one of them of such an entry   Redis hangs up: all 30 fail
 //	the batch is read apart (fetchApart)                29 are answered; the entry is remembered for a minute
 //	the next request for the entry                      fails at once, without a round trip, with an error that names the setting
-//	its handler's answer is stored again                as large as before: still remembered
+//	its handler's response is stored again                as large as before: still remembered
 //
-// Otherwise each request for that one entry would cost others their answers, and open the circuit.
+// Otherwise each request for that one entry would cost others their responses, and open the circuit.
 
 // errOversized is why an entry cannot be read.
 var errOversized = errors.New("redis hangs up on whoever reads this entry, as on a reply that is over its client-output-buffer-limit for normal " +

@@ -54,7 +54,7 @@ import (
 
 var _ store.Leaser = (*Store)(nil)
 
-// uncacheableMark stands in place of a token when the last answer could not be stored: then nobody should wait for the next.
+// uncacheableMark stands in place of a token when the last response could not be stored: then nobody should wait for the next.
 const uncacheableMark = "-"
 
 // Lease tries to take the lease for the time hold, and reads the entry and the purge log's head, in one round trip. While

@@ -18,7 +18,7 @@ import (
 
 // The purge log is a Redis stream. Each purge is a record: the labels that it names. Every process replays the log into
 // a ledger in its memory, and asks the ledger whether an entry was purged. An entry carries the position of the log from
-// before its handler ran, so a purge beats every answer that was made before it:
+// before its handler ran, so a purge beats every response that was made before it:
 //
 //	request on A                      Purge("product:7") on B
 //	log's head is 5: entry.At = 5

@@ -48,7 +48,7 @@ func Open(url string, o Options) (*Store, error) {
 }
 
 // detectsDeadConns reports whether go-redis notices that the server has closed an idle connection, before it uses the
-// connection again. On a cluster and on Windows that is not known, so the answer is no.
+// connection again. On a cluster and on Windows that is not known, so the response is no.
 func detectsDeadConns(client redis.UniversalClient) bool {
 	c, ok := client.(*redis.Client)
 	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == resp2)

@@ -72,7 +72,7 @@ func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 }
 
 // hottest returns the n keys with the highest counts. Keys with the same count come in the order of their bytes, so that
-// all processes get the same answer.
+// all processes get the same response.
 func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 	keys := make([]keying.Key, 0, len(counts))
 	for key := range counts {

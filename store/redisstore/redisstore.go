@@ -58,7 +58,7 @@ type Options struct {
 	//	misses /p, stores it again
 	//
 	// "" means that all builds share their entries. An entry whose format this version of Larder does not know is a
-	// miss in any case; Build is for answers that changed while the format did not.
+	// miss in any case; Build is for responses that changed while the format did not.
 	Build string
 	// MaxBytes is the size, in bytes, of the largest encoded entry that is written or read. 0 or less means 16 MiB.
 	MaxBytes int

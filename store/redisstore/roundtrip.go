@@ -59,7 +59,7 @@ const (
 
 // retryOnDead runs op, and runs it again if its connection turns out to be dead. Redis (its timeout setting) and load
 // balancers close idle connections, and after a restart of Redis every connection of the pool is dead. Without a retry,
-// each of them would cost a request its answer.
+// each of them would cost a request its response.
 //
 //	attempt 1   go-redis takes idle connection 1 from the pool, writes, reads EOF, and discards it
 //	attempt 2   the same with idle connection 2
