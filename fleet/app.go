@@ -23,7 +23,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// app is the process under test: a web app with routes of all classes. It prints the address that it serves on.
+// app is the process under test: a web app with routes of all classes. It prints the address that it listens on.
 type app struct {
 	id    uint64
 	board *board
@@ -31,7 +31,7 @@ type app struct {
 	tally tally
 }
 
-// runApp is the program when its first argument is "app". It ends when its standard input does, and so never outlives
+// runApp is the program when its first argument is "app". It stops when its standard input is closed, and so never outlives
 // the harness.
 func runApp(args []string) error {
 	flags := flag.NewFlagSet("app", flag.ExitOnError)
@@ -65,7 +65,7 @@ func runApp(args []string) error {
 	return a.serve(a.mux(*ttl, *near))
 }
 
-// quiet stops go-redis from logging every dial that fails. Here Redis fails on purpose.
+// quiet keeps go-redis from logging every failed dial. Here Redis fails on purpose.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
@@ -90,7 +90,7 @@ func (a *app) serve(h http.Handler) error {
 	return nil
 }
 
-// mux has every route of every class, the same without a cache, and what the harness asks.
+// mux has every route of every class, the same routes without a cache, and the routes for the harness.
 func (a *app) mux(ttl, near time.Duration) *http.ServeMux {
 	mux := http.NewServeMux()
 	for k := range kinds {
@@ -118,7 +118,7 @@ func who(r *http.Request) (string, bool) {
 	return id, id != ""
 }
 
-// answer is every route's handler. It reads its data first and takes its time afterwards: so it races with writes.
+// answer is every route's handler. It reads its data first and sleeps afterwards, so it races with writes.
 func (a *app) answer(w http.ResponseWriter, r *http.Request) {
 	k, err := parsePath(r.URL.Path)
 	if err != nil {
@@ -136,7 +136,7 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request) {
 
 func trimUser(s string) string { return strings.TrimPrefix(s, "u") }
 
-// purge purges by the tags in the query. A status of 503 says that the purge did not reach Redis.
+// purge purges the tags in the query. Status 503 means that the purge did not reach Redis.
 func (a *app) purge(w http.ResponseWriter, r *http.Request) {
 	var labels []cache.Label
 	for _, tag := range r.URL.Query()["tag"] {
@@ -153,11 +153,11 @@ type tally struct {
 	counts counts
 }
 
-// counts are what a process tells the harness of its events.
+// counts are the events of a process, as it reports them to the harness.
 type counts struct {
 	Events map[string]int // by outcome and reason
-	Opened time.Time      // of the first event that told of an open circuit
-	Last   string         // the last fault other than that
+	Opened time.Time      // when the first event said that the circuit was open
+	Last   string         // the last error other than an open circuit
 }
 
 func (t *tally) observe(ev cache.Event) {

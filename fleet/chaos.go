@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// chaos has three processes, each behind a proxy of its own, answer 1,000 users on 200 routes while Redis and the way to it
-// fail at random.
+// chaos has three processes, each with its own proxy to Redis, serve 1,000 users on 200 routes, while Redis and the
+// connections to it fail at random.
 func chaos(s *stage) ([]figure, error) {
 	const ttl = 3 * time.Second
 	c := chaosRun{stage: s}
@@ -57,7 +57,7 @@ func over(stop <-chan struct{}) bool {
 	}
 }
 
-// A chaosRun is load, and what fails meanwhile.
+// A chaosRun has what the load is sent to, and what fails meanwhile.
 type chaosRun struct {
 	*stage
 	redis   *server
@@ -66,7 +66,7 @@ type chaosRun struct {
 	faults  int
 }
 
-// any picks a process and a key: one of a few that everybody asks for, or one of a thousand users' own.
+// any picks a process and a key: one of a few that all clients request, or a key of one of a thousand users.
 func (c *chaosRun) any() (*node, key) {
 	k := key{kind: kind(rand.IntN(int(plain))), route: rand.IntN(routes), id: rand.IntN(3)}
 	if k.kind == user {
@@ -75,7 +75,7 @@ func (c *chaosRun) any() (*node, key) {
 	return c.nodes[rand.IntN(len(c.nodes))], k
 }
 
-// fail has one thing fail after the other, with pauses in between.
+// fail causes one fault after the other, with pauses in between.
 func (c *chaosRun) fail(stop <-chan struct{}) {
 	for !over(stop) && c.pause(rand.N(time.Second)) == nil {
 		name, begin, end := c.one()
@@ -91,7 +91,7 @@ func (c *chaosRun) fail(stop <-chan struct{}) {
 	}
 }
 
-// one picks a fault of the way to Redis, for one process or all, or one of Redis itself.
+// one picks a fault of the connections to Redis, for one or more processes, or a fault of Redis itself.
 func (c *chaosRun) one() (name string, begin, end func() error) {
 	if rand.IntN(2) == 0 {
 		m := mode(1 + rand.IntN(int(modes)-1))

@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// clock has processes share a Redis whose clocks are an hour ahead, an hour behind, and right; see skewed.
+// clock starts three processes that share a Redis. Their clocks are an hour ahead, an hour behind, and right; see skewed.
 func clock(s *stage) ([]figure, error) {
 	const ttl = 2 * time.Second
 	redis, err := s.redis()
@@ -55,12 +55,12 @@ func (s *stage) unpurged(nodes []*node, lasts, bound time.Duration) *verdicts {
 	return v
 }
 
-// skewed makes a process behave as if its wall clock were ahead. The clock itself cannot be faked. Go reads it without libc,
-// so libfaketime does not reach it, and a Linux time namespace shifts only the monotonic clock. But only one reading of the
+// skewed makes a process behave as if its wall clock were ahead. The clock itself cannot be faked: Go reads it without libc,
+// so libfaketime has no effect, and a Linux time namespace shifts only the monotonic clock. But only one reading of the
 // wall clock ever leaves a process: Entry.Stored. So it is enough to shift that one, in both directions:
 //
 //   - an entry that the process writes carries a shifted Stored;
-//   - an entry that the process reads looks older or younger to it by the same time.
+//   - an entry that the process reads looks older or younger to it by the same duration.
 //
 // Everything else is redisstore's.
 type skewed struct {
@@ -97,7 +97,7 @@ func (s skewed) SetAndRelease(ctx context.Context, key keying.Key, token store.T
 	return s.Store.SetAndRelease(ctx, key, token, shifted(e, s.ahead), keep)
 }
 
-// shifted returns a copy with the fields that leave the process, and Stored shifted.
+// shifted returns a copy that has the exported fields, which are those that leave the process, and a shifted Stored.
 func shifted(e *store.Entry, by time.Duration) *store.Entry {
 	c := new(store.Entry)
 	from, to := reflect.ValueOf(e).Elem(), reflect.ValueOf(c).Elem()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// clusters moves slots of a cluster, swaps a primary and its replica, and kills a primary. All three hit the primary that has
-// the purge log.
+// clusters moves slots of a cluster, swaps a primary with its replica, and kills a primary. All three changes hit the primary
+// that has the purge log.
 func clusters(s *stage) ([]figure, error) {
 	c, err := s.cluster()
 	if err != nil {
@@ -49,7 +49,7 @@ func clusters(s *stage) ([]figure, error) {
 	return figures, f.err
 }
 
-// reshard moves the slot and two hundred others to another primary, with what is in them.
+// reshard moves two hundred slots (a thousand in a long run), this one among them, to another primary, with their keys.
 func (c *cluster) reshard(slot int) error {
 	from, to, err := c.primary(slot)
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *cluster) move(slot int, from, to member) error {
 	return nil
 }
 
-// swap makes a replica of the slot's primary the primary, without loss.
+// swap promotes a replica of the slot's primary, without loss of data.
 func (c *cluster) swap(slot int) error {
 	has, _, err := c.primary(slot)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *stage) cluster() (*cluster, error) {
 	return c, s.until("the cluster is there", 20*time.Second, c.complete)
 }
 
-// complete says whether every member thinks so, and every replica is one.
+// complete reports whether every member thinks that the cluster is complete, and every replica has a primary and its link is up.
 func (c *cluster) complete() bool {
 	for _, r := range c.servers {
 		info, err := r.admin.ClusterInfo(c).Result()
@@ -200,7 +200,7 @@ func (m member) has(slot int) bool {
 	return m.primary && slices.ContainsFunc(m.slots, func(r [2]int) bool { return r[0] <= slot && slot <= r[1] })
 }
 
-// members asks a server that is there. Servers that are gone are left out.
+// members asks the first server that still runs. It leaves out servers that are gone.
 func (c *cluster) members() ([]member, error) {
 	for _, r := range c.servers {
 		select {
@@ -217,7 +217,7 @@ func (c *cluster) members() ([]member, error) {
 	return nil, fmt.Errorf("nobody is left of the cluster")
 }
 
-// parse reads what CLUSTER NODES says: id, address, flags, primary, three numbers, link, slots.
+// parse reads the reply of CLUSTER NODES. Its fields are: id, address, flags, primary, three numbers, link state, slots.
 func (c *cluster) parse(text string) ([]member, error) {
 	byID, ofID := map[string]*server{}, map[string]string{}
 	var members []member
@@ -251,7 +251,7 @@ func (c *cluster) parse(text string) ([]member, error) {
 	return members, nil
 }
 
-// primary returns who has the slot, and a primary that has not.
+// primary returns the primary that has the slot, and another one.
 func (c *cluster) primary(slot int) (has, other member, err error) {
 	members, err := c.members()
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 
 const (
 	handlerTakes = 100 * time.Millisecond
-	clients      = 500 // of each process
+	clients      = 500 // per process
 )
 
-// cold asks four processes at once for a key that none of them has, from 500 clients each. It does so again while the process
-// whose handler runs is killed.
+// cold requests a key that none of four processes has, from 500 clients of each at once. Then it does the same and kills the
+// process whose handler runs.
 func cold(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {
@@ -42,8 +42,8 @@ func cold(s *stage) ([]figure, error) {
 		s.logf("cold: %v, last %s", c.Events, c.Last)
 		n.Kill()
 	}
-	// On a busy machine a process may not reach Redis in time. Then it runs the handler without a lease. It can keep nothing, so
-	// it runs the handler once more for clients that come late.
+	// On a busy machine a process may not reach Redis in time. Then it runs the handler without a lease. It cannot store the
+	// response either, so it runs the handler once more for clients that come late.
 	slowest := 2 * len(nodes)
 	figures := []figure{row(
 		"4 processes × 500 clients, one cold key, handler 100 ms", "handler runs = 1", all.String(), all.within(1),
@@ -52,7 +52,7 @@ func cold(s *stage) ([]figure, error) {
 	return append(figures, deaths), err
 }
 
-// deaths is the same where the process that runs the handler dies.
+// deaths does the same and kills the process that runs the handler.
 func (s *stage) deaths(redis *server) (figure, error) {
 	var all rushes
 	for i := range or(s, 10, 3) {
@@ -96,9 +96,9 @@ func (r *rushes) String() string {
 	return fmt.Sprintf("%s; %d unanswered", strings.Join(text, ", "), r.unanswered)
 }
 
-// rush asks every node for the key, from many clients at once. It returns how often handlers ran and how many clients got no
-// answer. meanwhile, if it is not nil, does something to the nodes. A client whose process dies asks the next one, as a load
-// balancer would.
+// rush requests the key from every node, from many clients at once. It returns how often handlers ran and how many clients
+// got no answer. meanwhile, if it is not nil, runs during the requests. Then a client whose process dies tries the next one,
+// as a load balancer would.
 func (s *stage) rush(nodes []*node, k key, meanwhile func([]*node, key)) (runs, unanswered int) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -128,7 +128,7 @@ func (s *stage) rush(nodes []*node, k key, meanwhile func([]*node, key)) (runs, 
 	return runs, unanswered
 }
 
-// killRunner kills the process that runs the key's handler, half way.
+// killRunner kills the process that runs the key's handler, halfway through that run.
 func (s *stage) killRunner(nodes []*node, k key) {
 	by := &s.board.by[k.slot()]
 	if s.until("a handler runs", time.Second, func() bool { return by.Load() != 0 }) != nil {
@@ -142,7 +142,7 @@ func (s *stage) killRunner(nodes []*node, k key) {
 	}
 }
 
-// herd asks one process for a key that it does not have, from 10,000 connections at once.
+// herd requests a key that one process does not have, from 10,000 connections at once.
 func herd(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// sentinels has the master die behind three Sentinels.
+// sentinels kills a master that three Sentinels watch.
 func sentinels(s *stage) ([]figure, error) {
 	master, err := s.redis()
 	if err != nil {
@@ -82,16 +82,16 @@ sentinel failover-timeout main 5000
 // has it, because replication is asynchronous; the replica that takes over may lack it.
 const failoverTTL = 3 * time.Second
 
-// failover is agreement before, across and after a change of who is master.
+// failover measures agreement before, during and after a change of the master.
 type failover struct {
 	*stage
 	nodes []*node
-	next  int
-	began time.Time // of the latest change
+	next  int       // round, so that none uses the keys of an earlier one
+	began time.Time // when the latest change began
 	err   error
 }
 
-// ready waits until every node can purge. To find out who is master takes longer than a purge waits.
+// ready waits until every node can purge. Finding the master takes longer than a purge waits.
 func (f *failover) ready() error {
 	for _, n := range f.nodes {
 		if err := f.until("the processes find Redis", 5*time.Second, func() bool { return n.purge(nth(hot, 0)) == nil }); err != nil {
@@ -101,7 +101,7 @@ func (f *failover) ready() error {
 	return nil
 }
 
-// agree plays rounds for a while; the change happens after a quarter of it.
+// agree plays rounds for the given time. The change happens after a quarter of it.
 func (f *failover) agree(lasts time.Duration, change func() error) *agreement {
 	a := &agreement{kinds: []kind{fleet, user}, workers: 8, slow: 4 * time.Millisecond}
 	a.rounds.Store(int64(f.next))
@@ -124,8 +124,8 @@ func (f *failover) agree(lasts time.Duration, change func() error) *agreement {
 	return a
 }
 
-// figure demands that purges work before and after the change. During it, only what a failover may have lost can be stale, and
-// for one TTL at most. A purge that returns an error is no fault, as long as that is rare.
+// figure requires that purges work before and after the change. During the change an answer may be stale, but for one TTL at
+// most: the failover may have lost its purge. Before and after it, one purge in ten may return an error.
 func (f *failover) figure(what string, before, across, after *agreement) figure {
 	holds := time.Duration(across.oldest.Load()) <= failoverTTL+slack
 	for _, a := range []*agreement{before, after} {

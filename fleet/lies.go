@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// lies has Redis answer wrongly: with rubbish, with other types, with refusals.
+// lies has Redis reply wrongly: with rubbish, with other types, with refusals.
 func lies(s *stage) ([]figure, error) {
 	var figures []figure
 	for _, lie := range []struct {
@@ -36,15 +36,15 @@ func lies(s *stage) ([]figure, error) {
 	return figures, nil
 }
 
-// A liar is a Redis that an app process asks, through a proxy that counts.
+// A liar is a Redis that lies to an app process, behind a proxy that counts how often it is asked.
 type liar struct {
 	proxy *proxy
 	url   string
 	lie   func() error // makes it lie, after some honest answers; nil if it lies from the start
-	heals bool         // the app repairs what is wrong, and so may ask as often as it likes
+	heals bool         // the app repairs what is wrong, and so may use Redis as often as it likes
 }
 
-// listen asks 500 times a second for a while, and counts how often Redis was asked.
+// listen sends 500 requests a second to an app process for a while, and counts how often that process used Redis.
 func (l *liar) listen(s *stage) (figure, error) {
 	n, err := s.app(l.url)
 	if err != nil {
@@ -94,7 +94,7 @@ func (v *verdicts) bad() int64 {
 	return v.foreign.Load() + v.truncated.Load() + v.tooOld.Load() + v.unanswered.Load() + v.failed.Load()
 }
 
-// bursts counts events, where all within 50 ms count once: a probe is a dial, a greeting and a command.
+// bursts counts events, but those within 50 ms of the first as one: a probe is a dial, a greeting and a command.
 func bursts(times []time.Time) (n int) {
 	var begun time.Time
 	for _, t := range times {
@@ -106,7 +106,7 @@ func bursts(times []time.Time) (n int) {
 	return n
 }
 
-// rubbish is a server that answers bytes, another protocol, or what nobody asked for.
+// rubbish starts a server that replies with random bytes, with another protocol, or with replies to other commands.
 func rubbish(s *stage) (*liar, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -18,14 +18,14 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// asked is one request and what became of it.
+// asked is one request and its result.
 type asked struct {
 	node   *node
 	key    key
 	at     time.Time     // when it was due
-	took   time.Duration // since it was due
+	took   time.Duration // from when it was due
 	status int
-	err    error // not answered, or not whole
+	err    error // no response, or an incomplete one
 	answer answer
 	hit    bool // its response is of a run of the handler that had begun before the request was sent
 }
@@ -33,13 +33,13 @@ type asked struct {
 // fine says that the request got a whole response, and its own.
 func (a *asked) fine() bool { return a.err == nil && a.status == http.StatusOK && a.answer.is(a.key) }
 
-// client is the load's.
+// client sends the load.
 var client = &http.Client{
 	Timeout:   5 * time.Second,
 	Transport: &http.Transport{MaxIdleConnsPerHost: 4096, DisableCompression: true},
 }
 
-// ask sends a request that was due at a time.
+// ask sends a request that was due at the given time.
 func (s *stage) ask(n *node, k key, due time.Time) asked {
 	a := asked{node: n, key: k, at: due}
 	runs := s.board.runs.Load()
@@ -79,8 +79,8 @@ func get(ctx context.Context, n *node, k key) (int, answer, error) {
 	return resp.StatusCode, a, err
 }
 
-// openLoop sends rate requests a second, whether or not earlier ones were answered. Each has its time in a fixed schedule, and
-// its latency counts from that time. So a stall shows in every request that was due during it.
+// openLoop sends rate requests a second, whether or not earlier ones were answered. Each is due at a fixed time, and its
+// latency counts from that time. So a stall shows in every request that was due during it.
 func (s *stage) openLoop(rate int, lasts time.Duration, pick func(i int) (*node, key)) []asked {
 	total := int(lasts.Seconds() * float64(rate))
 	results := make([]asked, total)
@@ -99,7 +99,7 @@ func (s *stage) openLoop(rate int, lasts time.Duration, pick func(i int) (*node,
 	return results
 }
 
-// percentile returns the duration that the share p of all does not exceed; 0 if there are none.
+// percentile returns the duration that a share p (0 to 1) of all durations does not exceed; 0 if there are none.
 func percentile(all []time.Duration, p float64) time.Duration {
 	if len(all) == 0 {
 		return 0
@@ -108,7 +108,7 @@ func percentile(all []time.Duration, p float64) time.Duration {
 	return all[min(len(all)-1, int(p*float64(len(all))))]
 }
 
-// latencies are those of the requests that match.
+// latencies returns how long the matching requests took.
 func latencies(all []asked, match func(*asked) bool) []time.Duration {
 	var took []time.Duration
 	for i := range all {
@@ -126,7 +126,7 @@ type node struct {
 	base string // URL
 }
 
-// app starts an app process on the Redis of the URL, with more flags, if any.
+// app starts an app process that uses the Redis at the URL, with additional flags, if any.
 func (s *stage) app(redisURL string, flags ...string) (*node, error) {
 	n := &node{id: uint64(s.files.Add(1))}
 	cmd, err := proc.Self(append([]string{"app", "-id", fmt.Sprint(n.id), "-board", filepath.Join(s.dir, "board"),
@@ -143,7 +143,7 @@ func (s *stage) app(redisURL string, flags ...string) (*node, error) {
 	return n, nil
 }
 
-// apps starts several.
+// apps starts several app processes.
 func (s *stage) apps(count int, redisURL string, flags ...string) ([]*node, error) {
 	nodes := make([]*node, count)
 	for i := range nodes {
@@ -155,10 +155,10 @@ func (s *stage) apps(count int, redisURL string, flags ...string) ([]*node, erro
 	return nodes, nil
 }
 
-// control sends what the harness asks of the app processes, apart from the load.
+// control sends the harness' own requests to the app processes, separately from the load.
 var control = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 
-// purge purges the resources on the node. An error says that the purge did not reach Redis.
+// purge purges the resources on the node. An error means that the purge did not reach Redis.
 func (n *node) purge(keys ...key) error {
 	tags := url.Values{}
 	for _, k := range keys {

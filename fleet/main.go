@@ -1,10 +1,10 @@
-// Command fleet measures how several processes that share a Redis agree, what faults of Redis cost them, and how often
+// Command fleet measures how well several processes that share a Redis agree, what faults of Redis cost them, and how often
 // handlers run. Everything in it is real: redis-server processes, app processes (itself, with "app" as the first
 // argument), connections, signals. It prints a table and writes it into docs/reliability.md.
 //
 //	go run ./fleet                   bounded sizes: three minutes at most
 //	go run ./fleet -long             full sizes
-//	go run ./fleet -slow             do not fail for what a slow or busy machine is to blame for
+//	go run ./fleet -slow             do not fail for figures that a slow or busy machine may have spoiled
 //	go run ./fleet -only cold,purge  some of the scenarios; nothing is written
 package main
 
@@ -101,7 +101,7 @@ func playAll(ctx context.Context, only string, long, verbose bool) ([]figure, er
 	return figures, failed
 }
 
-// play plays one scenario within a time limit, and leaves nothing of it behind.
+// play plays one scenario within a time limit and cleans up after it.
 func play(ctx context.Context, sc scenario, long, verbose bool) ([]figure, error) {
 	most := 2 * time.Minute
 	if long {
@@ -127,7 +127,7 @@ type figure struct {
 	speed bool   // if it does not hold, the machine may be too slow: no response was wrong
 }
 
-// timed marks a figure that is about speed alone, if nothing was wrong.
+// timed marks a figure that, if nothing was wrong, is about speed alone.
 func (f figure) timed(nothingWrong bool) figure {
 	f.speed = nothingWrong
 	return f
@@ -161,7 +161,7 @@ func table(figures []figure) string {
 	return b.String()
 }
 
-// about says what the figures were measured on.
+// about describes what the figures were measured on.
 func about(long bool) string {
 	size := "bounded sizes"
 	if long {
@@ -181,7 +181,7 @@ const (
 	tableEnds   = "<!-- /fleet -->"
 )
 
-// writeTable puts the table between the marks in the file, which it makes if need be; the rest is left as it is.
+// writeTable replaces the text between the marks in the file by the table. It creates the file if necessary.
 func writeTable(name, table string) error {
 	old, err := os.ReadFile(name)
 	switch {
@@ -201,5 +201,5 @@ func writeTable(name, table string) error {
 	return os.WriteFile(name, []byte(before+tableBegins+"\n"+table+tableEnds+after), 0o644)
 }
 
-// ms writes a duration in milliseconds.
+// ms formats a duration in milliseconds.
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }

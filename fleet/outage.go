@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// How many requests come in a second over all processes, of which there are two, and how long handlers take.
 const (
-	outageRate    = 2000
-	outageHandler = 5 * time.Millisecond // takes
+	outageRate    = 2000                 // requests a second, over both processes
+	outageHandler = 5 * time.Millisecond // how long handlers take
 )
 
 // outage has Redis fail in five ways under load.
@@ -34,7 +33,7 @@ func outage(s *stage) ([]figure, error) {
 	recovered := true
 	for i, f := range redis.faults(p) {
 		nodes := direct
-		if f.name == blackHole.String() { // behind the proxy, which the other faults do without
+		if f.name == blackHole.String() { // only this fault needs the proxy
 			if nodes, err = s.apps(2, p.url(), "-near", "1s"); err != nil {
 				return figures, err
 			}
@@ -58,16 +57,16 @@ type outageRun struct {
 	*stage
 	fault
 	nodes []*node
-	fresh int // how many keys were new
+	fresh int // counts new keys, so that none comes twice
 
 	all          []asked
 	began, ended time.Time
-	opened       map[*node]time.Time // when its circuit first opened; zero if it did not
+	opened       map[*node]time.Time // when the node's circuit first opened; zero if it did not
 }
 
 func (o *outageRun) play() error {
 	before, during, after := o.phases()
-	for _, n := range o.nodes { // warm
+	for _, n := range o.nodes { // warm up
 		for _, a := range o.openLoop(outageRate, time.Second/2, func(i int) (*node, key) { return n, everyKey(i) }) {
 			if !a.fine() {
 				return fmt.Errorf("before the fault: status %d, %w", a.status, a.err)
@@ -99,7 +98,7 @@ func (o *outageRun) phases() (before, during, after time.Duration) {
 	return or(o.stage, 10*time.Second, 2*time.Second), or(o.stage, 10*time.Second, 3*time.Second), or(o.stage, 8*time.Second, 2500*time.Millisecond)
 }
 
-// fail begins the fault and ends it.
+// fail begins the fault after some time, and ends it after some more.
 func (o *outageRun) fail(before, during time.Duration) error {
 	if err := o.pause(before); err != nil {
 		return err
@@ -117,7 +116,7 @@ func (o *outageRun) fail(before, during time.Duration) error {
 	return err
 }
 
-// pick returns a warm key, or in one of twenty cases a new one, so that there is always something to write.
+// pick returns a warm key, or a new one for one request in twenty, so that there is always something to store.
 func (o *outageRun) pick(i int) (*node, key) {
 	n := o.nodes[i%len(o.nodes)]
 	if rand.IntN(20) > 0 {
@@ -129,7 +128,7 @@ func (o *outageRun) pick(i int) (*node, key) {
 
 const outageKeys = 1000
 
-// everyKey spreads 1,000 keys over the kinds: 700 in Redis, 150 in memory alone, 150 without a cache.
+// everyKey spreads 1,000 keys over the kinds: 700 in Redis, 150 only in memory, 150 without a cache.
 func everyKey(i int) key {
 	i %= outageKeys
 	switch n := i / 20; i % 20 {
@@ -149,7 +148,7 @@ func everyKey(i int) key {
 // tooBusy bounds the p99 of responses that need no Redis. Above it, latencies say more about the machine than about the cache.
 const tooBusy = 10 * time.Millisecond
 
-// figure compares cached routes with uncached ones in the same seconds, so that the machine's own noise is in both.
+// figure compares cached routes with uncached ones in the same seconds, so that both have the machine's own noise.
 func (o *outageRun) figure() figure {
 	unanswered, errors5xx, wrong := o.bad()
 	early := o.added(func(a *asked) bool { return o.during(a) && !o.circuitOpen(a) })
@@ -190,17 +189,17 @@ func (o *outageRun) bad() (unanswered, errors5xx, wrong int) {
 
 func (o *outageRun) during(a *asked) bool { return a.at.After(o.began) && a.at.Before(o.ended) }
 
-// secondBreaker is how long after the circuit for reads that for writes may open. Writes have a breaker and a time budget of
-// their own, and are only tried once reads no longer wait.
+// secondBreaker is how long after the circuit for reads the circuit for writes may open. Writes have their own breaker and
+// their own time budget, and are only tried once reads no longer wait.
 const secondBreaker = 200 * time.Millisecond
 
-// circuitOpen says whether the circuit of its process was open when the request came.
+// circuitOpen reports whether the process' circuits were open when the request was due.
 func (o *outageRun) circuitOpen(a *asked) bool {
 	opened := o.opened[a.node]
 	return !opened.IsZero() && a.at.After(opened.Add(secondBreaker))
 }
 
-// added is by how much the p99 of n answers exceeds that of the handlers without a cache.
+// added is by how much the p99 of n requests exceeds that of the handlers without a cache.
 type added struct {
 	d time.Duration
 	n int
@@ -226,7 +225,7 @@ func (o *outageRun) bare() time.Duration {
 	return percentile(latencies(o.all, func(a *asked) bool { return a.key.kind == plain && o.during(a) }), 0.99)
 }
 
-// recovery returns when after the fault the hit ratio of Redis classes was good again over half a second.
+// recovery returns how long after the fault the hit ratio of the Redis classes was good again over half a second.
 func (o *outageRun) recovery() (string, bool) {
 	const window = 500 * time.Millisecond
 	before := o.hitRatio(o.all[0].at, o.began)

@@ -9,7 +9,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// kind is what a path begins with: a class, or plain for routes without a policy.
+// kind is the first segment of a path: a class, or plain for routes without a policy.
 type kind int
 
 const (
@@ -17,7 +17,7 @@ const (
 	user
 	hot
 	fleet
-	plain // the same handler without a cache, to compare with
+	plain // the same handler without a cache, for comparison
 	kinds
 )
 
@@ -29,7 +29,7 @@ var classes = map[kind]cache.Class{
 
 func (k kind) String() string { return kindNames[k] }
 
-// far says whether answers of the kind live in Redis.
+// far reports whether answers of the kind are stored in Redis.
 func (k kind) far() bool { return k == user || k == hot || k == fleet }
 
 // How many routes each kind has, and how many ids each route.
@@ -39,7 +39,7 @@ const (
 	slots  = int(kinds) * routes * ids
 )
 
-// A key is a resource and, on per-user routes, the user who asks for it.
+// A key is a resource and, on per-user routes, the user who requests it.
 type key struct {
 	kind  kind
 	route int
@@ -52,7 +52,7 @@ func nth(k kind, n int) key { return key{kind: k, route: n % routes, id: n / rou
 
 func (k key) path() string { return fmt.Sprintf("/%s/r%d/%d", k.kind, k.route, k.id) }
 
-// slot is the resource's place on the board, whoever asks.
+// slot is the resource's index on the board, the same for all users.
 func (k key) slot() int { return (int(k.kind)*routes+k.route)*ids + k.id }
 
 // tag is what the resource is purged by.
@@ -91,7 +91,7 @@ type answer struct {
 	path    string
 	owner   string
 	version uint64
-	run     uint64 // the handler's run that made it
+	run     uint64 // the number of the handler run that made it
 	by      uint64 // the process that made it
 }
 
@@ -110,7 +110,7 @@ func (a answer) compose() string {
 
 const sumLength = 9
 
-// parse is the inverse of compose. An error says how the body is not one that compose has made.
+// parse is the inverse of compose. An error says what is wrong with the body.
 func parse(body string) (answer, error) {
 	var a answer
 	if len(body) < sumLength {

@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// A mode is what a proxy does to what passes.
+// A mode is what a proxy does to the traffic.
 type mode int32
 
 const (
 	pass      mode = iota
-	blackHole      // connections are taken and stay open; nothing passes, either way
+	blackHole      // connections are accepted and stay open; nothing passes, either way
 	slow           // replies come late
-	half           // of a reply the first half comes, then nothing any more
-	cut            // of a reply the first half comes, then the connection ends
-	reorder        // two replies that are there at once change places
+	half           // the first half of a reply comes, then nothing more
+	cut            // the first half of a reply comes, then the connection ends
+	reorder        // two pipelined replies change places
 	swap           // replies of two connections change places
-	flip           // a bit of a reply or a command is another
+	flip           // a bit of a reply or a command is flipped
 	modes
 )
 
@@ -32,21 +32,21 @@ var modeNames = [modes]string{"pass", "black hole", "delay", "half reply", "cut 
 
 func (m mode) String() string { return modeNames[m] }
 
-// A proxy stands between an app process and a Redis, on a port of its own, and spoils what passes.
+// A proxy stands between an app process and a Redis, on its own port, and does to the traffic what its mode says.
 type proxy struct {
 	listener net.Listener
 	target   string
 	mode     atomic.Int32
-	late     atomic.Int64 // how late replies come in the mode slow
+	late     atomic.Int64 // how late replies come in mode slow, in nanoseconds
 	offers   chan offer   // of replies to be swapped
-	blind    bool         // the target need not speak Redis' protocol: what it says is passed on as it comes
+	blind    bool         // the target need not speak Redis' protocol: what it sends is passed on as it comes, in every mode
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 	asked []time.Time // when something was sent to the target, or would have been
 }
 
-// newProxy starts a proxy to the target, which passes everything.
+// newProxy starts a proxy to the target, in mode pass.
 func newProxy(target string) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,15 +69,15 @@ func (s *stage) proxy(target string) (*proxy, error) {
 func (p *proxy) addr() string { return p.listener.Addr().String() }
 func (p *proxy) url() string  { return "redis://" + p.addr() }
 
-// set changes the mode, also of open connections. Back in pass, connections of a mode that breaks them are ended: what was
-// stuck in them is lost.
+// set changes the mode, also for open connections. A change from a mode that breaks connections to pass closes them: what
+// was stuck in them is lost.
 func (p *proxy) set(m mode) {
 	if old := mode(p.mode.Swap(int32(m))); m == pass && old != pass && old != slow {
 		p.drop()
 	}
 }
 
-// drop ends all connections.
+// drop closes all connections.
 func (p *proxy) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (p *proxy) close() {
 	p.drop()
 }
 
-// since returns when something was asked of the target after a time.
+// since returns the times, from t on, at which something was sent to the target, or would have been.
 func (p *proxy) since(t time.Time) []time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,7 +118,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// serve passes on one connection. The target is dialled when something is to be sent to it.
+// serve passes on one connection. It dials the target only when there is something to send.
 func (p *proxy) serve(down net.Conn) {
 	p.track(down)
 	defer p.untrack(down)
@@ -141,7 +141,7 @@ func (p *proxy) serve(down net.Conn) {
 	p.commands(first, down, up)
 }
 
-// passes says whether the mode lets anything pass. If not, it returns only when the connection has ended.
+// passes reports whether the mode lets anything pass. If not, it returns only when the connection has ended.
 func (p *proxy) passes(c net.Conn) bool {
 	if mode(p.mode.Load()) != blackHole {
 		return true
@@ -212,7 +212,7 @@ func (p *proxy) replies(up, down net.Conn) {
 	}
 }
 
-// spoil sends a reply, and the next one if there is one, the way the mode says. It returns false if the connection must end.
+// spoil sends a reply, and the next one if there is one, as the mode says. It returns false if the connection must end.
 func (p *proxy) spoil(m mode, reply, next []byte, down net.Conn) bool {
 	switch m {
 	case blackHole:
@@ -295,7 +295,7 @@ func appendReply(b []byte, from *bufio.Reader) ([]byte, error) {
 		return appendBulk(b, from, count)
 	case '%':
 		many = 2
-	case '|': // attributes stand before the reply that they are of
+	case '|': // attributes precede the reply that they belong to
 		count, many = 2*count+1, 1
 	}
 	for range count * many {

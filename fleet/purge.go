@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// purges has one process purge and three others read, while slow handlers are still working on old data.
+// purges purges on one process and reads on three others, while slow handlers still work with old data.
 func purges(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {
@@ -31,13 +31,13 @@ func purges(s *stage) ([]figure, error) {
 type agreement struct {
 	kinds   []kind
 	workers int
-	slow    time.Duration // handlers take up to this
+	slow    time.Duration // how long handlers take
 
 	rounds       atomic.Int64
 	acknowledged atomic.Int64 // purges that returned nil
 	reads        atomic.Int64
 	failed       atomic.Int64            // reads that were not fine
-	afterPurge   atomic.Int64            // old answers after the purge returned nil
+	afterPurge   atomic.Int64            // reads that got an old answer after the purge had returned nil
 	oldest       atomic.Int64            // the longest that a version had been out of date when it was read, in nanoseconds
 	lastRefused  atomic.Pointer[refusal] // the last purge that returned an error: it did not reach Redis
 }
@@ -47,7 +47,7 @@ type refusal struct {
 	err error
 }
 
-// play plays the given number of rounds, or fewer if more says no. The first node purges, the others read.
+// play plays the given number of rounds, or fewer if more returns false. The first node purges, the others read.
 func (a *agreement) play(s *stage, nodes []*node, rounds int, more func() bool) {
 	s.board.takes(a.slow)
 	first := int(a.rounds.Load())
@@ -70,11 +70,11 @@ func (a *agreement) play(s *stage, nodes []*node, rounds int, more func() bool) 
 
 // round is the race that a purge must not lose:
 //
-//  1. Every node is asked for every key. A handler that runs reads the old version, and then takes its time.
-//  2. Meanwhile the data are written, and the first node purges the keys.
-//  3. The other nodes are read. Once the purge has returned nil, they must not answer with the old version.
-//  4. The slow handlers of step 1 end. They bring the old version, which must not replace the new one.
-//  5. The other nodes are read once more.
+//  1. Every key is requested from every node. A handler that runs reads the old version, and then sleeps.
+//  2. Meanwhile the data change, and the first node purges the keys.
+//  3. The keys are read on the other nodes. Once the purge has returned nil, they must not answer with the old version.
+//  4. The slow handlers of step 1 end. They return the old version, which must not replace the new one.
+//  5. The keys are read on the other nodes once more.
 func (a *agreement) round(s *stage, nodes []*node, i int) {
 	var keys []key
 	for _, k := range a.kinds {
@@ -151,8 +151,8 @@ func (a *agreement) String() string {
 
 const nearTTL = time.Second
 
-// near measures how long copies in the memory of other processes outlive a purge. Only hot-shared routes are requested: a
-// read of Redis for another class would tell the process of the purge, too.
+// near measures how long copies in the memory of other processes outlive a purge. Only hot-shared routes are requested,
+// because a read of Redis for another class would also tell the process of the purge.
 func near(s *stage) ([]figure, error) {
 	redis, err := s.redis()
 	if err != nil {
@@ -238,7 +238,7 @@ func (s *stage) lag(n *node, k key, version uint64, purged time.Time) (lag time.
 	return lag
 }
 
-// cutOff does the same on a process that the purge cannot reach.
+// cutOff measures the same on a process that the purge cannot reach.
 func (s *stage) cutOff(other, cutOff *node, p *proxy) ([]time.Duration, error) {
 	var all []time.Duration
 	for round := range or(s, 20, 2) {

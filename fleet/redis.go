@@ -11,14 +11,14 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// A server is a redis-server process, and a client for what the harness does to it.
+// A server is a redis-server process, with a client for the harness.
 type server struct {
 	*proc.Redis
 	stage *stage
-	admin *redis.Client // waits for longer than the apps' clients do
+	admin *redis.Client // with longer timeouts than the apps' clients
 }
 
-// redis starts a redis-server with more arguments, if any.
+// redis starts a redis-server with additional arguments, if any.
 func (s *stage) redis(args ...string) (*server, error) {
 	dir, err := s.subdir()
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *stage) redis(args ...string) (*server, error) {
 	return r, nil
 }
 
-// do sends a command, with the harness' own client.
+// do sends a command through the harness' own client.
 func (r *server) do(args ...any) error {
 	ctx, cancel := context.WithTimeout(r.stage, 10*time.Second)
 	defer cancel()
@@ -43,7 +43,7 @@ func (r *server) do(args ...any) error {
 	return nil
 }
 
-// A fault is one way in which Redis fails, and how it ends.
+// A fault is one way to make Redis fail, and to end that.
 type fault struct {
 	name  string
 	begin func() error
@@ -53,7 +53,7 @@ type fault struct {
 func (r *server) faults(p *proxy) []fault {
 	return []fault{
 		{"killed", func() error { r.Kill(); return nil }, func() error { return r.Start(r.stage) }},
-		// r.Process is read when the fault begins: it is another one after "killed".
+		// Closures, because "killed" replaces r.Process: they read it when the fault begins.
 		{"stopped", func() error { return r.Signal(syscall.SIGSTOP) }, func() error { return r.Signal(syscall.SIGCONT) }},
 		{blackHole.String(), func() error { p.set(blackHole); return nil }, func() error { p.set(pass); return nil }},
 		{"read-only", func() error { return r.do("REPLICAOF", "127.0.0.1", "1") }, func() error { return r.do("REPLICAOF", "NO", "ONE") }},
@@ -70,7 +70,7 @@ func (r *server) evict(policy, limit string) error {
 	return r.do("CONFIG", "SET", "maxmemory", limit)
 }
 
-// retype replaces what some keys have by lists.
+// retype replaces the values of some keys by lists.
 func (r *server) retype() error {
 	for range 50 {
 		name, err := r.admin.RandomKey(r.stage).Result()

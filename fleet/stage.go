@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// A stage is where one scenario plays: its processes, its files, its board. All of it goes when the scenario ends.
+// A stage has what one scenario needs: its processes, its files, its board. All of it is removed when the scenario ends.
 type stage struct {
 	context.Context
 	processes proc.Group
@@ -58,7 +58,7 @@ func (s *stage) logf(format string, args ...any) {
 	}
 }
 
-// or returns the size for a long run or a bounded one.
+// or returns long in a run at full size, and bounded otherwise.
 func or[T any](s *stage, long, bounded T) T {
 	if s.long {
 		return long
@@ -71,7 +71,7 @@ func (s *stage) subdir() (string, error) {
 	return dir, os.Mkdir(dir, 0o700)
 }
 
-// pause waits, and returns an error if the run is over.
+// pause waits for the duration. It returns an error, at once, if the run is over.
 func (s *stage) pause(d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -81,7 +81,7 @@ func (s *stage) pause(d time.Duration) error {
 	}
 }
 
-// until waits for the condition.
+// until waits for the condition; see proc.Until.
 func (s *stage) until(what string, most time.Duration, met func() bool) error {
 	return proc.Until(s, what, most, met)
 }
@@ -90,19 +90,19 @@ func (s *stage) until(what string, most time.Duration, met func() bool) error {
 // resource. The harness raises a version, handlers read it. So the harness knows which response is stale, and a handler's run
 // costs nothing but its delay.
 type board struct {
-	delay atomic.Int64  // how long handlers take
-	runs  atomic.Uint64 // of all handlers: every run has its number
+	delay atomic.Int64  // how long handlers take, in nanoseconds
+	runs  atomic.Uint64 // of all handlers together; numbers each run
 
 	version [slots]atomic.Uint64
-	ran     [slots]atomic.Uint64 // runs for a resource
-	by      [slots]atomic.Uint64 // the process that ran last for it
+	ran     [slots]atomic.Uint64 // how often the handler ran for the resource
+	by      [slots]atomic.Uint64 // the process that ran it last
 }
 
 func (b *board) sleep() { time.Sleep(time.Duration(b.delay.Load())) }
 
 func (b *board) takes(d time.Duration) { b.delay.Store(int64(d)) }
 
-// openBoard maps the file, which it makes if need be.
+// openBoard maps the file, and creates it if necessary.
 func openBoard(name string) (*board, error) {
 	const size = int(unsafe.Sizeof(board{}))
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
@@ -128,7 +128,7 @@ func (b *board) close() {
 // history records when a resource got each of its versions.
 type history struct {
 	mu    sync.Mutex
-	since map[int][]time.Time // by slot; the nth is when version n+1 came
+	since map[int][]time.Time // by slot; element i is when version i+1 was written
 }
 
 // write raises the resource's version and returns it.
@@ -144,7 +144,7 @@ func (s *stage) write(k key) uint64 {
 	return version
 }
 
-// stale returns for how long the version had been out of date at that time; 0 if it was not.
+// stale returns how long the version had been out of date at that time; 0 if it was current.
 func (s *stage) stale(k key, version uint64, at time.Time) time.Duration {
 	h := &s.past
 	h.mu.Lock()

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// verdicts count what became of many requests.
+// verdicts count the results of many requests.
 type verdicts struct {
 	all, hits, unanswered, failed, foreign, truncated atomic.Int64
 
-	tooOld     atomic.Int64 // answers older than the bound
+	tooOld     atomic.Int64 // answers out of date for longer than the bound
 	oldest     atomic.Int64 // the longest that a response had been out of date, in nanoseconds
-	afterPurge atomic.Int64 // answers from Redis that are older than a purge that had returned nil
+	afterPurge atomic.Int64 // fleet-shared and per-user answers older than a purge that had returned nil
 }
 
 // slack is what the harness allows for itself and for handlers. A handler reads the version first and then takes its time,
 // but the age of its response counts from the end of its run.
 const slack = 500 * time.Millisecond
 
-// see judges one request. known is the version that a purge had acknowledged before the request was sent.
+// see judges one request. known is the latest version whose purge had returned nil before the request was sent.
 func (v *verdicts) see(s *stage, a asked, known uint64, bound time.Duration) {
 	v.all.Add(1)
 	switch {
@@ -67,10 +67,10 @@ func (v *verdicts) clean() bool {
 	return v.foreign.Load()+v.truncated.Load()+v.tooOld.Load()+v.unanswered.Load()+v.failed.Load() == 0
 }
 
-// purged is the version of each resource that the latest acknowledged purge was for.
+// purged is, for each resource, the latest version whose purge returned nil.
 type purged [slots]atomic.Uint64
 
-// closedLoop has each client send one request after the other, until there were enough or the time is over.
+// closedLoop has each client send one request after the other, until there have been enough requests or the time is over.
 func (v *verdicts) closedLoop(s *stage, clients, requests int, lasts, bound time.Duration, t *purged, pick func() (*node, key)) {
 	deadline := time.Now().Add(lasts)
 	var wg sync.WaitGroup

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -150,51 +149,3 @@ func (rt *Route) AsksUser() bool { return rt.user != nil }
 
 // StoresStatus reports whether responses of the status, other than 200, may be stored.
 func (rt *Route) StoresStatus(status int) bool { return rt.statusTTL[status] > 0 }
-
-// The functions of the app are called here and nowhere else. One that panics has said nothing: who the user is, or what selects the
-// response, is not known. So nothing comes from the cache or goes there, the handler answers, and a Fault tells of the panic.
-
-// identify asks the app who the user is, for a request that has had no event yet: if the function ends the request by a
-// panic, that is one.
-func (rt *Route) identify(r *http.Request, pattern string) (user string, known bool) {
-	returned := false
-	defer func() {
-		if !returned {
-			rt.observe(Event{Route: pattern, Outcome: Bypass, Reason: ReasonIdentity})
-		}
-	}()
-	user, known = rt.userOf(r, pattern)
-	returned = true
-	return user, known
-}
-
-// userOf is who the user is by the app's identity function. If that panics nobody is known.
-func (rt *Route) userOf(r *http.Request, pattern string) (user string, known bool) {
-	defer func() { rt.survive(recover(), pattern, ReasonIdentity, "the identity function") }()
-	return rt.user(r)
-}
-
-// skips reports whether Skip sends the request past the cache. If it panics, it does.
-func (rt *Route) skips(r *http.Request, pattern string) (skips bool) {
-	defer func() { rt.survive(recover(), pattern, ReasonSkip, "Policy.Skip") }()
-	skips = true
-	return rt.skip(r)
-}
-
-// selector is the text of VaryBy. It is not ok if VaryBy panics.
-func (rt *Route) selector(r *http.Request, pattern string) (text string, ok bool) {
-	defer func() { rt.survive(recover(), pattern, ReasonVaryBy, "Policy.VaryBy") }()
-	return rt.varyBy(r), true
-}
-
-// survive makes an event of what a function of the app's has panicked with. http.ErrAbortHandler is meant for the server, which ends
-// the request.
-func (rt *Route) survive(panicked any, pattern string, reason Reason, what string) {
-	switch panicked {
-	case nil:
-	case http.ErrAbortHandler:
-		panic(panicked)
-	default:
-		rt.alert(Event{Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, panicked)})
-	}
-}

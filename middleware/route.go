@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -303,7 +304,7 @@ func hasBody(r *http.Request) bool {
 // bypass runs the handler with the request as it is. A per-user route marks the response private all the same, and a
 // success of an unsafe method invalidates.
 func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
-	changes := unsafe(r.Method)
+	changes := rfc9111.Unsafe(r.Method)
 	if changes && rt.user != nil && p.user == "" {
 		p.user, _ = rt.identify(r, p.pattern)
 	}
@@ -330,16 +331,6 @@ func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next 
 	return err
 }
 
-// unsafe reports whether the method may change something (RFC 9110 §9.2.1): all may that are not registered as safe
-// (§16.1.1).
-func unsafe(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
-		return false
-	}
-	return true
-}
-
 // A mark says of a request that it is a background refresh, and of which key.
 type mark struct {
 	key     keying.Key
@@ -355,4 +346,52 @@ func markOf(ctx context.Context) *mark {
 		return m
 	}
 	return nil
+}
+
+// The functions of the app are called here and nowhere else. One that panics has said nothing: who the user is, or what selects the
+// response, is not known. So nothing comes from the cache or goes there, the handler answers, and a Fault tells of the panic.
+
+// identify asks the app who the user is, for a request that has had no event yet: if the function ends the request by a
+// panic, that is one.
+func (rt *Route) identify(r *http.Request, pattern string) (user string, known bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			rt.observe(Event{Route: pattern, Outcome: Bypass, Reason: ReasonIdentity})
+		}
+	}()
+	user, known = rt.userOf(r, pattern)
+	returned = true
+	return user, known
+}
+
+// userOf is who the user is by the app's identity function. If that panics nobody is known.
+func (rt *Route) userOf(r *http.Request, pattern string) (user string, known bool) {
+	defer func() { rt.survive(recover(), pattern, ReasonIdentity, "the identity function") }()
+	return rt.user(r)
+}
+
+// skips reports whether Skip sends the request past the cache. If it panics, it does.
+func (rt *Route) skips(r *http.Request, pattern string) (skips bool) {
+	defer func() { rt.survive(recover(), pattern, ReasonSkip, "Policy.Skip") }()
+	skips = true
+	return rt.skip(r)
+}
+
+// selector is the text of VaryBy. It is not ok if VaryBy panics.
+func (rt *Route) selector(r *http.Request, pattern string) (text string, ok bool) {
+	defer func() { rt.survive(recover(), pattern, ReasonVaryBy, "Policy.VaryBy") }()
+	return rt.varyBy(r), true
+}
+
+// survive makes an event of what a function of the app's has panicked with. http.ErrAbortHandler is meant for the server, which ends
+// the request.
+func (rt *Route) survive(panicked any, pattern string, reason Reason, what string) {
+	switch panicked {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(panicked)
+	default:
+		rt.alert(Event{Route: pattern, Outcome: Fault, Reason: reason, Err: fmt.Errorf("cache: %s panicked: %v", what, panicked)})
+	}
 }

@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"net/http"
 	"strings"
 	"time"
 )
@@ -74,4 +75,14 @@ func (a Ask) Fit(age, left time.Duration) Fit {
 		return Unfit
 	}
 	return Fits
+}
+
+// Unsafe reports whether the method may change something (RFC 9110 §9.2.1): all may that are not registered as safe
+// (§16.1.1).
+func Unsafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
+		return false
+	}
+	return true
 }
