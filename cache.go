@@ -120,7 +120,11 @@ func (c *Cache) seal(far store.Store) (store.Store, error) {
 	if len(c.secret) == 0 || far == nil {
 		return far, nil
 	}
-	sealed, ok := readthrough.Seal(far, c.secret)
+	sealed, past, ok := readthrough.Seal(far, c.secret)
+	if past {
+		c.warning(ReasonOptions, "Options.Secret is set, and the method Sealed of Options.Far, a %T, is that of the %T inside it: the cache uses that one, "+
+			"and goes past the wrapper; give the wrapper a method Sealed of its own, or wrap the store that Sealed returns", far, sealed)
+	}
 	if !ok {
 		return nil, fmt.Errorf("cache: Options.Secret is set and the Far store (%T) cannot authenticate entries; leave Secret out, or use one that implements store.Sealer", far)
 	}

@@ -117,15 +117,18 @@ func (c *Cache) warn() {
 		}
 	}
 	const passOn = "embed the type of the store inside instead of store.Store, or pass the methods on"
-	log, leaser := c.tiers.Hidden()
+	hidden := c.tiers.Hidden()
 	switch far := c.tiers.Far; {
 	case far == nil:
-	case len(log) > 0:
-		c.warning(ReasonNoLog, "Options.Far, a %T, hides %s of the store inside it: purges do not reach other processes, or late; %s", far, strings.Join(log, ", "), passOn)
+	case len(hidden.Log) > 0:
+		c.warning(ReasonNoLog, "Options.Far, a %T, hides %s of the store inside it: purges do not reach other processes, or late; %s", far, strings.Join(hidden.Log, ", "), passOn)
 	case !c.tiers.Shared:
 		c.warning(ReasonNoLog, "Options.Far, a %T, is no store.Log: a purge reaches this process alone, and entries there are good for this process alone; implement store.Log, or use a redisstore", far)
 	}
-	if leaser {
+	if hidden.Reporter {
+		c.warning(ReasonOptions, "Options.Far, a %T, hides store.Reporter of the store inside it: faults in the background and open circuits have no events; %s", c.tiers.Far, passOn)
+	}
+	if hidden.Leaser {
 		c.warning(ReasonNoLeases, "Options.Far, a %T, hides store.Leaser of the store inside it: each process runs a load of its own; %s", c.tiers.Far, passOn)
 	}
 }

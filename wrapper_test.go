@@ -145,6 +145,58 @@ func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
 	}
 }
 
+// reporting is a Far store with a circuit breaker.
+type reporting struct{ leasing }
+
+func (reporting) OnFault(func(error)) func()           { return func() {} }
+func (reporting) OnCircuit(func(string, error)) func() { return func() {} }
+func (reporting) Warning() error                       { return nil }
+
+// sealing is a Far store that authenticates, and sealedWrapper a wrapper that passes that on.
+type (
+	sealing       struct{ reporting }
+	sealedWrapper struct{ sealing }
+	sealsAnew     struct{ sealing }
+)
+
+func (s sealing) Sealed([]byte) store.Store { return s }
+func (s sealsAnew) Sealed(secret []byte) store.Store {
+	return sealsAnew{s.sealing.Sealed(secret).(sealing)}
+}
+
+// A wrapper that hides what a store reports, or that sealing goes past, is a warning. It would not be noticed otherwise.
+func TestAWrapperThatIsBypassedIsAWarning(t *testing.T) {
+	inner := sealing{reporting{leasing{following{fartest.New()}}}}
+	for name, tt := range map[string]struct {
+		far    store.Store
+		secret string
+		want   string // "": there is no warning
+	}{
+		"no wrapper":                         {far: inner},
+		"a wrapper that hides reports":       {far: embeds{inner}, want: "hides store.Reporter"},
+		"a named field":                      {far: &names{inner: inner}, want: "hides store.Reporter"},
+		"a wrapper that passes all on":       {far: sealedWrapper{inner}},
+		"no wrapper, sealed":                 {far: inner, secret: "0123456789abcdef"},
+		"Sealed is the inner store's":        {far: sealedWrapper{inner}, secret: "0123456789abcdef", want: "goes past the wrapper"},
+		"the same, through a pointer":        {far: &sealedWrapper{inner}, secret: "0123456789abcdef", want: "goes past the wrapper"},
+		"a wrapper with a Sealed of its own": {far: sealsAnew{inner}, secret: "0123456789abcdef"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var said []string
+			newCache(t, cache.Options{Far: tt.far, Secret: []byte(tt.secret), Observe: func(ev cache.Event) {
+				if ev.Reason == cache.ReasonOptions && ev.Outcome == cache.Warning {
+					said = append(said, ev.Err.Error())
+				}
+			}})
+			switch {
+			case tt.want == "" && len(said) == 0:
+			case len(said) != 1 || !strings.Contains(said[0], tt.want) || !strings.Contains(said[0], ";"):
+				t.Errorf("warnings %q; want one that says %q, and the remedy", said, tt.want)
+			}
+		})
+	}
+}
+
 // A ring of wrappers is no end of the world.
 func TestAStoreThatWrapsItself(t *testing.T) {
 	ring := &names{}

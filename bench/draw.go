@@ -48,7 +48,7 @@ const (
 	margin = vg.Length(10)
 )
 
-// save writes the plot on white, which shows on a dark page, too.
+// save writes the plot on a white background, so that it can be read on a dark page, too.
 func save(p *plot.Plot, height vg.Length, file string) error {
 	c := vgsvg.New(width, height)
 	all := draw.New(c)
@@ -77,7 +77,7 @@ func newPlot(title string) *plot.Plot {
 	return p
 }
 
-// grid is of pale lines from the left to the right.
+// grid draws pale horizontal lines.
 func grid() *plotter.Grid {
 	g := plotter.NewGrid()
 	g.Vertical.Width = 0
@@ -85,7 +85,7 @@ func grid() *plotter.Grid {
 	return g
 }
 
-// A bar is one horizontal bar with its value written behind it.
+// A bar is one horizontal bar with its value written to the right of it.
 type bar struct {
 	name  string
 	value float64
@@ -93,7 +93,7 @@ type bar struct {
 	color color.Color
 }
 
-// bars are drawn from below, at 0, 1, 2 … They begin at the axis' left end, so that it may be logarithmic.
+// bars are drawn from the bottom up, at 0, 1, 2 … They begin at the left end of the axis, not at 0, so that it may be logarithmic.
 type bars []bar
 
 const barHeight = vg.Length(12)
@@ -112,7 +112,7 @@ func (bs bars) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// DataRange leaves room for what is written behind the longest bar.
+// DataRange leaves room for the text to the right of the longest bar.
 func (bs bars) DataRange() (xmin, xmax, ymin, ymax float64) {
 	xmin = math.Inf(1)
 	for _, b := range bs {
@@ -121,7 +121,7 @@ func (bs bars) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return xmin / 2, xmax * 3, -0.7, float64(len(bs)) - 0.3
 }
 
-// names are the ticks of the bars.
+// names are the bars' names as ticks of the vertical axis.
 func (bs bars) names() plot.ConstantTicks {
 	var ticks plot.ConstantTicks
 	for i, b := range bs {
@@ -148,7 +148,7 @@ func (d decades) Ticks(low, high float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// even are ticks at equal distances, five or so.
+// even are about five ticks at equal distances.
 type even struct{}
 
 func (even) Ticks(low, high float64) (ticks []plot.Tick) {
@@ -164,7 +164,7 @@ func (even) Ticks(low, high float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// thousands writes a number with commas.
+// thousands formats a number with commas.
 func thousands(v float64) string {
 	digits := fmt.Sprintf("%.0f", v)
 	for i := len(digits) - 3; i > 0; i -= 3 {

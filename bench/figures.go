@@ -9,10 +9,10 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// figures are what was measured: by benchmark and unit, one value a round.
+// figures are the measured values by benchmark and unit, one for each round.
 type figures map[string]map[string][]float64
 
-// read reads results in the format of Go benchmarks. Seconds and bytes have no prefix: sec/op, B/s.
+// read reads results in the format of Go benchmarks. benchfmt scales units to seconds and bytes: sec/op, B/s.
 func read(results []byte) (figures, error) {
 	f := figures{}
 	for r := benchfmt.NewReader(bytes.NewReader(results), "results"); r.Scan(); {
@@ -48,7 +48,7 @@ func nameOf(name benchfmt.Name) string {
 	return full
 }
 
-// in returns the figure of a round; false if it was not measured.
+// in returns the value of a round; false if it was not measured.
 func (f figures) in(round int, name, unit string) (float64, bool) {
 	values := f[name][unit]
 	if round >= len(values) {
@@ -72,7 +72,7 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// A measure is a figure of a round, made of what its benchmarks have measured; false if one of them is missing.
+// A measure computes the figure of a round from its benchmarks; false if one of them is missing.
 type measure func(f figures, round int) (float64, bool)
 
 const (
@@ -81,7 +81,7 @@ const (
 	requests = "req/s"
 )
 
-// value is the figure of one benchmark, times a factor.
+// value is that of one benchmark, multiplied by a factor.
 func value(name, unit string, times float64) measure {
 	return func(f figures, round int) (float64, bool) {
 		v, ok := f.in(round, name, unit)
@@ -104,7 +104,7 @@ func times(one, other string) measure { return ratio(duration, one, other) }
 // rate is the requests a second of one divided by those of the other.
 func rate(one, other string) measure { return ratio(requests, one, other) }
 
-// above is the difference between the figures of one and the other, times a factor.
+// above is the value of one minus that of the other, multiplied by a factor.
 func above(unit, one, other string, times float64) measure {
 	return func(f figures, round int) (float64, bool) {
 		a, ok := f.in(round, one, unit)

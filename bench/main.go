@@ -1,13 +1,13 @@
-// Command bench measures what the cache costs, beside bare handlers and beside other libraries, holds the figures against
-// what they must be, and writes the table, the plots and benchstat's summary into docs/.
+// Command bench measures what the cache costs, next to bare handlers and other libraries, checks the figures against their
+// bounds, and writes the table, the plots and benchstat's summary into docs/.
 //
 //	go run ./bench                         ten rounds of everything
 //	go run ./bench -short                  one quick round, to see that it works; nothing is written without -o
 //	go run ./bench -only 'Hit$/keys=1$'    some of the benchmarks; nothing is written without -o
 //	go run ./bench -only 'Miss$' -profile /tmp/miss
 //
-// A round runs every benchmark once, for a moment, so that what the machine does meanwhile hits all alike; a row of the
-// table is a ratio of two benchmarks in the same round, and its figure the median over all rounds.
+// A round runs every benchmark once, for a moment, so that the machine's noise hits all of them alike. Most rows of the table
+// compare two benchmarks of the same round. The figure of a row is the median over all rounds.
 package main
 
 import (
@@ -65,7 +65,7 @@ func main() {
 // performance is the page that the figures are for.
 const performance = "docs/performance.md"
 
-// bench carries the plan out and reports whether what was measured is as it must be.
+// bench carries out the plan and reports whether all measured rows are within their bounds.
 func bench(ctx context.Context, p plan, file, plots, raw string) (met bool, err error) {
 	results, runErr := p.results(ctx)
 	if raw != "" {
@@ -89,11 +89,11 @@ func bench(ctx context.Context, p plan, file, plots, raw string) (met bool, err 
 	if plots == "" {
 		plots = filepath.Dir(file)
 	}
-	// What a part that failed did not measure is left out.
+	// The page leaves out what a failed part did not measure.
 	return met, errors.Join(runErr, drawAll(plots, f), write(ctx, file, p, verdicts, results))
 }
 
-// module is where the programs are that measure.
+// module is the import path, up to its last segment, of the programs that measure.
 const module = "github.com/larder-go/cache/bench/"
 
 // A plan says what is measured, and how long.
@@ -106,7 +106,7 @@ type plan struct {
 	from      string
 }
 
-// results are what was measured before, or what run measures.
+// results returns the results of an earlier run, or those of a new one.
 func (p plan) results(ctx context.Context) ([]byte, error) {
 	if p.from != "" {
 		return os.ReadFile(p.from)
@@ -114,8 +114,8 @@ func (p plan) results(ctx context.Context) ([]byte, error) {
 	return p.run(ctx)
 }
 
-// run measures and returns all results in the format of Go benchmarks: those in process, hit ratios, those over sockets.
-// A part that fails does not keep the others from being measured.
+// run measures and returns all results in the format of Go benchmarks: in process, hit ratios, over sockets. If a part fails,
+// the others are measured nonetheless.
 func (p plan) run(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -146,7 +146,7 @@ func (p plan) wants(names string) bool {
 	first, _, _ := strings.Cut(p.only, "/")
 	only, err := regexp.Compile(first)
 	if err != nil {
-		return true // the part's program says what is wrong
+		return true // the part's own program reports what is wrong
 	}
 	for name := range strings.FieldsSeq(names) {
 		if only.MatchString(name) {
@@ -183,7 +183,7 @@ func (p plan) process(ctx context.Context, dir string, w io.Writer) error {
 	return command(ctx, io.Discard, binary, args...)
 }
 
-// ratio compares hit ratios, once: they are the same every time.
+// ratio compares hit ratios, once: they are the same in every run.
 func (p plan) ratio(ctx context.Context, _ string, w io.Writer) error {
 	args := []string{"run", module + "ratio"}
 	if p.short {
@@ -192,7 +192,7 @@ func (p plan) ratio(ctx context.Context, _ string, w io.Writer) error {
 	return command(ctx, w, "go", args...)
 }
 
-// wire measures over sockets, in rounds of its own.
+// wire measures over sockets, in its own rounds.
 func (p plan) wire(ctx context.Context, dir string, w io.Writer) error {
 	binary := filepath.Join(dir, "wire")
 	if err := command(ctx, io.Discard, "go", "build", "-o", binary, module+"wire"); err != nil {
@@ -205,7 +205,7 @@ func (p plan) wire(ctx context.Context, dir string, w io.Writer) error {
 	return command(ctx, w, binary, args...)
 }
 
-// command runs a program; what it prints goes to w, and what it complains of to standard error.
+// command runs a program. Its standard output goes to w, its standard error to ours.
 func command(ctx context.Context, w io.Writer, name string, args ...string) error {
 	c := exec.CommandContext(ctx, name, args...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// shown are the contestants in the plot of hits, and how they are called there.
+// shown are the contestants in the plot of hits, and their labels there.
 var shown = []struct {
 	name, label string
 	color       color.Color
@@ -33,7 +33,7 @@ var shown = []struct {
 	{"echo-http-cache", "echo-http-cache", theirs},
 }
 
-// drawHits draws what a hit costs, beside handlers and other libraries.
+// drawHits draws what a hit costs, next to handlers and other libraries.
 func drawHits(f figures) (*plot.Plot, vg.Length, bool) {
 	var all bars
 	for _, s := range slices.Backward(shown) {
@@ -64,7 +64,7 @@ var lines = []struct {
 	{"larder", "Larder", ours, nil},
 }
 
-// drawGrowth draws what a hit costs among more and more entries.
+// drawGrowth draws how the cost of a hit grows with the number of entries.
 func drawGrowth(f figures) (*plot.Plot, vg.Length, bool) {
 	p := newPlot("One hit among so many entries, visited in random order: time on one core")
 	p.Add(grid())
@@ -100,7 +100,7 @@ func drawGrowth(f figures) (*plot.Plot, vg.Length, bool) {
 	return p, 8 * vg.Centimeter, drawn
 }
 
-// kinds are what Zipf's law is mixed with, and how that is called in the plot.
+// kinds are the mixtures with Zipf's law, and their labels in the plot.
 var kinds = []struct{ name, label string }{{"plain", "alone"}, {"wonders", "+ wonders"}, {"scan", "+ scans"}}
 
 // columns are the caches in the plot of hit ratios.
@@ -147,7 +147,7 @@ func drawRatio(f figures) (*plot.Plot, vg.Length, bool) {
 	return p, 8 * vg.Centimeter, true
 }
 
-// hitRatios are a cache's on all traces for which there are figures.
+// hitRatios are those of one cache, on all traces for which there are figures.
 func hitRatios(f figures, who string) (values plotter.Values) {
 	for _, s := range exponents {
 		for _, kind := range kinds {

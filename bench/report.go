@@ -80,7 +80,7 @@ func replace(text, mark, content string) (string, error) {
 	return before + begin + "\n" + content + end + after, nil
 }
 
-// about says what the figures were measured on.
+// about describes how and on what machine the figures were measured.
 func about(p plan, results []byte) string {
 	size := fmt.Sprintf("%d rounds of %s for each benchmark", p.rounds, p.benchtime)
 	if p.short {
@@ -95,7 +95,7 @@ func about(p plan, results []byte) string {
 		size, strings.TrimSpace(cpu), runtime.NumCPU(), version, runtime.GOOS, runtime.GOARCH)
 }
 
-// versions lists what was measured beside Larder.
+// versions lists the modules that were measured next to Larder, with their versions.
 func versions(ctx context.Context) (string, error) {
 	var all bytes.Buffer
 	if err := command(ctx, &all, "go", "list", "-m", "-f", "{{.Path}} {{.Version}}", "all"); err != nil {
@@ -110,7 +110,7 @@ func versions(ctx context.Context) (string, error) {
 	return table, nil
 }
 
-// benchstat is its summary of the results.
+// benchstat returns benchstat's summary of the results.
 func benchstat(ctx context.Context, results []byte) (string, error) {
 	dir, err := os.MkdirTemp("", "benchstat-")
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-const micro = 1e6 // seconds in microseconds
+const micro = 1e6 // microseconds in a second
 
-// rows are what must be true of the figures.
+// rows are the table: what is compared, and the bounds that must hold.
 var rows = []row{
 	{"memory hit, 1 page, beside a handler that calls Header().Set",
 		times(hit(1, "larder"), hit(1, "bare-set")), atMost(1, "×")},
@@ -100,7 +100,7 @@ func redis(clients int, who string) string { return fmt.Sprintf("Redis/clients=%
 
 func paced(who string) string { return "Redis/clients=64/paced/" + who }
 
-// onRedis is the rate of Larder's Redis hits divided by the other's, with 64 clients.
+// onRedis is the rate of Larder's Redis hits divided by the other contestant's, with 64 clients.
 func onRedis(pages, other string) measure {
 	clients := "Redis/clients=64" + pages + "/"
 	return rate(clients+"larder", clients+other)
@@ -108,7 +108,7 @@ func onRedis(pages, other string) measure {
 
 func growth(entries int, who string) string { return fmt.Sprintf("Growth/entries=%d/%s", entries, who) }
 
-// scale is the throughput of two cores beside that of one.
+// scale is the throughput of two cores divided by that of one.
 func scale(keys int, who string) measure {
 	name := fmt.Sprintf("Scale/keys=%d/%s/cores=", keys, who)
 	return times(name+"1", name+"2")
@@ -129,7 +129,7 @@ func behindOtter() (all []measure) {
 	return all
 }
 
-// leadOverLRU is how far Larder is ahead of LRU on traces with scans, divided by how far otter is.
+// leadOverLRU is Larder's lead over LRU on traces with scans, divided by otter's lead.
 func leadOverLRU() (all []measure) {
 	for _, s := range exponents {
 		lru := hitRatio(s, "scan", "lru")
@@ -151,7 +151,7 @@ type row struct {
 
 // A bound is what a figure must be.
 type bound struct {
-	least bool // it must be as much as limit; otherwise at most
+	least bool // limit is the least that the figure may be; otherwise the most
 	limit float64
 	unit  string
 }
@@ -167,7 +167,7 @@ func (b bound) String() string {
 	return sign + " " + b.of(strconv.FormatFloat(b.limit, 'f', -1, 64))
 }
 
-// of writes a number with the bound's unit.
+// of appends the bound's unit to a number.
 func (b bound) of(number string) string { return strings.TrimSpace(number + " " + b.unit) }
 
 func (b bound) holds(v float64) bool {
@@ -177,13 +177,13 @@ func (b bound) holds(v float64) bool {
 	return v <= b.limit
 }
 
-// A verdict is a row with its figures, one for each round in which it was measured.
+// A verdict is a row with its values, one for each round in which it was measured.
 type verdict struct {
 	row
 	values []float64
 }
 
-// judge measures the table's rows.
+// judge computes the table's rows from the figures.
 func judge(f figures) []verdict {
 	verdicts := make([]verdict, len(rows))
 	for i, r := range rows {
@@ -199,7 +199,7 @@ func judge(f figures) []verdict {
 	return verdicts
 }
 
-// fails reports whether the median, rounded as it is shown, breaks the bound. What was not measured does not fail.
+// fails reports whether the median, rounded to two decimals, breaks the bound. A row that was not measured does not fail.
 func (v verdict) fails() bool {
 	return len(v.values) > 0 && !v.must.holds(math.Round(median(v.values)*100)/100)
 }
@@ -224,7 +224,7 @@ func (v verdict) measured() string {
 	return text
 }
 
-// short writes a figure with the digits that matter.
+// short formats a figure with the digits that matter.
 func short(v float64) string {
 	switch {
 	case v == float64(int64(v)):

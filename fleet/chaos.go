@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// chaos has three processes, each with its own proxy to Redis, serve 1,000 users on 200 routes, while Redis and the
+// chaos has three processes, each with its own proxy to Redis, serve 1,000 users on 200 routes. Meanwhile Redis and the
 // connections to it fail at random.
 func chaos(s *stage) ([]figure, error) {
 	const ttl = 3 * time.Second

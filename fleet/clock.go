@@ -38,7 +38,7 @@ func clock(s *stage) ([]figure, error) {
 	)}, s.Err()
 }
 
-// unpurged writes data without a purge: only the TTL ends an old response.
+// unpurged writes data without a purge: old responses end only by their TTL.
 func (s *stage) unpurged(nodes []*node, lasts, bound time.Duration) *verdicts {
 	some := func() key { return nth([]kind{user, fleet, hot}[rand.IntN(3)], rand.IntN(20)) }
 	deadline := time.Now().Add(lasts)

@@ -71,7 +71,7 @@ func (s *stage) deaths(redis *server) (figure, error) {
 	).timed(all.unanswered == 0), nil
 }
 
-// rushes count how often handlers ran in each round, and how many clients got no response in all rounds.
+// rushes count the handler runs of each round, and over all rounds the clients that got no response.
 type rushes struct {
 	runs       []int
 	unanswered int
@@ -97,7 +97,7 @@ func (r *rushes) String() string {
 }
 
 // rush requests the key from every node, from many clients at once. It returns how often handlers ran and how many clients
-// got no answer. meanwhile, if it is not nil, runs during the requests. Then a client whose process dies tries the next one,
+// got no response. meanwhile, if it is not nil, runs during the requests. Then a client whose process dies tries the next one,
 // as a load balancer would.
 func (s *stage) rush(nodes []*node, k key, meanwhile func([]*node, key)) (runs, unanswered int) {
 	var wg sync.WaitGroup
@@ -171,7 +171,8 @@ func herd(s *stage) ([]figure, error) {
 	return []figure{row("10,000 concurrent cold clients on one process", "handler runs = 1; nobody fails", strings.Join(got, "; "), holds)}, nil
 }
 
-// herdOn opens all connections, sends a request on each and then reads the responses. It returns how many were not fine.
+// herdOn opens all connections, sends a request on each and then reads the responses. It returns how many of them were missing
+// or wrong.
 func herdOn(n *node, k key, clients int) (failed int, err error) {
 	conns := make([]net.Conn, 0, clients)
 	defer func() {

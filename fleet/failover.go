@@ -78,8 +78,8 @@ sentinel failover-timeout main 5000
 	return addr, p.Answers(s, addr)
 }
 
-// failoverTTL bounds how long an old response lives when a failover loses a purge. Redis acknowledges a purge before its replica
-// has it, because replication is asynchronous; the replica that takes over may lack it.
+// failoverTTL bounds how long an old response lives when a failover loses a purge. Replication is asynchronous: Redis
+// acknowledges a purge before its replica has it, so the replica that takes over may lack it.
 const failoverTTL = 3 * time.Second
 
 // failover measures agreement before, during and after a change of the master.
@@ -124,8 +124,8 @@ func (f *failover) agree(lasts time.Duration, change func() error) *agreement {
 	return a
 }
 
-// figure requires that purges work before and after the change. During the change an answer may be stale, but for one TTL at
-// most: the failover may have lost its purge. Before and after it, one purge in ten may return an error.
+// figure requires that purges work before and after the change. During the change a response may be stale, but for one TTL at
+// most: the failover may have lost its purge. Before and after it, fewer than one purge in ten may return an error.
 func (f *failover) figure(what string, before, across, after *agreement) figure {
 	holds := time.Duration(across.oldest.Load()) <= failoverTTL+slack
 	for _, a := range []*agreement{before, after} {

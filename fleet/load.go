@@ -27,10 +27,10 @@ type asked struct {
 	status int
 	err    error // no response, or an incomplete one
 	answer answer
-	hit    bool // its response is of a run of the handler that had begun before the request was sent
+	hit    bool // the handler run that made the response had begun before the request was sent
 }
 
-// fine says that the request got a whole response, and its own.
+// fine reports whether the request got a complete response, and the one for its own key.
 func (a *asked) fine() bool { return a.err == nil && a.status == http.StatusOK && a.answer.is(a.key) }
 
 // client sends the load.

@@ -120,11 +120,11 @@ func play(ctx context.Context, sc scenario, long, verbose bool) ([]figure, error
 // A figure is one line of the table.
 type figure struct {
 	what  string
-	must  string // be
+	must  string // what it must be
 	got   string
 	holds bool
 	noise string // why the machine was too busy to tell; "" if it was not
-	speed bool   // if it does not hold, the machine may be too slow: no response was wrong
+	speed bool   // no response was wrong: if the figure does not hold, the machine may be too slow
 }
 
 // timed marks a figure that, if nothing was wrong, is about speed alone.

@@ -145,7 +145,8 @@ func everyKey(i int) key {
 	}
 }
 
-// tooBusy bounds the p99 of responses that need no Redis. Above it, latencies say more about the machine than about the cache.
+// tooBusy is the most that the p99 of responses that need no Redis may be. Above it, latencies say more about the machine than
+// about the cache.
 const tooBusy = 10 * time.Millisecond
 
 // figure compares cached routes with uncached ones in the same seconds, so that both have the machine's own noise.
@@ -172,7 +173,7 @@ func (o *outageRun) figure() figure {
 	}
 }
 
-// bad counts requests without a response, with a 5xx, and with a response that is not theirs.
+// bad counts the requests that got no response, a 5xx, or any other response that is not their own 200.
 func (o *outageRun) bad() (unanswered, errors5xx, wrong int) {
 	for i := range o.all {
 		switch a := &o.all[i]; {

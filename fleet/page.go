@@ -29,7 +29,7 @@ var classes = map[kind]cache.Class{
 
 func (k kind) String() string { return kindNames[k] }
 
-// far reports whether answers of the kind are stored in Redis.
+// far reports whether responses of the kind are stored in Redis.
 func (k kind) far() bool { return k == user || k == hot || k == fleet }
 
 // How many routes each kind has, and how many ids each route.
@@ -58,7 +58,7 @@ func (k key) slot() int { return (int(k.kind)*routes+k.route)*ids + k.id }
 // tag is what the resource is purged by.
 func (k key) tag() string { return fmt.Sprintf("%s:%d:%d", k.kind, k.route, k.id) }
 
-// owner is whom the response must name.
+// owner is the user that the response must name.
 func (k key) owner() string {
 	if k.kind == user {
 		return "u" + strconv.Itoa(k.user)
@@ -86,7 +86,8 @@ func parsePath(path string) (key, error) {
 	return key{}, fmt.Errorf("not a path of ours: %q", path)
 }
 
-// A response names its request, so that the reader can tell whether it is the right one, and whole.
+// An answer is a response that names its request, so that the client can tell whether it is the right one. A checksum in its
+// body tells whether it is complete.
 type answer struct {
 	path    string
 	owner   string
@@ -95,7 +96,8 @@ type answer struct {
 	by      uint64 // the process that made it
 }
 
-// compose writes the response as a body: a line of what it is and how long, filling, and a checksum over both.
+// compose returns the body: a line with the answer's fields and the length of the filling, the filling, and a checksum over
+// both.
 func (a answer) compose() string {
 	fill := int(crc32.ChecksumIEEE([]byte(a.path+a.owner)) % 2000)
 	var b strings.Builder
@@ -132,5 +134,5 @@ func parse(body string) (answer, error) {
 	return a, nil
 }
 
-// is says whether the response is one to the key's request.
+// is reports whether the answer belongs to a request for the key.
 func (a answer) is(k key) bool { return a.path == k.path() && a.owner == k.owner() }

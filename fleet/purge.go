@@ -37,7 +37,7 @@ type agreement struct {
 	acknowledged atomic.Int64 // purges that returned nil
 	reads        atomic.Int64
 	failed       atomic.Int64            // reads that were not fine
-	afterPurge   atomic.Int64            // reads that got an old answer after the purge had returned nil
+	afterPurge   atomic.Int64            // reads that got an old response after the purge had returned nil
 	oldest       atomic.Int64            // the longest that a version had been out of date when it was read, in nanoseconds
 	lastRefused  atomic.Pointer[refusal] // the last purge that returned an error: it did not reach Redis
 }
@@ -192,8 +192,8 @@ func near(s *stage) ([]figure, error) {
 	).timed(len(lags) > 0)), err
 }
 
-// converge fills the memory of all nodes with the keys, writes, and purges on the first node. It returns for how long after
-// that the others gave old responses. It asks them every millisecond.
+// converge loads the keys into the memory of all nodes, writes, and purges on the first node. It returns how long after the
+// purge the others still gave old responses. It requests the keys every millisecond.
 func (s *stage) converge(nodes []*node, keys []key) ([]time.Duration, error) {
 	for _, k := range keys {
 		for _, n := range nodes {
@@ -225,7 +225,8 @@ func (s *stage) outlive(nodes []*node, keys []key, purge func(...key) error) ([]
 	return lags, s.Err()
 }
 
-// lag asks until the response is new. It returns how long after the purge the last old response was asked for.
+// lag requests the key until the response is new. It returns how long after the purge it sent the last request that got an old
+// response.
 func (s *stage) lag(n *node, k key, version uint64, purged time.Time) (lag time.Duration) {
 	for s.Err() == nil {
 		at := time.Now()

@@ -86,9 +86,9 @@ func (s *stage) until(what string, most time.Duration, met func() bool) error {
 	return proc.Until(s, what, most, met)
 }
 
-// A board is memory that all processes of a scenario share, through a file. It has the handlers' data: the version of every
-// resource. The harness raises a version, handlers read it. So the harness knows which response is stale, and a handler's run
-// costs nothing but its delay.
+// A board is memory that all processes of a scenario share, through a mapped file. It has the handlers' data: the version of
+// every resource. The harness raises a version, handlers read it. So the harness knows which response is stale, and a
+// handler's run costs nothing but its delay.
 type board struct {
 	delay atomic.Int64  // how long handlers take, in nanoseconds
 	runs  atomic.Uint64 // of all handlers together; numbers each run

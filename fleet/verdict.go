@@ -14,13 +14,13 @@ import (
 type verdicts struct {
 	all, hits, unanswered, failed, foreign, truncated atomic.Int64
 
-	tooOld     atomic.Int64 // answers out of date for longer than the bound
+	tooOld     atomic.Int64 // responses out of date for longer than the bound
 	oldest     atomic.Int64 // the longest that a response had been out of date, in nanoseconds
-	afterPurge atomic.Int64 // fleet-shared and per-user answers older than a purge that had returned nil
+	afterPurge atomic.Int64 // fleet-shared and per-user responses older than a purge that had returned nil
 }
 
-// slack is what the harness allows for itself and for handlers. A handler reads the version first and then takes its time,
-// but the age of its response counts from the end of its run.
+// slack is what the harness allows for itself and for handlers. A handler reads the version first and then sleeps, but the
+// age of its response counts from the end of its run.
 const slack = 500 * time.Millisecond
 
 // see judges one request. known is the latest version whose purge had returned nil before the request was sent.

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// A buffer is the copy of a response's body. It grows as the handler writes, and is never changed but at its end: the sender may
-// be sending what is there. Its capacity is reserved from what all copies of one cache may take.
+// A buffer is the copy of a response's body. It grows as the handler writes, and what is there never changes: the sender may be
+// sending it. Its capacity is reserved from the bound that all copies of one cache share.
 //
-// How it grows. Most handlers write once, so the first write gets just the bytes it needs, or as many as Content-Length says.
-// After that the capacity doubles, from 512 bytes to 128 KiB, and the bytes are copied along. A longer body goes on in another
-// slice, as long as all before it, so that many bytes are never copied twice:
+// How it grows: most handlers write once, so the first write gets just the bytes it needs, or as many as Content-Length says. After
+// that the capacity doubles, from 512 bytes to 128 KiB, and the bytes are copied along. A longer body continues in another slice,
+// as long as all before it, so that many bytes are never copied twice:
 //
 //	written so far     full                     last
 //	100 bytes                                   100 of 100
@@ -19,7 +19,7 @@ import (
 //	130 KiB            128 KiB                  2 of 128 KiB
 //	300 KiB            128, 128 KiB             44 of 256 KiB
 //
-// An entry's body is one slice with little spare capacity: compact makes it, when the response is whole and is to be stored.
+// An entry's body is one slice with little spare capacity: compact makes it, once the response is complete and is to be stored.
 type buffer struct {
 	// What capacity is reserved from, for all copies of the cache.
 	bounds *Common
@@ -32,7 +32,7 @@ type buffer struct {
 	full [][]byte
 	// The body, or its end. It grows; nothing of it is changed.
 	last []byte
-	// Bytes of bounds.
+	// How many bytes are reserved from bounds.
 	reserved int
 
 	// Sends the body meanwhile; nil: nothing of it is sent yet.
@@ -81,7 +81,7 @@ func (b *buffer) add(p []byte) bool {
 	return true
 }
 
-// growTo is how much the body needs: what Content-Length says, or what the first write brings, or twice what it has.
+// growTo is the capacity that the body gets: what Content-Length says, or what the first write brings, or twice the old one.
 func (b *buffer) growTo(have, need int) int {
 	switch {
 	case int64(need) <= b.declared:
@@ -95,7 +95,7 @@ func (b *buffer) growTo(have, need int) int {
 	}
 }
 
-// bufferSize is the least one that is not below n: slices of such capacities are pooled.
+// bufferSize is the least power of two that is not below n: slices of such capacities are pooled.
 func bufferSize(n int) int64 { return 1 << bits.Len(uint(n-1)) }
 
 // nextPiece fills the last slice and begins another one.
@@ -111,8 +111,8 @@ func (b *buffer) nextPiece(p []byte) bool {
 	return true
 }
 
-// compact makes the copy one slice without much spare capacity: an entry must not cost more memory than it counts. What the
-// client does not have yet, the sender sends from there.
+// compact makes the copy one slice without much spare capacity: an entry must not take more memory than it is counted for. The
+// sender sends the rest of the body from there.
 func (b *buffer) compact() []byte {
 	if b.full == nil && cap(b.last) <= len(b.last)+len(b.last)/8 {
 		return b.last
@@ -136,7 +136,7 @@ func (b *buffer) pieces() [][]byte {
 	return append(b.full[:len(b.full):len(b.full)], b.last)
 }
 
-// reserve takes n more bytes of what all copies share, if there are so many.
+// reserve takes n more bytes from the bound that all copies share, if that many are free.
 func (b *buffer) reserve(n int) bool {
 	if !b.bounds.reserve(n) {
 		return false
@@ -145,9 +145,9 @@ func (b *buffer) reserve(n int) bool {
 	return true
 }
 
-// unreserve gives back what was reserved: the copy is complete, or given up. A client that reads slowly does not hold it, or a few
-// such clients could keep the cache from recording anything. What such a client does not have yet belongs to its own request, as
-// the bytes that a handler writes do.
+// unreserve gives back what was reserved: the copy is complete, or given up. A slow client does not hold the reservation, or a few
+// such clients could keep the cache from recording anything. The bytes that such a client still has to get belong to its own
+// request, as those that a handler writes do.
 func (b *buffer) unreserve() {
 	b.bounds.release(b.reserved)
 	b.reserved = 0
@@ -159,17 +159,17 @@ func (b *buffer) release() {
 	b.full, b.last = nil, nil
 }
 
-// Slices that are not short are pooled. Without that, each stream that turns out too long to be stored would leave up to a
-// megabyte of garbage: what its beginning was copied into. The least are as long as what net/http holds back; longer ones than
-// the most are rare.
+// Slices that are not short are pooled. Otherwise each stream that turns out too long to be stored would leave up to a megabyte of
+// garbage: the copy of its beginning. The shortest pooled ones are as long as what net/http holds back; longer ones than mostPooled
+// are rare.
 const (
 	leastPooled = 4 << 10
 	mostPooled  = 16 << 20
 )
 
-var bufferPools [25]sync.Pool // of *[]byte, by how many bits their capacity has
+var bufferPools [25]sync.Pool // of *[]byte, by the logarithm of their capacity
 
-// pooled reports whether slices of the capacity are: only powers of two are, which is how copies grow.
+// pooled reports whether slices of the capacity are pooled: only powers of two are, which is how copies grow.
 func pooled(n int) bool { return n >= leastPooled && n <= mostPooled && n&(n-1) == 0 }
 
 // copyOf returns a copy without spare capacity. The compiler does not clear the memory first.
@@ -189,7 +189,7 @@ func newBuffer(n int) []byte {
 	return make([]byte, 0, n)
 }
 
-// recycle takes slices back that nobody reads or writes any more.
+// recycle pools slices that nobody reads or writes any more.
 func recycle(all ...[]byte) {
 	for _, b := range all {
 		if n := cap(b); pooled(n) {

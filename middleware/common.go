@@ -15,8 +15,8 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Bounds that all routes of one cache share. Each bounds what clients can make the process hold by being slow, by hanging up, or by
-// asking for what is stale.
+// Bounds that all routes of one cache share. Each bounds what clients can make the process hold by reading slowly, by hanging up, or by
+// requesting stale responses.
 const (
 	maxRecording = 64 << 20 // bytes of responses being recorded
 	maxDetached  = 64       // handlers that run on although their client has gone
@@ -26,15 +26,15 @@ const (
 // Common is what the routes of one cache have in common: its name in Cache-Status and its bounds. Make it with
 // [NewCommon]; it is safe for concurrent use.
 type Common struct {
-	Fault func(error)     // gets panics of others' code in goroutines of the cache; nil: they are dropped
+	Fault func(error)     // gets panics of the app's code in goroutines of the cache; nil: they are dropped
 	Names surrogate.Names // what a purge can name
 
 	clock     clock
 	near, far statusLines         // hits, by tier
 	kept      map[Reason][]string // Cache-Status of misses whose response is stored, by cause
-	missed    map[Reason][]string // … and of those of which that is not known yet
+	missed    map[Reason][]string // of those for which that is not known yet
 	name      string              // "": no Cache-Status
-	debug     bool                // Cache-Status tells keys
+	debug     bool                // Cache-Status has keys
 
 	recording   atomic.Int64
 	detached    atomic.Int64
@@ -49,16 +49,16 @@ type Common struct {
 	background sync.WaitGroup
 }
 
-// A Share is what one route, or one Values, uses of the bounds. It gets no more than is still free: one slow route alone ends up with half
-// of a bound, two with a third each, and another route still finds some. The zero Share is ready to use, with one Common.
+// A Share is how much of the bounds one route, or one Values, uses. It gets no more than is still free: one slow route alone ends up with
+// half of a bound, two with a third each, and another route still finds some. The zero Share is ready to use, with one Common.
 type Share struct {
 	common    atomic.Pointer[Common] // set by the first run with a context that can end: later runs need no pointer of their own
-	refreshes int                    // the Common's lock is held
+	refreshes int                    // guarded by the Common's lock
 	detached  atomic.Int64
 }
 
-// NewCommon returns what routes share, under the cache's name in Cache-Status (RFC 9211 §2). With an empty name no Cache-Status is sent. With
-// debug, Cache-Status has the key of each response.
+// NewCommon returns a Common with the cache's name in Cache-Status (RFC 9211 §2). With an empty name no Cache-Status is sent. With debug,
+// Cache-Status has the key of each response.
 func NewCommon(name string, debug bool) *Common {
 	c := &Common{name: name, debug: debug, refreshing: map[keying.Key]struct{}{}}
 	c.near.format = name + "; hit; ttl=%d; detail=near"
@@ -72,7 +72,7 @@ func NewCommon(name string, debug bool) *Common {
 	return c
 }
 
-// reserve takes n more bytes of the bound on recording, if there are so many.
+// reserve takes n more bytes from the bound on recording, if that many are free.
 func (c *Common) reserve(n int) bool {
 	if c.recording.Add(int64(n)) > maxRecording {
 		c.recording.Add(int64(-n))
@@ -97,8 +97,8 @@ func (c *Common) idle(s *Share, key keying.Key) bool {
 	return !busy && !c.closed && s.refreshes < maxRefreshes-len(c.refreshing)
 }
 
-// beginRefresh reports whether the caller must refresh the key, and then call endRefresh. So a key is refreshed once at a time, however
-// many requests find it stale.
+// beginRefresh reports whether the caller must refresh the key, and then call endRefresh. So only one refresh of a key runs at a time,
+// however many requests find it stale.
 func (c *Common) beginRefresh(s *Share, key keying.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,8 +142,8 @@ func (c *Common) survive(panicked any) {
 	}
 }
 
-// Close waits for the refreshes under way, as long as the context allows; there are none from then on. It may be called
-// more than once.
+// Close waits for the refreshes under way, as long as the context allows; no new ones start. It returns the context's error if that ends
+// first. It may be called more than once.
 func (c *Common) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
@@ -165,29 +165,29 @@ const (
 	// tick is how late a clock that ticks may be. It may be later by as much as its goroutine waits for a processor, but
 	// requests wait there just as long.
 	tick = readthrough.Tick
-	busy = 100 // so many readings within a tick make it tick
+	busy = 100 // so many reads within a tick make it tick
 )
 
-// A clock tells the time as time.Now does. When it is read more than ten thousand times a second, a timer reads the system's clock every 10
-// ms instead, for as long as somebody asks. Otherwise reading the clock would be an eighth of a hit's time. The zero clock is ready to
-// use. It is safe for concurrent use.
+// A clock tells the time as time.Now does. When it is read more than ten thousand times a second, a timer reads the system's clock every
+// 10 ms instead, as long as the reads go on. Otherwise reading the system's clock would take an eighth of a hit's time. The zero clock is
+// ready to use. It is safe for concurrent use.
 type clock struct {
 	last  atomic.Pointer[time.Time] // the last tick; nil: the clock does not tick
 	asked atomic.Bool               // since then
-	span  atomic.Int64              // the tick's length of time of which the readings are counted
+	span  atomic.Int64              // the interval of a tick's length in which the reads are counted
 	reads atomic.Int32
 }
 
-// Now returns the time for one request, or one look-up.
+// Now returns the time for one request, or one lookup.
 func (c *Common) Now() time.Time { return c.clock.now() }
 
-// now is the last tick, or else the time itself.
+// now returns the last tick, or the time itself if the clock does not tick.
 func (c *clock) now() time.Time {
 	last := c.last.Load()
 	if last == nil {
 		return c.read()
 	}
-	if !c.asked.Load() { // once a tick: what is only read is in every processor's cache
+	if !c.asked.Load() { // once a tick: a word that is only read stays in every processor's cache
 		c.asked.Store(true)
 	}
 	return *last

@@ -17,8 +17,8 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// How a recorded response becomes an entry. By now its head was judged storable (the rule book's storable), and its body is complete. What is
-// left to say no: a body that is not what its head promised, the handler itself (NoStore), labels, a lifetime that is over.
+// How a recorded response becomes an entry. By now its head was judged storable (the rule book's storable), and its body is complete.
+// What can still refuse it: a body that does not match its head, the handler itself (NoStore), its labels, a lifetime that is over.
 
 // complete fills the run's entry with a whole response, or says why it must not be stored.
 func (f *fetch) complete() Reason {
@@ -36,8 +36,8 @@ func (f *fetch) complete() Reason {
 	return f.settle()
 }
 
-// settle gives an entry that has its header and body all else: lifetimes and key by the rule book, labels, and a place among the variants
-// of its URL, where the least used one may have to go. It says why the entry must not be stored, or "".
+// settle adds to an entry, which has its header and body, everything else: lifetimes and key from the rule book, labels, and a place
+// among the variants of its URL, which may replace the least used one. It says why the entry must not be stored, or "".
 func (f *fetch) settle() Reason {
 	rt, e := f.rt, f.rec.run.Entry
 	tags, ttl, noStore := f.rec.said.Said()
@@ -64,8 +64,8 @@ func (f *fetch) settle() Reason {
 	return ""
 }
 
-// incomplete says what is missing, or "". A response without a head or with another length than it declared was broken off somewhere; to
-// serve it again would make one accident everybody's. A response to HEAD declares the length of a body that it does not have.
+// incomplete says what is missing, or "". A response without a head or with another length than it declared was broken off somewhere;
+// storing it would make one accident everybody's. A response to HEAD declares the length of a body that it does not have.
 func (rec *recorder) incomplete() Reason {
 	size := int64(rec.size())
 	switch {
@@ -80,8 +80,8 @@ func (rec *recorder) incomplete() Reason {
 	return ""
 }
 
-// describe adds the fields that describe the body: its type as net/http would guess it, its length, that parts of it are served
-// (RFC 9110 §14.3), and in policy mode a validator if nobody has set one (§8.8.3): so clients and caches in front can revalidate.
+// describe adds the fields that describe the body: its type as net/http would guess it, its length, that ranges of it are served (RFC
+// 9110 §14.3), and in policy mode a validator if nobody has set one (§8.8.3), so that clients and caches in front can revalidate.
 func (rec *recorder) describe(e *store.Entry) {
 	var buf [64]byte // for both texts, which share one string
 	text := buf[:0]
@@ -129,7 +129,7 @@ func appendEntityTag(to, body []byte) []byte {
 	return append(to, '"')
 }
 
-// partReason is why a response is for those alone who wait for it.
+// partReason is the reason of a response that only the requests that wait for it get.
 func partReason(r *http.Request) Reason {
 	if r.Method == http.MethodHead {
 		return ReasonHead
@@ -137,8 +137,8 @@ func partReason(r *http.Request) Reason {
 	return ReasonRange
 }
 
-// partKey is the key of requests that want the same part of what the key stands for, so that they share one run. Nothing is ever stored
-// under it. The handler of a HEAD does not see ranges, and no handler sees conditions: those are judged for each request.
+// partKey is the key of requests for the same part of what the key stands for, so that they share one run. Nothing is ever stored under
+// it. The handler of a HEAD does not see ranges, and no handler sees conditions: those are evaluated for each request.
 func partKey(key keying.Key, r *http.Request) keying.Key {
 	text := append(make([]byte, 0, 128), key[:]...)
 	text = append(text, r.Method...)
@@ -153,16 +153,16 @@ func partKey(key keying.Key, r *http.Request) keying.Key {
 	return sha256.Sum256(text)
 }
 
-// A response to HEAD or to a range is not what its key stands for, so it cannot be stored under it. But many clients may want the same part
-// at once, of a large file for example. Then one run serves them all, under a key that nothing is ever stored under:
+// A response to HEAD or to a range is not what its key stands for, so it cannot be stored under it. But many clients may request the same
+// part at once, of a large file for example. Then one run serves them all, under a key that nothing is ever stored under:
 //
 //	GET /file, Range: bytes=0-99     leads a run
 //	GET /file, Range: bytes=0-99     waits for it, and gets its response
 //	GET /file, Range: bytes=100-     leads a run of its own
 //	GET /file                        leads a run of its own: it is for the whole, and its response is stored
 //
-// shareOnly makes the run's entry of a response that is not whole, for the requests that wait for it. Stale says that the
-// response must not be used again without validation.
+// shareOnly makes the run's entry from a response that is not whole, for the requests that wait for it. Stale says that the response must
+// not be used again without validation.
 func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
 	rec, e := f.rec, f.rec.run.Entry
 	f.p.reason, rec.purpose = cmp.Or(f.p.reason, partReason(f.r)), toShare
@@ -171,7 +171,7 @@ func (f *fetch) shareOnly(key keying.Key, stale bool) readthrough.Verdict {
 	}
 	rec.reason = ""
 	e.Key, e.Status, e.Added, e.Body = partKey(key, f.r), rec.status, rec.added, rec.compact()
-	e.Stored, e.Fresh = time.Now(), time.Minute // for those who wait: any time will do
+	e.Stored, e.Fresh = time.Now(), time.Minute // for the requests that wait: any lifetime will do
 	if e.Validate() != nil {
 		return f.refuse(ReasonHeader)
 	}
@@ -196,10 +196,10 @@ func (f *fetch) shareable(stale bool) Reason {
 		return ReasonAge
 	}
 	e := rec.run.Entry
-	// An attempt to update a stored response has perhaps left that one's labels and lifetimes there.
+	// A failed update of a stored response may have left that one's labels and lifetimes here.
 	e.Header, e.Added, e.Labels, rec.run.Index = makeHeader(rec.fields), rec.added, nil, nil
 	e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0
-	return f.label(e, tags) // a purge may come before the requests that wait
+	return f.label(e, tags) // a purge may come before the requests that wait get it
 }
 
 // sniff sets the Content-Type that net/http would guess, for a body whose type nobody has set.
@@ -220,14 +220,14 @@ func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// leftAlone reports whether compressors outside leave the response as it is for every client: it is encoded already, or of a type that
-// is not worth compressing. The cache says Accept-Ranges on such responses alone. A client that compression may reach could
-// otherwise put together parts of a compressed body and of the plain one.
+// leftAlone reports whether compressors outside leave the response as it is for every client: it is encoded already, or of a type that is
+// not worth compressing. Only on such responses the cache sends Accept-Ranges. Otherwise a client could put together parts of a
+// compressed body and of the plain one.
 func leftAlone(codings, types []string, body []byte) bool {
 	return !identity(codings) || !compressible(mediaType(types, body))
 }
 
-// mediaType is the type without parameters, in lower case; the one that net/http guesses if there is none.
+// mediaType is the type without parameters, in lower case; if there is none, the one that net/http guesses.
 func mediaType(types []string, body []byte) string {
 	text := rfc9111.First(types)
 	if text == "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Config is what [New] makes a [Route] of. The root package fills it from a policy that it has checked: New checks
+// A Config is what [New] makes a [Route] from. The root package fills it from a policy that it has checked: New checks
 // nothing. Functions must be safe for concurrent use.
 type Config struct {
 	// Pattern stands for the router's pattern. With "" the adapter gives one with each request.
@@ -26,9 +26,10 @@ type Config struct {
 	// Cache is the engine: memory, store, one load per key.
 	Cache *readthrough.Cache
 
-	// User, Skip and VaryBy are functions of the app. Where one panics, the request bypasses the cache and a Fault tells.
+	// User, Skip and VaryBy are functions of the app. If one panics, the request bypasses the cache, and a Fault
+	// reports it.
 
-	// User tells who the user is. It is required where Scheme.Private.
+	// User tells who the user is. It is required if Scheme.Private.
 	User keying.User
 	// Skip names requests that bypass the cache. nil: none do.
 	Skip func(*http.Request) bool
@@ -39,7 +40,7 @@ type Config struct {
 
 	// Observe gets how requests were answered, and how refreshes went. nil: nobody listens, and a hit makes no event.
 	Observe func(Event)
-	// Alert gets what somebody should know of: faults, warnings, refreshes that fail. nil: nobody listens.
+	// Alert gets what somebody should know about: faults, warnings, refreshes that fail. nil: nobody listens.
 	Alert func(Event)
 	// Purge appends to the purge log. nil: no response invalidates anything.
 	Purge func(context.Context, store.Record) error
@@ -97,7 +98,7 @@ type settings struct {
 	vary         []string
 	client       []string
 
-	// Somebody listens: a hit saves making an event otherwise.
+	// Somebody listens; otherwise a hit makes no event.
 	observed bool
 	// Requests with Authorization bypass the cache.
 	bypassAuth bool
@@ -109,7 +110,7 @@ type settings struct {
 	keepsDate bool
 }
 
-// settings works out what follows from the configuration once, so that no request has to.
+// settings works out once what follows from the configuration, so that no request has to.
 func (c Config) settings() settings {
 	return settings{
 		pattern: c.Pattern, common: c.Common, scheme: c.Scheme, labeler: c.Labeler, cache: c.Cache,
@@ -137,7 +138,7 @@ func ignoreIfNil(f func(Event)) func(Event) {
 // Pattern is the pattern that the route was made for, or "" if the adapter gives one with each request.
 func (rt *Route) Pattern() string { return rt.pattern }
 
-// Private reports whether the responses are one user's each.
+// Private reports whether each response is for one user.
 func (rt *Route) Private() bool { return rt.scheme.Private }
 
 // AsksApp reports whether functions of the app see each request before the cache looks for a response: who the user is,

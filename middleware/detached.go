@@ -10,8 +10,8 @@ import (
 // detachedFor is how long a handler may run on after its client has gone.
 const detachedFor = 30 * time.Second
 
-// A runContext is the context of one run of a handler. It is detached from the client's: a client that hangs up must not fail
-// the others that wait for the response of its run. Three histories show what that means.
+// A runContext is the context of one run of a handler. It is detached from the client's: a client that hangs up must not
+// fail the others that wait for the response of its run. Three cases show what that means.
 //
 // The client hangs up while others wait:
 //
@@ -23,25 +23,25 @@ const detachedFor = 30 * time.Second
 //	4.                                                             ends, and the response is stored
 //	5.                                  get the response           gives its room back (end)
 //
-// All clients have gone. Nobody knows that: another one may come at any moment and wait. So the run goes on as above, and the
+// All clients have gone. Nobody can tell: another one may come at any moment and wait. So the run goes on as above, and the
 // next request is a hit. After 30 s its context ends, and what the handler then returns is not stored.
 //
-// Nobody can use the response, for it must not be stored:
+// Nobody can use the response, because it must not be stored:
 //
 //	client A                            client B                   the run
 //	1. misses, and leads the run        misses, and waits for it   begins
 //	2.                                                             writes a Set-Cookie: the recorder gives up its copy
-//	3.                                  is let go: runs the        ends with its client from now on (followClient),
+//	3.                                  is released: runs the      ends with its client from now on (followClient),
 //	                                    handler itself             as without a cache
 //	4. hangs up                                                    its context ends at once
 //
 // Step 4 may come before step 2: then the run has gone on without its client, and followClient ends it.
 //
-// A deadline of the request, unlike a hang-up, is a bound on the run: it holds in any case, also for those who wait.
+// A deadline of the request, unlike a hang-up, always bounds the run, even if others wait for it.
 type runContext struct {
 	// Whose run it is; nil: nobody's in particular.
 	share *Share
-	// What the run's context begins with.
+	// The values of the run's context: the client's.
 	client values
 
 	cancelRun context.CancelCauseFunc
@@ -51,14 +51,14 @@ type runContext struct {
 	stop func() bool
 
 	mu sync.Mutex
-	// The client's end is the run's again.
+	// The run ends with its client again.
 	following bool
 	ended     bool
-	// Runs while the client has gone.
+	// Runs once the client has gone.
 	timer *time.Timer
 }
 
-// values is a context that never ends, with another's values: context.WithoutCancel as a part of something larger.
+// values is a context that never ends, with another's values: context.WithoutCancel as a field of something larger.
 type values struct{ of context.Context }
 
 func (values) Deadline() (at time.Time, ok bool) { return at, false }
@@ -109,7 +109,7 @@ func (c *runContext) clientGone() {
 	}
 }
 
-// tooLong ends a run that went on without its client for as long as it may.
+// tooLong ends a run that has gone on without its client for as long as it may.
 func (c *runContext) tooLong() {
 	defer c.survive()
 	c.cancel(context.Cause(c.client.of))
@@ -152,7 +152,7 @@ func (c *runContext) end() {
 	c.cancel(context.Canceled)
 }
 
-// detach takes room for a run without its client, if there is any.
+// detach takes room for one run without its client, if there is any.
 func (s *Share) detach() bool {
 	own, all := s.detached.Add(1), s.common.Load().detached.Add(1)
 	if own-1 > maxDetached-all { // no more than was free
@@ -162,14 +162,14 @@ func (s *Share) detach() bool {
 	return true
 }
 
-// attach gives back what detach has taken.
+// attach gives that room back.
 func (s *Share) attach() {
 	s.detached.Add(-1)
 	s.common.Load().detached.Add(-1)
 }
 
-// Detach returns a context for a load that others may wait for: it outlasts its parent for a while, as far as there is
-// room for such loads. End must be called when the load is over.
+// Detach returns a context for a load that others may wait for: it outlasts its parent for a while, if there is room for
+// one more such load. End must be called when the load is over.
 func (c *Common) Detach(parent context.Context, s *Share) (ctx context.Context, end func()) {
 	ctx, run := (&runContext{share: s}).start(parent, c)
 	return ctx, run.end

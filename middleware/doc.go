@@ -1,4 +1,4 @@
-// Package middleware says how one request passes a cache: it is served from the store, or its handler runs and is
-// recorded while the client is answered; what was recorded is judged, and kept or not. It knows no router, no backend and
-// no class: a [Route] is compiled elsewhere and only read here.
+// Package middleware handles one request of a cache: it serves it from the store, or runs its handler and records the
+// response while the client gets it; what was recorded is judged, and stored or not. The package knows no router, no
+// backend and no class: a [Route] is compiled elsewhere and only read here.
 package middleware

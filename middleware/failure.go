@@ -11,8 +11,9 @@ import (
 	"github.com/larder-go/cache/internal/steering"
 )
 
-// What happens when a handler does not end as it should. The order is always the same: first those who wait for the response are let go,
-// then the client is served, then the panic goes on. The client may be slow, and the others must not wait for it.
+// What happens when a handler does not end as it should. The order is always the same: first the requests that wait for the
+// response are released, then the client is served, then the panic goes on. The client may be slow, and the others must not wait
+// for it.
 //
 //	the handler             a stale response may stand in   the client gets        the others get
 //	panics before writing   yes                             the stale response     the stale response
@@ -28,10 +29,10 @@ func (rec *recorder) fallback() bool {
 
 // void gives up the response of a handler that did not return:
 //
-//  1. The requests that wait for it are let go.
+//  1. The requests that wait for it are released.
 //  2. The sender ends, at once: the client's writer must not be used after the request.
 //  3. A short body, which waits for the handler's end, goes to the writer outside, as without a cache. Whoever recovers from the
-//     panic decides what becomes of it.
+//     panic decides what happens to it.
 func (rec *recorder) void() {
 	body := rec.last
 	rec.drop(ReasonPanic)
@@ -49,8 +50,8 @@ func (rec *recorder) void() {
 }
 
 // standIn lets the stale response stand in for one that a panic prevented; the panic becomes an event. http.ErrAbortHandler is
-// meant for the server, and goes on. There is one exception: the handler has begun a failure, so the client gets the stale
-// response anyway. ReverseProxy panics so when an upstream hangs in the body of a 503.
+// meant for the server, and goes on. There is one exception: the handler has begun a failure, so the client gets the stale response
+// anyway. ReverseProxy does that when an upstream breaks off in the body of a 503.
 func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 	switch panicked {
 	case nil: // runtime.Goexit: the goroutine is ending
@@ -71,18 +72,17 @@ func (rec *recorder) standIn(f *fetch, panicked any) readthrough.Verdict {
 	return readthrough.ServeOld
 }
 
-// A response may fail when its head, a 200, has gone. A template ends in an error, a row of a JSON stream cannot be read, the
-// source of a copy breaks off, or a handler panics behind a middleware that recovers. The client has the beginning, and perhaps
-// an error page after it. Such a response is neither stored nor shared, if anything gives it away. Four things do:
+// A response may fail after its head, a 200, was sent. A template ends in an error, a row of a JSON stream cannot be read, the
+// source of a copy breaks off, or a handler panics behind a middleware that recovers. The client has the beginning, and perhaps an
+// error page after it. Such a response is neither stored nor shared, if anything shows that it failed. Four things do:
 //
 //	a second WriteHeader, 5xx or 3xx               headAgain
 //	a second WriteHeader, 4xx, and then a write    headAgain, and then recordable
 //	another Content-Type, and then a write         turnsIntoErrorPage
 //	the framework calls Fail                       fetch.judge
 
-// headAgain looks at a head after the head, which net/http drops. An error of the server's means that the response is broken off,
-// and so does a redirect, which leads to an error page as a rule. A 4xx means it only if a page follows: alone it changes nothing
-// that the client gets.
+// headAgain looks at a second head, which net/http ignores. A 5xx means that the response is broken off, and so does a redirect,
+// which usually leads to an error page. A 4xx means it only if a page follows: alone it changes nothing that the client gets.
 func (rec *recorder) headAgain(status int) {
 	switch {
 	case status < 300 || status == http.StatusNotModified || status == rec.status:
@@ -97,6 +97,6 @@ func (rec *recorder) headAgain(status int) {
 	}
 }
 
-// Fail says that the response which is being made has failed although it has begun, for frameworks that learn of it after the first
-// bytes. It is then not stored. The context is the handler's; with any other it does nothing.
+// Fail says that the handler's response has failed although it has begun, for frameworks that learn of it after the first bytes.
+// The response is then not stored. The context is the handler's; with any other, Fail does nothing.
 func Fail(ctx context.Context) { steering.Fail(ctx) }

@@ -13,22 +13,21 @@ import (
 	"github.com/larder-go/cache/internal/trace"
 )
 
-// A fetch is a request that memory could not answer, on its way through the store and, if need be, the handler. It is the
-// load of its own call of the store: [readthrough.Call.Get] runs Load where the store has nothing to serve and nobody else's
-// run is under way.
+// A fetch is a request that memory could not serve, on its way through the store and, if need be, the handler. It is also the load
+// that it may lead: [readthrough.Call.Get] calls Load if the store has nothing to serve and no other request's run is under way.
 //
-// Requests end here in one of three ways. One is served with a stored response. One gets the response of another request's run. One
-// runs the handler itself, and its recorder has sent the client the response by the time that Get returns, or most of it.
+// A request ends in one of three ways. It is served with a stored response. It gets the response of another request's run. Or it
+// runs the handler itself; then its recorder has sent the client the response, or most of it, by the time Get returns.
 //
-// The way of a miss, from top to bottom:
+// The path of a miss, from top to bottom:
 //
 //	Route.Finish     makes the fetch, and the rule book decides how to look (rules.answer)
-//	fetch.get        readthrough: look in the store; join the run under way; or lead one
-//	fetch.Load       … which is this: called once, for all who wait for the key
-//	fetch.run        prepares what the handler sees, runs it, recovers where a stale response can stand in
-//	fetch.judge      what is to become of the response: stored, shared, refused
-//	fetch.complete   makes the entry of it; readthrough stores it and lets the others go
-//	fetch.conclude   readthrough asks Serve or Missed: the client gets what it has not got yet, and the event is made
+//	fetch.get        readthrough: look in the store; wait for the run under way; or lead one
+//	fetch.Load       that run: called once, for all requests that wait for the key
+//	fetch.run        prepares what the handler sees, runs it, recovers if a stale response can stand in
+//	fetch.judge      decides whether the response is stored, shared or refused
+//	fetch.complete   makes the entry; readthrough stores it and releases the requests that wait
+//	fetch.conclude   readthrough calls Serve or Missed: the client gets the rest of the response, and the event is made
 type fetch struct {
 	rt    *Route
 	p     Passage
@@ -41,7 +40,7 @@ type fetch struct {
 	// For less than a whole response: see isPart.
 	part bool
 
-	// The handler is asked without conditions of ours: those have led nowhere.
+	// The handler runs without conditions of ours: it has run with them, in vain.
 	unconditional bool
 
 	// Nil: the handler has not run.
@@ -53,7 +52,7 @@ type fetch struct {
 
 	// Why it had to run, if that is known.
 	cause Reason
-	// The request has had its event.
+	// The event of the request has been made.
 	reported bool
 	// It was served with a response that is to be refreshed.
 	stale bool
@@ -63,9 +62,9 @@ type fetch struct {
 	call readthrough.Call
 }
 
-// retained is the state of a run that the handler may retain after it returns, whatever its documentation says: the writer
-// and the context. So it is never pooled: no run uses another's. The request that the handler sees is so, too, but stands by
-// itself: an allocation with pointers that is larger than half a kilobyte costs more.
+// retained is the state of a run that the handler may hold on to after it returns, whatever its documentation says: the writer and
+// the context. So it is never pooled. The request that the handler sees is not pooled either, but allocated separately: an
+// allocation with pointers costs more if it is larger than half a kilobyte.
 type retained struct {
 	rec recorder
 	ctx steering.Run
@@ -83,8 +82,8 @@ func (rt *Route) newFetch(p *Passage, w http.ResponseWriter, r *http.Request, ne
 	return f
 }
 
-// get answers from the store, from another request's run of the handler, or by running it. A request for a part shares runs
-// only with requests for the same part.
+// get serves the request from the store, from another request's run of the handler, or by running it. A request for a part shares
+// runs only with requests for the same part.
 func (f *fetch) get(judge readthrough.Judge) error {
 	if f.part {
 		return f.conclude(f.call.GetPart(f.p.key, partKey(f.p.key, f.r), f, judge))
@@ -92,11 +91,11 @@ func (f *fetch) get(judge readthrough.Judge) error {
 	return f.conclude(f.call.Get(f.p.key, f, judge))
 }
 
-// Load runs the handler for the store. A refresh has no client to serve a stale response to, so the old one counts as good for validation
+// Load runs the handler for the store. A refresh has no client to serve a stale response to, so it uses the old one for validation
 // only.
 func (f *fetch) Load(run *readthrough.Run) readthrough.Verdict {
 	if f.noClient {
-		run.Use = min(run.Use, readthrough.OnValidation) // the old entry stays where it is, and nobody is to be served with it
+		run.Use = min(run.Use, readthrough.OnValidation) // the old entry stays in the store, and is served to nobody
 	}
 	verdict := f.run(run, new(retained))
 	if verdict == readthrough.ServeOld {
@@ -105,8 +104,8 @@ func (f *fetch) Load(run *readthrough.Run) readthrough.Verdict {
 	return verdict
 }
 
-// run runs the handler once and judges its response. A panic of the handler's goes on to the caller, unless a stale response
-// can stand in for the one that the panic prevented.
+// run runs the handler once and judges its response. A panic of the handler reaches the caller, unless a stale response can stand
+// in for the one that the panic prevented.
 func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.Verdict) {
 	f.rt.warnNested(f)
 	rec := &kept.rec
@@ -123,7 +122,7 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 	defer func() {
 		switch {
 		case returned:
-		case !rec.fallback() || rec.head == headSettled && !rec.withheld(): // the client has something of the response
+		case !rec.fallback() || rec.head == headSettled && !rec.withheld(): // the client has a part of the response
 			rec.void() // the panic goes on, with its stack untouched
 		default:
 			verdict = rec.standIn(f, recover())
@@ -139,8 +138,8 @@ func (f *fetch) run(run *readthrough.Run, kept *retained) (verdict readthrough.V
 	return verdict
 }
 
-// prepare makes what the handler gets: its view of the request, in a context through which it can steer what becomes of
-// the response.
+// prepare makes what the handler gets: its view of the request, with a context through which it can steer how its response is
+// cached.
 func (f *fetch) prepare(ctx context.Context, run *readthrough.Run, kept *retained) (within *matching) {
 	rt, rec := f.rt, &kept.rec
 	rec.user, rec.fwd = f.p.user, f.p.fwd
@@ -174,8 +173,8 @@ func (f *fetch) causeOf(run *readthrough.Run) Reason {
 	return cause
 }
 
-// judge says what is to become of the response, in this order: it renews the stored one; it has failed and the stale one
-// stands in; it is not to be stored; it is a part; it is whole.
+// judge decides what happens to the response. In this order: it renews the stored one; it has failed and the stale one stands in;
+// it must not be stored; it is a part; it is whole.
 func (f *fetch) judge(canceled bool) readthrough.Verdict {
 	rt, rec := f.rt, f.rec
 	switch {
@@ -194,7 +193,7 @@ func (f *fetch) judge(canceled bool) readthrough.Verdict {
 		return f.refuse(ReasonLate)
 	case canceled:
 		f.refuse(ReasonCanceled)
-		return readthrough.Aborted // the response says nothing of what another run would bring
+		return readthrough.Aborted // the response says nothing about what another run would bring
 	case f.err != nil:
 		return f.refuse(ReasonError)
 	case rec.purpose == toShare, f.r.Method == http.MethodHead:
@@ -212,8 +211,8 @@ func (f *fetch) refuse(reason Reason) readthrough.Verdict {
 	return readthrough.Uncacheable
 }
 
-// conclude ends the request with what Get has brought. The engine asks one of Serve and Missed, and then perhaps Refresh, as it
-// does for values. The error is the handler's, if the response is.
+// conclude ends the request with the result of Get. The engine calls Serve or Missed, and then perhaps Refresh, as it does for
+// values. The error is the handler's, if the response is.
 func (f *fetch) conclude(found readthrough.Result) error {
 	f.rt.cache.Answer(f, found)
 	if found.Entry != nil {
@@ -222,8 +221,8 @@ func (f *fetch) conclude(found readthrough.Result) error {
 	return f.err
 }
 
-// Missed ends a request for which there is no entry: the client has most of the handler's own response already, or nothing ran. A request
-// that was canceled while it waited for another's run has nobody to answer; it gets a 503 in case somebody looks.
+// Missed ends a request without an entry: the client has most of the handler's own response already, or nothing ran. A request that
+// was canceled while it waited for another's run has nobody to respond to; it gets a 503 in case somebody looks.
 func (f *fetch) Missed(found readthrough.Result) {
 	switch found.Source {
 	case readthrough.Canceled:
@@ -240,14 +239,14 @@ func (f *fetch) Missed(found readthrough.Result) {
 	}
 }
 
-// became notes what has become of the entry that was made of the response.
+// became notes what happened to the entry that was made from the response.
 func (rec *recorder) became(fate readthrough.Fate) {
 	if rec.fate = fate; rec.keeps() && rec.reason == "" && rec.purpose != toShare {
 		rec.reason = FateReason(fate)
 	}
 }
 
-// FateReason says why something is not kept that was for keeping, or "" if it is.
+// FateReason says why something was not stored although it should have been, or "" if it was.
 func FateReason(fate readthrough.Fate) Reason {
 	switch fate {
 	case readthrough.RefusedByStore:
@@ -262,8 +261,8 @@ func FateReason(fate readthrough.Fate) Reason {
 	return ""
 }
 
-// looped answers a request that a handler has made for its own response, from within a run that such a request had led to
-// (RFC 5842 §7.2).
+// looped responds to a request that a handler has made, directly or through others, for the very response that it is making (RFC
+// 5842 §7.2).
 func (f *fetch) looped() {
 	h := f.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
@@ -272,7 +271,7 @@ func (f *fetch) looped() {
 	f.report(Event{Route: f.p.pattern, Outcome: Miss, Reason: ReasonLoop, Status: http.StatusLoopDetected, Err: err})
 }
 
-// Serve replays what was found.
+// Serve replays the response that was found.
 func (f *fetch) Serve(found readthrough.Result) bool {
 	from := source{outcome: Hit, tier: f.rt.tier(), pattern: f.p.pattern}
 	switch {
@@ -309,7 +308,7 @@ func (f *fetch) Refresh() {
 	case !f.stale:
 		f.rt.refreshEarly(&f.p, f.r)
 	case f.rec == nil && !f.rt.refreshLater(&f.p, f.r):
-		_ = f.rt.refreshInline(f.p, f.w, f.r, f.next, f.param) // what became of it is an event
+		_ = f.rt.refreshInline(f.p, f.w, f.r, f.next, f.param) // the outcome is an event
 	}
 }
 
@@ -333,8 +332,8 @@ func (f *fetch) report(ev Event) {
 	}
 }
 
-// close ends the request; it is deferred. After a panic it makes the event that the request still owes, and does not give the fetch back:
-// what a panic leaves behind may be in anybody's hands.
+// close ends the request; it is deferred. After a panic it makes the event that the request still lacks, and does not return the
+// fetch to the pool: something may still refer to it.
 func (f *fetch) close() {
 	if f.reported {
 		f.end()
@@ -347,7 +346,7 @@ func (f *fetch) close() {
 	f.rt.observe(ev)
 }
 
-// end gives the fetch back to the pool, unless somebody may know of it still.
+// end returns the fetch to the pool, unless something may still refer to it.
 func (f *fetch) end() {
 	if f.rec != nil {
 		f.rec.end()
@@ -358,8 +357,9 @@ func (f *fetch) end() {
 	}
 }
 
-// A StatusError is a handler's error with the HTTP status that the framework will answer it with. Adapters return it from Next, so that the
-// cache can tell a failure (5xx, for which a stale response may stand in) from a 404. Finish returns it as it is; adapters unwrap it.
+// A StatusError is a handler's error with the HTTP status that the framework will send for it. Adapters return it from Next, so
+// that the cache can tell a failure (5xx, for which a stale response may stand in) from a 404. Finish returns it as it is; adapters
+// unwrap it.
 type StatusError struct {
 	Status int
 	Err    error
@@ -371,7 +371,7 @@ func (e StatusError) Error() string { return e.Err.Error() }
 // Unwrap returns the error inside.
 func (e StatusError) Unwrap() error { return e.Err }
 
-// serverError reports whether the error is one of the server's, as an error without a status is.
+// serverError reports whether the error is the server's. An error without a status counts as one.
 func serverError(err error) bool {
 	var status StatusError
 	return !errors.As(err, &status) || status.Status >= 500

@@ -18,22 +18,22 @@ import (
 //	Vary: Accept              Vary: Origin           Origin, Accept: a 304 must not serve the body to more requests
 //	Etag: "1"                 nothing                "1"
 
-// freshen makes the fields of the run's entry: those of the new response in place of the stored ones that they name.
+// freshen makes the fields of the run's entry: the new response's fields replace the stored ones of the same name.
 func freshen(rec *recorder, old *store.Entry) {
 	e := rec.run.Entry
 	keepVarying(rec.fields, old.Lines("Vary"))
 	keepVarying(rec.added, old.Lines("Vary"))
 	header := merge(old.Header.Fields(), rec.fields, rec.added)
-	if old.Status == http.StatusPartialContent { // and a whole now
+	if old.Status == http.StatusPartialContent { // it is whole now
 		header = withoutField(header, "Content-Range")
 	}
 	e.Header = makeHeader(replaceField(header, "Content-Length", strconv.Itoa(len(e.Body))))
 	e.Added = merge(old.Added, rec.added, rec.fields)
 }
 
-// keepVarying adds to a fresh Vary the fields that the stored response varies by. A handler that answers 304 early may not have come to the
-// line where it says so, while middleware around it names its own fields. If those replaced the stored ones, the stored body would go
-// to clients that select another.
+// keepVarying adds to a fresh Vary the fields that the stored response varies by. A handler that returns a 304 early may not have reached
+// the line that sets its Vary, while middleware around it names its own fields. If those replaced the stored ones, the stored body would
+// go to clients that select another.
 func keepVarying(fresh []store.Field, stored []string) {
 	for i := range fresh {
 		f := &fresh[i]
@@ -50,9 +50,9 @@ func keepVarying(fresh []store.Field, stored []string) {
 	}
 }
 
-// merge puts the fresh fields in place of the stored ones. Other are fresh fields, too, which go into the other list: outer middleware may
-// have set other fields this time, so that a field is now set that was added to before, or the other way round. A field without values
-// is one that the new response does not have.
+// merge puts the fresh fields in place of the stored ones. Other has the fresh fields that go into the other list: outer middleware may
+// have set other fields this time, so that a field is now set that was added to before, or the other way round. A field without values is
+// one that the new response does not have.
 func merge(stored, fresh, other []store.Field) []store.Field {
 	merged := make([]store.Field, 0, len(stored)+len(fresh))
 	for _, f := range stored {
@@ -68,7 +68,7 @@ func merge(stored, fresh, other []store.Field) []store.Field {
 	return merged
 }
 
-// has reports whether one of the fields has the name, in whatever case, and any line.
+// has reports whether one of the fields has the name, in any case, and at least one line.
 func has(fields []store.Field, name string) bool {
 	return slices.ContainsFunc(fields, func(f store.Field) bool { return len(f.Values) > 0 && strings.EqualFold(f.Name, name) })
 }
@@ -98,7 +98,7 @@ func replaceField(fields []store.Field, name, value string) []store.Field {
 	return append(withoutField(fields, name), store.Field{Name: name, Values: []string{value}})
 }
 
-// join combines a 206 with the stored part (§3.4): strong validators in common, and bytes that fit.
+// join combines a 206 with the stored part (§3.4). They must have the same strong validator, and bytes that fit.
 func join(rec *recorder, old *store.Entry, body []byte) bool {
 	if !rfc9111.StrongMatch(rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(old.Lines("Etag"))) {
 		return false
@@ -118,7 +118,7 @@ func join(rec *recorder, old *store.Entry, body []byte) bool {
 	return true
 }
 
-// extend puts a part that the client has asked for together with the stored one, if they belong together.
+// extend joins a part that the client has requested with the stored one, if they belong together.
 func extend(rec *recorder) {
 	old, e := rec.run.Old, rec.run.Entry
 	if old == nil || old.Status != http.StatusPartialContent || !join(rec, old, e.Body) {
@@ -130,7 +130,7 @@ func extend(rec *recorder) {
 	}
 }
 
-// slice takes what the request's range asks for out of a stored part (RFC 9111 §3.3).
+// slice cuts what the request's range asks for out of a stored part (RFC 9111 §3.3).
 func slice(e *store.Entry, r *http.Request) (rfc9111.Part, []byte, bool) {
 	lines := r.Header["Range"]
 	if len(lines) != 1 || r.Method != http.MethodGet {

@@ -19,13 +19,12 @@ import (
 //   - In Redis numbers would not do, because in another process another handler may come first. There the name of the handler's code is
 //     part of the key, and only the handler that came first uses the cache; the others bypass it.
 //
-// Handlers of one piece of code, such as those that a function returns, have one name in every process. Nothing tells those apart that
-// come first in different processes: the documentation says so.
+// Handlers of one piece of code, such as those that a function returns, have one name in every process. If different ones come
+// first in different processes, nothing tells them apart: the documentation says so.
 
 // maxHandlers bounds the handlers of one pattern that are told apart, since code that wraps a new one for each request would fill
-// any table. Beyond the bound a handler bypasses the cache. It is different where no router gives a pattern: there each path may
-// have a handler of its own, perhaps wrapped anew for each request. Then handlers beyond the bound count as the first one of the
-// same code.
+// any table. Beyond the bound a handler bypasses the cache. It is different if no router gives a pattern: then each path may have a
+// handler of its own, perhaps wrapped anew for each request, and handlers beyond the bound count as the first one of the same code.
 const maxHandlers = 8
 
 // A Handler identifies one handler among others. ID and Code must be comparable. ID is different for each handler; Code is the same
@@ -58,16 +57,16 @@ type handlers struct {
 	mu sync.RWMutex
 	of map[servedBy][]Handler
 
-	// Which handler a key is of, where keys do not say it: see claim.
+	// Which handler uses a key, for keys that do not say it: see claim.
 	claims [1 << 13]atomic.Uint64
 }
 
-// servedBy is what handlers have in common whose responses the rest of a key would not tell apart.
+// servedBy is what handlers have in common whose responses could otherwise have the same key.
 type servedBy struct{ selects, host, pattern string }
 
-// Stand returns the handler's standing on the route, for requests that matched the pattern, and the host if the router chooses by it.
-// Adapters keep it: it is the same for all requests of the handler. A Warning event tells, once, of a handler that is not the first.
-// Some routers register HEAD by itself; then its handler is another closure of GET's code as a rule, and counts as GET's.
+// Stand returns the handler's standing on the route, for requests that matched the pattern, and the host if the router chooses by
+// it. Adapters keep it: it is the same for all requests of the handler. A Warning event reports, once, a handler that is not the
+// first. Some routers register HEAD by themselves; then its handler is usually another closure of GET's code, and counts as GET's.
 func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 	at := servedBy{rt.scheme.Selects(), host, pattern}
 	rt.common.Names.Meet(pattern)
@@ -94,8 +93,8 @@ func (rt *Route) Stand(method, host, pattern string, h Handler) *Standing {
 // count as the first one of their code may use what any of them has used. Otherwise a site that wraps its handlers anew for each
 // request would never get a hit for its first pages.
 //
-// Hits pass here, so a claim is one word, without a lock. The low half of the key's digest chooses the slot, and a key that meets
-// another one there takes the slot from it:
+// Hits pass here, so a claim is one word, without a lock. The low half of the key's digest chooses the slot, and a key that finds
+// another one in its slot replaces it:
 //
 //	bits 63 … 32              31 … 16                          15 … 0
 //	high half of the digest   first handler of the same code   handler
@@ -111,7 +110,7 @@ func (hs *handlers) claim(key *keying.Key, by *Standing) bool {
 }
 
 // place returns how many other handlers came before this one, how many before the first one of its code, and whether this one is
-// new. A HEAD alone registers no handler.
+// new. HEAD alone does not register a handler.
 func (hs *handlers) place(at servedBy, h Handler, head bool) (n, first int, added bool) {
 	most := math.MaxInt // of one code, before they count as one
 	switch {
@@ -141,8 +140,8 @@ func (hs *handlers) place(at servedBy, h Handler, head bool) (n, first int, adde
 	return n, first, true
 }
 
-// find returns the handler's place, and that of the first handler of its code. If there are as many of that code as most, the
-// handler counts as the first one, and as known.
+// find returns the handler's place, and that of the first handler of its code. If there are already most handlers of that code,
+// this one counts as the first one, and as known.
 func find(all []Handler, h Handler, most int) (n, first int, known bool) {
 	first, same := len(all), 0
 	for i, other := range all {

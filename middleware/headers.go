@@ -17,8 +17,8 @@ import (
 // headers are the header of a response in three forms: as outer middleware left it before the handler ran, as the handler
 // sees and changes it, and as it is captured, to be stored.
 //
-// What is stored is what the handler did, not what the client got. Outer middleware does its part on every hit again: a field
-// that it set and the handler left alone is not the entry's, and of a field to which the handler added lines only those are.
+// What is stored is what the handler did, not what the client got. Outer middleware runs again on every hit: a field that it
+// set and the handler left alone is not stored, and of a field to which the handler added lines, only those are.
 //
 //	outer                        own, when the head comes            captured
 //	X-Frame-Options: DENY        X-Frame-Options: DENY               nothing
@@ -29,7 +29,7 @@ import (
 type headers struct {
 	// Nil: it was empty.
 	outer http.Header
-	// Nil: the handler has the header of the writer outside itself.
+	// Nil: the handler uses the header of the writer outside.
 	own http.Header
 	*captured
 
@@ -37,11 +37,11 @@ type headers struct {
 	odd bool
 	// Own may have trailers that the handler has not announced.
 	trailing bool
-	// The head came with the first write, and said no type.
+	// The head came with the first write, and had no type.
 	untyped bool
 }
 
-// captured are a response's fields as they are stored; an entry's header is made of them. It is there from when a copy is
+// captured are a response's fields as they are stored; an entry's header is made from them. It is there from when a copy is
 // begun until forget. No handler ever sees it, so it is pooled.
 type captured struct {
 	// What the handler set.
@@ -51,7 +51,7 @@ type captured struct {
 	// All values of fields, one after the other; may have capacity for more.
 	values []string
 
-	// When the handler was asked.
+	// When the handler was called.
 	asking time.Time
 	// In policy mode: the directives of the whole header, whoever set them. Not to be changed: responses share them.
 	control *rfc9111.Control
@@ -67,7 +67,7 @@ type captured struct {
 
 var captures = sync.Pool{New: func() any { return new(captured) }}
 
-// begin gives the handler a header of its own, with what is in the one outside.
+// begin gives the handler its own copy of the header outside.
 func (hs *headers) begin(outside http.Header) {
 	hs.captured = captures.Get().(*captured)
 	hs.asking = time.Now()
@@ -77,7 +77,7 @@ func (hs *headers) begin(outside http.Header) {
 	}
 }
 
-// publish makes the header outside what the handler's is, and returns it. Slices are clipped, so that a writer outside which
+// publish copies the handler's header to the one outside, and returns that. Slices are clipped, so that a writer outside which
 // appends to one does not write into the handler's.
 func (hs *headers) publish(outside http.Header) http.Header {
 	if hs.own != nil {
@@ -90,7 +90,8 @@ func (hs *headers) publish(outside http.Header) http.Header {
 	return outside
 }
 
-// folded is publish for a header that the cache reads next, with canonical names: names have no case (RFC 9110 §5.1).
+// folded is publish for a header that the cache reads next: names get their canonical form, because their case does not matter
+// (RFC 9110 §5.1).
 func (hs *headers) folded(outside http.Header) http.Header {
 	hs.publish(outside)
 	if hs.odd || hs.own == nil {
@@ -99,8 +100,8 @@ func (hs *headers) folded(outside http.Header) http.Header {
 	return outside
 }
 
-// fold gives the fields that the cache itself reads or writes their canonical spelling. A handler that has set one past the
-// methods of http.Header ("cache-control", "ETag") means it all the same.
+// fold gives the fields that the cache itself reads or writes their canonical spelling. A handler may have set one without the
+// methods of http.Header ("cache-control", "ETag"), and it counts all the same.
 func fold(h http.Header) {
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
@@ -125,10 +126,10 @@ func (hs *headers) canonical(name string) string {
 	return name
 }
 
-// capture takes what the handler did to the header: see headers. It leaves out the fields whose canonical names are to be
-// left. All values are copied.
+// capture records what the handler did to the header: see headers. It skips the fields for whose canonical names leave returns
+// true. All values are copied.
 func (hs *headers) capture(h http.Header, leave func(name string) bool) {
-	if hs.captured == nil { // it was given back: the handler still writes after its end
+	if hs.captured == nil { // forget gave it back, and the handler still writes
 		hs.captured = captures.Get().(*captured)
 	}
 	hs.fields, hs.added, hs.values = hs.fieldSpace[:0], nil, hs.valueSpace[:0]
@@ -186,7 +187,7 @@ func (hs *headers) typeChanged(name string) bool {
 	return rfc9111.First(hs.own[name]) != rfc9111.First(sent)
 }
 
-// forget gives what is captured back to the pool.
+// forget returns the captured fields to the pool.
 func (hs *headers) forget() {
 	if hs.captured != nil {
 		*hs.captured = captured{}
@@ -205,7 +206,7 @@ func (hs *headers) hasTrailers() bool {
 	return false
 }
 
-// publishTrailers hands on what the handler set after the head, where that is allowed (RFC 9110 §6.5).
+// publishTrailers passes on the trailers that the handler set after the head (RFC 9110 §6.5).
 func (hs *headers) publishTrailers(outside http.Header) {
 	if hs.trailing {
 		for name, values := range hs.own {
@@ -224,9 +225,9 @@ func (hs *headers) publishTrailers(outside http.Header) {
 	}
 }
 
-// Header returns a header of the handler's own while a copy is made: the sender may be using the one outside, since writers
-// outside change it when they are written to. While that is so, functions of theirs may come back here, to set fields of what
-// is being sent: they get the one outside.
+// Header returns a header of the handler's own while a copy is made: the sender may be using the one outside, which writers
+// outside change when they are written to. During such a write, functions of theirs may call Header, to set fields of what is
+// being sent: they get the one outside.
 func (rec *recorder) Header() http.Header {
 	if rec.own == nil || rec.sending {
 		return rec.w.Header()
@@ -237,10 +238,10 @@ func (rec *recorder) Header() http.Header {
 	return rec.own
 }
 
-// takeHead takes the handler's status and header, and decides what becomes of the response:
+// takeHead takes the handler's status and header, and decides what happens to the response:
 //
 //   - a failure that a stale response can stand in for is withheld from the client;
-//   - what answers a question of the cache's own (a 304, or the missing bytes of a part) is withheld, too;
+//   - a response to our own conditions (a 304, or the missing bytes of a part) is withheld, too;
 //   - everything else is judged, and waits to be sent.
 func (rec *recorder) takeHead(status int) {
 	rec.head, rec.status = headSettled, status
@@ -266,7 +267,7 @@ func (rec *recorder) takeHead(status int) {
 	rec.head = headWaits
 }
 
-// takeRenewal takes the head of a response that is about the stored one. The client gets that, and nothing of this.
+// takeRenewal takes the head of a response that is about the stored one. The client gets the stored one, and nothing of this.
 func (rec *recorder) takeRenewal() {
 	rec.delivery, rec.odd = renewal, true
 	fold(rec.own)
@@ -289,10 +290,10 @@ func (rec *recorder) judgeHead(h http.Header) {
 	}
 }
 
-// declaredLength is the Content-Length, -1 if there is none or it is no length.
+// declaredLength is the Content-Length, or -1 if there is none or it is not a length.
 func declaredLength(h http.Header) int64 {
 	lines := h["Content-Length"]
-	if len(lines) == 0 { // to parse nothing costs an error
+	if len(lines) == 0 { // parsing an empty string would allocate an error
 		return -1
 	}
 	n, err := strconv.ParseInt(lines[0], 10, 64)
@@ -302,19 +303,19 @@ func declaredLength(h http.Header) int64 {
 	return n
 }
 
-// tail is whether what the handler writes after its head belongs to it. http.Error, called when half of a page has gone,
-// writes an error page behind it; that must not be stored. Header leads to headerSeen, the next write looks and leads back, and a
-// second head with a 4xx leads to errorPage.
+// tail says whether what the handler writes after its head belongs to the response. http.Error, called after half of a page was
+// sent, writes an error page behind it; that must not be stored. Header leads to headerSeen, the next write checks and leads
+// back, and a second head with a 4xx leads to errorPage.
 type tail uint8
 
 const (
 	sameResponse tail = iota
-	headerSeen        // the handler has had the header again, and may have changed it: the next write looks
-	errorPage         // the handler has told of an error: what it writes next is the error page
+	headerSeen        // the handler has got the header again, and may have changed it: the next write checks
+	errorPage         // the handler has announced an error: what it writes next is the error page
 )
 
-// turnsIntoErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type, and a
-// writer between the handler and this one may keep the second status for itself, so that only the header tells.
+// turnsIntoErrorPage reports whether what is written next belongs to an error page. http.Error and its like change the type. A
+// writer between the handler and this one may swallow the second status, so that only the header shows it.
 func (rec *recorder) turnsIntoErrorPage() bool {
 	switch rec.tail {
 	case errorPage:
@@ -326,9 +327,9 @@ func (rec *recorder) turnsIntoErrorPage() bool {
 	return false
 }
 
-// dress adds to the head what is known only when it is sent: what the entry says of the body, that ranges are served, the
-// policy's own fields, Cache-Status. It returns the status that the client gets: 304 if it has the response already. The body is
-// what there is of it so far.
+// dress adds to the head what is known only when it is sent: what the entry says about the body, Accept-Ranges, the policy's
+// own fields, Cache-Status. It returns the status that the client gets: 304 if it already has the response. The body is what
+// there is of it so far.
 func (rec *recorder) dress(h http.Header, body []byte) (status int) {
 	rec.adopt(h)
 	if rec.keeps() && rec.r.Method == http.MethodGet && rec.status == http.StatusOK && h["Accept-Ranges"] == nil &&
@@ -349,13 +350,13 @@ func (rec *recorder) dress(h http.Header, body []byte) (status int) {
 }
 
 // adopt gives the first client what hits will get, if the response is stored by now: the length, the type and the entity tag
-// that were made of the body.
+// that were computed from the body.
 func (rec *recorder) adopt(h http.Header) {
 	if rec.fate != readthrough.Kept || rec.r.Method != http.MethodGet || rec.status == http.StatusPartialContent {
 		return
 	}
 	for _, name := range [...]string{"Content-Length", "Content-Type", "Etag"} {
-		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // one message has not both (RFC 9112 §6.2)
+		if name == "Content-Length" && h["Transfer-Encoding"] != nil { // a message must not have both (RFC 9112 §6.2)
 			continue
 		}
 		if lines := rec.run.Entry.Header.Lines(name); lines != nil && h[name] == nil {
@@ -364,7 +365,7 @@ func (rec *recorder) adopt(h http.Header) {
 	}
 }
 
-// restore takes back what a handler has put into the header outside, whose response is not the client's.
+// restore undoes what a handler did to the header outside, if the client does not get its response.
 func (rec *recorder) restore() {
 	h := rec.w.Header()
 	clear(h)

@@ -16,14 +16,14 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// httpRules is the rule book of RFC 9111 mode: a shared HTTP cache in front of the handler, or one user's own where the
-// route is per user. What a response's fields mean is decided in internal/rfc9111, by pure functions; here that is put
-// together with the store. Section numbers are those of RFC 9111 unless they say otherwise.
+// httpRules is the rule book of RFC 9111 mode: a shared HTTP cache in front of the handler, or one user's own if the route is
+// per user. Pure functions in internal/rfc9111 decide what a response's fields mean; this file connects them with the store.
+// Section numbers are those of RFC 9111 unless they say otherwise.
 type httpRules struct{ rt *Route }
 
 // httpHead is what RFC 9111 mode notes of a response when its head comes.
 type httpHead struct {
-	// When the handler was asked: an entry is at least as old as that (§4.2.3).
+	// When the handler was called: the age of the response includes the time since then (§4.2.3).
 	began time.Time
 	// When its head came.
 	came time.Time
@@ -31,8 +31,8 @@ type httpHead struct {
 	verdict *rfc9111.Verdict
 }
 
-// answer serves GET and HEAD as an HTTP cache does (§4): from the store where the stored response and the request allow it,
-// and else by the handler, whose response may be a validation of the stored one.
+// answer serves GET and HEAD as an HTTP cache does (§4): from the store if the stored response and the request allow it, and
+// otherwise by the handler, whose response may validate the stored one.
 func (hr *httpRules) answer(f *fetch) error {
 	ask := rfc9111.ParseAsk(f.r.Header["Cache-Control"])
 	if f.p.reason = unanswerable(f.r, ask); f.p.reason != "" {
@@ -57,8 +57,8 @@ func (hr *httpRules) answer(f *fetch) error {
 	return f.get(judge)
 }
 
-// unanswerable says why a request is for the handler alone: the client wants nothing of it to be stored (§5.2.1.5), or has
-// set conditions that only the origin can judge (RFC 9110 §13.1.1, §13.1.4).
+// unanswerable says why a request is for the handler alone: the client forbids to store any of it (§5.2.1.5), or has set
+// conditions that only the origin can evaluate (RFC 9110 §13.1.1, §13.1.4).
 func unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 	switch {
 	case ask.NoStore:
@@ -69,7 +69,7 @@ func unanswerable(r *http.Request, ask rfc9111.Ask) Reason {
 	return ""
 }
 
-// unsatisfied answers a request that wants what is stored or nothing (§5.2.1.7).
+// unsatisfied responds to an only-if-cached request that no stored response fits (§5.2.1.7).
 func (hr *httpRules) unsatisfied(f *fetch) error {
 	h := f.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
@@ -79,13 +79,13 @@ func (hr *httpRules) unsatisfied(f *fetch) error {
 	return nil
 }
 
-// forwardedFor is why a stored response does not do, in RFC 9211's words (§2.2).
+// forwardedFor says why no stored response can be used, in RFC 9211's words (§2.2).
 func forwardedFor(f *fetch, e *store.Entry) string {
 	p := &f.p
 	switch {
 	case e == nil && f.call.Cause(p.key) == trace.CauseAway: // nobody knows what the store has
 		return "miss"
-	case e == nil && p.fresh: // and it cannot be validated
+	case e == nil && p.fresh: // one is fresh, but not for this request, and cannot be validated
 		return "request"
 	case e == nil && p.index != nil:
 		return "vary-miss"
@@ -99,15 +99,15 @@ func forwardedFor(f *fetch, e *store.Entry) string {
 	return "stale"
 }
 
-// fitness says what a stored response is good for in one request (§4): at most what its own age makes of it, less if the
-// request wants more, and more if the request accepts a stale one.
+// fitness says how a request may use a stored response (§4): as the response's own age allows, less if the request demands
+// more, and more if the request accepts a stale one.
 //
-// A request cannot object to a response whose run has begun since the request came: a run of its own would bring nothing
-// newer. A response whose run had begun before is as old as it is, although it came later.
+// A request cannot reject a response whose run began after the request came: a run of its own would bring nothing newer. If
+// the run began before, the response is as old as it is, although it came later.
 func (hr *httpRules) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *store.Entry, use readthrough.Use, made readthrough.Made) readthrough.Use {
 	private := hr.rt.scheme.Private
 	switch {
-	case use == readthrough.NoUse: // purged, or past every window: no client's wish brings it back
+	case use == readthrough.NoUse: // purged, or past every window: no request directive brings it back
 		return use
 	case e.Status == 0, made != readthrough.Before && !hr.selects(p, r, e):
 		return readthrough.NoUse
@@ -137,10 +137,10 @@ func (hr *httpRules) fitness(p *Passage, r *http.Request, ask rfc9111.Ask, e *st
 	return use
 }
 
-// noAsk is a request that wants nothing special.
+// noAsk is the Ask of a request without directives.
 var noAsk = rfc9111.ParseAsk(nil)
 
-// unvalidated is what a response is good for that must not be served as it is.
+// unvalidated says how a response may be used that must not be served as it is.
 func unvalidated(e *store.Entry, use readthrough.Use) readthrough.Use {
 	if e.IfValidated == 0 {
 		return readthrough.NoUse
@@ -148,7 +148,7 @@ func unvalidated(e *store.Entry, use readthrough.Use) readthrough.Use {
 	return min(use, readthrough.OnValidation)
 }
 
-// controlOf are the directives that rule a stored response.
+// controlOf returns the directives that apply to a stored response.
 func controlOf(e *store.Entry, outer http.Header, private bool) rfc9111.Control {
 	return rfc9111.Effective(http.Header{
 		"Cache-Control":     linesOf(e, outer, "Cache-Control"),
@@ -156,8 +156,8 @@ func controlOf(e *store.Entry, outer http.Header, private bool) rfc9111.Control 
 	}, private)
 }
 
-// storable judges the head of a response: why it must not be stored, or "". One that is stale from the start may be stored,
-// to be validated, but the requests that wait have no use for it.
+// storable judges the head of a response: why it must not be stored, or "". A response that is stale from the start may be
+// stored for validation, but the requests that wait cannot use it.
 func (hr *httpRules) storable(rec *recorder, h http.Header) Reason {
 	reason := hr.judge(rec, rec.status, h)
 	if rec.purpose == toStoreWhole && rec.status == http.StatusPartialContent {
@@ -169,8 +169,8 @@ func (hr *httpRules) storable(rec *recorder, h http.Header) Reason {
 	return reason
 }
 
-// judge judges a head by RFC 9111, and by what must not be stored whatever the response says: a cookie is one client's, a
-// nonce one response's, a trailer comes too late.
+// judge judges a head by RFC 9111, and refuses what must not be stored whatever the response says: a cookie is for one
+// client, a nonce for one response, and a trailer comes too late.
 func (hr *httpRules) judge(rec *recorder, status int, h http.Header) Reason {
 	v := hr.verdict(rec, status, h)
 	rec.http.verdict = v
@@ -183,7 +183,7 @@ func (hr *httpRules) judge(rec *recorder, status int, h http.Header) Reason {
 		return ReasonCookie
 	case h["Trailer"] != nil:
 		return ReasonTrailer
-	case reflected(rec.r, h, v.Vary): // also one user's: a browser may come from several origins
+	case reflected(rec.r, h, v.Vary): // also on per-user routes: a browser may come from several origins
 		return ReasonOrigin
 	case hr.rt.scheme.Private:
 	case nonce(h["Content-Security-Policy"]) || nonce(h["Content-Security-Policy-Report-Only"]):
@@ -192,7 +192,7 @@ func (hr *httpRules) judge(rec *recorder, status int, h http.Header) Reason {
 	return hr.personal(rec.r, v)
 }
 
-// verdict is what RFC 9111 says of a response to the recorder's request.
+// verdict is what RFC 9111 says about a response to the recorder's request.
 func (hr *httpRules) verdict(rec *recorder, status int, h http.Header) *rfc9111.Verdict {
 	if rec.http.came.IsZero() {
 		rec.http.came = time.Now()
@@ -205,7 +205,7 @@ func (hr *httpRules) verdict(rec *recorder, status int, h http.Header) *rfc9111.
 	return &v
 }
 
-// refusals are our names for RFC 9111's reasons.
+// refusals maps the refusals of package rfc9111 to our reasons.
 var refusals = [...]Reason{
 	rfc9111.Storable:      "",
 	rfc9111.NoStore:       ReasonNoStore,
@@ -227,17 +227,17 @@ func changed(h, outer http.Header, name string) bool {
 	return false
 }
 
-// reflected reports whether the response allows the very origin that sent the request, and does not say that it varies by it.
+// reflected reports whether the response allows just the origin that sent the request, without Origin in its Vary.
 func reflected(r *http.Request, h http.Header, vary []string) bool {
 	origin, allowed := rfc9111.First(r.Header["Origin"]), rfc9111.First(h["Access-Control-Allow-Origin"])
 	return origin != "" && origin == allowed && !slices.Contains(vary, "Origin")
 }
 
-// personal says why a response must not be stored to which the cache would have to give a lifetime of its own, or "".
+// personal says why a response must not be stored that gives no lifetime of its own, or "".
 //
-// In this mode the handler sees who the user is. So a request with cookies may get a page of the user's own, from a handler
-// that knows nothing of caches. The page is for everyone if the response says so, or says how long it is fresh. It is also
-// fine if the response or the policy says that it varies by the cookies. Authorization has a section of its own (§3.5).
+// In this mode the handler sees who the user is. So a handler that knows nothing about caches may send a personal page to a
+// request with cookies. The page is for everyone if the response says so, or says how long it is fresh. It is also fine if
+// the response or the policy says that it varies by the cookies. Authorization has a section of its own (§3.5).
 func (hr *httpRules) personal(r *http.Request, v *rfc9111.Verdict) Reason {
 	if hr.rt.scheme.Private || !v.Guessed || v.Control.ForAuthorized() || slices.Contains(v.Vary, "Cookie") {
 		return ""
@@ -260,7 +260,8 @@ func (hr *httpRules) knows(r *http.Request) bool {
 	return known && user != ""
 }
 
-// fields takes what the handler set, without what no cache stores. A response without a Date gets one (RFC 9110 §6.6.1).
+// fields captures what the handler set, without the fields that no cache stores. A response without a Date gets one (RFC 9110
+// §6.6.1).
 func (hr *httpRules) fields(rec *recorder, h http.Header) {
 	omit := rec.http.verdict.Omit
 	rec.capture(h, func(name string) bool { return unstored(name) || slices.Contains(omit, name) })
@@ -269,7 +270,7 @@ func (hr *httpRules) fields(rec *recorder, h http.Header) {
 	}
 }
 
-// unstored are fields that no cache stores (§3.1), and those that it makes itself.
+// unstored reports whether no cache stores the field (§3.1), or the cache makes it itself.
 func unstored(name string) bool {
 	return rfc9111.Hop(name) || name == "Age" || name == "Content-Length" || name == "Cache-Status"
 }
@@ -281,11 +282,11 @@ func (hr *httpRules) settle(f *fetch, said time.Duration, _ time.Time) (variant 
 	return hr.rt.scheme.Varies() || f.rec.run.Entry.Key != f.p.resource
 }
 
-// validatable is how long past its freshness a response is kept that a validation could make fresh again.
+// validatable is how long past its freshness a response stays stored for validation.
 const validatable = 24 * time.Hour
 
-// times sets how long the entry lives: as the response says, but no longer than the policy's TTL and the handler allow
-// (§4.2, RFC 5861). An entry counts from when the response was made, not from when it came.
+// times sets how long the entry lives: as the response says, but no longer than the policy's TTL and the handler allow (§4.2,
+// RFC 5861). An entry's times count from when the response was made, not from when it came.
 func (hr *httpRules) times(rec *recorder, said time.Duration) {
 	e, v := rec.run.Entry, rec.http.verdict
 	age := min(v.Age, year)
@@ -300,7 +301,7 @@ func (hr *httpRules) times(rec *recorder, said time.Duration) {
 	}
 	if !v.NeverStale {
 		e.IfError = hr.rt.ifError
-		if v.Fresh > 0 { // one that never was fresh would be served as if it were
+		if v.Fresh > 0 { // a response that was never fresh would be served as if it had been
 			e.WhileRevalidate = hr.rt.whileRevalidate
 		}
 		if d := v.Control.WhileRevalidate; d >= 0 {
@@ -315,9 +316,9 @@ func (hr *httpRules) times(rec *recorder, said time.Duration) {
 	}
 }
 
-// invalidates returns the URLs that a successful unsafe request invalidates (§4.4): its own, and those of Location and
-// Content-Location where they are of the same origin. Anybody may send such requests: when there are too many, they become
-// one label of the area at the recorder's level.
+// invalidates returns the labels of the URLs that a successful unsafe request invalidates (§4.4): its own, and those of
+// Location and Content-Location if they have the same origin. Any client can send such requests: if there are too many, one
+// label of the area at the recorder's level replaces them.
 func (hr *httpRules) invalidates(rec *recorder, h http.Header) []keying.Label {
 	r := rec.r
 	scheme, host := hr.rt.origin(r)
@@ -334,7 +335,8 @@ func (hr *httpRules) invalidates(rec *recorder, h http.Header) []keying.Label {
 	return labels
 }
 
-// originLabels adds the label of a URL of the request's origin, as its responses carry it, and of where it lies.
+// originLabels adds the labels of a URL on the request's origin: the one that its responses carry, and the one of the area
+// that it lies in.
 func (hr *httpRules) originLabels(labels []keying.Label, r *http.Request, u *url.URL, level uint8) []keying.Label {
 	rt, of := hr.rt, *r
 	of.URL = &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
@@ -359,8 +361,8 @@ func sameOrigin(a, b *url.URL) bool {
 	return aScheme == bScheme && aHost == bHost
 }
 
-// linesOf returns the lines that a field has when the response is replayed onto what outer middleware has set; without an
-// entry those that are there.
+// linesOf returns the lines that a field has when the entry is replayed onto the header of outer middleware; without an
+// entry, the outer lines.
 func linesOf(e *store.Entry, outer http.Header, name string) []string {
 	if e == nil {
 		return outer[name]

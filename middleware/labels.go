@@ -16,13 +16,13 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A purge names responses by labels: the pattern, the URL and where it lies, the user, and tags, which the policy, the handler
-// and Cache-Groups name. An entry has its labels from the start; they are made here, from what is noted before the handler
-// runs and what it has said since.
+// A purge names responses by labels: the pattern, the URL and where it lies, the user, and tags, which come from the policy,
+// the handler and Cache-Groups. An entry has its labels from the start. They are made here, from what is noted before the
+// handler runs and what it has set since.
 
 // naming is what a fetch notes of its request to label the response by.
 type naming struct {
-	// The view before the handler had it, with this URL.
+	// The handler's view before the handler ran, with this URL.
 	seen http.Request
 	url  url.URL
 	// Its origin.
@@ -30,11 +30,11 @@ type naming struct {
 	// Its path parameters, as the tags name them one after the other.
 	params []string
 
-	// The pattern that was known before the handler ran,.
+	// The pattern that was known before the handler ran.
 	within string
-	// Where a router has told a narrower one since.
+	// A router further in has told a narrower one since.
 	matched bool
-	// That router's path parameters; nil: it gives none in a way of its own.
+	// That router's path parameters; nil: it has no method of its own for them.
 	routed func(name string) string
 }
 
@@ -103,10 +103,10 @@ func (rt *Route) patternLabel(pattern string) keying.Label {
 	return last.label
 }
 
-// few is up to how many labels it is cheaper to compare them with each other than to make a set of them.
+// few is the number of labels up to which it is cheaper to compare them with each other than to make a set.
 const few = 16
 
-// distinct leaves each label once: a renewed entry has the labels of the one before it already.
+// distinct removes duplicates: a renewed entry already has the labels of the one before it.
 func distinct(labels []keying.Label) []keying.Label {
 	if len(labels) <= few {
 		kept := labels[:0]
@@ -125,12 +125,12 @@ func distinct(labels []keying.Label) []keying.Label {
 	})
 }
 
-// resource stands for what the variants of one URL have in common: the route, the user, the host and the URL.
+// resource identifies what the variants of one URL have in common: the route, the user, the host and the URL.
 func (f *fetch) resource() keying.Label {
 	return f.rt.labeler.Tag(f.p.keyed + "\x00" + f.p.user + "\x00" + f.seen.Host + f.url.RequestURI())
 }
 
-// askedURL is the URL that the client asked for, where a prefix was stripped from it or it was rewritten on its way to the
+// askedURL is the URL that the client requested, if a prefix was stripped from it or it was rewritten on its way to the
 // handler; else nil.
 func askedURL(view *http.Request) *url.URL {
 	path, _, _ := strings.Cut(view.RequestURI, "?")
@@ -146,8 +146,8 @@ func askedURL(view *http.Request) *url.URL {
 	return u
 }
 
-// urlLabels adds the labels of the URL that the handler saw and of the one that the client asked for, with and without
-// their origin, and of where they lie.
+// urlLabels adds the labels of the URL that the handler saw and of the one that the client requested, with and without their
+// origin, and of where they lie.
 func (f *fetch) urlLabels(labels []keying.Label) []keying.Label {
 	rt := f.rt
 	anywhere, there := rt.labeler.URLs(&f.url, f.scheme, f.host)
@@ -159,7 +159,7 @@ func (f *fetch) urlLabels(labels []keying.Label) []keying.Label {
 	return labels
 }
 
-// origin is the scheme and host that the client asked, as far as the proxy in front may be believed.
+// origin is the scheme and host that the client requested; a trusted proxy in front may state them.
 func (rt *Route) origin(r *http.Request) (scheme, host string) {
 	scheme, host = keys.Protocol(r), r.Host
 	if rt.scheme.TrustProxy {
@@ -173,9 +173,9 @@ func (rt *Route) origin(r *http.Request) (scheme, host string) {
 	return scheme, host
 }
 
-// invalidate does what the head of a response asks for beside being a response. A success of an unsafe method invalidates what
-// it may have changed, and a response that clears the user's site data invalidates that user's responses. This is done before the client
-// has the response, so that whoever acts on it finds the cache in step.
+// invalidate does the purges that the head of a response calls for. A success of an unsafe method invalidates what it may
+// have changed, and a response that clears the user's site data invalidates that user's responses. This is done before the
+// client has the response, so that what it requests next is up to date.
 func (rec *recorder) invalidate(status int, h http.Header) {
 	rt := rec.rt
 	if rt.purge == nil || status < 200 || status >= 400 {
@@ -197,10 +197,9 @@ func (rec *recorder) invalidate(status int, h http.Header) {
 	}
 }
 
-// note takes down what a purge can name the response by: the parameters in the policy's tags, the URL and its origin. It is
-// done before the handler runs, for the handler may be another router, or rewrite the URL in place, and a copy of a request
-// shares its path values with it: afterwards they are those of whoever came last. A second run of the handler has the notes
-// of the first.
+// note records what a purge can name the response by: the parameters in the policy's tags, the URL and its origin. This is
+// done before the handler runs: the handler may be another router, or rewrite the URL in place, and copies of a request share
+// its path values, which belong to the last router afterwards. A second run of the handler uses the notes of the first.
 func (f *fetch) note() {
 	if f.seen.URL != nil {
 		return
@@ -215,15 +214,15 @@ func (f *fetch) note() {
 	}
 }
 
-// paramsOf are the path parameters of the request.
+// paramsOf returns a function for the path parameters of the request.
 func (f *fetch) paramsOf(r *http.Request) func(name string) string {
 	return func(name string) string { return f.param(r, name) }
 }
 
-// value is a path parameter of a request that matched the pattern. ServeMux gives parameters unescaped. Routers that
-// match the URL's escaped form, where that is not the usual one, give them as they are in it, as chi and echo do: then the
-// pattern with its parameters filled in is the escaped path again, or ends in it, where a prefix has been stripped since.
-// What cannot be unescaped stays as it is.
+// value is a path parameter of a request that matched the pattern. ServeMux gives parameters unescaped. Routers that match
+// the URL's escaped form if it is not the usual one, as chi and echo do, give them escaped. This can be recognized: the
+// pattern with its parameters filled in is the escaped path again, or ends in it if a prefix has been stripped since. What
+// cannot be unescaped stays as it is.
 func (f *fetch) value(param func(name string) string, pattern, name string) string {
 	value := param(name)
 	if f.url.RawPath == "" || !strings.Contains(value, "%") || !strings.HasSuffix(keying.Expand(pattern, param), f.url.RawPath) {
@@ -235,8 +234,8 @@ func (f *fetch) value(param func(name string) string, pattern, name string) stri
 	return value
 }
 
-// fill returns the texts of the policy's tags, or false if a parameter has no value. One that the pattern does not have is
-// asked for once more: a router behind the policy may have it.
+// fill returns the texts of the policy's tags, or false if a parameter has no value. A parameter that the pattern does not
+// have is looked up once more: a router behind the policy may have it.
 func (f *fetch) fill(texts []string) ([]string, bool) {
 	params := f.params
 	for _, tag := range f.rt.tags {
@@ -268,9 +267,9 @@ func (f *fetch) further(name string) string {
 	return f.value(f.routed, pattern, name)
 }
 
-// A router tells a request's pattern when it has matched it. A policy that is put around a router, or around a part of one,
-// is asked before: it is told nothing then, or the beginning of a pattern, "/v2/*". Its keys have that, and the whole path, so
-// they are right. Labels and events are to have the whole pattern, which is known once the handler has run.
+// A router knows a request's pattern once it has matched it. A policy around a router, or around a part of one, runs before
+// that: it gets no pattern, or the beginning of one, "/v2/*". Its keys contain that, and the whole path, so they are right.
+// Labels and events should have the whole pattern, which is known once the handler has run.
 
 // A teller is what a router puts into the request's context to tell its pattern and parameters, as chi does.
 type teller interface {
@@ -278,14 +277,14 @@ type teller interface {
 	URLParam(name string) string
 }
 
-// matching is the context of a run whose pattern may be told by a router further in. Only the router knows by which key it
-// is found there; when it looks itself up, it is known to this, too.
+// matching is the context of a run whose pattern may be told by a router further in. Only the router knows the key under
+// which the context has it; when the router looks itself up, matching sees it.
 type matching struct {
 	context.Context
 	by atomic.Pointer[teller]
 }
 
-// Value answers for the context inside, and notices a router that looks itself up.
+// Value delegates to the context inside, and notices a router that looks itself up.
 func (c *matching) Value(key any) any {
 	value := c.Context.Value(key)
 	if by, ok := value.(teller); ok {
@@ -294,7 +293,7 @@ func (c *matching) Value(key any) any {
 	return value
 }
 
-// matching returns the context for a run whose pattern is not known as a whole, or nil.
+// matching returns the context for a run whose whole pattern is not known, or nil.
 func (f *fetch) matching(ctx context.Context) *matching {
 	if f.rt.pattern != "" || !openPattern(f.p.pattern) {
 		return nil
@@ -302,10 +301,10 @@ func (f *fetch) matching(ctx context.Context) *matching {
 	return &matching{Context: ctx}
 }
 
-// maxWhole bounds the patterns that hits are told by.
+// maxWhole bounds the patterns that are remembered for the events of hits.
 const maxWhole = 256
 
-// patterns are those that were not known before the handler had run, by their labels. They are read without a lock, by hits,
+// patterns are those that were not known before the handler had run, by their labels. Reading them takes no lock: hits do it,
 // too. The zero value is ready to use.
 type patterns struct {
 	mu  sync.Mutex

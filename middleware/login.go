@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// logins are the names that pages have where one logs in, as a segment of a path, the first label of a host, or in a query.
+// logins are names of login pages: a segment of a path, the first label of a host, or in a query.
 var logins = []string{"login", "log-in", "log_in", "logon", "signin", "sign-in", "sign_in", "sso", "auth", "oauth", "oauth2", "oidc", "saml", "authorize",
 	"authenticate", "authentication", "idp"}
 
-// returns are the parameters that tell a login where to lead back to: that is no place to log in.
+// returns are parameters that tell a login where to return to: they do not name a login.
 var returns = []string{"next", "return", "return_to", "returnto", "returnurl", "return_url", "redirect", "redirect_to", "redirect_uri",
 	"redirecturl", "redirect_url", "continue", "from", "back", "rd", "dest", "destination", "url", "target", "goto", "referer", "service"}
 
-// toLogin reports whether a redirect leads to a login: its path, the beginning of its host or its query says so, in a whole
-// word. "/author" does not, nor does a redirect from one page of the login to the next.
+// toLogin reports whether a redirect leads to a login: its path, the beginning of its host or its query says so, in a whole word.
+// "/author" does not count, nor does a redirect from one page of the login to the next.
 func toLogin(asked *url.URL, location string) bool {
 	to, err := url.Parse(location)
 	if err != nil || location == "" {
@@ -24,7 +24,7 @@ func toLogin(asked *url.URL, location string) bool {
 	return login(to) && !loginPath(asked.Path)
 }
 
-// login reports whether the URL looks like a page to log in at: by a word of its path, or by a parameter that says where to return to.
+// login reports whether the URL looks like a login page: by a word of its host or path, or by a parameter.
 func login(u *url.URL) bool {
 	label, _, dotted := strings.Cut(u.Hostname(), ".")
 	if dotted && loginWord(label) || loginPath(u.Path) {
@@ -39,7 +39,7 @@ func login(u *url.URL) bool {
 	return false
 }
 
-// loginPath reports whether a segment of the path is such a word, or is made of one.
+// loginPath reports whether a segment of the path is such a word, or begins with one and a dot.
 func loginPath(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
 		word, _, _ := strings.Cut(segment, ".") // "login.php"
@@ -50,5 +50,5 @@ func loginPath(path string) bool {
 	return false
 }
 
-// loginWord compares in lower case.
+// loginWord reports whether the word is one of logins, in any case.
 func loginWord(word string) bool { return slices.Contains(logins, strings.ToLower(word)) }

@@ -14,9 +14,9 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A response shows when a policy does not fit its app, or when middleware stands on the wrong side of the cache. Such mistakes are quiet: a
-// route never hits, or it serves the wrong page. So a warning says what was seen, once per route and subject, and names the setting that
-// helps:
+// A response shows when a policy does not fit its app, or when middleware is on the wrong side of the cache. Such mistakes are quiet: a
+// route never hits, or it serves the wrong page. So a warning reports what was seen, once per route and subject, and names the setting
+// that helps:
 //
 //	what was seen                                             the reason of the warning
 //	the response varies by a field that is not in the key     hidden-header
@@ -26,25 +26,25 @@ import (
 //	one route stores responses and refuses others             check-inside
 //	another cache is around this one                          nested
 //
-// Only runs of the handler are looked at. Hits know nothing of it.
+// Only runs of the handler are checked; hits skip all of this.
 
-// notice looks at the handler's own part of a response. What middleware outside adds is looked at later, in noticeOuter.
+// notice checks the handler's own part of a response. What middleware outside adds is checked later, in noticeOuter.
 func (rt *Route) notice(f *fetch, outcome readthrough.Verdict) {
 	rec := f.rec
 	if rec.said.AskedWho() {
 		rt.warn(f.p.pattern, ReasonUserInShared, "", steering.AskedWho)
 	}
-	if outcome != readthrough.Cacheable { // as of one that is kept, so that a purge may name them
+	if outcome != readthrough.Cacheable { // label adds those of a stored response: a purge may name these, too
 		added, _, _ := rec.said.Said()
 		rt.common.Names.AddTags(added...)
 	}
 	h := rec.own
-	if h == nil { // others have it by now
+	if h == nil { // others send it: see surrender
 		return
 	}
 	rt.noticeCheck(f, h, outcome == readthrough.Cacheable && rec.reason == "" && f.p.reason == "")
 	switch rec.reason {
-	case "", ReasonVary, ReasonCookie, ReasonOrigin, ReasonEncoding: // the first that was found: there may be others
+	case "", ReasonVary, ReasonCookie, ReasonOrigin, ReasonEncoding: // the first reason that was found: there may be more
 		if vary := h["Vary"]; vary != nil {
 			rt.noticeVary(f, vary)
 		}
@@ -54,14 +54,14 @@ func (rt *Route) notice(f *fetch, outcome readthrough.Verdict) {
 	}
 }
 
-// noticeVary warns of fields that the response varies by and the key does not have. What compressors and CORS outside of the cache say is
-// right: they do their part on every request. A response of the handler's own that varies by such a field is not stored (ReasonVary),
-// and somebody should know why the route never hits.
+// noticeVary warns about request fields that the response varies by and the key does not contain. Compressors and CORS middleware outside
+// the cache are right to name such fields: they run on every request. If the handler itself varies its response by one, it is not stored
+// (ReasonVary), and somebody should know why the route never hits.
 func (rt *Route) noticeVary(f *fetch, lines []string) {
 	outer, _ := rfc9111.VaryNames(f.rec.outer["Vary"])
 	names, _ := rfc9111.VaryNames(lines)
 	for _, name := range names {
-		if rt.scheme.Keyed(name) || rt.mayVary(name) || rt.scheme.Open && !rt.scheme.Hides(name) { // there it is keyed by its Vary
+		if rt.scheme.Keyed(name) || rt.mayVary(name) || rt.scheme.Open && !rt.scheme.Hides(name) { // RFC 9111 mode keys it by its Vary
 			continue
 		}
 		outside := slices.Contains(outer, name)
@@ -79,7 +79,7 @@ func (rt *Route) noticeVary(f *fetch, lines []string) {
 	}
 }
 
-// hiddenText says what to do about a response that varies by the field: each has another remedy.
+// hiddenText says what to do about a response that varies by the field: the remedy depends on the field.
 func (rt *Route) hiddenText(name string, outside bool) string {
 	what := "the answer varies by " + name + " (its Vary says so), which does not select it"
 	if rt.scheme.Hides(name) {
@@ -99,9 +99,9 @@ func (rt *Route) hiddenText(name string, outside bool) string {
 	return what + ": add vary=" + name + " to the policy; or take it out of Vary where the answer is the same whatever it says"
 }
 
-// noticeNegotiation warns of per-user responses that the handler chooses by what the client accepts. It sees the whole request there,
-// so it may choose, and it often forgets to say so in Vary. Then the user's phone gets what the laptop asked for. Signs are a 406,
-// a Content-Encoding, and a response of another type or language than before that suits this client better.
+// noticeNegotiation warns about a per-user handler that chooses its response by what the client accepts. It sees the whole request, so it
+// may choose, but it often forgets to say so in Vary. Then the user's phone gets what the laptop requested. Signs are a 406, a
+// Content-Encoding, and a response whose type or language differs from the stored one and suits this client better.
 func (rt *Route) noticeNegotiation(f *fetch, h http.Header, outcome readthrough.Verdict) {
 	rec, by, of := f.rec, "", ""
 	old := rec.run.Old
@@ -126,8 +126,8 @@ func (rt *Route) noticeNegotiation(f *fetch, h http.Header, outcome readthrough.
 		"add vary=%[2]s to the policy", of, by))
 }
 
-// prefers reports whether both responses have the field, and the client likes the value of this one better than that of the earlier one,
-// parameters aside. If it does not, the content itself has changed: a picture, or the language that the user has set.
+// prefers reports whether both responses have the field, and the client prefers the new value to the earlier one, parameters aside. If it
+// does not, the content itself has changed: it is a picture now, or the user has set another language.
 func prefers(accept, is, was []string) bool {
 	if len(is) == 0 || len(was) == 0 {
 		return false
@@ -139,7 +139,7 @@ func prefers(accept, is, was []string) bool {
 	return rfc9111.Prefers(accept, value(is[0]), value(was[0]))
 }
 
-// statusOf is the status of the handler's response, also if the handler returned an error that the framework will answer.
+// statusOf is the status of the handler's response, or the one that the framework will send for the error that the handler returned.
 func statusOf(f *fetch) int {
 	if f.err == nil || f.rec.head != noHead {
 		return f.rec.status
@@ -150,18 +150,18 @@ func statusOf(f *fetch) int {
 	return f.rec.status
 }
 
-// noticeOuter warns of cookies that middleware outside of the cache has put onto a response which is stored for everyone. It looks once the
-// response is sent, since many add their cookie with the first byte. The cookie itself is not stored, but it shows that there is a
-// session: what the handler takes from it by the context, everyone gets.
+// noticeOuter warns about cookies that middleware outside the cache sets on a response that is stored for everyone. It checks once the
+// response is sent, since many set their cookie with the first byte. The cookie itself is not stored, but it shows that there is a
+// session: what the handler takes from it through the context, everyone gets.
 func (rt *Route) noticeOuter(f *fetch) {
 	if rt.scheme.Private || f.rec.reason != "" || f.p.reason != "" {
 		return
 	}
 	h, what := f.w.Header(), ""
 	switch {
-	case h["Set-Cookie"] != nil: // the handler's own would have prevented that the answer is kept
+	case h["Set-Cookie"] != nil: // not the handler's: that response would not be stored
 		what = "sets a cookie on"
-	case rt.scheme.Open: // a response that varies by cookies is kept for those
+	case rt.scheme.Open: // a response that varies by cookies is stored for those
 		return
 	case len(rt.scheme.Cookies) == 0 && hasName(h["Vary"], "Cookie"), hasName(f.rec.outer["Vary"], "Cookie"):
 		what = `says "Vary: Cookie" of`
@@ -173,7 +173,7 @@ func (rt *Route) noticeOuter(f *fetch) {
 		"and put that middleware around other routes where it does not")
 }
 
-// hasName reports whether the lines of a Vary name the field.
+// hasName reports whether a Vary names the field.
 func hasName(vary []string, name string) bool {
 	if vary == nil {
 		return false
@@ -182,19 +182,19 @@ func hasName(vary []string, name string) bool {
 	return slices.Contains(names, name)
 }
 
-// seen is what handlers have answered so far. The zero value is ready to use; it is safe for concurrent use.
+// seen records whether handlers have stored or refused responses. The zero value is ready to use; it is safe for concurrent use.
 type seen struct {
 	mu sync.Mutex
 	// By pattern, or by path.
 	places map[string]answers
-	// What was refused to who asked for it.
+	// The keys under which a client was refused.
 	refused map[keying.Key]struct{}
 }
 
-// answers are the sorts of responses that one place has given.
+// answers are the sorts of responses that one pattern or path has given.
 type answers struct{ kept, refused bool }
 
-// both notes a response, and reports whether there are both sorts by now.
+// both notes a response, and reports whether both sorts have been seen by now.
 func (s *seen) both(place string, kept, refused bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +209,7 @@ func (s *seen) both(place string, kept, refused bool) bool {
 	return known.kept && known.refused
 }
 
-// refuse notes that somebody was refused what the key selects.
+// refuse notes that a client was refused under the key.
 func (s *seen) refuse(key keying.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,7 +220,7 @@ func (s *seen) refuse(key keying.Key) {
 	s.refused[key] = struct{}{}
 }
 
-// wasRefused reports whether somebody was refused what the key selects before.
+// wasRefused reports whether a client has been refused under the key.
 func (s *seen) wasRefused(key keying.Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,7 +228,7 @@ func (s *seen) wasRefused(key keying.Key) bool {
 	return refused
 }
 
-// forget removes some key where the map is full and does not have this one: clients may make keys up, so the map must be bounded.
+// forget removes an arbitrary key if the map is full and lacks this one: clients can make keys up, so the map must be bounded.
 func forget[K comparable, V any](m map[K]V, key K) {
 	if _, known := m[key]; known || len(m) < maxWarnings {
 		return
@@ -239,9 +239,9 @@ func forget[K comparable, V any](m map[K]V, key K) {
 	}
 }
 
-// noticeCheck warns of permission checks inside the cache. A hit skips them: the first user who may see the page opens it for everyone.
-// Such a check shows when one route both stores responses and refuses (401, 403, a redirect to a login). On per-user routes nothing is
-// wrong with that: each user has a key of his own.
+// noticeCheck warns about permission checks inside the cache. A hit skips them: the first user who may see the page opens it for
+// everyone. A sign of such a check is a route that both stores responses and refuses (401, 403, a redirect to a login). On per-user
+// routes that is fine: each user has a separate key.
 func (rt *Route) noticeCheck(f *fetch, h http.Header, kept bool) {
 	refused := refuses(f, h)
 	if rt.scheme.Private || !kept && !refused {
@@ -257,16 +257,16 @@ func (rt *Route) noticeCheck(f *fetch, h http.Header, kept bool) {
 	}
 }
 
-// checks notes a response that refuses or is stored, and reports whether the route had both. A redirect to a login anywhere on the route
-// counts, because it depends on who asks. A 403 may depend on something else: pages are forbidden to all, or a signature in the URL is
-// wrong. And the policy may select by what the check goes by, a role for example. In these cases both must have been given for one key.
-// Without a pattern there are many resources, and each path counts by itself.
+// checks notes a response that refuses or is stored, and reports whether the route has given both. A 401 or a redirect to a login counts
+// anywhere on the route, because it depends on who the user is. A 403 may depend on something else: the page is forbidden for all, or a
+// signature in the URL is wrong. And the policy may select by what the check uses, a role for example. In these cases both must occur
+// under one key. Without a pattern there are many resources, so each path counts separately.
 func (rt *Route) checks(f *fetch, h http.Header, refused bool) bool {
 	switch {
 	case refused && (statusOf(f) == http.StatusForbidden || rt.selectsWho()):
 		rt.seen.refuse(f.p.key)
-		return f.rec.run.Old != nil // it was kept before
-	case !refused && rt.scheme.Open && variesByWho(h["Vary"]): // a check's answer that says so is given to nobody else
+		return f.rec.run.Old != nil // it was stored before
+	case !refused && rt.scheme.Open && variesByWho(h["Vary"]): // a response that says so is served to nobody else
 		return false
 	}
 	place := f.p.pattern
@@ -276,29 +276,29 @@ func (rt *Route) checks(f *fetch, h http.Header, refused bool) bool {
 	return rt.seen.both(place, !refused, refused) || !refused && rt.seen.wasRefused(f.p.key)
 }
 
-// credentials are the fields in which clients say who they are, beside cookies.
+// credentials are the fields, besides Cookie, in which clients say who the user is.
 var credentials = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token"}
 
-// hidesWho reports whether the request says who is asking where the handler does not get to see it.
+// hidesWho reports whether the request says who the user is, but only in fields that are hidden from the handler.
 func (rt *Route) hidesWho(h http.Header) bool {
-	if rt.scheme.Open || rt.selectsWho() { // a check may go by what it sees
+	if rt.scheme.Open || rt.selectsWho() { // a check may use what it sees
 		return false
 	}
 	return rt.scheme.Unselected(h["Cookie"]) || slices.ContainsFunc(credentials, func(name string) bool { return h[name] != nil && rt.scheme.Hides(name) })
 }
 
-// selectsWho reports whether the policy selects answers by what tells one client from another.
+// selectsWho reports whether the policy selects responses by something that tells clients apart.
 func (rt *Route) selectsWho() bool {
 	return len(rt.scheme.Cookies) > 0 || rt.scheme.By != "" || slices.ContainsFunc(rt.scheme.Headers, tellsWho)
 }
 
-// variesByWho is selectsWho of a response.
+// variesByWho is selectsWho for the Vary of a response.
 func variesByWho(vary []string) bool {
 	names, _ := rfc9111.VaryNames(vary)
 	return slices.ContainsFunc(names, tellsWho)
 }
 
-// tellsWho reports whether the request header says anything of a client beside what it accepts, and which site it is on.
+// tellsWho reports whether the request field tells more about a client than what it accepts and which site it is on.
 func tellsWho(name string) bool {
 	switch name {
 	case "Origin", "X-Forwarded-Proto", "X-Forwarded-Host":
@@ -307,7 +307,7 @@ func tellsWho(name string) bool {
 	return !strings.HasPrefix(name, "Accept")
 }
 
-// refuses reports whether the response says that one may not see the page, or has to log in first.
+// refuses reports whether the response denies access or asks to log in first.
 func refuses(f *fetch, h http.Header) bool {
 	switch statusOf(f) {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -318,20 +318,20 @@ func refuses(f *fetch, h http.Header) bool {
 	return false
 }
 
-// warnings are those that were told. The zero value is ready to use; it is safe for concurrent use.
+// warnings are those that were given. The zero value is ready to use; it is safe for concurrent use.
 type warnings struct {
 	mu    sync.Mutex
 	given map[warning]struct{}
 }
 
-// A warning is what is told once: of a pattern, for a reason, about a subject, such as the name of a field.
+// A warning identifies what is reported once: a pattern, a reason, and a subject, such as the name of a field.
 type warning struct {
 	pattern string
 	reason  Reason
 	subject string
 }
 
-// maxWarnings bounds what one route is warned of. What a client sends may be part of a subject.
+// maxWarnings bounds the warnings of one route. A subject may contain what a client sends.
 const maxWarnings = 64
 
 // first reports whether the warning is new, and there is room to remember it.
@@ -348,15 +348,15 @@ func (ws *warnings) first(w warning) bool {
 	return true
 }
 
-// warn tells, once for each pattern, reason and subject, of what works but may surprise: the fault, and the setting that
-// remedies it. It is no business of a hit's.
+// warn reports something that works but may surprise, once for each pattern, reason and subject. The text names the fault and the setting
+// that fixes it. Hits never come here.
 func (rt *Route) warn(pattern string, reason Reason, subject, text string) {
 	if rt.warnings.first(warning{pattern, reason, subject}) {
 		rt.alert(Event{Route: pattern, Outcome: Warning, Reason: reason, Err: errors.New(routeText(pattern, text))})
 	}
 }
 
-// routeText begins a sentence with the route, if a router tells one.
+// routeText begins a sentence with the route, if its pattern is known.
 func routeText(pattern, text string) string {
 	if pattern == "" {
 		return text
@@ -364,11 +364,11 @@ func routeText(pattern, text string) string {
 	return fmt.Sprintf("route %q: %s", pattern, text)
 }
 
-// inRecorder reports whether a recorder is behind the writer, as far as the writers in between tell.
+// inRecorder reports whether a recorder is behind the writer, as far as the writers in between can be unwrapped.
 func inRecorder(w http.ResponseWriter) bool {
 	for {
 		switch layer := w.(type) {
-		case interface{ recording() }: // not to be unwrapped, which would end its copy
+		case interface{ recording() }: // it must not be unwrapped: that ends its copy
 			return true
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = layer.Unwrap()
@@ -378,10 +378,10 @@ func inRecorder(w http.ResponseWriter) bool {
 	}
 }
 
-// recording marks the recorder for those who look for one behind a writer.
+// recording marks the recorder for inRecorder.
 func (rec *recorder) recording() {}
 
-// warnNested tells of a cache around this one.
+// warnNested warns about another cache around this one.
 func (rt *Route) warnNested(f *fetch) {
 	if inRecorder(f.w) {
 		rt.warn(f.p.pattern, ReasonNested, "", "another cache is around this one: both keep the answer, each for its own time, and the outer one serves it without asking the inner one; give the route one policy, by a middleware or in a table")

@@ -15,13 +15,13 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What the cache adds to a response on its way out, whether the handler or an entry answers:
+// What the cache adds to a response on its way out, whether it comes from the handler or from an entry:
 //
 //   - Vary names what the policy selects by, so that caches in front select by it, too.
 //   - Cache-Control is the policy's (Client) where it has one, or becomes private where a function selects.
 //   - Cache-Status and Age say what the cache did.
 //
-// The entry keeps the handler's own words. It is judged by those, also after a validation.
+// The entry stores the handler's own fields, and is judged by those, also after a validation.
 
 // outgoing are the fields that the policy changes; nil lines are left as they are.
 type outgoing struct {
@@ -47,9 +47,9 @@ func (rt *Route) speak(h http.Header, e *store.Entry, outer bool) (replaced bool
 	return made.put(rt, h)
 }
 
-// outgoing is what becomes of the fields. The policy's Client counts for responses that are stored and that the handler did not forbid to
-// store. No field can tell a proxy in front what a function (VaryBy) selects by. So such a response leaves as private, unless it says
-// itself for whom it is.
+// outgoing computes the fields. The policy's Client counts for responses that are stored and that the handler did not forbid to
+// store. No field can tell a proxy in front what a function (VaryBy) selects by. So such a response leaves as private, unless it
+// says itself whom it is for.
 func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	o, control := &outgoing{vary: rt.varying(h["Vary"])}, h["Cache-Control"]
 	o.replaced = kept && rt.client != nil && !forbidding(control, rt.scheme.Private)
@@ -62,7 +62,7 @@ func (rt *Route) outgoing(h http.Header, kept bool) *outgoing {
 	return o
 }
 
-// size is about how many bytes it takes in memory beyond those of the entry and of the policy.
+// size is about how many bytes it takes in memory, besides those of the entry and of the policy.
 func (o *outgoing) size() int {
 	n := 64
 	for _, lines := range [...][]string{o.vary, o.control} {
@@ -92,7 +92,7 @@ func (o *outgoing) put(rt *Route, h http.Header) (replaced bool) {
 	return true
 }
 
-// varying are the lines of a Vary, with what selects by the policy, each name once.
+// varying returns the lines of a Vary with what the policy selects by, each name once.
 func (rt *Route) varying(lines []string) []string {
 	switch {
 	case rt.vary == nil, len(lines) == 1 && lines[0] == rt.vary[0]:
@@ -109,7 +109,7 @@ func (rt *Route) varying(lines []string) []string {
 	if missing == nil {
 		return lines
 	}
-	return slices.Concat(lines, []string{strings.Join(missing, ", ")}) // without spare room: a line that is added makes a copy
+	return slices.Concat(lines, []string{strings.Join(missing, ", ")}) // without spare capacity: appending a line makes a copy
 }
 
 // variesBy reports whether the lines of a Vary name the field.
@@ -124,8 +124,8 @@ func variesBy(lines []string, name string) bool {
 	return false
 }
 
-// forbidding reports whether a Cache-Control, whoever set it, says more than a policy may take back: that clients may not
-// store the response, or not for others, or not without asking.
+// forbidding reports whether a Cache-Control, whoever set it, forbids what a policy must not permit: that clients store the
+// response, that they share it, or that they use it without validation.
 func forbidding(lines []string, private bool) bool {
 	if len(lines) == 0 {
 		return false
@@ -157,7 +157,8 @@ func (rec *recorder) partly(h http.Header) bool {
 	return rec.rt.statusTTL[rec.status] > 0
 }
 
-// untarget removes what tells shared caches to store one user's response, whatever its Cache-Control says (RFC 9213 §2.2).
+// untarget removes the field that tells shared caches to store one user's response, whatever its Cache-Control says (RFC 9213
+// §2.2).
 func (rec *recorder) untarget(h http.Header) {
 	if rec.rt.scheme.Private {
 		delete(h, "Cdn-Cache-Control")
@@ -176,14 +177,14 @@ func (rec *recorder) privatize(h http.Header) {
 	}
 }
 
-// forClient makes a header that was not judged fit for the client.
+// forClient prepares a header that was not judged for the client.
 func (rec *recorder) forClient(h http.Header) {
 	rec.privatize(h)
 	rec.addPolicy(h)
 }
 
-// MarkPrivate makes the Cache-Control of a response say that it is private, as all responses of the cache on per-user routes do: for
-// responses that a framework's error handler makes in the handler's place. Elsewhere than on per-user routes it does nothing.
+// MarkPrivate makes the Cache-Control of a response private, as all responses of the cache are on per-user routes. It is for
+// responses that a framework's error handler makes in the handler's place. On other routes it does nothing.
 func (rt *Route) MarkPrivate(h http.Header) {
 	if rt.scheme.Private {
 		h["Cache-Control"] = rfc9111.MakePrivate(h["Cache-Control"])
@@ -219,7 +220,7 @@ func (rec *recorder) addCacheStatus(h http.Header) {
 		return
 	}
 	reason := rec.reason
-	if reason == ReasonStore && cause == CauseAway { // which says it all
+	if reason == ReasonStore && cause == CauseAway { // the cause says it all
 		reason = ""
 	}
 	if rec.purpose == toShare {
@@ -241,7 +242,7 @@ func fwd(reason Reason) string {
 	return "bypass"
 }
 
-// tabled is for how many seconds header lines are made once and used again, so that a hit allocates nothing.
+// tabled is the number of seconds whose header lines are made once and reused, so that a hit allocates nothing.
 const tabled = 3600
 
 // Cache-Status (RFC 9211), as this cache says it:
@@ -263,7 +264,7 @@ type statusLines struct {
 	lines  [tabled]atomic.Pointer[[]string]
 }
 
-// of is the line for a lifetime in seconds. Lines of the first hour are made once and kept.
+// of returns the line for a lifetime in seconds. Those of the first hour are made once.
 func (s *statusLines) of(ttl int64) []string {
 	if ttl < 0 || ttl >= tabled {
 		return []string{fmt.Sprintf(s.format, ttl)}
@@ -327,7 +328,7 @@ func (c *Common) answered(e *store.Entry, from *source, ttl int64) []string {
 	return lines.of(ttl)
 }
 
-// forwarded is the member for a response of the handler's. Its fwd-status is the status that is sent (§2.3).
+// forwarded is the member for a response of the handler. Its fwd-status is the status that is sent (§2.3).
 func (c *Common) forwarded(fwd string, key keying.Key, reason Reason, stored bool) []string {
 	line := "; fwd=" + fwd
 	if stored {

@@ -13,20 +13,20 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// policyRules is the rule book of policy mode. The policy says what selects a response and how long it is fresh. Of the response's own fields
-// four count: Cache-Control and Expires can shorten that or forbid it, Set-Cookie forbids, and Vary forbids where it names what the policy
-// does not select by.
+// policyRules is the rule book of policy mode. The policy says what selects a response and how long it is fresh. Four of the response's
+// own fields count: Cache-Control and Expires can shorten that or forbid to store it, Set-Cookie forbids it, and so does a Vary that
+// names what the policy does not select by.
 //
-// The idea behind it is "visible means keyed": on shared routes the handler sees only what is in the key. So its response cannot depend on
-// anything else of the request, and may be served to whoever has the same key. What storable refuses is what breaks this: cookies,
-// credentials, nonces, fields that name one origin.
+// The idea is "visible means keyed": on shared routes the handler sees only what is in the key. So its response cannot depend on anything
+// else in the request, and may be served to everyone with the same key. storable refuses what breaks this: cookies, credentials, nonces,
+// fields that name one origin.
 type policyRules struct {
 	rt   *Route
-	last atomic.Pointer[controlLine] // the Cache-Control that a response last had
+	last atomic.Pointer[controlLine] // the Cache-Control of the last response that had one
 }
 
-// answer serves what the key selects. A request for less than a whole response is served from the whole one; where that is
-// not stored, the handler makes the part, and nothing is stored.
+// answer serves the response that the key selects. A request for less than a whole response is served from the whole one; if that is not
+// stored, the handler makes the part, and nothing is stored.
 func (p *policyRules) answer(f *fetch) error {
 	if f.part = isPart(f.r); f.part {
 		f.p.reason = partReason(f.r)
@@ -34,26 +34,26 @@ func (p *policyRules) answer(f *fetch) error {
 	return f.get(nil)
 }
 
-// locate has nothing to do: what the policy selects by is in the request, so its key is known from the start.
+// locate does nothing: what the policy selects by is in the request, so its key is known from the start.
 func (p *policyRules) locate(*fetch) {}
 
-// ask puts no conditions. It only gives back the range of a client that waits for a part: on shared routes the key does not
-// cover it, so it was hidden.
+// ask adds no conditions. It only restores the range of a client that gets a part: on shared routes the key does not contain it, so it
+// was hidden.
 func (p *policyRules) ask(f *fetch, _ *store.Entry, h http.Header) {
 	if f.rec.purpose == toShare && f.r.Method == http.MethodGet {
 		copyFields(h, f.r.Header, "Range", "If-Range")
 	}
 }
 
-// otherVariants asks the table of variants, which knows what this process has stored lately.
+// otherVariants looks in the table of variants, which knows what this process has stored lately.
 func (p *policyRules) otherVariants(f *fetch) bool {
 	return p.rt.scheme.Varies() && p.rt.common.variants.any(f.resource(), f.p.key, time.Now())
 }
 
 // storable judges the head of a response: why it must not be stored, or "".
 //
-// Cache-Control counts whoever set it, and so does a nonce, which the body has too. The rest is about what the handler
-// itself has set: outer middleware adds its fields again on every hit.
+// Cache-Control counts no matter who set it, and so does a nonce, because the body has it too. The rest is about what the handler itself
+// has set: outer middleware adds its fields again on every hit.
 func (p *policyRules) storable(rec *recorder, h http.Header) Reason {
 	rec.control, rec.lifetime, rec.age = p.freshness(h, rec.asking)
 	status, c := rec.status, rec.control
@@ -87,7 +87,7 @@ func (p *policyRules) storable(rec *recorder, h http.Header) Reason {
 	return ""
 }
 
-// storableField judges one field that the handler set or added to. A cookie is one client's, whatever else the response says.
+// storableField judges one field that the handler set or added to. A cookie is for one client, whatever else the response says.
 func (p *policyRules) storableField(name string, values, before []string) Reason {
 	switch name {
 	case "Set-Cookie", "Set-Cookie2":
@@ -118,9 +118,9 @@ func (p *policyRules) storableField(name string, values, before []string) Reason
 	return ""
 }
 
-// storableVary judges what the handler says its response varies by (RFC 9111 §4.1). On a shared route a field that is not in
-// the key was hidden from the handler, so the response is right for everyone. But a handler that names such a field
-// expected to see it, and whoever wrote the policy should hear of that.
+// storableVary judges the fields that the handler's Vary names (RFC 9111 §4.1). On a shared route a field that is not in the key was
+// hidden from the handler, so the response is right for everyone. But a handler that names such a field expected to see it, and whoever
+// wrote the policy should know.
 func (p *policyRules) storableVary(lines []string) Reason {
 	n := 0
 	for _, line := range lines {
@@ -140,9 +140,9 @@ func (p *policyRules) storableVary(lines []string) Reason {
 // mayVary reports whether a response may vary by the field although the policy does not name it.
 func (s *settings) mayVary(name string) bool {
 	switch name {
-	case "Accept-Encoding": // what is not encoded everyone can read; what is encoded has a Content-Encoding
+	case "Accept-Encoding": // everyone can read what is not encoded; what is encoded has a Content-Encoding
 		return !s.scheme.Private
-	case "Cookie", "Authorization": // one user's: they are where the identity comes from
+	case "Cookie", "Authorization": // on per-user routes they are where the identity comes from
 		return s.scheme.Private || name == "Cookie" && len(s.scheme.Cookies) > 0
 	}
 	return false
@@ -153,13 +153,13 @@ func identity(codings []string) bool {
 	return !slices.ContainsFunc(codings, func(c string) bool { return c != "" && !strings.EqualFold(c, "identity") })
 }
 
-// nonce reports whether a Content-Security-Policy has a nonce: the body has it too, and it is good for one response.
+// nonce reports whether a Content-Security-Policy has a nonce: it is in the body too, and good for one response only.
 func nonce(policies []string) bool {
 	return slices.ContainsFunc(policies, func(p string) bool { return strings.Contains(strings.ToLower(p), "'nonce-") })
 }
 
-// freshness is what the response's directives are, how long they allow to keep it, -1 if they do not say, and how old it was
-// already when it came: it may have been in another cache (RFC 9111 §4.2.3).
+// freshness returns the response's directives, the lifetime that its fields allow, -1 if they give none, and its age when it came: it may
+// have been stored in another cache (RFC 9111 §4.2.3).
 func (p *policyRules) freshness(h http.Header, began time.Time) (c *rfc9111.Control, life, age time.Duration) {
 	c = p.control(h)
 	dated := h["Age"] != nil || h["Date"] != nil
@@ -179,14 +179,13 @@ func (p *policyRules) freshness(h http.Header, began time.Time) (c *rfc9111.Cont
 	return c, -1, age
 }
 
-// controlLine is a Cache-Control of one line, and what it says.
+// controlLine is a Cache-Control of one line, parsed.
 type controlLine struct {
 	line    string
 	control rfc9111.Control
 }
 
-// control is what the header's directives say. It is not to be changed: a route's responses often have the same line, which
-// is parsed once.
+// control returns the directives of the header. Do not change them: a route's responses often have the same line, which is parsed once.
 func (p *policyRules) control(h http.Header) *rfc9111.Control {
 	lines := h["Cache-Control"]
 	switch {
@@ -206,13 +205,13 @@ func (p *policyRules) control(h http.Header) *rfc9111.Control {
 
 var noControl = rfc9111.ParseControl(nil)
 
-// fields takes what the handler set, without what is made anew for each response.
+// fields captures what the handler set, without the fields that are made anew for each response.
 func (p *policyRules) fields(rec *recorder, h http.Header) {
 	omit := rfc9111.Connection(h["Connection"])
 	rec.capture(h, func(name string) bool { return perResponse(name) || slices.Contains(omit, name) })
 }
 
-// perResponse are fields that are made anew for each response, by the handler or by the layers around (RFC 9111 §3.1).
+// perResponse reports whether the field is made anew for each response, by the handler or by the layers around it (RFC 9111 §3.1).
 func perResponse(name string) bool {
 	switch name {
 	case "Content-Length", "Date", "Age", "Server-Timing", "X-Request-Id", "X-Correlation-Id", "X-Trace-Id",
@@ -222,13 +221,13 @@ func perResponse(name string) bool {
 	return rfc9111.Hop(name) || strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Ratelimit")
 }
 
-// invalidates nothing by itself: in policy mode the app purges.
+// invalidates returns nothing: in policy mode the app purges.
 func (p *policyRules) invalidates(*recorder, http.Header) []keying.Label { return nil }
 
-// settle sets how long the entry lives: as the policy says, or shorter if the response or the handler says so.
+// settle sets how long the entry lives: as the policy says, or less if the response or the handler says so.
 //
-// What the response says counts from when it was made, and so does an entry. The policy and the handler say how long it is
-// kept here, whatever age it came with.
+// The response's lifetime counts from when it was made, as an entry's does. The policy and the handler say how long it is stored here,
+// whatever its age was when it came.
 func (p *policyRules) settle(f *fetch, said time.Duration, now time.Time) (variant bool) {
 	rt, rec, e := p.rt, f.rec, f.rec.run.Entry
 	ttl := rt.ttl
@@ -254,12 +253,12 @@ const year = 365 * 24 * time.Hour // no response is fresh for longer
 // part shares the response with requests that wait for the same part. It is never stored.
 func (p *policyRules) part(f *fetch) readthrough.Verdict { return f.shareOnly(f.p.key, false) }
 
-// outdates nothing: what is stored was good when it was stored, and is so for its TTL.
+// outdates does nothing: what is stored was good when it was stored, and stays so for its TTL.
 func (p *policyRules) outdates(*fetch) bool { return false }
 
-// A response to HEAD, or to a range, is not the whole that a key stands for. Where the store has nothing to make it of, the
-// handler makes it: once for all requests at the same time that want just the same, under a key of their own. Nothing is ever
-// stored under that key, but only what could be stored is shared.
+// A response to HEAD, or to a range, is not the whole response that a key stands for. If the store has nothing to make it from, the
+// handler makes it: once for all concurrent requests that want exactly the same, under a separate key. Nothing is ever stored under that
+// key, but only what could be stored is shared.
 
 // isPart reports whether the request is for less than a whole response.
 func isPart(r *http.Request) bool { return r.Method == http.MethodHead || r.Header["Range"] != nil }

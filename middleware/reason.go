@@ -2,7 +2,7 @@ package middleware
 
 import "github.com/larder-go/cache/internal/trace"
 
-// Outcome says how a request was answered.
+// Outcome says where the response to a request came from.
 type Outcome string
 
 const (
@@ -10,24 +10,24 @@ const (
 	Hit Outcome = "hit"
 	// From the cache, past its freshness.
 	Stale Outcome = "stale"
-	// By another request's run of the handler.
+	// From another request's run of the handler.
 	Shared Outcome = "shared"
-	// By the handler; the reason says why the response was not kept, none that it was.
+	// From the handler. The reason says why the response was not stored; "" means that it was.
 	Miss Outcome = "miss"
-	// By the handler, without the cache; the reason says why.
+	// From the handler, past the cache; the reason says why.
 	Bypass Outcome = "bypass"
-	// Not a request's own: a stale response was refreshed, or not, for the reason given.
+	// Not of a request: a stored response was refreshed, or was not, for the reason given.
 	Refresh Outcome = "refresh"
-	// From the cache, after its handler has confirmed it or added to it; the reason says why that was not kept.
+	// From the cache, after the handler has confirmed it or added to it; the reason says why that was not stored.
 	Validated Outcome = "validated"
-	// Not a request's own: what works may surprise.
+	// Not of a request: something works, but may surprise.
 	Warning Outcome = "warning"
-	// Not a request's own: the store failed, as Err says.
+	// Not of a request: the store failed, as Err says.
 	Fault Outcome = "fault"
 )
 
-// Reason is a stable code: why the cache did not answer, or did not keep a response, and what an event is about. Package cache has them all
-// under the same names, with those of its own events; docs/troubleshooting.md says what to change for each.
+// Reason is a stable code: why the cache did not serve a request, or did not store a response, and what an event is about. Package cache
+// has them all under the same names, with those of its own events; docs/troubleshooting.md says what to change for each.
 type Reason string
 
 // Reasons and, of Event.Cause, causes.
@@ -36,27 +36,27 @@ const (
 
 	// Neither GET nor HEAD.
 	ReasonMethod Reason = "method"
-	// It carries a method override header.
+	// It has a method override header.
 	ReasonOverride Reason = "override"
-	// It carries a body, or announces one.
+	// It has a body, or announces one.
 	ReasonBody Reason = "body"
 	// It asks for another protocol than HTTP, such as websocket.
 	ReasonUpgrade Reason = "upgrade"
-	// Its Connection names a field that it carries and that the handler would see.
+	// Its Connection names a field that it has and that the handler would see.
 	ReasonConnection Reason = "connection"
-	// The policy's Skip says so, or has panicked: then a Fault with this reason tells.
+	// The policy's Skip says so, or has panicked: then a Fault with this reason reports it.
 	ReasonSkip Reason = "skip"
-	// The policy's VaryBy has panicked: a Fault with this reason tells.
+	// The policy's VaryBy has panicked: a Fault with this reason reports it.
 	ReasonVaryBy Reason = "vary-by"
-	// The route is shared, and the request carries Authorization.
+	// The route is shared, and the request has Authorization.
 	ReasonAuth Reason = "authorization"
 	// The route is per-user, and nobody is known.
 	ReasonIdentity Reason = "identity"
 	// It has no key: it is too large, its VaryBy text is too long, or its query is ambiguous.
 	ReasonKey Reason = "key"
-	// It asks for a part of a response that is not kept; equal requests at the same time share a run.
+	// It asks for a part of a response that is not stored; concurrent equal requests share a run.
 	ReasonRange Reason = "range"
-	// HEAD for a response that is not kept; equal requests at the same time share a run.
+	// HEAD for a response that is not stored; concurrent equal requests share a run.
 	ReasonHead Reason = "head"
 	// Several handlers serve one pattern, and this one cannot be told from the first.
 	ReasonHandlers Reason = "handlers"
@@ -65,18 +65,18 @@ const (
 	// RFC9111: it has a condition that only the origin can judge.
 	ReasonCondition Reason = "condition"
 
-	// The request is answered without a handler, or against it.
+	// The cache responds itself, without a handler or in its place.
 
-	// RFC9111: the client wants a kept response or none, and none is kept.
+	// RFC9111: the client wants a stored response or none, and none is stored.
 	ReasonOnlyIfCached Reason = "only-if-cached"
-	// A handler asks for its own response, within a run that asks for it.
+	// A handler requests its own response, within the run that makes it.
 	ReasonLoop Reason = "loop"
 
-	// The response must not be kept: the outcome is Miss.
+	// The response must not be stored: the outcome is Miss.
 
-	// The policy does not keep its status.
+	// The policy does not store its status.
 	ReasonStatus Reason = "status"
-	// Cache-Control: no-store or no-cache; what only clients should obey belongs into Policy.Client.
+	// Cache-Control: no-store or no-cache; what only clients should obey belongs in Policy.Client.
 	ReasonNoStore Reason = "no-store"
 	// Cache-Control: private on a shared route.
 	ReasonPrivate Reason = "private"
@@ -118,7 +118,7 @@ const (
 	ReasonEmpty Reason = "no-answer"
 	// The handler called NoStore.
 	ReasonHandler Reason = "handler-no-store"
-	// The handler returned an error; in echo one whose status the policy does not keep.
+	// The handler returned an error; in echo one whose status the policy does not store.
 	ReasonError Reason = "handler-error"
 	// The handler failed after it had begun to write.
 	ReasonLate Reason = "late-error"
@@ -134,25 +134,26 @@ const (
 	ReasonRequestCookie Reason = "request-cookie"
 	// RFC9111: the same for a request with a user (WithUser, or Options.User) or a client certificate.
 	ReasonRequestUser Reason = "request-user"
-	// A background refresh was answered before it reached the route.
+	// A background refresh got a response before it reached the route.
 	ReasonNotReached Reason = "refresh-not-reached"
 
-	// The response was to be kept, and is not.
+	// The response should have been stored, and was not.
 
-	// A store fails or takes too long; of a fault, Recovered tells of the end.
+	// A store fails or takes too long; for a fault, Recovered reports the end.
 	ReasonStore Reason = "store"
-	// A store does not take the entry, for its size.
+	// A store refused the entry, for its size.
 	ReasonRefused Reason = "entry-refused"
-	// It was purged while it was made, or a newer one has taken its place.
+	// It was purged while it was made, or a newer one has replaced it.
 	ReasonOvertaken Reason = "purged-meanwhile"
 
 	// Warnings: what was registered works, but may surprise.
 
-	// The handler of a shared route, or a shared load, asks who the user is or sets one: nobody is known there.
+	// The handler of a shared route, or a shared load, asks who the user is, or sets one: nobody is known there.
 	ReasonUserInShared Reason = "user-in-shared"
 	// Middleware outside sets a cookie, or says Vary: Cookie, on responses that everyone gets.
 	ReasonOuterCookie Reason = "outer-cookie"
-	// The handler of a shared route keeps some responses and refuses others (401, 403, a redirect to a login): a hit skips that check.
+	// The handler of a shared route has some responses stored and refuses others (401, 403, a redirect to a login): a hit skips that
+	// check.
 	ReasonCheckInside Reason = "check-inside"
 	// The response varies by a request header that is not in the key, and that shared routes hide.
 	ReasonHidden Reason = "hidden-header"
@@ -161,30 +162,30 @@ const (
 	// Another cache is around this one.
 	ReasonNested Reason = "nested"
 
-	// Causes: why there was no hit, where this process knows. They say nothing of whether the response was kept.
+	// Causes: why there was no hit, if this process knows. They do not say whether the response was stored.
 
-	// Nothing was kept, as far as this process can tell.
+	// Nothing was stored, as far as this process can tell.
 	CauseCold Reason = Reason(trace.CauseCold)
-	// Its time was over.
+	// It had expired.
 	CauseExpired Reason = Reason(trace.CauseExpired)
 	// It was purged.
 	CausePurged Reason = Reason(trace.CausePurged)
-	// Memory, or Redis, had let go of it before its time was over.
+	// Memory or Redis had evicted it before it expired.
 	CauseEvicted Reason = Reason(trace.CauseEvicted)
-	// Redis could not be asked.
+	// Redis could not be reached.
 	CauseAway Reason = Reason(trace.CauseAway)
-	// Others of the URL were kept, but none for these header fields or cookies.
+	// Other responses of the URL were stored, but none for these header fields or cookies.
 	CauseVariant Reason = "variant"
 )
 
-// An Event is one outcome. Nothing in it names a URL, a user or a header value.
+// An Event is one outcome. It never contains a URL, a user or a header value.
 type Event struct {
 	// The route pattern; "" where the router tells none.
 	Route   string
 	Outcome Outcome
-	// "" for hits and kept responses.
+	// "" for hits and stored responses.
 	Reason Reason
-	// Of a miss: why there was no hit; "" where that is not known.
+	// Of a miss: why there was no hit; "" if that is not known.
 	Cause Reason
 	// Where a hit came from: "near" or "far".
 	Tier string

@@ -8,19 +8,18 @@ import (
 	"github.com/larder-go/cache/internal/steering"
 )
 
-// A recorder is the ResponseWriter of a handler whose response may be stored: the client gets the response, and meanwhile a
-// copy of it is made. Three parts own its data: client is the writer outside, buffer is the copy of the body, and headers is
-// the header as outer middleware left it, as the handler sees it and as it is stored. The recorder decides what happens next,
-// by four states:
+// A recorder is the ResponseWriter of a handler whose response may be stored: the client gets the response while a copy of it
+// is made. Three parts own its data: client is the writer outside, buffer is the copy of the body, and headers is the header as
+// outer middleware left it, as the handler sees it and as it is stored. Four states decide what happens next:
 //
-//	phase      what becomes of what the handler writes
+//	phase      what happens to what the handler writes
 //	head       whether the status is known, and whether the client has it
 //	delivery   how much of the response the client gets
 //	tail       whether what the handler writes still belongs to its head
 //
 // Like every ResponseWriter it is for one goroutine.
 //
-// The head waits, because Cache-Status says in it whether the response is stored, and nobody knows that before the store has
+// The head waits, because its Cache-Status says whether the response is stored, and that is unknown until the store has
 // answered. It waits as long as net/http would hold it back without a cache. With a short body that is until the end:
 //
 //	handler                   recorder                                the client gets
@@ -54,12 +53,12 @@ type recorder struct {
 	delivery delivery
 	tail     tail
 
-	implied bool             // the head came with the first write
+	implied bool             // the handler left the head to its first write
 	fate    readthrough.Fate // of the entry that was made of the response
 	asked   request          // what the handler was asked for instead of a whole response
 	purpose purpose
 	changes bool  // the method is unsafe: a success invalidates
-	level   uint8 // … and so much of the path says where: see keys.Area
+	level   uint8 // … if there are too many such, its area of this level: see keys.Area
 
 	status int
 	reason Reason // why no copy is being made
@@ -69,7 +68,7 @@ type recorder struct {
 	http *httpHead // RFC 9111 mode: what is noted of the head, from when the handler is asked
 }
 
-// phase is what becomes of what the handler writes.
+// phase is what happens to what the handler writes.
 //
 //	phase        a write                      the next phase, and when
 //	recording    is copied                    passing: the response must not be stored (abandon)
@@ -85,7 +84,7 @@ type recorder struct {
 //	unanswered   goes to the client
 //
 // A framework's error page comes in the last phase: the framework has the recorder, and writes the page there when the handler
-// has returned an error. A request that bypasses the cache begins as passing, and finish ends it from there.
+// has returned an error. A request that bypasses the cache begins in passing, and finish ends it from there.
 type phase uint8
 
 const (
@@ -98,8 +97,8 @@ const (
 	unanswered
 )
 
-// head is what is known of the status, and who knows it. It goes forward only. A head that is withheld is settled when it comes,
-// and so are a 101 and an error page's.
+// head says whether the status is known, and to whom. It only goes forward. A head that is withheld is settled as soon as it
+// comes, and so are those of a 101 and of an error page.
 type head uint8
 
 const (
@@ -120,7 +119,7 @@ const (
 	staleInstead           // nothing: it is a failure, and the client gets the stale response
 )
 
-// begin makes the zero recorder one of a response to the request; without a run nothing is stored.
+// begin prepares a zero recorder for a response to the request; without a run nothing is stored.
 func (rec *recorder) begin(rt *Route, w http.ResponseWriter, r *http.Request, run *readthrough.Run) {
 	rec.rt, rec.w, rec.r, rec.run, rec.phase = rt, w, r, run, passing
 	rec.bounds, rec.most, rec.declared = rt.common, rt.maxBody, -1
@@ -141,14 +140,14 @@ func (rec *recorder) withheld() bool { return rec.delivery >= renewal }
 func (rec *recorder) bodiless() bool { return rec.delivery >= headOnly }
 
 // WriteHeader judges the response by its head: if it may be stored, the head waits; if not, it goes out at once. A second head
-// is a mistake of the handler's, which net/http reports; here it may also mean that an error page follows.
+// is a mistake of the handler, which net/http reports; here it may also mean that an error page follows.
 func (rec *recorder) WriteHeader(status int) {
 	switch {
 	case status < 200:
 		rec.interim(status)
 	case rec.head != noHead:
 		rec.headAgain(status)
-		rec.passHead(status) // net/http complains of a second head itself
+		rec.passHead(status) // net/http itself complains about a second head
 	case rec.phase == unanswered:
 		rec.lateHead(status)
 	default:
@@ -158,12 +157,12 @@ func (rec *recorder) WriteHeader(status int) {
 	}
 }
 
-// errReturned is the error of a write after the handler has returned: what the handler retains must not add to a response,
-// nor to what may be an entry by now.
+// errReturned is the error of a write after the handler has returned: a writer that the handler retains must not add to the
+// response, nor to what may be an entry by now.
 var errReturned = errors.New("cache: written to after the handler returned")
 
 // Write copies p while a copy is made, and sends what the client should have by now. Otherwise it passes p on. It fails where
-// net/http's own writer does: when the body is longer than declared, and when the status allows none.
+// net/http's own writer does: if the body is longer than declared, or the status allows none.
 func (rec *recorder) Write(p []byte) (int, error) {
 	switch {
 	case rec.phase == unanswered:
@@ -194,7 +193,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 // WriteString is Write, for io.WriteString.
 func (rec *recorder) WriteString(s string) (int, error) { return rec.Write([]byte(s)) }
 
-// pass passes bytes on that are not copied.
+// pass passes on bytes that are not copied.
 func (rec *recorder) pass(p []byte) (int, error) {
 	if rec.bodiless() {
 		return len(p), nil
@@ -202,8 +201,8 @@ func (rec *recorder) pass(p []byte) (int, error) {
 	return rec.write(p)
 }
 
-// recordable sees to the head, which a handler may leave to its first write, and reports whether p is to be copied. It gives up
-// the copy where p makes it one that must not be stored.
+// recordable takes the head, if the handler has left it to its first write, and reports whether p is to be copied. It gives up
+// the copy if p makes it one that must not be stored.
 func (rec *recorder) recordable(p []byte) bool {
 	if rec.head == noHead {
 		rec.takeHead(http.StatusOK)
@@ -215,7 +214,7 @@ func (rec *recorder) recordable(p []byte) bool {
 	}
 	switch {
 	case !bodyAllowed(rec.status):
-		rec.abandon(ReasonLength) // net/http tells the handler
+		rec.abandon(ReasonLength) // net/http returns the error
 	case len(p) > 0 && rec.turnsIntoErrorPage():
 		rec.abandon(ReasonLate)
 	case int64(rec.size()+len(p)) > rec.most:
@@ -227,7 +226,7 @@ func (rec *recorder) recordable(p []byte) bool {
 // buffered is how much of a body waits for the handler's end: about what net/http holds back itself.
 const buffered = 4 << 10
 
-// send lets the client have what net/http would not hold back either.
+// send sends what net/http would not hold back either.
 func (rec *recorder) send() {
 	switch {
 	case rec.bodiless():
@@ -240,8 +239,8 @@ func (rec *recorder) send() {
 	}
 }
 
-// sendHead sends the head, if it waits, before the body that is given. A head that the handler has left to its first write is
-// left to the first write of the writer outside too, if nothing else comes before that.
+// sendHead sends the head, if it waits, before the given body. A head that the handler left to its first write is left to the
+// first write to the writer outside, too, if nothing comes before that.
 func (rec *recorder) sendHead(body []byte) {
 	if rec.head != headWaits {
 		return
@@ -259,8 +258,8 @@ func (rec *recorder) sendHead(body []byte) {
 
 // abandon leads from recording to passing. The order matters:
 //
-//  1. The requests that wait for the response are let go: they must not wait for a client that reads slowly.
-//  2. The run ends with its client again: nobody else will have the response.
+//  1. The requests that wait for the response are released: they must not wait for a slow client.
+//  2. The run ends with its client again: nobody else will get the response.
 //  3. The client gets what is recorded so far, and from now on the rest directly.
 //
 // Once the handler has returned it is too late: the copy may be an entry's.
@@ -274,12 +273,12 @@ func (rec *recorder) abandon(reason Reason) {
 	rec.run.MarkUncacheable()
 	rec.ctx.followClient()
 	if sender != nil {
-		sender.drain(pieces...) // nothing of it is an entry's
+		sender.drain(pieces...) // no entry uses them
 		return
 	}
 	rec.sendHead(body)
 	if len(body) > 0 && !rec.bodiless() {
-		_, _ = rec.write(body) // the handler meets the error with its next write
+		_, _ = rec.write(body) // the handler gets the error from its next write
 	}
 }
 
@@ -303,14 +302,14 @@ func (rec *recorder) returned() {
 // refuse notes why the response is neither stored nor shared, although it was copied.
 func (rec *recorder) refuse(reason Reason) { rec.phase, rec.reason = unrecorded, reason }
 
-// finish sends what is left of the response, when the store has answered. The requests that wait for it have it by then, so a
-// slow client holds up nobody. If the handler has written nothing, net/http sends the head, and must find it complete.
+// finish sends the rest of the response, once the store has answered. The requests that wait for it have it by then, so a slow
+// client holds up nobody. If the handler has written nothing, net/http sends the head, and must find it complete.
 func (rec *recorder) finish() {
 	defer rec.end() // a writer outside may panic
 	if sender := rec.sender; sender != nil {
 		rec.sender = nil
 		if rec.full != nil {
-			sender.drain(rec.pieces()...) // of no entry: an entry's body is in one piece
+			sender.drain(rec.pieces()...) // no entry uses them: its body is in one piece
 		} else {
 			sender.drain()
 		}
@@ -330,7 +329,7 @@ func (rec *recorder) finish() {
 	rec.publishTrailers(rec.w.Header())
 }
 
-// end lets go of what is pooled. A handler may retain its ResponseWriter, and even write to it later. So the recorder itself is
+// end gives back what is pooled. A handler may retain its ResponseWriter, and even write to it later. So the recorder itself is
 // never pooled, and after end it has nothing that another request uses. Further calls do nothing.
 func (rec *recorder) end() {
 	rec.release()
@@ -340,8 +339,8 @@ func (rec *recorder) end() {
 	}
 }
 
-// writer returns the recorder with just the optional interfaces that the writer outside has, so that a handler which asks
-// for one of them gets the same response as without a cache.
+// writer returns the recorder with just the optional interfaces that the writer outside has, so that a type assertion in the
+// handler has the same result as without a cache.
 func (rec *recorder) writer() http.ResponseWriter {
 	_, flushes := rec.w.(http.Flusher)
 	_, hijacks := rec.w.(http.Hijacker)
@@ -372,14 +371,14 @@ type client struct {
 }
 
 // writeHead writes the head to the writer outside. Outer middleware may have registered functions there that run meanwhile and
-// set fields of what is being sent: see recorder.Header.
+// set header fields: see recorder.Header.
 func (c *client) writeHead(status int) {
 	c.sending = true
 	c.w.WriteHeader(status)
 	c.sending = false
 }
 
-// write writes a part of the body there. If the head has not been written, it comes with the first part.
+// write writes a part of the body there. If the head has not been written yet, it goes out with the first part.
 func (c *client) write(p []byte) (n int, err error) {
 	c.sending = true
 	n, err = c.w.Write(p)

@@ -13,12 +13,12 @@ import (
 )
 
 // A refresh runs the handler for the cache alone, while clients get the stored response. There are two reasons for one: the
-// response is past its freshness (stale-while-revalidate, RFC 5861 §3), or it is fresh but near its end (early refresh). And
-// there are two ways.
+// response is past its freshness (stale-while-revalidate, RFC 5861 §3), or it is fresh but near its end (early refresh).
+// And there are two ways to run it.
 //
-// In the background, where the server is known. A router's context is pooled and must not outlive its request, so the refresh
-// does not go on with it. It is a new request, which enters through the server's own handler, and each layer makes its own
-// context:
+// In the background, if the server is known. A router's context is pooled and must not outlive its request, so the refresh
+// does not use it. The refresh is a new request, which enters through the server's own handler, and each layer makes its
+// own context:
 //
 //	request                                   refresh, in a goroutine
 //	1. Begin finds a stale response
@@ -29,18 +29,18 @@ import (
 //	                                          7. Finish: the mark has this key. The mark is reached; the handler runs
 //	                                          8. the response is stored
 //
-// Inline, in the request's own goroutine after the client has the stale response: where no server is known, as in a test or
-// under another kind of server, and where step 7 did not come. Authentication outside may let in only who has just logged
-// in, so the refresh was answered at step 5. The next stale response is then refreshed inline, once, by a client who did
-// get in; after that the background is tried again.
+// Inline, in the request's own goroutine after the client has the stale response: if no server is known, as in a test or
+// under another kind of server, and if step 7 was not reached. Authentication outside may let in only users who have just
+// logged in, so the refresh got its response at step 5. The next stale response is then refreshed inline, once, by a client
+// who did get in; after that the background is tried again.
 //
-// Common.beginRefresh sees to it that a key is refreshed by one goroutine at a time, and that no route takes all the room.
+// Common.beginRefresh makes sure that one goroutine at a time refreshes a key, and that no route takes all the room.
 
 // refreshFor bounds a refresh in the background.
 const refreshFor = 30 * time.Second
 
-// refreshEarly refreshes a response that was served and is near its end, in the background or not at all: nobody is held up
-// for one that is fresh.
+// refreshEarly refreshes a response that was served and is near its end, in the background or not at all: nobody waits for
+// the refresh of a fresh one.
 func (rt *Route) refreshEarly(p *Passage, r *http.Request) {
 	if markOf(r.Context()) != nil {
 		return
@@ -50,9 +50,9 @@ func (rt *Route) refreshEarly(p *Passage, r *http.Request) {
 	}
 }
 
-// refreshLater refreshes the passage's key in the background, unless that is under way. Without a way in it returns false:
-// then the passage is to be refreshed inline, by Finish. Nothing is held until then: Finish begins the refresh itself.
-// A HEAD does not refresh inline: its handler may be another one than GET's, which alone makes what is stored.
+// refreshLater refreshes the passage's key in the background, unless that is under way. If there is no server to enter, it
+// returns false: then Finish is to refresh the passage inline. Nothing is reserved until then: Finish begins the refresh
+// itself. A HEAD does not refresh inline: its handler may be another one than GET's, which alone makes what is stored.
 func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 	if server := rt.entrance(r); server != nil {
 		rt.refreshThrough(server, p, r)
@@ -64,7 +64,7 @@ func (rt *Route) refreshLater(p *Passage, r *http.Request) (done bool) {
 	return p.plan != planRefresh
 }
 
-// entrance is the server that a refresh in the background enters through, or nil.
+// entrance is the server that a background refresh enters, or nil.
 func (rt *Route) entrance(r *http.Request) *http.Server {
 	if rt.inline.Load() {
 		return nil
@@ -81,9 +81,9 @@ func (rt *Route) refreshThrough(server *http.Server, p *Passage, r *http.Request
 }
 
 // again builds the request of a refresh, without conditions and ranges. For a shared response it has just what the key
-// covers, for one user's what that user sent. Functions of the policy, and what stands outside for them, must say of it what
-// they said of the client's request: where there are such functions it has what the client sent, too. Its path is the
-// request line's: prefixes may have been stripped since.
+// covers, for one user's what that user sent. Functions of the policy, and middleware that works for them, must decide the
+// same as for the client's request: with such functions, it also has what the client sent. Its path is the request line's:
+// prefixes may have been stripped since.
 func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 	m := &mark{key: key}
 	ctx := context.WithValue(context.Background(), markContext{}, m)
@@ -95,7 +95,7 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 		scheme = asSent
 	}
 	view := scheme.View(r)
-	if rt.scheme.Open { // what the client wanted of its own response
+	if rt.scheme.Open { // that was for the client's own response
 		delete(view.Header, "Cache-Control")
 	}
 	again := (&http.Request{
@@ -110,7 +110,7 @@ func (rt *Route) again(r *http.Request, key keying.Key) (*http.Request, *mark) {
 	return again, m
 }
 
-// asSent hides nothing but what a cache answers itself.
+// asSent hides nothing but what the cache handles itself.
 var asSent = &keys.Scheme{Private: true}
 
 // enter sends a refresh through the server's handler.
@@ -134,24 +134,24 @@ func (rt *Route) enter(timeout context.Context, server *http.Server, r *http.Req
 	}
 }
 
-// renewed reports whether memory has a response that needs no refresh: one that another run has made meanwhile was served to
-// the refresh, outside of this route.
+// renewed reports whether memory has a response that needs no refresh: another run has made it meanwhile, and a cache
+// outside of this route served the refresh with it.
 func (rt *Route) renewed(key keying.Key) bool {
 	now := time.Now()
 	e, use := rt.cache.Peek(key, now)
 	return use == readthrough.Fresh && !e.Nearing(now)
 }
 
-// refreshInline runs the handler again in the request's own goroutine, after its client has the stale response. A client that
-// is slow to take it holds up nothing else: until it has it, another one's request may begin the refresh.
+// refreshInline runs the handler again in the request's own goroutine, after its client has the stale response. A slow
+// client holds up nothing else: until it has the response, another request may begin the refresh.
 func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
 	if flush(w); !rt.common.beginRefresh(&rt.share, p.key) {
 		return nil
 	}
 	defer rt.common.endRefresh(&rt.share, p.key)
-	rt.inline.Store(false) // the middleware outside may have changed its mind
+	rt.inline.Store(false) // middleware outside may let the next one through
 	defer func() {
-		if v := recover(); v != nil { // the client has its response; nobody must pay for the next one
+		if v := recover(); v != nil { // nobody must pay for the next one
 			rt.alert(Event{Route: p.pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()
@@ -182,8 +182,8 @@ func (f *fetch) refresh() {
 	f.end()
 }
 
-// flush sends what the client is owed. A writer that cannot, and says so by an error or a panic, sends it when its
-// handler returns.
+// flush sends what is still buffered for the client. A writer that cannot, and says so by an error or a panic, sends it
+// when its handler returns.
 func flush(w http.ResponseWriter) {
 	defer func() { _ = recover() }()
 	_ = http.NewResponseController(w).Flush()

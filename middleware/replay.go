@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// replay answers the request with the entry, in one of five forms:
+// replay serves the request with the entry, in one of five forms:
 //
 //	304                  the client has the response already (RFC 9110 §13)
 //	the header alone     HEAD
@@ -20,7 +20,7 @@ import (
 //	206                  a range of a stored part, or the part itself
 //	all of it            everything else
 //
-// Each hit comes here, so nothing is copied: header values are the entry's own, clipped. Whoever appends to them makes a copy; nobody may
+// Each hit comes here, so nothing is copied: header values are the entry's own, clipped. Appending to them makes a copy; nobody may
 // change them in place.
 func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source) {
 	if rt.variants {
@@ -37,7 +37,8 @@ func (rt *Route) replay(w http.ResponseWriter, r *http.Request, e *store.Entry, 
 	rt.play(w, r, e, age, left, from, &status) // nobody listens: a defer would cost time for nothing
 }
 
-// play writes the response. It sets the status, if it is not the entry's, before it writes: so the event is right even if a writer panics.
+// play writes the response. If the status is not the entry's, it sets the status before it writes, so that the event is right even if a
+// writer panics.
 func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, age, left time.Duration, from *source, status *int) {
 	h := w.Header()
 	unmodified := (e.Status == http.StatusOK || e.Status == http.StatusPartialContent) && notModified(r, h, e)
@@ -60,7 +61,7 @@ func (rt *Route) play(w http.ResponseWriter, r *http.Request, e *store.Entry, ag
 	}
 }
 
-// replayWhole calls WriteHeader for a 200, too: writers outside that change the body take Content-Length away there, and only there.
+// replayWhole calls WriteHeader for a 200, too: writers outside that change the body remove Content-Length there, and only there.
 func replayWhole(w http.ResponseWriter, e *store.Entry) {
 	w.WriteHeader(e.Status)
 	if len(e.Body) > 0 {
@@ -68,9 +69,9 @@ func replayWhole(w http.ResponseWriter, e *store.Entry) {
 	}
 }
 
-// replayRanges answers with the ranges that the request asks for. In three cases it answers with the whole: the request asks for
-// no range that is served, its If-Range names another response, or a compressor outside may change the bytes. It returns the
-// status, or 0 if http.ServeContent chooses it: 206, 416 or 200.
+// replayRanges serves the ranges that the request asks for. In three cases it serves the whole response: the request's Range is not one
+// that is served, its If-Range names another response, or a compressor outside may change the bytes. It returns the status, or 0 if
+// http.ServeContent chooses it: 206, 416 or 200.
 func (rt *Route) replayRanges(w http.ResponseWriter, r *http.Request, e *store.Entry) int {
 	h := w.Header()
 	ask, ok := askParts(r, e)
@@ -82,19 +83,19 @@ func (rt *Route) replayRanges(w http.ResponseWriter, r *http.Request, e *store.E
 		replayWhole(w, e)
 		return e.Status
 	}
-	delete(h, "Content-Length") // of the part, which ServeContent knows
+	delete(h, "Content-Length") // ServeContent sets that of the part
 	http.ServeContent(rt.ranged(w), ask, "", lastModified(h), bytes.NewReader(e.Body))
 	return 0
 }
 
-// replayNow is replay where the entry's age is not known yet.
+// replayNow is replay for an entry whose age is still to be computed.
 func (rt *Route) replayNow(w http.ResponseWriter, r *http.Request, e *store.Entry, now time.Time, from *source) {
 	age, left := e.Life(now)
 	rt.replay(w, r, e, age, left, from)
 }
 
-// replayPart answers with what the request's range wants of a stored part (RFC 9110 §15.3.7). A part that was made for just this
-// range, and is shared by equal requests, is sent as it is.
+// replayPart serves the request's range from a stored part (RFC 9110 §15.3.7). A part that was made for just this range, and is shared
+// by equal requests, is sent as it is.
 func replayPart(w http.ResponseWriter, r *http.Request, e *store.Entry) {
 	body := e.Body
 	if part, wanted, ok := slice(e, r); ok {
@@ -122,8 +123,8 @@ type source struct {
 	reason Reason
 }
 
-// apply does to the header what the handler did when the entry was made: see headers. For a response without a body it leaves out
-// what describes one. It reports whether the header may have a Cache-Status by now, of another cache's.
+// apply does to the header what the handler did when the entry was made: see headers. For a response without a body it leaves out the
+// fields that describe one. It reports whether the header may have the Cache-Status of another cache by now.
 func apply(h http.Header, e *store.Entry, bodiless bool) (mixed bool) {
 	mixed = len(h) > 0 || len(e.Added) > 0
 	for name, lines := range e.Header.All() {
@@ -148,8 +149,8 @@ func apply(h http.Header, e *store.Entry, bodiless bool) (mixed bool) {
 	return mixed
 }
 
-// putHeader does to the header what the handler did, and adds what the cache itself says: how old the response is (Age) and where it
-// comes from (Cache-Status).
+// putHeader applies the entry to the header, and adds what the cache itself says: how old the response is (Age) and where it comes from
+// (Cache-Status).
 func (rt *Route) putHeader(h http.Header, e *store.Entry, bodiless bool, age, left time.Duration, from *source) {
 	outer := rt.speaks() && (h["Vary"] != nil || h["Cache-Control"] != nil)
 	mixed := apply(h, e, bodiless)
@@ -180,7 +181,7 @@ func (rt *Route) ranged(w http.ResponseWriter) http.ResponseWriter {
 	return privateWriter{w}
 }
 
-// A privateWriter makes each response private that http.ServeContent writes through it, a 416 too.
+// A privateWriter makes each response private that http.ServeContent writes through it, including a 416.
 type privateWriter struct{ http.ResponseWriter }
 
 func (w privateWriter) WriteHeader(status int) {
@@ -197,15 +198,15 @@ func wholeSeconds(left time.Duration) int64 {
 }
 
 // http.ServeContent writes the ranges of a whole response, but which ranges is decided here. ServeContent is not strict enough for a
-// cache in three points: it takes "bytes=-0" for a range, it accepts a weak date in If-Range (RFC 9110 §8.8.2.2), and it ignores
-// what stands behind the tag there.
+// cache in three points: it takes "bytes=-0" for a range, it accepts a weak date in If-Range (RFC 9110 §8.8.2.2), and it ignores what
+// follows the tag there.
 
 // maxRanges is how many ranges of one body are served. A request for more gets the whole.
 const maxRanges = 4
 
-// askParts makes the request that ServeContent gets. It has the ranges of the client's that the entry's body has; if there are
-// none, one beyond the end, which is answered with 416. It returns false where the client's Range is not understood, and then
-// counts as none (RFC 9110 §14.2).
+// askParts makes the request that ServeContent gets. It has those of the client's ranges that the entry's body has; if there are none,
+// one beyond the end, which leads to a 416. It returns false if the client's Range is not understood, and is therefore ignored (RFC
+// 9110 §14.2).
 func askParts(r *http.Request, e *store.Entry) (ask *http.Request, ok bool) {
 	lines := r.Header["Range"]
 	if len(lines) != 1 || r.Method != http.MethodGet {
@@ -226,15 +227,15 @@ func askParts(r *http.Request, e *store.Entry) (ask *http.Request, ok bool) {
 		specs = []string{strconv.FormatInt(size, 10) + "-"}
 	}
 	ask = &http.Request{Method: r.Method, Header: http.Header{"Range": {"bytes=" + strings.Join(specs, ",")}}}
-	copyFields(ask.Header, r.Header, "If-Unmodified-Since") // the client's other conditions are judged already
-	if lines := r.Header["If-Match"]; lines != nil {        // of which ServeContent reads one line
+	copyFields(ask.Header, r.Header, "If-Unmodified-Since") // the client's other conditions are evaluated already
+	if lines := r.Header["If-Match"]; lines != nil {        // ServeContent reads only one line
 		ask.Header["If-Match"] = []string{strings.Join(lines, ", ")}
 	}
 	return ask, true
 }
 
-// mayContinue reports whether the parts that the client has already, by its If-Range, are of this entry (RFC 9110 §13.1.5): it
-// names the entry's strong tag, or its date.
+// mayContinue reports whether the parts that the client already has, as its If-Range says, are parts of this entry (RFC 9110 §13.1.5):
+// it names the entry's strong tag, or its date.
 func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
 	lines := r.Header["If-Range"]
 	if len(lines) == 0 {
@@ -251,8 +252,8 @@ func mayContinue(r *http.Request, h http.Header, e *store.Entry) bool {
 	return ok && since.Equal(modified) && !madeAt(e).Before(modified.Add(time.Second))
 }
 
-// madeAt is when the response was made. A date has a second's precision: a response that was made in the second of its
-// Last-Modified may have been changed again in that second, so the date does not tell it from another (§8.8.2.2).
+// madeAt is when the response was made. A date has a precision of one second: a response that was made in the second of its
+// Last-Modified may have been changed again in that second, so the date does not identify it (§8.8.2.2).
 func madeAt(e *store.Entry) time.Time {
 	if made, ok := rfc9111.ParseDate(rfc9111.First(e.Lines("Date")), e.Stored); ok {
 		return made
@@ -266,10 +267,10 @@ func lastModified(h http.Header) time.Time {
 	return t
 }
 
-// A compressor outside of the cache may compress what the cache sends: for one client with one coding, for the next not at all. It
-// compresses a part by itself, too. A client that puts such parts together gets neither the plain body nor the compressed one.
-// So ranges are served in three cases only: a compressor leaves the response alone, the client accepts no coding, or the handler
-// has set a strong ETag, which says that these very bytes are the response.
+// A compressor outside the cache may compress what the cache sends: for one client with one coding, for the next not at all. It also
+// compresses a part by itself. A client that puts such parts together gets neither the plain body nor the compressed one. So ranges are
+// served in three cases only: compressors leave the response alone, the client accepts no coding, or the handler has set a strong ETag,
+// which says that these very bytes are the response.
 
 // inParts reports whether ranges of the stored response may be served to a request with the header.
 func inParts(e *store.Entry, h http.Header) bool {
@@ -282,7 +283,7 @@ func inParts(e *store.Entry, h http.Header) bool {
 // acceptRanges is the field's value (RFC 9110 §14.3).
 var acceptRanges = []string{"bytes"}
 
-// compressed are the types beside text and those of a suffix that compressors and CDNs have in their lists.
+// compressed are the types that compressors and CDNs have in their lists, besides text and types with a suffix.
 var compressed = []string{
 	"application/ecmascript", "application/eot", "application/font", "application/font-sfnt", "application/graphql",
 	"application/javascript", "application/json", "application/json-seq", "application/jsonl", "application/ndjson",
@@ -297,11 +298,11 @@ var compressed = []string{
 	"font/opentype", "font/otf", "font/sfnt", "font/ttf", "image/bmp", "image/vnd.microsoft.icon", "image/x-icon",
 }
 
-// notModified reports whether the client has the response already (RFC 9110 §13.1.2, §13.1.3). The response's header is h with the
+// notModified reports whether the client already has the response (RFC 9110 §13.1.2, §13.1.3). The response's header is h with the
 // entry applied to it, or h alone if there is no entry.
 //
-// If-None-Match, compared weakly, goes before If-Modified-Since. A response without a Last-Modified was modified when it was made,
-// at the latest (RFC 9111 §4.3.2).
+// If-None-Match, compared weakly, takes precedence over If-Modified-Since. A response without a Last-Modified was modified when it was
+// made, at the latest (RFC 9111 §4.3.2).
 func notModified(r *http.Request, h http.Header, e *store.Entry) bool {
 	if lines := r.Header["If-None-Match"]; len(lines) > 0 {
 		return rfc9111.MatchesAny(lines, rfc9111.First(linesOf(e, h, "Etag")))

@@ -14,9 +14,9 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Route is a compiled policy: what serves the requests of one route. Make it with [New]. It is safe for concurrent use.
+// A Route is a compiled policy: it serves the requests of one route. Make it with [New]. It is safe for concurrent use.
 //
-// A request passes it in two steps, so that a hit makes no closure:
+// A request passes it in two steps, so that a hit needs no closure:
 //
 //	passage, done := route.Begin(w, r, pattern)
 //	if !done {
@@ -25,11 +25,11 @@ import (
 type Route struct {
 	settings
 
-	rules rules      // what may be answered and stored: policyRules, or http
+	rules rules      // what may be served and stored: policyRules, or http
 	http  *httpRules // the same in RFC 9111 mode, else nil: Begin calls it without an interface, or hits would allocate
 
-	lastLabel atomic.Pointer[patternLabel] // of the pattern that was last asked for
-	share     Share                        // of what routes have in common
+	lastLabel atomic.Pointer[patternLabel] // of the pattern of the last request that needed one
+	share     Share                        // of the bounds that routes have in common
 	warnings  warnings
 	patterns  patterns
 	seen      seen
@@ -54,14 +54,14 @@ func New(c Config) *Route {
 // A Passage is one request between [Route.Begin] and [Route.Finish].
 type Passage struct {
 	plan plan
-	// Why nothing, or nothing whole, can come from the cache; "": it can.
+	// Why the cache cannot serve the request, or not with a whole response; "": it can.
 	reason  Reason
 	key     keying.Key
 	pattern string
 	// What stands for the pattern in the key.
 	keyed string
 	user  string
-	// What outer middleware has set: for a refresh, and in RFC 9111 mode.
+	// The header of outer middleware: for a refresh, and in RFC 9111 mode.
 	outer http.Header
 
 	selected // RFC 9111 mode
@@ -76,14 +76,14 @@ const (
 	planRefresh             // run the handler for the cache alone: the client has a stale response
 )
 
-// A Standing says which one a handler is among those that serve a pattern. It is immutable, and looked up once per handler.
+// A Standing tells a handler from the others that serve the same pattern. It is immutable, and looked up once per handler.
 type Standing struct {
 	pattern string
 	keyed   string    // stands for the pattern in keys
 	refused bool      // it bypasses the cache
-	claims  bool      // each key is claimed for itself: there is no pattern, and nothing in a key tells handlers apart
+	claims  bool      // keys are claimed one by one: there is no pattern, and nothing in a key tells handlers apart
 	n       int       // how many handlers came before it
-	first   int       // the same for the first handler of its code: its own, once there are too many to tell apart
+	first   int       // the same for the first handler of the same code: n itself, once there are too many to tell apart
 	next    *Standing // those for other patterns
 }
 
@@ -103,8 +103,8 @@ func (s *Standing) And(others *Standing) *Standing {
 	return s
 }
 
-// Begin answers the request from memory if it can, without I/O or allocation, and then returns true. Otherwise the
-// passage goes to Finish. The pattern is the router's, where it gives one.
+// Begin serves the request from memory if it can, without I/O or allocation, and then returns true. Otherwise the passage
+// goes to Finish. The pattern is the router's, or "" if it gives none.
 func (rt *Route) Begin(w http.ResponseWriter, r *http.Request, pattern string) (p Passage, done bool) {
 	return rt.BeginFor(w, r, pattern, nil)
 }
@@ -135,7 +135,7 @@ func (rt *Route) BeginFor(w http.ResponseWriter, r *http.Request, pattern string
 	return p, rt.fromMemory(&p, w, r, now, &found)
 }
 
-// eligible says why the request is not for a cache, or "". It notes who the user is, and returns what VaryBy selects by.
+// eligible says why the request must bypass the cache, or "". It notes who the user is, and returns the text of VaryBy.
 func (rt *Route) eligible(p *Passage, r *http.Request, by *Standing) (chosen string, reason Reason) {
 	if reason = rt.ineligible(r, p.pattern); reason != "" {
 		return "", reason
@@ -159,8 +159,8 @@ func (rt *Route) eligible(p *Passage, r *http.Request, by *Standing) (chosen str
 	return chosen, ""
 }
 
-// recall looks in memory for what the request selects. If there is nothing, or something to choose from, it gives the
-// passage the request's key: a plain hit does not even need it. It returns false for a request that cannot be keyed.
+// recall looks in memory for the response that the request selects. If there is none, or in RFC 9111 mode, it sets the
+// passage's key, which a plain hit does not need. It returns false for a request that has no key.
 func (rt *Route) recall(p *Passage, w http.ResponseWriter, r *http.Request, chosen string, now time.Time, found *readthrough.Found) bool {
 	text, err := rt.scheme.Text(r, p.keyed, p.user, chosen)
 	if err != nil {
@@ -178,7 +178,7 @@ func (rt *Route) recall(p *Passage, w http.ResponseWriter, r *http.Request, chos
 	return err == nil
 }
 
-// claims reports whether the handler may serve what was looked for.
+// claims reports whether the handler may use the key that was looked up.
 func (rt *Route) claims(p *Passage, by *Standing, found *store.Entry) bool {
 	key := &p.key
 	if rt.http != nil {
@@ -189,8 +189,8 @@ func (rt *Route) claims(p *Passage, by *Standing, found *store.Entry) bool {
 	return rt.common.handlers.claim(key, by)
 }
 
-// fromMemory answers the request with what memory has, if that may be served, and sees to its refresh. It returns true
-// where nothing is left to do.
+// fromMemory serves the request with what memory has, if that is allowed, and starts its refresh if one is due. It returns
+// true if nothing is left to do.
 func (rt *Route) fromMemory(p *Passage, w http.ResponseWriter, r *http.Request, now time.Time, found *readthrough.Found) (done bool) {
 	e, use := found.Entry, found.Use
 	nearing := use == readthrough.Fresh && e.NearingAt(found.Left)
@@ -218,15 +218,15 @@ func (rt *Route) fromMemory(p *Passage, w http.ResponseWriter, r *http.Request, 
 	return false
 }
 
-// Next runs the handler behind the cache. For frameworks whose handlers return an error it returns that.
+// Next runs the handler behind the cache. For frameworks whose handlers return an error, it returns that.
 type Next func(w http.ResponseWriter, r *http.Request) error
 
 // Param returns the value of a path parameter of the request, "" if it has none of that name. It is called before the
 // handler runs, and once more afterwards for a parameter that the route's pattern does not have.
 type Param func(r *http.Request, name string) string
 
-// Finish serves what Begin could not answer: from the store, from another request's run of the handler, or by running it.
-// An error is the handler's; where there is one, the caller may still have to write the response.
+// Finish serves what Begin could not: from the store, from another request's run of the handler, or by running it. An error
+// is the handler's; with an error, the caller may still have to write the response.
 func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next Next, param Param) error {
 	switch p.plan {
 	case planBypass:
@@ -247,7 +247,7 @@ func (rt *Route) Finish(p Passage, w http.ResponseWriter, r *http.Request, next 
 	return rt.rules.answer(f)
 }
 
-// ineligible says why the request itself is not for a cache, or "".
+// ineligible says why the request itself must bypass the cache, or "".
 func (rt *Route) ineligible(r *http.Request, pattern string) Reason {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -268,12 +268,11 @@ func (rt *Route) ineligible(r *http.Request, pattern string) Reason {
 	return ""
 }
 
-// connected says why a request with these connection options is not for a cache, or "".
+// connected says why a request with these connection options must bypass the cache, or "".
 //
 // Fields that the options name are for this hop alone (RFC 9110 §7.6.1). A proxy behind the cache removes them, while a
-// layer in front of it may have read them. So neither a key with them nor one without them would say what the response is
-// for. Three sorts do no harm: fields that every hop removes, fields that the handler does not see, and offers to upgrade
-// that no handler takes.
+// layer in front of it may have read them. So a key is wrong with them, and wrong without them. Three sorts do no harm:
+// fields that every hop removes, fields that the handler does not see, and offers to upgrade that no handler takes.
 func (rt *Route) connected(h http.Header, options []string) Reason {
 	if h["Upgrade"] != nil && rfc9111.Upgrades(options) && rfc9111.Takeable(h["Upgrade"]) {
 		return ReasonUpgrade
@@ -293,15 +292,15 @@ func overridden(h http.Header) bool {
 
 // hasBody reports whether a request whose length is not 0 says that it has a body.
 //
-// HTTP/3 servers leave the length of a GET unknown, and so do HTTP/2 servers where the stream does not end with the
-// header; most such requests have no body. To wait for one would let a client hold up the others that wait for the same
-// response. So an unknown length counts as no body, and the handler sees none (RFC 9110 §9.3.1).
+// HTTP/3 servers leave the length of a GET unknown, and so do HTTP/2 servers if the stream does not end with the header;
+// most such requests have no body. Waiting for one would let a client hold up the others that wait for the same response.
+// So an unknown length counts as no body, and the handler sees none (RFC 9110 §9.3.1).
 func hasBody(r *http.Request) bool {
 	return r.ContentLength > 0 || r.Header["Content-Length"] != nil || r.Header["Transfer-Encoding"] != nil ||
 		r.Header["Expect"] != nil || r.Trailer != nil
 }
 
-// bypass runs the handler with the request as it is. A per-user route marks the response private all the same, and a
+// bypass runs the handler with the request as it is. On a per-user route the response is still marked private, and a
 // success of an unsafe method invalidates.
 func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next Next) error {
 	changes := rfc9111.Unsafe(r.Method)
@@ -326,21 +325,21 @@ func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next 
 	}
 	rec.reason, rec.changes, rec.user = p.reason, changes, p.user
 	err := next(rec.writer(), r)
-	rec.changes = rec.changes && err == nil // the caller answers an error, with a status of its own
+	rec.changes = rec.changes && err == nil // for an error the caller sends a response, with a status of its own
 	rec.finish()
 	return err
 }
 
-// A mark says of a request that it is a background refresh, and of which key.
+// A mark in a request's context says that it is a background refresh, and of which key.
 type mark struct {
 	key     keying.Key
-	reached atomic.Bool // the request has come to the route that asked for it
+	reached atomic.Bool // the request has come to the route that started it
 }
 
 type markContext struct{}
 
-// markOf returns the request's mark, or nil. One that has reached its route is none any more: what the handler of a refresh
-// requests in turn has the same context.
+// markOf returns the request's mark, or nil. A mark that has reached its route no longer counts: requests that the handler
+// of the refresh makes in turn have the same context.
 func markOf(ctx context.Context) *mark {
 	if m, ok := ctx.Value(markContext{}).(*mark); ok && !m.reached.Load() {
 		return m
@@ -348,11 +347,11 @@ func markOf(ctx context.Context) *mark {
 	return nil
 }
 
-// The functions of the app are called here and nowhere else. One that panics has said nothing: who the user is, or what selects the
-// response, is not known. So nothing comes from the cache or goes there, the handler answers, and a Fault tells of the panic.
+// The functions of the app are called here and nowhere else. If one panics, the user, or what selects the response, is not
+// known. So the request bypasses the cache, and a Fault reports the panic.
 
-// identify asks the app who the user is, for a request that has had no event yet: if the function ends the request by a
-// panic, that is one.
+// identify asks the app who the user is, for a request that has had no event yet: if the function's panic ends the request,
+// identify makes the event.
 func (rt *Route) identify(r *http.Request, pattern string) (user string, known bool) {
 	returned := false
 	defer func() {
@@ -365,13 +364,13 @@ func (rt *Route) identify(r *http.Request, pattern string) (user string, known b
 	return user, known
 }
 
-// userOf is who the user is by the app's identity function. If that panics nobody is known.
+// userOf returns the user that the app's identity function names. If that panics, nobody is known.
 func (rt *Route) userOf(r *http.Request, pattern string) (user string, known bool) {
 	defer func() { rt.survive(recover(), pattern, ReasonIdentity, "the identity function") }()
 	return rt.user(r)
 }
 
-// skips reports whether Skip sends the request past the cache. If it panics, it does.
+// skips reports whether Skip lets the request bypass the cache. If Skip panics, the request does.
 func (rt *Route) skips(r *http.Request, pattern string) (skips bool) {
 	defer func() { rt.survive(recover(), pattern, ReasonSkip, "Policy.Skip") }()
 	skips = true
@@ -384,8 +383,8 @@ func (rt *Route) selector(r *http.Request, pattern string) (text string, ok bool
 	return rt.varyBy(r), true
 }
 
-// survive makes an event of what a function of the app's has panicked with. http.ErrAbortHandler is meant for the server, which ends
-// the request.
+// survive turns a panic of one of the app's functions into an event. http.ErrAbortHandler is meant for the server, which
+// ends the request.
 func (rt *Route) survive(panicked any, pattern string, reason Reason, what string) {
 	switch panicked {
 	case nil:

@@ -9,16 +9,15 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// rules is a rule book: what a request's passage asks where policy mode and RFC 9111 mode differ. There are two of them:
+// rules is a rule book: the decisions in which policy mode and RFC 9111 mode differ. There are two:
 //
 //   - policyRules, in policyrules.go: the policy decides. It names the request fields that select a response and how long it
-//     is fresh; the handler's fields can only shorten or forbid.
-//   - httpRules, in httprules.go: the response decides, as RFC 9111 has it. Its Vary selects, its Cache-Control gives the
+//     is fresh; the response's own fields can only shorten that, or forbid to store it.
+//   - httpRules, in httprules.go: the response decides, as RFC 9111 says. Its Vary selects, its Cache-Control gives the
 //     lifetime, and a stored response may be validated. selection.go, validation.go and freshen.go belong to it.
 //
-// A [New] Route gets one of them. Nothing else asks which mode it is, but [Route.Begin]: a rule book is called through an
-// interface, and what a call through an interface gets by pointer goes to the heap. A fetch and a recorder are there anyway;
-// a hit has neither.
+// [New] gives a Route one of them. [Route.Begin] looks at the mode itself instead of calling its rule book: what an interface
+// call gets by pointer goes to the heap. A fetch and a recorder are there anyway; a hit has neither.
 type rules interface {
 	// Of a request:
 
@@ -28,35 +27,36 @@ type rules interface {
 	// locate gives the fetch's passage the key of the stored response that the request selects, if it does not have it yet.
 	locate(f *fetch)
 
-	// ask prepares the copy of the request's header that the handler gets: what it is asked for instead of a whole response.
-	// Old is a stored response that may not be served as it is, or nil.
+	// ask prepares the header of the handler's request, a copy: it may ask for less than a whole response. Old is a stored
+	// response that may not be served as it is, or nil.
 	ask(f *fetch, old *store.Entry, h http.Header)
 
-	// otherVariants reports whether other responses of the URL are stored than the one that the request selects, as far as
-	// this process can tell.
+	// otherVariants reports whether responses of the URL are stored other than the one that the request selects, as far as
+	// this process knows.
 	otherVariants(f *fetch) bool
 
 	// Of a response, in the order in which its parts become known:
 
-	// storable judges the head: why the response must not be stored, or "". It notes in the recorder what the other
-	// questions need.
+	// storable judges the head: why the response must not be stored, or "". It notes in the recorder what the other methods
+	// need.
 	storable(rec *recorder, h http.Header) Reason
 
-	// fields takes from the head what is to be stored of it.
+	// fields captures the fields of the head that are to be stored.
 	fields(rec *recorder, h http.Header)
 
-	// invalidates returns the labels of what a success of an unsafe method has changed.
+	// invalidates returns the labels of what a successful unsafe request has changed.
 	invalidates(rec *recorder, h http.Header) []keying.Label
 
-	// settle gives the run's entry, which has its header and body, its key and its lifetimes. Said is the longest one that
-	// the handler allows, 0 if it has said nothing. It reports whether the entry is one of several variants of its URL.
+	// settle gives the run's entry its key and its lifetimes; the entry has its header and body already. Said is the longest
+	// lifetime that the handler allows, 0 if it has set none. It reports whether the entry is one of several variants of its
+	// URL.
 	settle(f *fetch, said time.Duration, now time.Time) (variant bool)
 
-	// part makes what can be made of a response that is not whole: one to HEAD, or to a range.
+	// part handles a response that is not whole: one to HEAD, or to a range.
 	part(f *fetch) readthrough.Verdict
 
-	// outdates makes of a response that must not be stored what it says of the stored one. It reports whether the run's
-	// entry is to be stored for that.
+	// outdates lets a response that must not be stored make the stored one stale. It reports whether the run's entry is to be
+	// stored for that.
 	outdates(f *fetch) bool
 }
 
@@ -65,11 +65,11 @@ type purpose uint8
 
 const (
 	toStore      purpose = iota
-	toStoreWhole         // only a whole response is stored: a part would take the place of a stored whole, and is shared
+	toStoreWhole         // only a whole response is stored: a part would replace a stored whole one, so it is only shared
 	toShare              // never stored: it is a part, for the requests that wait for the same one
 )
 
-// request is what a handler is asked for instead of a whole response. Policy mode asks for nothing of the sort.
+// request is what a handler is asked for instead of a whole response. Policy mode always uses whole.
 type request uint8
 
 const (
@@ -78,8 +78,8 @@ const (
 	missing              // the bytes that a stored part lacks: 206 (§3.3, §3.4)
 )
 
-// answeredBy reports whether the status is a response to the request of ours. Such a response is none for the client, which
-// may well have asked for no range.
+// answeredBy reports whether a response with the status is one to our request. It is then not for the client, which may not
+// have asked for a range.
 func (q request) answeredBy(status int) bool {
 	switch q {
 	case confirmation:

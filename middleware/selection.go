@@ -14,10 +14,10 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What a URL's responses vary by is known only from the responses (RFC 9111 §4.1). So under the key of the URL, the resource,
-// lies either its one response or an index. An index is an entry without a status. Its Vary lists sets of request fields
-// that responses have named, the newest set first. The key of a response is made of the resource and of the values that
-// its request has for the fields of one set:
+// What a URL's responses vary by is known only from the responses (RFC 9111 §4.1). So the key of the URL, the resource, leads
+// either to its only response or to an index. An index is an entry without a status. Its Vary lists sets of request fields
+// that responses have named, the newest set first. The key of a response is made of the resource and of the values that its
+// request has for the fields of one set:
 //
 //	resource                          -> index: "accept-language", "accept, accept-language"
 //	resource + Accept-Language: de    -> response
@@ -25,23 +25,23 @@ import (
 //
 // A request is looked up under each set of the index until a stored response may be served.
 
-// maxSets bounds the sets of an index: each costs a look.
+// maxSets bounds the sets of an index: each costs a lookup.
 const maxSets = 4
 
 // indexFor is how long an index lives at least. It is renewed when half of that is over.
 const indexFor = 24 * time.Hour
 
-// selected is what the passage of a request knows of stored responses in RFC 9111 mode.
+// selected is what a request's passage knows about stored responses in RFC 9111 mode.
 type selected struct {
-	// The key of the URL, for whoever asks.
+	// The key of the URL, whatever its responses vary by.
 	resource keying.Key
-	// What leads from there to the responses, or nil.
+	// The index that is stored there, or nil.
 	index *store.Entry
-	// What is stored is fresh, but not enough for the request.
+	// A stored response is fresh, but not fresh enough for the request.
 	fresh bool
-	// A stored response that others may be served with, but not this request.
+	// A stored response that other requests may be served with, but not this one.
 	whole *store.Entry
-	// Why the handler must answer, in RFC 9211's words.
+	// Why the handler must run, in RFC 9211's words.
 	fwd string
 }
 
@@ -56,7 +56,7 @@ func sets(index *store.Entry) []string {
 	return index.Lines("Vary")
 }
 
-// namesOf are the names in each of the index' sets. They are parsed once.
+// namesOf returns the names in each of the index's sets. They are parsed once.
 func namesOf(index *store.Entry) [][]string {
 	if known, ok := index.Memo().([][]string); ok {
 		return known
@@ -87,14 +87,14 @@ func (hr *httpRules) selects(p *Passage, r *http.Request, e *store.Entry) bool {
 	return key == e.Key || isPart(r) && partKey(key, r) == e.Key
 }
 
-// locate finds the key of the variant. It takes a call of its own, for the fetch's call is yet to load.
+// locate finds the key of the variant. It uses a call of its own, because the fetch's call has its load still ahead.
 func (hr *httpRules) locate(f *fetch) {
 	call := hr.rt.cache.Call(f.r.Context(), f.p.pattern)
 	hr.find(&call, &f.p, f.r, nil)
 }
 
-// find looks for the response that the request selects, and makes its key the passage's. What it finds but may not be served
-// as it is, can be validated.
+// find looks for the response that the request selects, and makes its key the passage's. A response that it finds but that
+// may not be served as it is can be validated.
 func (hr *httpRules) find(call *readthrough.Call, p *Passage, r *http.Request, judge readthrough.Judge) (*store.Entry, readthrough.Use) {
 	e, use := call.Look(p.resource, nil)
 	if e == nil || !isIndex(e) {
@@ -128,8 +128,8 @@ func judged(judge readthrough.Judge, e *store.Entry, use readthrough.Use) (*stor
 	return e, use
 }
 
-// choose makes of what memory has under the resource what may be served to the request, if anything. It is the part of
-// [httpRules.answer] that needs no I/O and no allocation.
+// choose replaces what memory has under the resource by the response that may be served to the request, if any. It is the
+// part of [httpRules.answer] that needs no I/O and no allocation.
 func (hr *httpRules) choose(p *Passage, r *http.Request, f *readthrough.Found, now time.Time) {
 	e, use := f.Entry, f.Use
 	if e != nil {
@@ -164,12 +164,12 @@ func (hr *httpRules) peekVariant(p *Passage, r *http.Request, index *store.Entry
 	return nil, readthrough.NoUse
 }
 
-// otherVariants: the index tells. A response that is fresh, but not enough for the request, is no other variant.
+// otherVariants looks at the index. A response that is fresh, but not enough for the request, is no other variant.
 func (hr *httpRules) otherVariants(f *fetch) bool { return f.p.index != nil && !f.p.fresh }
 
 // place gives the run's entry the key that its Vary calls for, and makes the index that leads there.
 //
-// The index is written before the entry, so that no response is stored that no request finds. Two processes may write
+// The index is written before the entry, so that no response is stored that no request can find. Two processes may write
 // different indexes at once. Then one set is lost until the next response names it again; until then its requests are misses.
 func (hr *httpRules) place(f *fetch) {
 	run, names := f.rec.run, f.rec.http.verdict.Vary
@@ -191,12 +191,12 @@ func (hr *httpRules) place(f *fetch) {
 
 const (
 	normalSlots = 256
-	maxNormal   = 512 // bytes of a line; what is longer comes from nobody's browser
+	maxNormal   = 512 // bytes of a line; no browser sends longer ones
 )
 
-// normalForms remembers what [rfc9111.Selection] makes of the lines that requests bring again and again: those of content
-// negotiation, of which there are few and which say nothing of a client that is its own. It is small, fixed and forgetful:
-// lines that meet in a slot take it from each other. The zero normalForms is ready to use, by any number of goroutines.
+// normalForms remembers what [rfc9111.Selection] makes of the lines that many requests have: those of content negotiation.
+// There are few of them, and they do not identify a client. Its size is small and fixed: lines that meet in a slot replace
+// each other. The zero normalForms is ready to use, and safe for concurrent use.
 type normalForms struct {
 	slots [normalSlots]atomic.Pointer[normal]
 }
@@ -216,7 +216,7 @@ func (n *normalForms) selection(name string, lines []string) (text string, prese
 		return known.text, true
 	}
 	text, present = rfc9111.Selection(name, lines)
-	slot.Store(&normal{name, strings.Clone(lines[0]), strings.Clone(text)}) // a request's memory is not to be kept
+	slot.Store(&normal{name, strings.Clone(lines[0]), strings.Clone(text)}) // clones, or the slot would hold the request's memory
 	return text, present
 }
 

@@ -8,7 +8,7 @@ import (
 // A sender sends the body at the client's own pace, so that a client that reads slowly holds up neither the handler nor the
 // requests that wait for the response. It is started only for bodies that net/http would not hold back anyway.
 //
-// The handler's goroutine and the sender's share the bytes of a buffer, of which the handler's only appends:
+// The handler's goroutine and the sender's share the bytes of a buffer, to which the handler's only appends:
 //
 //	handler's goroutine                            sender's goroutine
 //	1. Write: the buffer has 5 KiB. startSender    waits for more than it has sent (next)
@@ -37,7 +37,7 @@ type sender struct {
 	full [][]byte
 	// … and in this one, which grows. Nothing of it is ever changed.
 	last []byte
-	// The one that is being written from, or was last.
+	// The one that is being sent, or was last.
 	writing []byte
 	// Nothing is to come.
 	closed bool
@@ -52,8 +52,8 @@ type sender struct {
 	panicked any
 }
 
-// An asider is a writer that says how other goroutines than the handler's may write to it: through what Aside returns, or, if
-// that is nil, not at all. Those of the echo adapters are.
+// An asider is a writer that says how goroutines other than the handler's may write to it: through what Aside returns, or, if
+// that is nil, not at all. The writers of the echo adapters are asiders.
 type asider interface{ Aside() http.ResponseWriter }
 
 // startSender begins to send. Nobody else may write to w until drain has returned.
@@ -106,8 +106,8 @@ func sameBuffer(a, b []byte) bool {
 // drain waits until all is sent, or the client is gone. A panic of a writer outside goes on in the handler's goroutine, which
 // would have met it without a sender.
 //
-// Then what the body has outgrown is recycled, and so are the pieces that are given, if all went well. A writer that fails may
-// still be reading: HTTP/2's does where the stream was reset meanwhile.
+// Then the outgrown slices and the given pieces are recycled, if all went well. A writer that fails may still be reading:
+// HTTP/2's does if the stream was reset meanwhile.
 func (p *sender) drain(pieces ...[]byte) {
 	p.mu.Lock()
 	p.closed = true
@@ -126,7 +126,7 @@ func (p *sender) drain(pieces ...[]byte) {
 	}
 }
 
-// run writes until nothing is to come.
+// run writes until there is nothing more to send.
 func (p *sender) run() {
 	defer close(p.done)
 	defer func() { p.panicked = recover() }()
@@ -144,7 +144,7 @@ func (p *sender) run() {
 	}
 }
 
-// next waits for more than what was sent; false if nothing is to come.
+// next waits for bytes beyond those sent; it is false if there are no more to come.
 func (p *sender) next(sent int) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +158,7 @@ func (p *sender) next(sent int) ([]byte, bool) {
 	}
 }
 
-// from is the first slice with something that was not sent, and how much of it was.
+// from returns the first slice with unsent bytes, and how many of its bytes were sent.
 func (p *sender) from(sent int) ([]byte, int) {
 	for _, piece := range p.full {
 		if sent < len(piece) {

@@ -14,20 +14,20 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A stored response that may not be served as it is can often be used again (RFC 9111 §4.3). The handler is asked a smaller
-// question than the client's, and what it says is put together with what is stored:
+// A stored response that may not be served as it is can often be reused after validation (RFC 9111 §4.3). The handler gets a
+// smaller request than the client's, and its response is combined with the stored one:
 //
-//	stored                    the handler is asked      and says        the client gets, and the store keeps
-//	a whole, past its time    If-None-Match, or -Since  304             the stored body, fresh again
+//	stored                    the handler is asked      and responds    the client gets, and the store takes
+//	a whole, stale            If-None-Match, or -Since  304             the stored body, fresh again
 //	the same                  the same                  200             the new response: an ordinary run
 //	a part, bytes 0-99        Range: bytes=100-         206             the whole
 //	a whole                   HEAD, as the client       200 without a   the stored response with new fields, or
 //	                                                    body            nothing: it is outdated now
 //
-// If the two do not fit together, nothing has gone to the client yet, so the handler runs once more, without conditions.
+// If the two do not fit together, the client has got nothing yet, so the handler runs once more, without conditions.
 
-// ask puts the conditions into the handler's request, a copy, under which the stored response can be used again. A client
-// that wants a range gets it from the handler, unless a stored whole can be validated.
+// ask adds conditions to the handler's request, a copy, so that the stored response can be reused. A client that wants a range
+// gets it from the handler, unless a whole stored response can be validated.
 func (hr *httpRules) ask(f *fetch, old *store.Entry, h http.Header) {
 	rec := f.rec
 	rec.http = &httpHead{began: time.Now()}
@@ -47,7 +47,7 @@ func (hr *httpRules) ask(f *fetch, old *store.Entry, h http.Header) {
 	}
 }
 
-// askConfirmation puts the stored validators into the handler's request as conditions.
+// askConfirmation adds the stored validators to the handler's request as conditions.
 func askConfirmation(old *store.Entry, h http.Header) request {
 	tag, modified := validators(old)
 	if tag != "" {
@@ -62,9 +62,9 @@ func askConfirmation(old *store.Entry, h http.Header) request {
 	return confirmation
 }
 
-// validators are the entity tag and the date by which the entry can be asked for again; "" for what it has not. No condition
-// is made of a tag or a date that is malformed, or of several: origins read them each in their own way, and one that takes
-// such a date for a late one would confirm what has changed.
+// validators returns the entity tag and the date that a condition can use; "" for one that the entry lacks. A malformed tag or
+// date, or one of several, is not used: origins parse those differently, and one that reads such a date as a later one would
+// confirm what has changed.
 func validators(e *store.Entry) (tag, modified string) {
 	if lines := e.Lines("Etag"); len(lines) == 1 && rfc9111.WeakMatch(lines[0], lines[0]) {
 		tag = lines[0]
@@ -77,7 +77,7 @@ func validators(e *store.Entry) (tag, modified string) {
 	return tag, modified
 }
 
-// askMissing asks for the bytes that the stored part lacks, if they are in one piece.
+// askMissing requests the bytes that the stored part lacks, if they are contiguous.
 func askMissing(old *store.Entry, h http.Header, most int64) request {
 	part, ok := rfc9111.ParseContentRange(old.Lines("Content-Range"))
 	lacks, one := part.Missing()
@@ -87,15 +87,15 @@ func askMissing(old *store.Entry, h http.Header, most int64) request {
 		return whole
 	}
 	h["Range"] = []string{lacks.String()}
-	if strong { // without, the new part must bring one that the old part lacked, or the whole is asked for
+	if strong { // without a strong tag the parts cannot be joined, and a 206 makes the handler run once more
 		h["If-Range"] = []string{tag}
 	}
 	return missing
 }
 
-// confirms reports whether a 304 is about the stored response (§4.3.4): if it has a validator, it must be the stored one's. A
-// strong tag is that of a response which has it strong: another that has it weak may have other bytes, which must not be put
-// together with those of the strong one. A weak tag may be that of either. A 304 without any is about what it was asked for.
+// confirms reports whether a 304 is about the stored response (§4.3.4): a validator in it must match the stored one. A strong
+// tag matches only itself: a response that has the same tag as a weak one may have other bytes, and the two must not be
+// combined. A weak tag matches both forms. A 304 without a validator is about the response that was to be validated.
 func confirms(rec *recorder, old *store.Entry) bool {
 	if tag, stored := rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(old.Lines("Etag")); tag != "" {
 		return tag == stored || strings.HasPrefix(tag, "W/") && rfc9111.WeakMatch(tag, stored)
@@ -104,7 +104,7 @@ func confirms(rec *recorder, old *store.Entry) bool {
 	return modified == "" || modified == stored || stored == "" && old.Lines("Etag") != nil
 }
 
-// contradicts reports whether a response to HEAD has a validator that is not the stored response's (§4.3.5).
+// contradicts reports whether a response to HEAD has a validator that differs from the stored one (§4.3.5).
 func contradicts(rec *recorder, old *store.Entry) bool {
 	tag, modified := rfc9111.First(rec.fieldOf("Etag")), rfc9111.First(rec.fieldOf("Last-Modified"))
 	return tag != "" && !confirms(rec, old) || modified != "" && modified != rfc9111.First(old.Lines("Last-Modified"))
@@ -115,11 +115,11 @@ func validated(rec *recorder) bool {
 	return rfc9111.First(rec.fieldOf("Etag")) != "" || rfc9111.First(rec.fieldOf("Last-Modified")) != ""
 }
 
-// renew makes the run's entry of the stored answer and what the handler has said of it. Where the two do not belong
-// together the handler is run again, without conditions.
+// renew builds the run's entry from the stored response and what the handler has said about it. If the two do not belong
+// together, the handler runs again, without conditions.
 func (hr *httpRules) renew(f *fetch) readthrough.Verdict {
 	rec, old, e := f.rec, f.rec.run.Old, f.rec.run.Entry
-	rec.restore() // what interim responses have put there
+	rec.restore() // interim responses may have set fields there
 	ok := rec.phase == recorded && f.err == nil && !rec.said.HasFailed()
 	if ok && rec.asked == confirmation {
 		ok = confirms(rec, old)
@@ -136,14 +136,14 @@ func (hr *httpRules) renew(f *fetch) readthrough.Verdict {
 	if rec.reason = f.settle(); rec.reason == "" {
 		rec.reason = storable
 	}
-	if rec.reason == "" && f.part && !f.call.Still(old) { // a run for the whole has come first: see readthrough.Call.GetPart
+	if rec.reason == "" && f.part && !f.call.Still(old) { // a run for the whole response came first: see readthrough.Call.GetPart
 		rec.reason = ReasonOvertaken
 	}
 	if rec.reason == "" {
 		supersede(rec, old, f.p.resource)
 		return readthrough.Renew
 	}
-	// It is good for this client, and no other.
+	// It is good for this client only.
 	rec.run.Index, rec.run.Replaced = nil, nil
 	e.Fresh, e.WhileRevalidate, e.IfError, e.IfValidated = 0, 0, 0, 0
 	if disowns(storable) || rec.reason == ReasonHandler {
@@ -152,15 +152,15 @@ func (hr *httpRules) renew(f *fetch) readthrough.Verdict {
 	return readthrough.Renew
 }
 
-// hold notes of a head that the client does not get what renew needs.
+// hold notes what renew needs of a head that the client does not get.
 func (hr *httpRules) hold(rec *recorder, h http.Header) {
 	rec.http.verdict = hr.verdict(rec, rec.status, h)
 	hr.fields(rec, h)
 }
 
-// disowns reports whether a response that may not be kept for the reason says so of the stored one that it is about, too
-// (§3.2, §4.3.4): its directives take the place of the stored ones. What comes of one client's cookie or
-// authorization says nothing of others.
+// disowns reports whether a response that must not be stored for this reason also rules out the stored response that it is
+// about (§3.2, §4.3.4): its directives replace the stored ones. A reason that comes from one client's cookie or authorization
+// says nothing about others.
 func disowns(reason Reason) bool {
 	switch reason {
 	case ReasonNoStore, ReasonPrivate, ReasonControl, ReasonVary:
@@ -169,10 +169,10 @@ func disowns(reason Reason) bool {
 	return false
 }
 
-// storableRenewed judges the stored fields together with those of the new response, and leaves out what the directives of
-// the two together say must not be stored.
+// storableRenewed judges the stored fields combined with those of the new response, and leaves out the fields that the combined
+// directives forbid to store.
 func (hr *httpRules) storableRenewed(rec *recorder) Reason {
-	e, age := rec.run.Entry, rec.http.verdict.Age // which the new response alone tells: no Age is stored
+	e, age := rec.run.Entry, rec.http.verdict.Age // only the new response has an Age: it is never stored
 	reason := hr.judge(rec, e.Status, headerOf(e, rec.outer))
 	rec.http.verdict.Age = age
 	for _, name := range rec.http.verdict.Omit {
@@ -181,7 +181,7 @@ func (hr *httpRules) storableRenewed(rec *recorder) Reason {
 	return reason
 }
 
-// headerOf is the header of a response that is replayed from the entry.
+// headerOf returns the header of a response that is replayed from the entry onto outer.
 func headerOf(e *store.Entry, outer http.Header) http.Header {
 	h := outer.Clone()
 	if h == nil {
@@ -191,7 +191,7 @@ func headerOf(e *store.Entry, outer http.Header) http.Header {
 	return h
 }
 
-// anew runs the handler once more and asks for the whole: nothing has gone to the client so far.
+// anew runs the handler once more, for the whole response: nothing has gone to the client so far.
 func (hr *httpRules) anew(f *fetch) readthrough.Verdict {
 	run := f.rec.run
 	f.rec.end()
@@ -200,8 +200,8 @@ func (hr *httpRules) anew(f *fetch) readthrough.Verdict {
 	return f.run(run, new(retained))
 }
 
-// part makes of a response to HEAD what it means to the stored one (§4.3.5), if it means anything. Else it is for those alone
-// who wait for the same part.
+// part applies a response to HEAD to the stored one (§4.3.5), if it can. Otherwise the response is only for the requests that
+// wait for the same part.
 func (hr *httpRules) part(f *fetch) readthrough.Verdict {
 	rec, v := f.rec, f.rec.http.verdict
 	if f.r.Method == http.MethodHead {
@@ -213,17 +213,17 @@ func (hr *httpRules) part(f *fetch) readthrough.Verdict {
 	return f.shareOnly(hr.variantOf(&f.p, f.r, v.Vary), v.Fresh <= v.Age)
 }
 
-// update updates the stored response by one to HEAD, if it is about the same representation, and else takes the stored one
-// for stale. It reports whether there is anything to be kept.
+// update updates the stored response from a response to HEAD that describes the same representation; any other one makes it
+// stale. It reports whether there is something to store.
 func (hr *httpRules) update(f *fetch) bool {
 	rec, old, e := f.rec, tells(f), f.rec.run.Entry
 	switch {
 	case old == nil:
 		return false
 	case !agrees(rec, old):
-		rec.run.MarkUncacheable() // those who wait want the new one
+		rec.run.MarkUncacheable() // waiting requests want the new one
 		return outdate(rec.run, old)
-	case old.Status == http.StatusPartialContent: // it tells nothing of a part
+	case old.Status == http.StatusPartialContent: // HEAD says nothing about a part
 		return false
 	}
 	e.Status, e.Body, e.Labels = old.Status, old.Body, slices.Clip(old.Labels)
@@ -238,16 +238,17 @@ func (hr *httpRules) update(f *fetch) bool {
 	return true
 }
 
-// supersede has the stored response forgotten that the run's entry is made of, where the two have keys of their own, because
-// it varies by more than it did. Under the resource's key is its index by then.
+// supersede deletes the stored response that the run's entry is made from, if the entry has another key because it varies by
+// more fields. The resource's key holds their index by then.
 func supersede(rec *recorder, old *store.Entry, resource keying.Key) {
 	if old.Key != rec.run.Entry.Key && old.Key != resource {
 		rec.run.Replaced = append(rec.run.Replaced, old.Key)
 	}
 }
 
-// tells is the stored response that one to HEAD tells of: what it was to be validated against, or what did for others. It tells
-// of none where the store has another by now, or none since a purge: the handler may have seen what was before.
+// tells returns the stored response that a response to HEAD is about: the one to be validated, or the one that other requests
+// may be served with. It returns nil if the store has another one by now, or none since a purge: the handler may have seen the
+// state before.
 func tells(f *fetch) *store.Entry {
 	old := cmp.Or(f.rec.run.Old, f.p.whole)
 	if !about(f.rec, old) || !f.call.Still(old) {
@@ -256,26 +257,26 @@ func tells(f *fetch) *store.Entry {
 	return old
 }
 
-// about reports whether a response to HEAD is about the stored one (§4.3.5): other statuses than its own change nothing.
+// about reports whether a response to HEAD is about the stored one (§4.3.5): if the statuses differ, it changes nothing.
 func about(rec *recorder, old *store.Entry) bool {
 	return old != nil && rec.r.Method == http.MethodHead && rec.status == wholeStatus(old)
 }
 
-// agrees reports whether a response to HEAD is about the representation that is stored: what it has of validators, length and
-// body is the same. One that has nothing of these may be about anything: to take the stored one for stale costs a run, and to
-// take it for good might keep what is long changed.
+// agrees reports whether a response to HEAD describes the stored representation: the validators, length and body that it has
+// are the same. A response with none of these may describe anything. Taking the stored one for stale then costs a run; taking
+// it for fresh could keep outdated content.
 func agrees(rec *recorder, old *store.Entry) bool {
 	size := int64(rec.size())
 	switch {
 	case contradicts(rec, old), rec.declared >= 0 && rec.declared != wholeSize(old):
 		return false
-	case size > 0 && old.Status != http.StatusPartialContent: // the handler has written what net/http does not send
+	case size > 0 && old.Status != http.StatusPartialContent: // the handler has written a body, which net/http does not send
 		return bytes.Equal(rec.compact(), old.Body)
 	}
 	return size > 0 || rec.declared >= 0 || validated(rec) || wholeSize(old) == 0
 }
 
-// outdates makes of a response to HEAD that must not be stored what it says of the stored one: that this is not valid any more.
+// outdates makes the stored response stale if a response to HEAD that must not be stored says that it is no longer valid.
 func (hr *httpRules) outdates(f *fetch) bool {
 	if !disowns(f.rec.reason) {
 		return false
@@ -284,7 +285,7 @@ func (hr *httpRules) outdates(f *fetch) bool {
 	return old != nil && outdate(f.rec.run, old)
 }
 
-// wholeStatus is the status of what the entry is, or is a part of.
+// wholeStatus is the status of the whole response that the entry is, or is a part of.
 func wholeStatus(e *store.Entry) int {
 	if e.Status == http.StatusPartialContent {
 		return http.StatusOK
@@ -292,7 +293,7 @@ func wholeStatus(e *store.Entry) int {
 	return e.Status
 }
 
-// wholeSize is how many bytes that has.
+// wholeSize is the length of that response in bytes.
 func wholeSize(e *store.Entry) int64 {
 	if part, ok := rfc9111.ParseContentRange(e.Lines("Content-Range")); ok && e.Status == http.StatusPartialContent {
 		return part.Complete
@@ -300,7 +301,7 @@ func wholeSize(e *store.Entry) int64 {
 	return int64(len(e.Body))
 }
 
-// outdate makes the run's entry what the old one is, but stale from now on. One that is then of no use is forgotten.
+// outdate makes the run's entry a copy of the old one that is stale from now on. If it is of no use then, it is deleted.
 func outdate(run *readthrough.Run, old *store.Entry) bool {
 	e, now := run.Entry, time.Now()
 	if old.Left(now) <= 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// One URL may have several responses, by headers, cookies or a function. Whoever makes up header values must not fill the cache with
-// them: so a URL keeps at most maxVariants, and the least used one goes when another comes. A variant that real clients ask for again and
+// One URL may have several responses, by headers, cookies or a function. A client that makes up header values must not fill the cache
+// with them: so a URL keeps at most maxVariants, and a new one replaces the least used one. A variant that real clients request again and
 // again is never the least used one.
 //
 //	1. a response is stored: admit notes its key among the variants of the URL
@@ -23,14 +23,15 @@ import (
 // maxVariants is how many variants of one URL a process keeps.
 const maxVariants = 32
 
-// Of so many URLs the variants are remembered, in sets of a few URLs each. In a full set the URL goes that has had no new variant for longest.
-// Its responses stay; it merely counts anew.
+// The variants of this many URLs are remembered, in sets of a few URLs each. In a full set, the URL that has had no new variant for
+// longest is forgotten. Its responses stay stored; only its count starts anew.
 const (
 	tableSets = 256
 	tableWays = 4
 )
 
-// variants are those of the URLs that this process has stored, and how much they are used. The zero value is ready to use.
+// variants are the stored variants of URLs, as far as this process has stored them, and how much they are used. The zero value is ready
+// to use.
 type variants struct {
 	uses uses
 
@@ -53,10 +54,10 @@ type variant struct {
 	until time.Time // the store has forgotten it by then
 }
 
-// tableSeed is random: nobody outside can make up URLs that meet in one set.
+// tableSeed is random: nobody outside can construct URLs that meet in one set.
 var tableSeed = maphash.MakeSeed()
 
-// admit notes that a variant of the resource is stored until then. It returns the key of the variant that must go for it, or the zero Key.
+// admit notes that a variant of the resource is stored until then. It returns the key of the variant that it replaces, or the zero Key.
 func (v *variants) admit(resource keying.Label, key keying.Key, now, until time.Time) (replaced keying.Key) {
 	v.uses.add(&key)
 	v.mu.Lock()
@@ -77,7 +78,7 @@ func (v *variants) admit(resource keying.Label, key keying.Key, now, until time.
 	return replaced
 }
 
-// set is where the resource's variants stand, if they are remembered.
+// set is the set that the resource's variants belong to, if they are remembered.
 func (v *variants) set(resource keying.Label) *[tableWays]*urlVariants {
 	return &v.table[maphash.Comparable(tableSeed, resource)%tableSets]
 }
@@ -99,7 +100,7 @@ func (v *variants) of(resource keying.Label) *urlVariants {
 	return uv
 }
 
-// any reports whether another variant of the resource is kept than that of the key, or was when that was last looked at.
+// any reports whether a variant of the resource other than the key's is stored, as far as admit has noted.
 func (v *variants) any(resource keying.Label, but keying.Key, now time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -111,8 +112,8 @@ func (v *variants) any(resource keying.Label, but keying.Key, now time.Time) boo
 	return false
 }
 
-// least returns the place of a variant that has expired, or of the next one that nobody has used since the hand went by.
-// Each use earns a variant one more round, so that what is asked for steadily outlasts what is made up, at whatever rate.
+// least returns the index of a variant that has expired, or of the next one that nobody has used since the hand went by. Each use earns a
+// variant one more round, so that steadily requested variants outlast made-up ones, at whatever rate those come.
 func (uv *urlVariants) least(now time.Time, u *uses) int {
 	for i := range uv.kept {
 		if !now.Before(uv.kept[i].until) {
@@ -128,8 +129,8 @@ func (uv *urlVariants) least(now time.Time, u *uses) int {
 	return uv.hand
 }
 
-// uses count how often keys were used of late, up to a few times each. Reading a key that is hot writes nothing that
-// another processor would see. Keys that share a counter, which nobody outside can choose, earn each other rounds.
+// uses counts the recent uses of keys, up to maxUses each. A use of a hot key writes nothing that other processors would have to fetch.
+// Keys that share a counter, which nobody outside can choose, earn each other rounds.
 type uses [4096]atomic.Uint32
 
 // maxUses is where counting ends: beyond it a variant counts as used a lot.
@@ -145,7 +146,7 @@ func (u *uses) of(key *keying.Key) *atomic.Uint32 {
 // add counts a use.
 func (u *uses) add(key *keying.Key) {
 	if n := u.of(key); n.Load() < maxUses {
-		n.Add(1) // above the most, if others add meanwhile: that does not matter
+		n.Add(1) // above maxUses, if others add meanwhile: that does not matter
 	}
 }
 

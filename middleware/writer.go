@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Beside Write and WriteHeader a handler may use what else the writer outside offers. Two sorts of it are here. What
+// Besides Write and WriteHeader, a handler may use what else the writer outside offers. There are two sorts of it. What
 // http.ResponseController asks for, the recorder has itself: the writer outside says whether it is supported. The optional
-// interfaces that handlers ask for by a type assertion, it has in eight combinations, one for each that the writer outside may
+// interfaces that handlers find by a type assertion, it has in eight combinations, one for each that the writer outside may
 // have: see recorder.writer.
 
 var (
@@ -18,8 +18,8 @@ var (
 	_ io.StringWriter = (*recorder)(nil)
 )
 
-// ReadFrom copies up to MaxBody, and leaves the rest to the writer outside, which may have a short cut for files (sendfile). A
-// source that breaks off makes the response one that must not be stored: many a handler only logs the error.
+// ReadFrom copies up to MaxBody, and leaves the rest to the writer outside, which may have a shortcut for files (sendfile). If
+// the source breaks off, the response must not be stored: many handlers only log the error.
 func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	if rec.phase == unanswered {
 		return io.Copy(writerOnly{rec}, src)
@@ -50,8 +50,9 @@ func (rec *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 // writerOnly hides ReadFrom from io.Copy.
 type writerOnly struct{ io.Writer }
 
-// FlushError flushes. A flushed response is a stream, and is not stored: its handler may go on for hours, and its client expects
-// each part at once. There is nothing to flush where the client gets something else, or where finish is about to send all.
+// FlushError flushes. A flushed response is a stream, and is not stored: its handler may go on for hours, and its client
+// expects each part at once. There is nothing to flush if the client gets something else, or if finish is about to send
+// everything.
 func (rec *recorder) FlushError() error {
 	if rec.withheld() || rec.head == headWaits && rec.phase >= recorded {
 		return nil
@@ -95,12 +96,13 @@ func (rec *recorder) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(rec.w).Hijack()
 }
 
-// push passes an HTTP/2 push on. It is a response of its own, and nothing of this one.
+// push passes on an HTTP/2 push. That is a separate response.
 func (rec *recorder) push(target string, o *http.PushOptions) error {
 	return rec.w.(http.Pusher).Push(target, o)
 }
 
-// surrender completes a header that others will send, past the recorder. From now on the handler has the client's header.
+// surrender completes a header that others will send, without the recorder. From now on the handler uses the header of the
+// writer outside.
 func (rec *recorder) surrender() {
 	if rec.head == noHead {
 		rec.forClient(rec.publish(rec.w.Header()))
@@ -108,7 +110,7 @@ func (rec *recorder) surrender() {
 	rec.own = nil
 }
 
-// interim passes on what comes before a response (RFC 9110 §15.2), or a change of protocol, which ends HTTP.
+// interim passes on an interim response (RFC 9110 §15.2), or a 101, after which the connection speaks another protocol.
 func (rec *recorder) interim(status int) {
 	switching := status == http.StatusSwitchingProtocols
 	if switching {
@@ -132,10 +134,9 @@ func (rec *recorder) passHead(status int) {
 	}
 }
 
-// lateHead sends the head of a response in place of a handler's that has written nothing: a framework's error page. The
-// framework has got hold of the recorder, and writes the page when the handler has returned an error. The cache has nothing
-// more to do with it. If it is the handler that writes now, from a goroutine of its own, it gets what it would get without a
-// cache.
+// lateHead sends the head of a response that replaces the one of a handler that has written nothing: a framework's error page.
+// The framework has the recorder, and writes the page when the handler has returned an error. The cache does nothing more with
+// it. If the handler itself writes now, from another goroutine, it gets what it would get without a cache.
 func (rec *recorder) lateHead(status int) {
 	rec.head, rec.status = headSettled, status
 	rec.forClient(rec.w.Header())

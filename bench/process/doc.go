@@ -1,5 +1,5 @@
-// Package process measures caches inside one process, without sockets: what a hit and a miss cost beside a bare handler
-// and beside other libraries, and how that grows. All its contents are benchmarks:
+// Package process measures caches inside one process, without sockets: what a hit and a miss cost, next to a bare handler
+// and other libraries, and how that cost grows. It contains only benchmarks:
 //
 //	go test -run '^$' -bench Hit ./bench/process
 package process

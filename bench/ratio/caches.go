@@ -16,7 +16,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// caches are what is compared. Each plays a whole trace, keeping at most so many entries, and returns its hits.
+// caches are what is compared. Each plays a whole trace, holds at most capacity entries, and returns the number of its hits.
 var caches = []struct {
 	name string
 	play func(trace []uint64, capacity int) (hits int)
@@ -27,7 +27,7 @@ var caches = []struct {
 	{"best", best},
 }
 
-// larder is a memstore, asked as a request asks it: a miss is set.
+// larder is a memstore, used as a request uses it: a miss stores the entry.
 func larder(trace []uint64, capacity int) (hits int) {
 	s := memstore.New(memstore.Options{MaxEntries: capacity, MaxBytes: 1 << 40})
 	defer s.Close()
@@ -42,12 +42,12 @@ func larder(trace []uint64, capacity int) (hits int) {
 	return hits
 }
 
-// keyOf is a digest, as keys are.
+// keyOf returns a digest, as real keys are.
 func keyOf(block uint64) keying.Key {
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, block))
 }
 
-// wTinyLFU is otter, which does its housekeeping at once here, so that a trace has one outcome.
+// wTinyLFU is otter. Here it does its housekeeping synchronously, so that a trace always has the same result.
 func wTinyLFU(trace []uint64, capacity int) (hits int) {
 	c := otter.Must(&otter.Options[uint64, struct{}]{MaximumSize: capacity, Executor: func(f func()) { f() }})
 	for _, block := range trace {
@@ -60,7 +60,7 @@ func wTinyLFU(trace []uint64, capacity int) (hits int) {
 	return hits
 }
 
-// lru forgets what was not used for longest, and nothing else counts.
+// lru evicts the least recently used block, and considers nothing else.
 func lru(trace []uint64, capacity int) (hits int) {
 	c, err := simplelru.NewLRU[uint64, struct{}](capacity, nil)
 	if err != nil {
@@ -76,11 +76,11 @@ func lru(trace []uint64, capacity int) (hits int) {
 	return hits
 }
 
-// best is what no cache can exceed: it knows the future, keeps what comes again soonest, and does not take in what comes
-// again later than all it has (Belady's rule).
+// best is what no cache can exceed. It knows the future and evicts the block that comes again last, which may be the one just
+// requested (Belady's rule).
 func best(trace []uint64, capacity int) (hits int) {
 	next := nextUses(trace)
-	due := make(map[uint64]int, capacity+1) // when each kept block comes again
+	due := make(map[uint64]int, capacity+1) // when each cached block comes again
 	var latest byDue
 	for i, block := range trace {
 		if _, ok := due[block]; ok {
@@ -90,7 +90,7 @@ func best(trace []uint64, capacity int) (hits int) {
 		heap.Push(&latest, use{block, next[i]})
 		for len(due) > capacity {
 			u := heap.Pop(&latest).(use)
-			if at, ok := due[u.block]; ok && at == u.at { // else it has been used since
+			if at, ok := due[u.block]; ok && at == u.at { // otherwise it has been used since
 				delete(due, u.block)
 			}
 		}
@@ -98,7 +98,7 @@ func best(trace []uint64, capacity int) (hits int) {
 	return hits
 }
 
-// nextUses returns for each place in the trace the next place of the same block, or never.
+// nextUses returns for each index of the trace the next index of the same block, or math.MaxInt if there is none.
 func nextUses(trace []uint64) []int {
 	next := make([]int, len(trace))
 	seen := map[uint64]int{}

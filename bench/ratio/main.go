@@ -1,8 +1,8 @@
-// Command ratio asks caches of equal capacity for the same traces and prints how often each of them had the response, in
-// the format of Go benchmarks:
+// Command ratio plays the same traces on caches of equal capacity and prints the hit ratio of each, in the format of Go
+// benchmarks:
 //
-//	go run ./bench/ratio                               Zipf's law, alone, among requests that never come again, and with scans
-//	go run ./bench/ratio -trace OLTP.lis -capacity 1000    a trace in the format of the ARC paper's
+//	go run ./bench/ratio                               Zipf's law: alone, mixed with requests that never come again, with scans
+//	go run ./bench/ratio -trace OLTP.lis -capacity 1000    a trace in the format of the ARC paper
 package main
 
 import (

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// universe is how many blocks Zipf's law is over.
+// universe is the number of blocks that Zipf's law draws from.
 const universe = 50_000
 
-// A zipf draws blocks below universe: the k-th most popular one is drawn in proportion to 1/k^s. (The standard library's
-// generator takes no exponent of one or less.)
+// A zipf draws blocks below universe: the probability of the k-th most popular one is proportional to 1/k^s. (The standard
+// library's generator accepts only exponents above one.)
 type zipf struct {
 	random *rand.Rand
 	upTo   []float64 // cumulative probability
@@ -35,15 +35,15 @@ func (z *zipf) draw() uint64 {
 	return uint64(sort.SearchFloat64s(z.upTo, z.random.Float64()*z.upTo[universe-1]))
 }
 
-// A mixture is a way of making traces: the same trace every time.
+// A mixture is a way of generating traces. It generates the same trace every time.
 type mixture struct {
 	name  string
 	trace func(requests, capacity int) []uint64
 }
 
 // mixtures are Zipf's law with three exponents: alone, with every second request for a block that never comes again
-// ("wonders"), and with scans, in which twice as many blocks as the cache holds are read in a row, once, ten times a
-// trace.
+// ("wonders"), and with scans. A trace has ten scans; each reads twice as many blocks as the cache holds in a row, and no
+// block of it comes again.
 func mixtures() []mixture {
 	var all []mixture
 	for _, s := range []float64{0.8, 1.0, 1.2} {
@@ -86,12 +86,12 @@ func scans(z *zipf, requests, capacity int) []uint64 {
 	return trace
 }
 
-// maxTrace bounds what a trace may ask for, so that a damaged one does not take all memory.
+// maxTrace bounds the number of requests in a trace, so that a damaged one does not take all memory.
 const maxTrace = 100_000_000
 
-// readARC reads a trace in the format that the authors of ARC have published theirs in: each line is the first block, the
-// number of blocks in a row from there, and two numbers that do not matter. An error names the line; more than so many
-// requests are one.
+// readARC reads a trace in the format in which the authors of ARC published theirs: each line has the first block, the number
+// of consecutive blocks from there, and two numbers that do not matter. More than most requests are an error. Errors name the
+// line.
 func readARC(r io.Reader, most int) ([]uint64, error) {
 	var trace []uint64
 	lines := bufio.NewScanner(r)

@@ -42,7 +42,7 @@ func larderStreamed(declared bool) func(*app) (http.Handler, error) {
 	}
 }
 
-// larder puts the cache in front of the handler.
+// larder wraps the handler with the cache.
 func (a *app) larder(class cache.Class, next http.Handler) (http.Handler, error) {
 	p := cache.Policy{Class: class, TTL: lifetime}
 	if class == cache.HotShared {
@@ -71,7 +71,7 @@ func larderEcho(a *app) (http.Handler, error) {
 	return a.echo(echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal, TTL: lifetime})), nil
 }
 
-// echo is an app of one route.
+// echo returns an app with one route.
 func (a *app) echo(m ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.GET(path, func(ec echo.Context) error {
@@ -81,7 +81,7 @@ func (a *app) echo(m ...echo.MiddlewareFunc) *echo.Echo {
 	return e
 }
 
-// The limits do without a cache the best that a cache could do: write the response, or get its body from Redis and write it.
+// The limits do, without a cache, the best that a cache could do: write the response, or get its body from Redis and write it.
 
 func bare(a *app) (http.Handler, error) { return a, nil }
 
@@ -100,8 +100,8 @@ func (a *app) getter(get func(context.Context, string) ([]byte, error)) http.Han
 	})
 }
 
-// client is go-redis with its defaults, but more connections: with its default of ten for each core, clients would wait for
-// one another. It writes every page first, so that all reads find something.
+// client is go-redis with its defaults, but more connections: with its default of ten per core, clients would wait for one
+// another. It first writes every page, so that all reads find something.
 func (a *app) client() (*redis.Client, error) {
 	o, err := redis.ParseURL(a.redis)
 	if err != nil {
@@ -137,7 +137,7 @@ func autoPipelineUnordered(a *app) (http.Handler, error) {
 	return a.pipelined(o)
 }
 
-// pipelined takes go-redis' own choice of options for nil.
+// pipelined uses AutoPipeline; nil means go-redis' default options.
 func (a *app) pipelined(o *redis.AutoPipelineOptions) (http.Handler, error) {
 	c, err := a.client()
 	if err != nil {
@@ -150,7 +150,7 @@ func (a *app) pipelined(o *redis.AutoPipelineOptions) (http.Handler, error) {
 	return a.getter(func(ctx context.Context, key string) ([]byte, error) { return p.Get(ctx, key).Bytes() }), nil
 }
 
-// rueidisGet uses rueidis without its client-side cache. Its Do pipelines commands of the same time.
+// rueidisGet uses rueidis without its client-side cache. Its Do pipelines concurrent commands.
 func rueidisGet(a *app) (http.Handler, error) {
 	if _, err := a.client(); err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func rueidisGet(a *app) (http.Handler, error) {
 	}), nil
 }
 
-// Peers are set up as their own documentation does, with a lifetime that outlasts the run and a key of the whole URL.
+// Other libraries are set up as their own documentation does, with a lifetime that outlasts the run and the whole URL as key.
 
 func ginCache(a *app) (http.Handler, error) { return a.gin(persist.NewMemoryStore(lifetime)), nil }
 
@@ -188,7 +188,7 @@ func (a *app) gin(s persist.CacheStore) http.Handler {
 	return g
 }
 
-// echoHTTPCache also has an adapter for Redis. It does not compile with the version of msgpack that we need.
+// echoHTTPCache also has an adapter for Redis, but that does not compile with the version of msgpack that we need.
 func echoHTTPCache(a *app) (http.Handler, error) {
 	adapter, err := memory.NewAdapter(memory.AdapterWithAlgorithm(memory.LRU), memory.AdapterWithCapacity(5000))
 	if err != nil {
@@ -201,9 +201,9 @@ func echoHTTPCache(a *app) (http.Handler, error) {
 	return a.echo(c.Middleware()), nil
 }
 
-// go-redis/cache is not made for HTTP. The handler stores headers and body with it, as its users do.
+// go-redis/cache is not made for HTTP. Here the handler stores response headers and body in it, as its users do.
 
-// goRedisCacheGet reads; on a miss it makes the response and stores it.
+// goRedisCacheGet reads the response; on a miss it makes and stores it.
 func goRedisCacheGet(a *app) (http.Handler, error) {
 	return a.goRedisCache(func(c *rediscache.Cache, i *rediscache.Item) error {
 		err := c.Get(i.Ctx, i.Key, i.Value)
@@ -215,7 +215,7 @@ func goRedisCacheGet(a *app) (http.Handler, error) {
 	})
 }
 
-// goRedisCacheOnce leaves that to Once, which shares one read among requests of the same time.
+// goRedisCacheOnce leaves that to Once, which shares one read among concurrent requests.
 func goRedisCacheOnce(a *app) (http.Handler, error) {
 	return a.goRedisCache(func(c *rediscache.Cache, i *rediscache.Item) error {
 		i.Do = func(*rediscache.Item) (any, error) {

@@ -4,25 +4,25 @@ package main
 type contest struct {
 	name        string
 	clients     int  // connections at once
-	pages       int  // that are asked for; 0: one
-	pause       int  // milliseconds at most that a client waits before it asks again; 0: none, the server is saturated
-	timed       bool // within the server, too
-	redis       bool // every visit has a redis-server of its own
+	pages       int  // that are requested; 0: one
+	pause       int  // how long a client waits before its next request, at most, in milliseconds; 0: the server is saturated
+	timed       bool // responses are timed within the server, too
+	redis       bool // every visit has its own redis-server
 	verify      func(*visit) error
 	measure     func(*visit) (sample, error)
 	contestants []contestant
 }
 
-// A contestant is a way to answer.
+// A contestant is one way to respond.
 type contestant struct {
 	name   string
 	build  func(*app) (server, error)
 	caches bool   // the handler does not run for a hit
-	reads  bool   // a lone request takes a read of Redis
-	beside string // the contestant whose memory its own is compared with
+	reads  bool   // a single request takes a read of Redis
+	beside string // the contestant that its memory is compared with
 }
 
-// A peer is a row. To add one takes its module, and a function in contestants.go that sets it up.
+// Another library is one more line here. It needs its module, and a function in contestants.go that sets it up.
 var contests = []contest{
 	{name: "Loopback", clients: 64, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "bare", build: web(bare)},
@@ -35,7 +35,7 @@ var contests = []contest{
 	}},
 	{name: "Redis/clients=64", clients: 64, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
 	{name: "Redis/clients=64/pages=256", clients: 64, pages: mostPages, redis: true, verify: verifyHit, measure: hits, contestants: onRedis},
-	// Under a load that all can carry, clients wait for the server and not in its queue.
+	// All contestants can carry this load, so clients wait for the server, not in its queue.
 	{name: "Redis/clients=64/paced", clients: 64, pages: mostPages, pause: 4, timed: true, redis: true, verify: verifyHit, measure: hits, contestants: []contestant{
 		{name: "bare", build: web(bare)},
 		{name: "larder", build: web(larderFleet), caches: true, reads: true},
@@ -53,7 +53,7 @@ var contests = []contest{
 	}},
 }
 
-// onRedis is measured with one page, which all clients request at the same time, and with more pages than clients. With many
+// onRedis are measured with one page, which all clients request at the same time, and with more pages than clients. With many
 // pages, contestants that share one read among equal requests have nothing to share.
 var onRedis = []contestant{
 	{name: "plain-get", build: web(plainGet), reads: true},
@@ -64,12 +64,12 @@ var onRedis = []contestant{
 	{name: "larder-near", build: web(larderHot), caches: true},
 	{name: "gin-cache", build: web(ginCacheRedis), caches: true, reads: true},
 	{name: "go-redis-cache", build: web(goRedisCacheGet), caches: true, reads: true},
-	{name: "go-redis-cache-once", build: web(goRedisCacheOnce), caches: true, reads: true}, // one read for requests at the same time
+	{name: "go-redis-cache-once", build: web(goRedisCacheOnce), caches: true, reads: true}, // concurrent requests share a read
 }
 
 const mostPages = 256
 
-// find returns the contestant of the name that lines have, such as Loopback/larder, and its contest.
+// find returns the contestant with a name as in the results, such as Loopback/larder, and its contest.
 func find(name string) (c contest, one contestant, ok bool) {
 	for _, c := range contests {
 		for _, one := range c.contestants {

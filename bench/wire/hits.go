@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// warmUp is how long the server has the load's connections before it is measured.
+// warmUp is how long the server gets requests, on as many connections as the load's, before it is measured.
 const warmUp = 300 * time.Millisecond
 
-// hits measures rate and latency, and the server's CPU time for each response. CPU time says more than rate and latency where
-// the load is the slower part, or the machine is busy.
+// hits measures rate, latency, and the server's CPU time per response. CPU time says more than rate and latency where the
+// load is the slower part, or the machine is busy.
 func hits(v *visit) (sample, error) {
 	if _, err := drive(v.addr, v.contest.clients, v.contest.count(), warmUp); err != nil {
 		return sample{}, fmt.Errorf("warming up: %w", err)
@@ -62,11 +62,11 @@ func (v *visit) allowed(runs, requests int64) error {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// asked is how many answers are looked at before the load.
+// asked is how many responses are checked before the load.
 const asked = 20
 
-// verifyHit sends requests until the response comes from where it should, and then some more. Each response must be right. A
-// cache must not run its handler any more. Redis must be read for each request, or not at all.
+// verifyHit sends requests until a cache has hits only, and then some more, which it checks. Each response must be right. The
+// handler of a cache must not run. Redis must be read for every request if the contestant reads it, and else for fewer.
 func verifyHit(v *visit) error {
 	if err := v.settle(); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (v *visit) all() error {
 
 func (c contest) count() int { return max(c.pages, 1) }
 
-// right asks once and compares the answer with the handler's.
+// right sends one request and compares the response with the handler's.
 func (v *visit) right(page int) error {
 	resp, err := v.get(v.url(page))
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// loadCommand is wrk, or ourselves in its place, asking for as long as the plan says from one thread. done removes what the
-// command has needed.
+// loadCommand runs wrk, or this program in its place, from one thread and for as long as the plan says. done removes the
+// command's files.
 func (v *visit) loadCommand() (cmd *exec.Cmd, done func(), err error) {
 	clients, lasts, pages := fmt.Sprint(v.contest.clients), fmt.Sprint(v.plan.seconds), v.contest.count()
 	done = func() {}
@@ -39,7 +39,7 @@ func (v *visit) loadCommand() (cmd *exec.Cmd, done func(), err error) {
 	return exec.Command(v.setup.wrk, append(args, v.url(0))...), done, nil
 }
 
-// script has wrk ask for one target after the other. What it sends is made before it begins.
+// script has wrk request one target after the other. It builds all requests before the load begins.
 const script = `local requests, last = {}, 0
 init = function()
 	for i, target in ipairs({%s}) do
@@ -52,7 +52,7 @@ request = function()
 end
 `
 
-// pacing has wrk wait a while, at random, before each request.
+// pacing has wrk wait for a random time before each request.
 const pacing = `delay = function() return math.random(0, %d) end
 `
 
@@ -73,14 +73,15 @@ func writeScript(pages, pause int) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// tally is what wrk has counted.
+// tally is what wrk has measured.
 type tally struct {
 	requests int64
 	rate     float64 // requests a second
 	p50, p99 time.Duration
 }
 
-// parseWrk reads what wrk --latency prints. Errors that wrk has met are errors here: a server that refuses is fast.
+// parseWrk reads the output of wrk --latency. Errors that wrk reports are errors here, because a server that refuses requests
+// would look fast.
 func parseWrk(out string) (tally, error) {
 	var t tally
 	var err error
@@ -108,7 +109,7 @@ func parseWrk(out string) (tally, error) {
 	return t, nil
 }
 
-// wrkTime reads a time such as 2.80ms. wrk's units are Go's, and no time of it is negative.
+// wrkTime reads a time such as 2.80ms. wrk uses Go's units, and its times are never negative.
 func wrkTime(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err == nil && d < 0 {
@@ -117,7 +118,7 @@ func wrkTime(s string) (time.Duration, error) {
 	return d, err
 }
 
-// load is the program as "load ADDRESS": it does what wrk does where there is none, and prints it as wrk does.
+// load is the program as "load ADDRESS". It replaces wrk where that is not installed, and prints its results as wrk does.
 func load(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	clients := flags.Int("clients", 64, "connections")
@@ -137,7 +138,8 @@ func load(args []string) error {
 	return nil
 }
 
-// drive has each connection ask again as soon as it is answered, for so long. It returns what each response took.
+// drive has each connection send its next request as soon as it has its response, for so long. It returns how long each
+// response took.
 func drive(addr string, clients, pages int, lasts time.Duration) ([]time.Duration, error) {
 	type result struct {
 		took []time.Duration
@@ -146,7 +148,7 @@ func drive(addr string, clients, pages int, lasts time.Duration) ([]time.Duratio
 	results := make(chan result)
 	end := time.Now().Add(lasts)
 	for i := range clients {
-		// Each client begins elsewhere, so that they ask for different pages at the same time.
+		// Each client begins at another page, so that they request different pages at the same time.
 		asking := requests(addr, pages, i*pages/clients)
 		go func() {
 			took, err := askUntil(addr, asking, end)
@@ -163,7 +165,7 @@ func drive(addr string, clients, pages int, lasts time.Duration) ([]time.Duratio
 	return all, failed
 }
 
-// requests are those for all pages, from one on.
+// requests returns the requests for all pages, beginning with the page first.
 func requests(addr string, pages, first int) [][]byte {
 	rest := " HTTP/1.1\r\nHost: " + addr + "\r\n"
 	for _, a := range asks {
@@ -176,7 +178,7 @@ func requests(addr string, pages, first int) [][]byte {
 	return all
 }
 
-// askUntil asks on one connection, and at least once.
+// askUntil sends requests on one connection until the given time, but at least one.
 func askUntil(addr string, asking [][]byte, end time.Time) ([]time.Duration, error) {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
@@ -200,7 +202,7 @@ func askUntil(addr string, asking [][]byte, end time.Time) ([]time.Duration, err
 	return took, nil
 }
 
-// skipAnswer reads a response of status 200 with a Content-Length: no contestant's hit has another.
+// skipAnswer reads a response, which must have status 200 and a Content-Length: every contestant's hit has them.
 func skipAnswer(r *bufio.Reader) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {

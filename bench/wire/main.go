@@ -1,4 +1,4 @@
-// Command wire measures hits over real sockets: a server process for each contestant (the program itself, with "serve" as
+// Command wire measures hits over real sockets: with a server process for each contestant (the program itself, with "serve" as
 // its first argument), wrk as the load, and a redis-server where one is needed, all on 127.0.0.1. It prints the Go benchmark
 // format, one line for each contestant and round, so that benchstat can read it.
 //
@@ -6,12 +6,12 @@
 //	go run ./bench/wire -rounds 3 -only '^Loopback'   some contestants, for a first look
 //	go run ./bench/wire -profile /tmp/profiles        a CPU profile of each server, and slower servers
 //
-// Each round visits every contestant once, in an order that is rotated from round to round: what the machine does meanwhile
-// hits all of them alike. The server has one core (GOMAXPROCS=1), the load and Redis share the other. Each visit starts a
-// new server and a new Redis, checks that the response is right and a hit, and ends what it has started.
+// Each round visits every contestant once, and the order rotates from round to round, so that the machine's noise hits all of
+// them alike. The server has one core (GOMAXPROCS=1), the load and Redis share another. Each visit starts a new server and a
+// new Redis, checks that the response is right and a hit, and ends the processes that it has started.
 //
-// Beside rate and latency there are what a request costs the server's process (server-µs/op), which a busy machine disturbs
-// least, and how often Redis is read for one (reads/op), which is below one where requests for the same share a read.
+// Besides rate and latency it measures the server's CPU time per request (server-µs/op), which a busy machine disturbs
+// least, and the reads of Redis per request (reads/op): fewer than one, where requests for the same key share a read.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 	"syscall"
 )
 
-// roles are what the program can be beside the harness itself. They take the rest of the arguments.
+// roles are what the program can be, besides the harness itself. They take the rest of the arguments.
 var roles = map[string]func(args []string) error{"serve": serve, "load": load, "read": read}
 
 func main() {
@@ -79,7 +79,7 @@ func measure(ctx context.Context, p plan, only, file string) (err error) {
 	return p.play(ctx, w)
 }
 
-// A plan is what is measured, how often and for how long.
+// A plan says what is measured, how often and for how long.
 type plan struct {
 	rounds   int
 	seconds  int
@@ -87,7 +87,7 @@ type plan struct {
 	profiles string // directory; "": none
 }
 
-// play plays all rounds. A contestant that fails is reported and does not end the others' run.
+// play plays all rounds. A contestant that fails is reported, and the others are measured nonetheless.
 func (p plan) play(ctx context.Context, w io.Writer) error {
 	contests := p.choose()
 	if len(contests) == 0 {
@@ -116,7 +116,7 @@ func (p plan) play(ctx context.Context, w io.Writer) error {
 	return failed
 }
 
-// choose returns the contests with what -only leaves of them.
+// choose returns the contests, with the contestants that -only leaves.
 func (p plan) choose() []contest {
 	var chosen []contest
 	for _, c := range contests {
@@ -134,7 +134,7 @@ func (p plan) choose() []contest {
 	return chosen
 }
 
-// order is the contestants in the order of a round: each begins with another one.
+// order returns the contestants in the order of a round: each round begins with another one.
 func (c contest) order(round int) []contestant {
 	first := round % len(c.contestants)
 	return slices.Concat(c.contestants[first:], c.contestants[:first])

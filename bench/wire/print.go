@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// sample is what one visit has measured.
+// sample is the result of one visit.
 type sample struct {
-	n       int64 // of what was measured: requests, streams
+	n       int64 // how many requests or streams were measured
 	figures []figure
 }
 
@@ -20,7 +20,7 @@ type figure struct {
 	unit  string
 }
 
-// units says which way each is good, for benchstat.
+// units tell benchstat which direction is better for each unit.
 var units = []string{
 	"req/s better=higher", "p50-µs better=lower", "p99-µs better=lower", "server-µs/op better=lower", "server-p99-µs better=lower", "reads/op better=lower",
 	"MB/s better=higher", peakUnit + " better=lower", extraUnit + " better=lower",
@@ -31,7 +31,7 @@ const (
 	extraUnit = "extra-MiB"
 )
 
-// print writes what the lines that follow have in common, and which way units are good.
+// print writes the configuration that all lines of the results share, and the units.
 func (s setup) print(w io.Writer, p plan) error {
 	_, err := fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: github.com/larder-go/cache/bench/wire\n", runtime.GOOS, runtime.GOARCH)
 	if name := processor(); name != "" {
@@ -49,7 +49,7 @@ func (s setup) print(w io.Writer, p plan) error {
 	return err
 }
 
-// print writes a line for each contestant that a round has measured, in the table's order.
+// print writes a line for each contestant that the round has measured, in the order of contests.
 func (c contest) print(w io.Writer, samples map[string]sample) error {
 	for _, one := range c.contestants {
 		s, ok := samples[one.name]
@@ -68,7 +68,7 @@ func (c contest) print(w io.Writer, samples map[string]sample) error {
 	return nil
 }
 
-// extra is how much more memory the one has had at its peak than the other, if both are known.
+// extra is the difference between the two peaks of memory, if both are known.
 func extra(s, beside sample) []figure {
 	own, ok := s.peak()
 	other, known := beside.peak()
@@ -87,7 +87,7 @@ func (s sample) peak() (float64, bool) {
 	return 0, false
 }
 
-// processor returns the name of it where the system tells, as go test does.
+// processor returns the name of the processor if the system reports it; go test prints it, too.
 func processor() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

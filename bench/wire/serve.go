@@ -23,7 +23,7 @@ import (
 type app struct {
 	redis string // URL; "" where there is none
 	runs  atomic.Int64
-	watch *watch // nil: answers are not timed
+	watch *watch // nil: responses are not timed
 }
 
 // server is net/http's, or a contestant's own.
@@ -47,8 +47,8 @@ func (f fasthttp) Serve(l net.Listener) error {
 	return f.Listener(l, fiber.ListenConfig{DisableStartupMessage: true})
 }
 
-// serve is the program as "serve CONTESTANT ADDRESS". It prints two addresses: the one that it serves on, and the one of its
-// control. It ends when its standard input does, and so never outlives the harness.
+// serve is the program as "serve CONTESTANT ADDRESS". It prints two addresses: the one that it serves on, and the one for
+// control. It stops when its standard input is closed, and so never outlives the harness.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	var a app
@@ -85,15 +85,15 @@ func serve(args []string) error {
 	return s.Serve(l)
 }
 
-// stats is what a server tells about itself.
+// stats are a server's own statistics.
 type stats struct {
 	Runs int64         // of the handler
-	CPU  time.Duration // that the process has had; 0 where the system does not say
-	Peak int64         // of the process' memory since the last reset, in bytes; 0 where the system does not say
+	CPU  time.Duration // CPU time of the process; 0 where the system does not report it
+	Peak int64         // the most memory since the last reset, in bytes; 0 where the system does not report it
 	P99  time.Duration // of responses since the last reset, within the server; 0: they are not timed
 }
 
-// control is served on a port of its own, so that it is no part of what is measured.
+// control is served on its own port, so that the contestant does not handle its requests.
 func (a *app) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
@@ -118,13 +118,13 @@ func (a *app) reset() {
 	resetPeak()
 }
 
-// Loads request the pages of one list, each as often as the others. Pages differ only in their URL.
+// The load requests the pages of one list, each as often as the others. Pages differ only in their URL.
 const path = "/products"
 
 // query returns the query of a page. The limits use it as the key in Redis, too.
 func query(page int) string { return "page=" + strconv.Itoa(page) + "&sort=price" }
 
-// asks are the headers that a browser sends, besides Host.
+// asks are the request headers of a browser, besides Host.
 var asks = [][2]string{
 	{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
 	{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
@@ -138,7 +138,7 @@ var asks = [][2]string{
 	{"Sec-Fetch-Site", "same-origin"},
 }
 
-// says are the headers of the response, besides those that servers add. They are the same as in bench/process.
+// says are the response headers, besides those that servers add. They are the same as in bench/process.
 var says = [][2]string{
 	{"Content-Type", "application/json"},
 	{"Content-Length", strconv.Itoa(len(body))},
@@ -165,21 +165,21 @@ func head(h http.Header) {
 	}
 }
 
-// ServeHTTP is the handler behind every cache. It counts its runs: so the harness knows what was a hit.
+// ServeHTTP is the handler behind every cache. It counts its runs, so that the harness knows what was a hit.
 func (a *app) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	a.runs.Add(1)
 	write(w, body)
 }
 
-// A watch takes the time of each response within the server, from the call of the handler to its return. That is the part
-// that a cache can change. What clients see is longer, by the queues of server, load and kernel; with sixty clients on one
-// core, these are most of it.
+// A watch measures the time of each response within the server, from the call of the handler to its return. That is the part
+// that a cache can change. Clients see more: the queues of server, load and kernel. With sixty clients on one core, these
+// are most of the time.
 type watch struct {
 	mu   sync.Mutex
 	took []time.Duration
 }
 
-// mostTimes is how many answers are timed at most: more than a visit has.
+// mostTimes is how many responses are timed at most: more than a visit has.
 const mostTimes = 1 << 20
 
 func (t *watch) on(h http.Handler) http.Handler {
@@ -198,14 +198,14 @@ func (t *watch) note(d time.Duration) {
 	}
 }
 
-// reset forgets all times, and allocates memory for new ones.
+// reset discards all times, and allocates memory for new ones.
 func (t *watch) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.took = make([]time.Duration, 0, mostTimes)
 }
 
-// p99 is what one answer in a hundred takes longer than; 0 if none was timed.
+// p99 returns the time that one response in a hundred exceeds; 0 if none was timed.
 func (t *watch) p99() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()

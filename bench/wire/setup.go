@@ -8,19 +8,19 @@ import (
 	"slices"
 )
 
-// A setup is what the machine has to measure with.
+// A setup is what the machine offers for the measurement.
 type setup struct {
 	server core
-	load   core   // and Redis
-	wrk    string // path; "": the load is our own
+	load   core   // for the load and Redis
+	wrk    string // path; "": this program makes the load
 }
 
-// A core is one that processes are placed on.
+// A core is the number of a core that processes are pinned to.
 type core int
 
 const anyCore core = -1
 
-// arrange finds out what the machine has. Only a missing Redis is an error.
+// arrange finds out what the machine offers. Only a missing Redis is an error, if a contest needs one.
 func arrange(contests []contest) (setup, error) {
 	s := setup{server: anyCore, load: anyCore}
 	if all := cores(); len(all) > 1 && entered(all[0]) && entered(all[1]) {
@@ -39,7 +39,7 @@ func arrange(contests []contest) (setup, error) {
 	return s, nil
 }
 
-// entered says whether threads may be placed on the core.
+// entered reports whether threads may be pinned to the core.
 func entered(c core) bool {
 	moved := make(chan bool)
 	go func() {
@@ -50,7 +50,7 @@ func entered(c core) bool {
 	return <-moved
 }
 
-// places says where processes run.
+// places describes where processes run.
 func (s setup) places() string {
 	if s.server == anyCore {
 		return "not pinned: the system has one core for us, or does not let us choose"

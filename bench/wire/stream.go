@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A stream is longer than what any cache keeps, and is written in pieces.
+// A stream is longer than what any cache stores, and is written in pieces.
 const (
 	pieces     = 3200
 	pieceSize  = 32 << 10
@@ -21,7 +21,7 @@ const (
 
 var piece = bytes.Repeat([]byte("0123456789abcdef"), pieceSize/16)
 
-// streamed writes a stream, and says first how long it is or does not.
+// streamed writes a stream, with a Content-Length if its length is declared.
 func streamed(declared bool) func(*app) (http.Handler, error) {
 	return func(a *app) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -40,7 +40,7 @@ func streamed(declared bool) func(*app) (http.Handler, error) {
 	}
 }
 
-// verifyStream reads two streams: each is whole, byte by byte, and the handler's own.
+// verifyStream reads two streams. Each must have every byte that the handler writes, and the handler must run for each.
 func verifyStream(v *visit) error {
 	const streams = 2
 	spent, err := v.spend(func() error {
@@ -85,7 +85,7 @@ func (v *visit) wholeStream() error {
 	return nil
 }
 
-// streams measures how fast streams go by, and the most memory that the server's process has meanwhile.
+// streams measures the throughput of streams, and the most memory that the server's process uses meanwhile.
 func streams(v *visit) (sample, error) {
 	if err := v.reset(); err != nil {
 		return sample{}, err
@@ -117,7 +117,7 @@ func streams(v *visit) (sample, error) {
 	return s, nil
 }
 
-// reading is what a reader has read.
+// reading is the result of the read role.
 type reading struct {
 	Streams int64
 	Took    time.Duration

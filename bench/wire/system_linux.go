@@ -26,7 +26,7 @@ func cores() []core {
 	return all
 }
 
-// enter moves the calling thread to the core, and so what is started from it.
+// enter moves the calling thread to the core, and with it the processes that it will start.
 func (c core) enter() {
 	if c == anyCore {
 		return
@@ -36,10 +36,10 @@ func (c core) enter() {
 	_ = unix.SchedSetaffinity(0, &set)
 }
 
-// resetPeak begins the peak of this process' memory anew, at what it has now.
+// resetPeak resets the peak of this process' memory to what it uses now.
 func resetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 
-// peakMemory returns the most memory that this process has had since.
+// peakMemory returns the most memory that this process has used since resetPeak, in bytes.
 func peakMemory() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -54,7 +54,7 @@ func peakMemory() int64 {
 	return 0
 }
 
-// cpuTime returns the time that this process has had a core for.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -16,20 +16,20 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// A visit measures one contestant once. It starts the processes that this needs, and ends them.
+// A visit measures one contestant once. It starts the processes that it needs, and ends them.
 type visit struct {
 	context.Context
-	servers proc.Group // on the core of the server that is measured
+	servers proc.Group // the measured server, on its own core
 	others  proc.Group // load and Redis, on the other core
 	plan    plan
 	setup   setup
 	contest contest
 	one     contestant
 	round   int
-	dir     string // of Redis
+	dir     string // Redis' working directory
 
 	addr    string      // of the server
-	control string      // where the server tells of itself
+	control string      // URL for the server's statistics
 	redis   *proc.Redis // nil: the contest needs none
 }
 
@@ -46,7 +46,7 @@ func (p plan) visit(ctx context.Context, s setup, c contest, one contestant, rou
 	v := &visit{Context: ctx, plan: p, setup: s, contest: c, one: one, round: round, dir: dir}
 	v.servers.Prepare, v.others.Prepare = s.server.enter, s.load.enter
 	defer v.end()
-	defer context.AfterFunc(ctx, v.end)() // so that nobody waits for a process for longer
+	defer context.AfterFunc(ctx, v.end)() // so that nothing waits for a process after that
 	if err := v.start(); err != nil {
 		return sample{}, err
 	}
@@ -81,7 +81,7 @@ func (v *visit) start() error {
 	return nil
 }
 
-// startRedis starts a Redis beside the load: the server that is measured has its core for itself.
+// startRedis starts a Redis on the load's core: the measured server has its core for itself.
 func (v *visit) startRedis() error {
 	var err error
 	v.redis, err = v.others.StartRedis(v, v.dir)
@@ -105,7 +105,7 @@ func (v *visit) end() {
 	v.others.End()
 }
 
-// self is the command that runs this program in another role, with one core's worth of Go.
+// self is the command that runs this program in another role, with GOMAXPROCS=1.
 func self(args ...string) (*exec.Cmd, error) {
 	cmd, err := proc.Self(args...)
 	if err == nil {
@@ -116,7 +116,7 @@ func self(args ...string) (*exec.Cmd, error) {
 
 func (v *visit) url(page int) string { return "http://" + v.addr + path + "?" + query(page) }
 
-// stats returns what the server tells about itself.
+// stats returns the server's own statistics.
 func (v *visit) stats() (stats, error) {
 	var s stats
 	resp, err := v.get(v.control + "/stats")
@@ -127,7 +127,7 @@ func (v *visit) stats() (stats, error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
-// reset has the server start its own measurements anew.
+// reset has the server reset its own measurements.
 func (v *visit) reset() error {
 	resp, err := v.get(v.control + "/reset")
 	if err != nil {
@@ -148,7 +148,8 @@ func (v *visit) get(url string) (*http.Response, error) {
 	return http.DefaultClient.Do(r)
 }
 
-// profiled runs f, and profiles the server meanwhile if the plan says so. What comes before and after is not in the profile.
+// profiled runs f, and profiles the server meanwhile if the plan says so. The profile does not cover what comes before and
+// after.
 func (v *visit) profiled(f func() error) error {
 	if v.plan.profiles == "" {
 		return f()
@@ -183,12 +184,12 @@ func (v *visit) profile() error {
 	return err
 }
 
-// cost is what responses cost, besides time.
+// cost is what responses cost, besides the time that clients wait.
 type cost struct {
 	runs  int64         // of the handler
-	cpu   time.Duration // of the server; 0 where the system does not say
+	cpu   time.Duration // of the server; 0 where the system does not report it
 	p99   time.Duration // of the answers within the server, since the last reset; 0: they were not timed
-	reads int64         // of Redis, those that found something
+	reads int64         // of Redis, if they found the key
 }
 
 // spend returns the cost of f.
@@ -214,7 +215,7 @@ func (v *visit) spent() (cost, error) {
 	return c, err
 }
 
-// each returns the cost of one request.
+// each returns the cost per request.
 func (c cost) each(v *visit, requests int64) []figure {
 	var all []figure
 	if c.cpu > 0 {

@@ -1,4 +1,4 @@
-// Command echo caches routes of an echo app by a table, and purges what has changed.
+// Command echo caches routes of an echo app by a table of policies, and purges what has changed.
 //
 //	go run ./examples/echo
 //	curl -i http://127.0.0.1:8082/notes/1                        # again: Cache-Status: larder; hit
@@ -37,7 +37,7 @@ func main() {
 	// A policy on one route …
 	e.GET("/hour", hour, echocache.Middleware(c, cache.Policy{Class: cache.SharedGlobal, TTL: time.Minute}))
 
-	// … or a table of them, once all routes are there.
+	// … or a table of them, once all routes are registered.
 	routes, err := cache.ParseRoutes(strings.NewReader(table))
 	if err != nil {
 		log.Fatal(err)

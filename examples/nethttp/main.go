@@ -1,4 +1,4 @@
-// Command nethttp caches routes of a net/http app: one in memory and, where REDIS_URL names a Redis, one in both.
+// Command nethttp caches routes of a net/http app: one in memory and, if REDIS_URL names a Redis, one in both.
 //
 //	go run ./examples/nethttp
 //	curl -i 'http://127.0.0.1:8081/time?zone=Asia/Tokyo'   # again: the same time, and Cache-Status: larder; hit
@@ -20,11 +20,11 @@ import (
 func main() {
 	mux := http.NewServeMux()
 
-	// Processes may differ: memory alone. Of the query only zone counts, and the handler sees nothing else of it.
+	// Processes may differ: memory alone. Only zone is in the key, and the handler sees no other query parameter.
 	minute := cache.Middleware(cache.Policy{Class: cache.SharedGlobal, TTL: time.Minute, Query: keying.Only("zone")})
 	mux.Handle("GET /time", minute(http.HandlerFunc(showTime)))
 
-	// All processes agree: Redis, with a copy in memory for five seconds.
+	// All processes agree: Redis, with a copy in memory for a few seconds.
 	if url := os.Getenv("REDIS_URL"); url != "" {
 		far, err := redisstore.Open(url, redisstore.Options{Prefix: "larder-example"})
 		if err != nil {
@@ -45,7 +45,7 @@ func main() {
 func showTime(w http.ResponseWriter, r *http.Request) {
 	zone, err := time.LoadLocation(r.FormValue("zone"))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest) // not kept: only 200 is, unless the policy says otherwise
+		http.Error(w, err.Error(), http.StatusBadRequest) // not stored: only 200 is, unless the policy says otherwise
 		return
 	}
 	log.Print("the handler runs for ", zone)

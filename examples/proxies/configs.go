@@ -1,6 +1,6 @@
 package main
 
-// proxies are those that the table shows, each with the least that makes it a cache and a compressor.
+// proxies are the columns of the table. Each has the least configuration that makes it cache and compress.
 var proxies = []proxy{
 	{
 		name: "nginx", pack: "nginx-light", version: []string{"nginx", "-v"},

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// An exchange is one row: what the origin sends, and what comes of it.
+// An exchange is one row: what the origin sends, and what the proxy does with it. play returns the text of the cell.
 type exchange struct {
 	what string
 	play func(p *play) string
 }
 
-// sent is an exchange of two requests for one answer.
+// sent is an exchange that checks whether a response with these header fields is stored.
 func sent(fields ...string) exchange {
 	what := "`" + strings.Join(fields, "`, `") + "`"
 	return exchange{what, func(p *play) string {
@@ -22,7 +22,7 @@ func sent(fields ...string) exchange {
 	}}
 }
 
-// old are dates long ago.
+// old makes a response that a cache may consider fresh for long, by a heuristic (RFC 9111 §4.2.2).
 const old = "Last-Modified: Sat, 01 Jan 2000 00:00:00 GMT"
 
 var exchanges = []exchange{
@@ -159,7 +159,7 @@ var exchanges = []exchange{
 	}},
 }
 
-// afterFourSeconds asks again when the time has passed.
+// afterFourSeconds repeats the request after four seconds.
 func afterFourSeconds(fields ...string) func(p *play) string {
 	return func(p *play) string {
 		p.sends(fields...)
@@ -171,11 +171,11 @@ func afterFourSeconds(fields ...string) func(p *play) string {
 	}
 }
 
-// freshness asks again for what was kept.
+// freshness repeats the request and says how the proxy has treated the stored response.
 func (p *play) freshness() string {
 	before := p.asked()
 	got := p.get()
-	pass(500 * time.Millisecond) // a proxy may ask beside the response
+	pass(500 * time.Millisecond) // a proxy may revalidate in the background
 	switch {
 	case p.asked() == before:
 		return "fresh"
@@ -185,7 +185,7 @@ func (p *play) freshness() string {
 	return "stale, served while it is refreshed"
 }
 
-// condition asks with If-None-Match for what is kept.
+// condition requests a stored response with If-None-Match.
 func condition(tag, asked string) func(p *play) string {
 	return func(p *play) string {
 		p.sends("Cache-Control: max-age=60", "ETag: "+tag)
@@ -198,7 +198,7 @@ func condition(tag, asked string) func(p *play) string {
 	}
 }
 
-// compressed is the tag of a response that the proxy compresses.
+// compressed returns the entity tag of a response that the proxy compresses, and the status of a request with that tag.
 func compressed(tag string) func(p *play) string {
 	return func(p *play) string {
 		p.sends("Cache-Control: max-age=60", "ETag: "+tag)
@@ -211,7 +211,7 @@ func compressed(tag string) func(p *play) string {
 	}
 }
 
-// ranged asks for a range of what is kept.
+// ranged requests a range of a stored response.
 func ranged(fields ...string) func(p *play) string {
 	return func(p *play) string {
 		p.sends(fields...)

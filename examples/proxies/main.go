@@ -1,13 +1,13 @@
-// Command proxies shows what caching proxies do with an app's answers: it starts an origin, each proxy that is installed
-// in front of it, plays the same exchanges through all of them, and prints what came of it as a Markdown table.
+// Command proxies shows what caching proxies do with an app's responses. It starts an origin and, one after the other, each
+// installed proxy in front of it. It plays the same exchanges through all of them and prints the results as a Markdown table.
 //
 //	apt-get install nginx-light varnish squid haproxy apache2 trafficserver
 //	go run ./examples/proxies
 //	go run ./examples/proxies -only nginx,squid
 //	go run ./examples/proxies -advised
 //
-// Proxies listen on 127.0.0.1 alone and keep all they write in a directory that is removed at the end. Each has the least
-// configuration that makes it a cache, and is otherwise as it comes. docs/proxies.md has the table, and what to do about it.
+// Proxies listen only on 127.0.0.1, and write only to a directory that is removed at the end. Each has the least configuration
+// that makes it a cache, and otherwise its defaults. docs/proxies.md has the table, and advice on how to configure proxies.
 package main
 
 import (
@@ -45,7 +45,7 @@ type settings struct {
 	advised, verbose bool
 }
 
-// choose returns the proxies that are named.
+// choose returns the proxies with the names, which are separated by commas, or all for "".
 func choose(names string) ([]proxy, error) {
 	if names == "" {
 		return proxies, nil
@@ -68,7 +68,7 @@ func namesOf(all []proxy) (names []string) {
 	return names
 }
 
-// run plays the exchanges through each of the proxies that is installed, one proxy after the other.
+// run plays the exchanges through each installed proxy, one proxy after the other.
 func run(ctx context.Context, chosen []proxy, set settings, out, log io.Writer) error {
 	o, err := newOrigin()
 	if err != nil {
@@ -93,7 +93,7 @@ func run(ctx context.Context, chosen []proxy, set settings, out, log io.Writer) 
 	return nil
 }
 
-// through starts the proxy and plays all exchanges through it, at once.
+// through starts the proxy and plays all exchanges through it, concurrently.
 func through(ctx context.Context, p proxy, o *origin, set settings) ([]string, error) {
 	running, err := p.start(ctx, o.addr(), set)
 	if err != nil {

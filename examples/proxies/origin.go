@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 )
 
-// readyPath is where the origin tells a proxy that is there from one that keeps nothing yet.
+// readyPath has responses that differ each time: two equal ones show that the proxy runs and stores responses.
 const readyPath = "/ready/"
 
-// An origin answers each path as the exchange says that plays on it, and notes what it is asked.
+// An origin responds to each path as that path's play says. The play records the requests.
 type origin struct {
 	listener net.Listener
 	server   *http.Server
@@ -42,7 +42,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := o.plays[r.URL.Path]
 	o.mu.Unlock()
 	switch {
-	case strings.HasPrefix(r.URL.Path, readyPath): // another response each time
+	case strings.HasPrefix(r.URL.Path, readyPath): // a different response each time
 		w.Header().Set("Cache-Control", "max-age=60")
 		fmt.Fprint(w, o.ready.Add(1))
 		return

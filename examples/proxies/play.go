@@ -21,7 +21,7 @@ type play struct {
 	seen   []*http.Request // by the origin
 }
 
-// A reply is a response as the client has it.
+// A reply is a response as the client receives it.
 type reply struct {
 	status int
 	http.Header
@@ -31,7 +31,7 @@ type reply struct {
 // fault ends a play; its text is the table's cell.
 type fault string
 
-// playAll plays the exchanges at once, and returns what came of each.
+// playAll plays all exchanges concurrently, and returns the cell of each.
 func playAll(ctx context.Context, proxy, base string, o *origin) []string {
 	cells := make([]string, len(exchanges))
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
@@ -63,7 +63,7 @@ func (p *play) run(e exchange) (cell string) {
 	return e.play(p)
 }
 
-// sends has the origin answer with the fields ("Name: value"), from now on.
+// sends has the origin respond with the header fields ("Name: value") from now on.
 func (p *play) sends(fields ...string) { p.sendsStatus(http.StatusOK, fields...) }
 
 func (p *play) sendsStatus(status int, fields ...string) {
@@ -81,10 +81,10 @@ func (p *play) sendsStatus(status int, fields ...string) {
 	})
 }
 
-// weak is the tag as it is compared (RFC 9110 §13.1.2).
+// weak returns the tag without W/, as the weak comparison of If-None-Match takes it (RFC 9110 §13.1.2).
 func weak(tag string) string { return strings.TrimPrefix(tag, "W/") }
 
-// bodyOf is the body of the nth answer, long enough to be worth compressing.
+// bodyOf is the body of the nth response, long enough to be worth compressing.
 func bodyOf(n int) string { return fmt.Sprint(n, " ", strings.Repeat("0123456789", 100)) }
 
 func (p *play) handles(h http.HandlerFunc) {
@@ -102,7 +102,7 @@ func (p *play) serve(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// asked is how often the origin was asked.
+// asked is how many requests have reached the origin.
 func (p *play) asked() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,15 +143,15 @@ func (p *play) do(method string, fields ...string) reply {
 	return reply{response.StatusCode, response.Header, string(b)}
 }
 
-// spared reports whether the origin is not asked while f runs.
+// spared reports whether no request reaches the origin while f runs.
 func (p *play) spared(f func()) bool {
 	before := p.asked()
 	f()
 	return p.asked() == before
 }
 
-// kept says whether a response is from the cache when the same was asked for before: a few times, as some write what they
-// keep beside the response, and count in whole seconds.
+// kept says whether a repeated request is a hit. It tries a few times, because some proxies store a response only after they
+// have sent it, and count in whole seconds.
 func (p *play) kept(fields ...string) string {
 	p.get(fields...)
 	for range 3 {
@@ -167,7 +167,7 @@ func (p *play) again(fields ...string) string {
 	return either(p.spared(func() { p.get(fields...) }), "kept", "not kept")
 }
 
-// pass lets time pass.
+// pass waits: for the proxy's clock, not for an event.
 func pass(d time.Duration) { time.Sleep(d) }
 
 func either(is bool, yes, no string) string {

@@ -19,24 +19,24 @@ import (
 	"github.com/larder-go/cache/internal/proc"
 )
 
-// A proxy is a program that caches.
+// A proxy is a caching proxy, as a program to start.
 type proxy struct {
-	name, pack string
+	name, pack string            // pack is the Debian package
 	version    []string          // the command that prints the version
 	files      map[string]string // configuration: templates by path
 	command    []string
 }
 
-// place is what templates and commands are filled in with.
+// place is the data for the templates of configurations and commands.
 type place struct {
 	Dir, Listen, Port, Origin, OriginPort string
 
-	Advised bool // with what docs/proxies.md advises
+	Advised bool // configured as docs/proxies.md advises
 }
 
 var versionPattern = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
 
-// installed reports whether the proxy is there, and which version.
+// installed reports whether the proxy is installed, and its version.
 func (p proxy) installed(ctx context.Context) (version string, ok bool) {
 	path, err := exec.LookPath(p.version[0])
 	if err != nil {
@@ -47,7 +47,7 @@ func (p proxy) installed(ctx context.Context) (version string, ok bool) {
 	return version, version != ""
 }
 
-// running is a proxy that was started.
+// running is a started proxy.
 type running struct {
 	*proc.Process
 	processes proc.Group
@@ -55,7 +55,7 @@ type running struct {
 	dir       string
 }
 
-// start starts the proxy before the origin and waits until it answers.
+// start starts the proxy in front of the origin and waits until it is ready.
 func (p proxy) start(ctx context.Context, origin string, set settings) (*running, error) {
 	dir, err := os.MkdirTemp("", "larder-proxies-")
 	if err != nil {
@@ -81,7 +81,7 @@ func (p proxy) startIn(r *running, origin string, set settings) error {
 	listen := net.JoinHostPort("127.0.0.1", port)
 	_, originPort, _ := net.SplitHostPort(origin)
 	at := place{r.dir, listen, port, origin, originPort, set.advised}
-	// Some drop root's rights and must still write there.
+	// Some proxies drop root's privileges and must still write there.
 	if err := os.Chmod(r.dir, 0o777); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (p proxy) startIn(r *running, origin string, set settings) error {
 	return err
 }
 
-// openUp lets whatever user the proxy becomes write in its directory.
+// openUp makes the proxy's directory writable for whatever user the proxy runs as.
 func openUp(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
@@ -121,7 +121,7 @@ func openUp(dir string) error {
 func (at place) fill(text string) string {
 	var b bytes.Buffer
 	if err := template.Must(template.New("").Parse(text)).Execute(&b, at); err != nil {
-		panic(err) // of our own templates
+		panic(err) // the templates are our own
 	}
 	return b.String()
 }
@@ -134,7 +134,7 @@ func (at place) fillAll(texts []string) []string {
 	return filled
 }
 
-// wait waits until the proxy brings the origin's responses, and keeps one.
+// wait waits until the proxy forwards the origin's responses, and stores one.
 func (r *running) wait(ctx context.Context) error {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 	path := readyPath + filepath.Base(r.dir)
@@ -163,7 +163,7 @@ func (r *running) wait(ctx context.Context) error {
 	}
 }
 
-// stop ends the proxy, and removes what it has written.
+// stop ends the proxy and removes its files.
 func (r *running) stop() {
 	r.Interrupt(syscall.SIGTERM, 10*time.Second)
 	r.processes.End()

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// pseudonym is what the proxy calls itself in Via: its host is nobody's business.
+// pseudonym is the proxy's name in Via. It stands for the host name, which clients need not know.
 const pseudonym = "larder-proxy"
 
-// addVia says that a message of that version has passed here (RFC 9110 §7.6.3).
+// addVia records that a message of that HTTP version passed through this proxy (RFC 9110 §7.6.3).
 func addVia(h http.Header, major, minor int) {
 	version := strconv.Itoa(major)
 	if major < 2 {
@@ -20,11 +20,11 @@ func addVia(h http.Header, major, minor int) {
 	h.Set("Via", strings.Join(append(h.Values("Via"), version+" "+pseudonym), ", "))
 }
 
-// maxForwards is the most that Max-Forwards leaves here.
+// maxForwards is the highest Max-Forwards that the proxy sends on.
 const maxForwards = 255
 
-// limitForwards heeds Max-Forwards, which counts how far TRACE and OPTIONS go (RFC 9110 §7.6.2). Of other methods it says
-// nothing.
+// limitForwards obeys Max-Forwards, which limits how often TRACE and OPTIONS are forwarded (RFC 9110 §7.6.2). For other
+// methods it has no meaning.
 func limitForwards(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		most, ok := forwards(r)
@@ -39,23 +39,23 @@ func limitForwards(next http.Handler) http.Handler {
 	})
 }
 
-// forwards is how far the request may go, maxForwards+1 at most; false if it may go as far as it likes.
+// forwards returns how often the request may be forwarded, maxForwards+1 at most; false if there is no limit.
 func forwards(r *http.Request) (most int, ok bool) {
 	lines := r.Header["Max-Forwards"]
 	if r.Method != http.MethodTrace && r.Method != http.MethodOptions || len(lines) != 1 || lines[0] == "" || strings.Trim(lines[0], "0123456789") != "" {
 		return 0, false
 	}
 	most, err := strconv.Atoi(lines[0])
-	if err != nil { // more than an int holds
+	if err != nil { // it overflows an int
 		most = maxForwards
 	}
 	return min(most, maxForwards+1), true
 }
 
-// secrets are fields that TRACE must not send back: scripts could read them there (§9.3.8).
+// secrets are request header fields that TRACE must not send back, because scripts could read them there (§9.3.8).
 var secrets = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// answerHere answers in the place of the origin. What the origin allows only that knows.
+// answerHere responds in place of the origin. To OPTIONS it sends no Allow: only the origin knows its methods.
 func answerHere(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method == http.MethodOptions {

@@ -1,9 +1,9 @@
 // Command proxy is a caching reverse proxy: Larder in front of any HTTP origin, as a standard shared cache (RFC 9111).
 //
 //	go run ./examples/proxy -origin http://127.0.0.1:3000
-//	curl -i http://127.0.0.1:8080/   # again: Cache-Status says hit, if the origin's response may be kept
+//	curl -i http://127.0.0.1:8080/   # again: Cache-Status says hit, if the origin's response may be stored
 //
-// What is kept, and for how long, the origin's own Cache-Control, Expires and Vary decide.
+// The origin's own Cache-Control, Expires and Vary decide what is stored, and for how long.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// patience is how long requests under way may take once the proxy is told to stop.
+// patience is how long requests in progress may still take when the proxy is told to stop.
 const patience = 5 * time.Second
 
 func main() {
@@ -77,8 +77,8 @@ func newServer(handler http.Handler) *http.Server {
 	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 }
 
-// openCache opens a cache, with the Redis at the URL if there is one. A Redis that does not answer is no error: until it
-// does, the origin answers.
+// openCache opens a cache, with the Redis at the URL unless that is "". It is no error if Redis does not answer: until it does,
+// requests go to the origin. The caller must call end.
 func openCache(redisURL string) (c *cache.Cache, end func(context.Context) error, err error) {
 	if redisURL == "" {
 		if c, err = cache.New(cache.Options{}); err != nil {
@@ -96,14 +96,14 @@ func openCache(redisURL string) (c *cache.Cache, end func(context.Context) error
 	return c, func(ctx context.Context) error { return errors.Join(c.Close(ctx), far.Close()) }, nil
 }
 
-// logFaults tells of a Redis that does not do its part; the origin answers then.
+// logFaults logs faults of Redis. The origin serves the requests meanwhile.
 func logFaults(e cache.Event) {
 	if e.Outcome == cache.Fault && e.Err != nil {
 		log.Print("the cache has a fault: ", e.Err)
 	}
 }
 
-// banner says what is cached and what to try.
+// banner prints what is cached and what to try.
 func banner(out io.Writer, set settings, addr net.Addr) {
 	fmt.Fprintf(out, `Larder caches %s as %s at http://%s
 

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// errHung says that the origin has taken too long.
+// errHung says that the origin sent nothing for too long.
 var errHung = errors.New("the origin does not go on")
 
-// patient is a way to an origin that may hang, at any point: it gives up when nothing has come for so long. It does not
-// count what the client takes, nor the quiet of a stream of events, which is no fault.
+// patient is a transport to an origin that may hang at any point. It gives up when nothing has come from the origin for the
+// limit. It does not count the time that the client takes, nor the silence of a stream of events, which is normal.
 type patient struct {
 	next  http.RoundTripper
 	limit time.Duration
@@ -34,7 +34,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.Join(err, context.Cause(ctx))
 	}
 	if isStream(response) {
-		// The context must last as long as the stream does: the client's own ends it.
+		// The context must last as long as the stream: it ends with the client's.
 		context.AfterFunc(r.Context(), func() { cancel(nil) })
 		return response, nil
 	}
@@ -42,15 +42,15 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// A vigil is kept while the origin is waited for.
+// A vigil is the timer for one exchange. It runs only while the proxy waits for the origin.
 type vigil struct {
 	limit time.Duration
 	mu    sync.Mutex
 	timer *time.Timer
-	head  bool // of the response has come
+	head  bool // the response's status and header have come, or an error
 }
 
-// answered ends the vigil for the head.
+// answered stops waiting for the head of the response.
 func (v *vigil) answered() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -58,7 +58,8 @@ func (v *vigil) answered() {
 	v.timer.Stop()
 }
 
-// uploading says whether the client is waited for, before there is a response.
+// uploading stops the timer while the proxy reads the request body from the client, and restarts it afterwards. When there is
+// a response it does nothing.
 func (v *vigil) uploading(client bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -102,7 +103,7 @@ func (d *download) Close() error {
 	return d.ReadCloser.Close()
 }
 
-// isStream reports whether a response may be quiet for as long as it likes: events, or another protocol.
+// isStream reports whether a response may be silent for any time: events, or another protocol.
 func isStream(response *http.Response) bool {
 	return response.StatusCode == http.StatusSwitchingProtocols || isEvents(response.Header)
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// newProxy caches the origin for all methods and all paths: POST and its like pass, and make what they change stale.
+// newProxy caches the origin for all methods and all paths. Unsafe methods, such as POST, pass, and invalidate what they change
+// (RFC 9111 §4.4).
 func newProxy(set settings, transport http.RoundTripper, c *cache.Cache) (http.Handler, error) {
 	policy := cache.Policy{Class: set.class, RFC9111: true}
 	if _, err := c.Compile(policy, ""); err != nil { // Middleware would panic
@@ -33,36 +34,36 @@ func newProxy(set settings, transport http.RoundTripper, c *cache.Cache) (http.H
 
 func rewriteTo(origin *url.URL) func(*httputil.ProxyRequest) {
 	return func(pr *httputil.ProxyRequest) {
-		pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it selects the response, not cleaned
+		pr.Out.URL.RawQuery = pr.In.URL.RawQuery // not cleaned by ReverseProxy: this query is in the key
 		pr.SetURL(origin)
-		pr.Out.Host = pr.In.Host // links and redirects that the origin makes lead back here
+		pr.Out.Host = pr.In.Host // so that the origin's links and redirects lead here
 		addVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor)
 	}
 }
 
-// passed says on the response that it has passed here. It is kept with that.
+// passed adds Via to the response, which is stored with it.
 func passed(response *http.Response) error {
 	addVia(response.Header, response.ProtoMajor, response.ProtoMinor)
 	return nil
 }
 
-// newTransport is the way to the origin.
+// newTransport returns the transport for requests to the origin.
 func newTransport() *http.Transport {
 	return &http.Transport{
-		// No Proxy: the origin is where -origin says, whatever the environment has.
+		// No Proxy: the origin is where -origin says, whatever HTTP_PROXY says.
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 100,
-		// Without this the Transport would ask for gzip by itself and unpack it: the response kept would not be the origin's.
+		// Otherwise the Transport would request gzip by itself and decompress it: the stored response would not be the origin's.
 		DisableCompression: true,
-		// Origins close idle connections too, Node's after 5 s, and a request on a connection that is being closed fails
-		// (only some are tried again). So the proxy lets go first.
+		// Origins close idle connections, too, Node's after 5 s. A request on a connection that is being closed fails, and
+		// only some requests are retried. So the proxy closes it first.
 		IdleConnTimeout: 2 * time.Second,
 	}
 }
 
-// unreachable answers for an origin that does not. It must be a 5xx: for those the cache serves what it has, stale.
+// unreachable responds if the origin does not. It must be a 5xx: then the cache may serve a stale response instead.
 func unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	log.Printf("%s %s: %v", r.Method, r.URL.Redacted(), err)
 	w.Header().Set("Cache-Control", "no-store")
@@ -73,16 +74,16 @@ func unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, "the origin cannot be reached", http.StatusBadGateway)
 }
 
-// A writer is what ReverseProxy writes to. It leaves the origin's response as it is, and lets the cache keep it.
+// A writer is what ReverseProxy writes to. It leaves the origin's response as it is, and lets the cache store it.
 type writer struct {
 	http.ResponseWriter
-	head   bool // HEAD was asked
-	stream bool // of events: it is flushed, and so not kept
+	head   bool // the request is HEAD
+	stream bool // of events: it is flushed, and so not stored
 }
 
-// WriteHeader keeps net/http from guessing a Content-Type that the origin did not send: it does not where the key is
-// there, and a field without values is sent by nobody. Answers without a body get no guess anyway; there the key would
-// look like news of a response that is kept.
+// WriteHeader keeps net/http from guessing a Content-Type that the origin did not send. net/http guesses none if the key is in
+// the header map, and it sends no field without values. For HEAD and 304 it guesses none anyway; there the key would look like
+// an update of the stored response.
 func (w *writer) WriteHeader(status int) {
 	if h := w.Header(); status >= 200 {
 		if _, typed := h["Content-Type"]; !typed && !w.head && status != http.StatusNotModified {
@@ -99,8 +100,8 @@ func isEvents(h http.Header) bool {
 	return media == "text/event-stream"
 }
 
-// FlushError passes on only what must not wait. ReverseProxy flushes every response whose length is unknown, after each
-// write, and a response that is flushed is a stream, which the cache does not keep: no chunked answer ever would be kept.
+// FlushError flushes only streams of events. ReverseProxy flushes every response of unknown length after each write, but to
+// the cache a flushed response is a stream, which it does not store: no chunked response would ever be stored.
 func (w *writer) FlushError() error {
 	if !w.stream {
 		return nil
@@ -108,5 +109,5 @@ func (w *writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Unwrap lets ReverseProxy take over the connection for another protocol, such as WebSocket.
+// Unwrap lets ReverseProxy hijack the connection for another protocol, such as WebSocket.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -15,7 +15,7 @@ import (
 type settings struct {
 	listen  string
 	origin  *url.URL
-	timeout time.Duration // without anything from the origin
+	timeout time.Duration // how long the origin may send nothing
 	class   cache.Class
 	redis   string
 }

@@ -36,11 +36,11 @@ func (s *shop) setPrice(w http.ResponseWriter, r *http.Request) error {
 	}{p, purged})
 }
 
-// productTag labels every response that shows the product; "products" labels lists.
+// productTag is the tag of every response that shows the product; lists have the tag "products".
 func productTag(id int64) string { return fmt.Sprintf("product:%d", id) }
 
-// purge drops answers that are no longer true, after the change is in the database. A Redis that cannot be told is no reason
-// to take the change back: the responses that are left live for their TTL at most.
+// purge drops stored responses after a change of the database has made them wrong. If the purge does not reach Redis, that is
+// no reason to undo the change: old responses live no longer than their TTL. It reports whether the purge reached Redis.
 func (s *shop) purge(r *http.Request, labels ...cache.Label) bool {
 	err := s.cache.Purge(r.Context(), labels...)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command values reads data, not answers, through the cache, and prints when it was loaded.
+// Command values caches data, not responses, and prints when it loads them.
 //
 //	go run ./examples/values
 package main
@@ -16,7 +16,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// A host is what is kept: its exported fields, which must only be read.
+// A host is a cached value. The cache stores its exported fields. Callers share it, so they must not change it.
 type host struct {
 	Name  string
 	Addrs []string
@@ -51,7 +51,7 @@ func main() {
 	show(hosts.Get(ctx, ""))
 }
 
-// lookUp loads a value; AddTags, SetTTL and NoStore would work on ctx here.
+// lookUp loads a value. It could call AddTags, SetTTL and NoStore with ctx.
 func lookUp(ctx context.Context, name string) (host, error) {
 	if name == "" {
 		return host{}, errors.New("a host has a name")

@@ -72,33 +72,42 @@ func (t Tiers) FarOnly() Tiers {
 	return t
 }
 
-// Seal returns the store with its entries authenticated under the secret, or false if it cannot do that.
-func Seal(far store.Store, secret []byte) (sealed store.Store, ok bool) {
+// Seal returns the store with its entries authenticated under the secret, or false if it cannot do that. Past reports that what it
+// returns is a store inside far: a wrapper that embeds a Sealer has its method Sealed, and that knows nothing of the wrapper.
+func Seal(far store.Store, secret []byte) (sealed store.Store, past, ok bool) {
 	sealer, ok := far.(store.Sealer)
 	if !ok {
-		return far, false
+		return far, false, false
 	}
-	return sealer.Sealed(secret), true
+	sealed = sealer.Sealed(secret)
+	is := reflect.TypeOf(sealed)
+	return sealed, is != reflect.TypeOf(far) && storesInside(far)[is], true
 }
 
 // A wrapper that has a field of type store.Store, embedded or named, has the three methods of a Store and no others: it hides
 // what the store inside can do. That compiles, and seems to work, until a purge is missed. So Hidden looks inside.
 
 var (
-	storeType  = reflect.TypeFor[store.Store]()
-	leaserType = reflect.TypeFor[store.Leaser]()
-	logTypes   = []reflect.Type{reflect.TypeFor[store.Log](), reflect.TypeFor[store.Follower]()}
+	storeType    = reflect.TypeFor[store.Store]()
+	leaserType   = reflect.TypeFor[store.Leaser]()
+	reporterType = reflect.TypeFor[store.Reporter]()
+	logTypes     = []reflect.Type{reflect.TypeFor[store.Log](), reflect.TypeFor[store.Follower]()}
 )
 
-// Hidden returns the names of those interfaces of purge logs that a store inside Far implements and Far does not, like
-// "store.Log", and whether the same holds for store.Leaser. A store is inside if Far's method Unwrap() store.Store returns it,
+// Hidden is what a store inside Far can do, and Far itself cannot.
+type Hidden struct {
+	Log      []string // the interfaces of purge logs, like "store.Log"
+	Leaser   bool
+	Reporter bool
+}
+
+// Hidden returns what a store inside Far implements and Far does not. A store is inside if Far's method Unwrap() store.Store returns it,
 // or if Far is a struct, or a pointer to one, that has it in a field; so on for the store inside.
-func (t Tiers) Hidden() (log []string, leaser bool) {
+func (t Tiers) Hidden() (h Hidden) {
 	if t.Far == nil {
-		return nil, false
+		return h
 	}
-	inside := map[reflect.Type]bool{}
-	findStores(reflect.ValueOf(t.Far), inside, maxDepth)
+	inside := storesInside(t.Far)
 	hides := func(what reflect.Type) bool {
 		for inner := range inside {
 			if inner.Implements(what) && !reflect.TypeOf(t.Far).Implements(what) {
@@ -109,10 +118,18 @@ func (t Tiers) Hidden() (log []string, leaser bool) {
 	}
 	for _, what := range logTypes {
 		if hides(what) {
-			log = append(log, what.String())
+			h.Log = append(h.Log, what.String())
 		}
 	}
-	return log, hides(leaserType)
+	h.Leaser, h.Reporter = hides(leaserType), hides(reporterType)
+	return h
+}
+
+// storesInside returns the types of the stores inside the store.
+func storesInside(s store.Store) map[reflect.Type]bool {
+	inside := map[reflect.Type]bool{}
+	findStores(reflect.ValueOf(s), inside, maxDepth)
+	return inside
 }
 
 const maxDepth = 8 // of wrappers: a store may hold itself
