@@ -16,11 +16,11 @@ check: ## what CI runs on every commit: tests, 32 bits, fleet, bench, linters
 lint: ## the linters of .golangci.yml on every module
 	.ci/lint
 
-# It needs redis-server and redis-cli, and writes the table of docs/reliability.md.
+# It needs redis-server and redis-cli, and writes the table in docs/reliability.md.
 fleet: ## processes that share a Redis, through its faults: 4 minutes; full sizes: make fleet ARGS=-long
 	go run ./fleet $(ARGS)
 
-# It writes docs/performance.md and the plots beside it.
+# It writes the figures in docs/performance.md, and the plots next to it.
 bench: ## hits, misses and hit ratios beside other libraries: 20 minutes; a glance: make bench ARGS=-short
 	go run ./bench $(ARGS)
 

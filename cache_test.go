@@ -108,7 +108,7 @@ func TestStoresThatWereGivenStayOpen(t *testing.T) {
 	}
 }
 
-// TestDefaultIsOneCache until another is set; what was registered before stays where it is.
+// TestDefaultIsOneCache until another is set. Middleware that was registered before keeps the old one.
 func TestDefaultIsOneCache(t *testing.T) {
 	before := cache.Default()
 	t.Cleanup(func() {
@@ -143,7 +143,7 @@ func TestDefaultIsOneCache(t *testing.T) {
 	}
 }
 
-// TestDefaultIsNeverNil, whoever sets what beside it.
+// TestDefaultIsNeverNil, whatever other goroutines set concurrently.
 func TestDefaultIsNeverNil(t *testing.T) {
 	t.Cleanup(func() { cache.SetDefault(nil) })
 	other := newCache(t, cache.Options{})
@@ -178,7 +178,7 @@ func TestDefaultIsNeverNil(t *testing.T) {
 	all.Wait()
 }
 
-// TestALabelThatNamesNothingIsAnError: a purge that cannot hit must not look like one that did.
+// TestALabelThatNamesNothingIsAnError: a purge that cannot match anything must not look like a successful one.
 func TestALabelThatNamesNothingIsAnError(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	for _, tt := range []struct {

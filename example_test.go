@@ -63,7 +63,7 @@ func ExampleParsePolicy() {
 	// cache: policy "shared-global ttl=10": column 15: ttl="10" is not a duration above zero; write for example ttl=60s, or leave it out
 }
 
-// What no header tells, functions tell.
+// A function can select a response by what no request header says.
 func ExamplePolicy_varyByName() {
 	c, err := cache.New(cache.Options{
 		By: map[string]func(*http.Request) string{

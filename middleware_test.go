@@ -57,7 +57,7 @@ var appRouters = map[string]func(a *app, p cache.Policy) (http.Handler, error){
 	},
 }
 
-// page writes which run of the handler it is, and for whom, as far as the handler may know.
+// page writes the number of the handler's run and the user, if the handler may know the user.
 func (a *app) page(w http.ResponseWriter, r *http.Request) {
 	a.runs++
 	id, _ := keying.FromContext()(r)
@@ -69,7 +69,7 @@ func (a *app) echoed(ec echo.Context) error {
 	return nil
 }
 
-// get asks as the user, with the header lines, and returns the body and how the cache answered: "hit", or "fwd=…".
+// get sends a request as the user, with the header lines. It returns the body and what Cache-Status says: "hit", or "fwd=…".
 func (a *app) get(user string, lines ...string) (body, how string) {
 	a.t.Helper()
 	r := httptest.NewRequest("GET", "/pages/7", nil)
@@ -86,7 +86,7 @@ func (a *app) get(user string, lines ...string) (body, how string) {
 	return w.Body.String(), how
 }
 
-// want asks as get does, and wants an answer of that run.
+// want sends a request as get does, and wants a response of the given run.
 func (a *app) want(run int, how, user string, lines ...string) {
 	a.t.Helper()
 	body, got := a.get(user, lines...)

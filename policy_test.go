@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// policies are policies and how they are written.
+// policies are policies and their text.
 var policies = []struct {
 	text   string
 	policy cache.Policy
@@ -128,7 +128,7 @@ func TestClassNames(t *testing.T) {
 	}
 }
 
-// TestAFaultyPolicySaysWhereWhatAndHow: every fault has its column, a sentence and a remedy.
+// TestAFaultyPolicySaysWhereWhatAndHow: every error names the column, what is wrong, and how to correct it.
 func TestAFaultyPolicySaysWhereWhatAndHow(t *testing.T) {
 	tests := []struct {
 		text          string
@@ -210,8 +210,8 @@ func TestAFaultyPolicySaysWhereWhatAndHow(t *testing.T) {
 	}
 }
 
-// TestWhatRegistrationRefusesHasItsColumn: a setting that is well written and cannot work is found where it is read, as far as
-// that needs no Options.
+// TestWhatRegistrationRefusesHasItsColumn: the parser refuses a setting that has correct syntax but cannot work, unless that
+// depends on the Options.
 func TestWhatRegistrationRefusesHasItsColumn(t *testing.T) {
 	tests := []struct {
 		text          string
@@ -257,7 +257,7 @@ func TestWhatRegistrationRefusesHasItsColumn(t *testing.T) {
 	}
 }
 
-// TestAByteOrderMarkIsNoPartOfAPolicy, and bytes that no text has are named.
+// TestAByteOrderMarkIsNoPartOfAPolicy, and an error names bytes that are no text.
 func TestAByteOrderMarkIsNoPartOfAPolicy(t *testing.T) {
 	p, err := cache.ParsePolicy("\ufeffshared-global ttl=1m")
 	if err != nil || p.Class != cache.SharedGlobal {
@@ -276,7 +276,7 @@ func TestAByteOrderMarkIsNoPartOfAPolicy(t *testing.T) {
 	}
 }
 
-// TestALongFaultIsClipped: an error fits into a log line, whatever was read.
+// TestALongFaultIsClipped: an error fits into a log line, whatever the input.
 func TestALongFaultIsClipped(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for _, text := range []string{long, "shared-global " + long, "shared-global ttl=" + long, "shared-global status=" + long,
@@ -288,8 +288,7 @@ func TestALongFaultIsClipped(t *testing.T) {
 	}
 }
 
-// FuzzParsePolicy: what is read is printed in a form that is read as the same policy; nothing panics, and errors have a
-// column.
+// FuzzParsePolicy: a parsed policy prints as text that parses to the same policy; nothing panics, and errors have a column.
 func FuzzParsePolicy(f *testing.F) {
 	for _, tt := range policies {
 		f.Add(tt.text)
@@ -394,7 +393,7 @@ shop.example/a shared-global
 	}
 }
 
-// TestATableIsReadAsItWasSaved: with a byte order mark, and with the line ends of any editor of today.
+// TestATableIsReadAsItWasSaved: with a byte order mark, and with the line ends of any current editor.
 func TestATableIsReadAsItWasSaved(t *testing.T) {
 	want := cache.Routes{"GET /a": {Class: cache.SharedGlobal}, "GET /b": {Class: cache.SharedGlobal}}
 	for _, text := range []string{
@@ -415,7 +414,7 @@ func TestATableIsReadAsItWasSaved(t *testing.T) {
 	}
 }
 
-// TestATableThatIsNoPlainTextSaysSo: once, and where.
+// TestATableThatIsNoPlainTextSaysSo: one error says so, and where.
 func TestATableThatIsNoPlainTextSaysSo(t *testing.T) {
 	utf16 := func(order string, text string) string {
 		for _, b := range []byte(text) {
@@ -441,8 +440,8 @@ func TestATableThatIsNoPlainTextSaysSo(t *testing.T) {
 	}
 }
 
-// TestATableSaysWhatNoRouteCanHave, with the sentence of registration: a method that is never cached, and a tag with another
-// route's path parameter.
+// TestATableSaysWhatNoRouteCanHave: a method that is never cached, and a tag with a path parameter that the route does not
+// have. The errors are those of registration.
 func TestATableSaysWhatNoRouteCanHave(t *testing.T) {
 	for line, want := range map[string]string{
 		"POST /cart shared-global":                  "line 1, column 1: POST is never cached; annotate its GET route, or remove the line",
@@ -483,8 +482,7 @@ func TestATableThatCannotBeReadIsAnError(t *testing.T) {
 	}
 }
 
-// FuzzParseRoutes: nothing panics, an error has a line for every fault, and a table that was read is read again from its
-// printed form.
+// FuzzParseRoutes: nothing panics, an error has a line for every fault, and a parsed table prints as text that parses again.
 func FuzzParseRoutes(f *testing.F) {
 	f.Add("GET /countries shared-global ttl=10m\n# x\n\nPOST /a per-user tags=\"a b\"")
 	f.Add("/a shared-global\n/a shared-global\nx")

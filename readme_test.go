@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestSnippetsAreCode holds every paragraph of every Go snippet in the README and the docs against code that is compiled: the
+// TestSnippetsAreCode compares every paragraph of every Go snippet in the README and the docs with code that is compiled: the
 // examples and the Example functions.
 func TestSnippetsAreCode(t *testing.T) {
 	code := exampleCode(t)
@@ -28,7 +28,7 @@ func TestSnippetsAreCode(t *testing.T) {
 	}
 }
 
-// TestDocsLinkToFiles holds the links of the README and the docs, to files of the project, against those that there are.
+// TestDocsLinkToFiles checks that the links of the README and the docs lead to files that exist.
 func TestDocsLinkToFiles(t *testing.T) {
 	docs, err := filepath.Glob("*.md")
 	if err != nil {
@@ -47,7 +47,7 @@ func TestDocsLinkToFiles(t *testing.T) {
 	}
 }
 
-// TestReadmeShowsTheShopsTable holds the table in the README against the one that the shop uses.
+// TestReadmeShowsTheShopsTable compares the table in the README with the one that the shop uses.
 func TestReadmeShowsTheShopsTable(t *testing.T) {
 	if table := strings.TrimSpace(read(t, "examples/shop/routes.cache")); !strings.Contains(read(t, "README.md"), table) {
 		t.Error("README.md does not show examples/shop/routes.cache as it is")
@@ -93,7 +93,7 @@ func flat(code string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestDocsNameTests holds the tests that the docs name against those that there are.
+// TestDocsNameTests checks that the tests that the docs name exist.
 func TestDocsNameTests(t *testing.T) {
 	tests := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -120,8 +120,8 @@ func TestDocsNameTests(t *testing.T) {
 	}
 }
 
-// TestEveryReasonIsExplained holds the tables of docs/troubleshooting.md, and the constants of this package, against the reasons that
-// package middleware has.
+// TestEveryReasonIsExplained compares the tables of docs/troubleshooting.md, and the constants of this package, with the reasons
+// of package middleware.
 func TestEveryReasonIsExplained(t *testing.T) {
 	doc, root := read(t, "docs/troubleshooting.md"), read(t, "reason.go")
 	name := regexp.MustCompile(`(?m)^\t((?:Reason|Cause)[A-Z]\w*)\s.*=`)

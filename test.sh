@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs every test of the project, under the race detector and on a real Redis where there is one. What is missing is
-# installed where apt or brew can; what had to be left out is said at the end.
+# Runs every test of the project, with the race detector and on a real Redis where possible. It installs missing tools with
+# apt or brew if it can. At the end it says what it had to leave out.
 #
 #	./test.sh            all tests: about 10 minutes on two cores
 #	./test.sh -short     the essentials: about two minutes
-#	./test.sh -run Purge whatever go test understands
+#	./test.sh -run Purge any flags of go test
 set -eu
 cd "$(dirname "$0")"
 
@@ -38,7 +38,7 @@ left_out=
 need redis-server redis-server redis || left_out="$left_out
   tests on a real Redis (they ran on an embedded one): install redis-server"
 
-# tests PACKAGES FLAGS: runs the tests of the packages, which are words, and shows how far they are.
+# tests PACKAGES FLAGS: runs the tests of the packages (one argument, separated by spaces) and shows the progress.
 tests() {
 	in=
 	for pattern in $1; do in="$in -in $pattern"; done
@@ -47,7 +47,7 @@ tests() {
 }
 
 if [ -n "$short" ]; then
-	# A third of the time goes into a dozen tests: floods, stalls, slow clients, failovers and long waits.
+	# A dozen tests take a third of the time: floods, stalls, slow clients, failovers and long waits.
 	slow='TestPartsThatMayNotBeSharedAreNot|TestFloodOf|TestLongBodies|TestClientThatDoesNotRead|TestStalledStreams'
 	slow="$slow|TestPanickingHookIsAFault|TestListenerMayCallTheCache|TestSlowAnswersAreRefreshedEarly|TestAStreamAllocatesLittle"
 	slow="$slow|TestAPurgeOutlivesItsRecord|TestAFailedPurgeIsTold|TestFollowerOutlivesFailover|TestNothingCountsAsWritten"
@@ -77,7 +77,7 @@ fi
 
 echo "test.sh: part 1 of 3, all tests${race:+ under the race detector}"
 tests "./... ./bench/... ./chi/... ./echov5/... ./examples/... ./fleet/... ./store/otterstore/..." -- $race -count=1 -timeout 15m "$@"
-# What holds of every router, of those too that this module does not depend on. Races are looked for in their own tests.
+# What must hold on every router, also on those that this module does not depend on. Part 1 has looked for races.
 echo "test.sh: part 2 of 3, the suites of middleware on the routers of other modules"
 tests ./middleware -- -count=1 -timeout 10m "$@" -overlay .ci/edges.json
 # Allocations cannot be counted under the race detector.

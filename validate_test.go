@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// fullCache has a Far store and no identity: every class but PerUser works in it, PerUser with a User.
+// fullCache has a Far store and no identity: every class works in it, but PerUser only if the policy sets User.
 func fullCache(t testing.TB) *cache.Cache {
 	t.Helper()
 	return newCache(t, cache.Options{Far: memory(t)})
@@ -51,7 +51,7 @@ func numbered(n int) []string {
 
 const year = 365 * 24 * time.Hour
 
-// TestAPolicyThatCannotWorkIsRefusedAtRegistration, with the fault and the remedy; its neighbours within the limits work.
+// TestAPolicyThatCannotWorkIsRefusedAtRegistration, with what is wrong and how to correct it; policies just within the limits work.
 func TestAPolicyThatCannotWorkIsRefusedAtRegistration(t *testing.T) {
 	shared := func(change func(*cache.Policy)) cache.Policy {
 		p := cache.Policy{Class: cache.SharedGlobal}
@@ -172,8 +172,8 @@ func TestAPolicyThatCannotWorkIsRefusedAtRegistration(t *testing.T) {
 	}
 }
 
-// wantSameSentence wants the policy to be refused where it is read from text, too, with the same words. What needs Options is
-// told at registration alone, and what cannot be written is no text.
+// wantSameSentence wants the parser to refuse the policy's text, too, with the same words. It skips what only registration can
+// know, because it depends on the Options, and policies that have no text.
 func wantSameSentence(t *testing.T, p cache.Policy, refusal error) {
 	t.Helper()
 	_, err := cache.ParsePolicy(p.String())
@@ -221,7 +221,7 @@ func wantRefusal(t *testing.T, err error, where, fault, remedy string) {
 	}
 }
 
-// TestOnlySomeStatusesMayBeKept: no error that depends on one request or on the moment.
+// TestOnlySomeStatusesMayBeKept: no policy may store errors that depend on one request or on the moment.
 func TestOnlySomeStatusesMayBeKept(t *testing.T) {
 	c := fullCache(t)
 	for status := range 700 {
@@ -236,7 +236,7 @@ func TestOnlySomeStatusesMayBeKept(t *testing.T) {
 	}
 }
 
-// TestATagNeedsItsPathParameter, as far as the pattern is known.
+// TestATagNeedsItsPathParameter, if the pattern is known.
 func TestATagNeedsItsPathParameter(t *testing.T) {
 	c := fullCache(t)
 	for _, tt := range []struct {
@@ -306,7 +306,7 @@ func TestALongNearTTLIsAWarning(t *testing.T) {
 	}
 }
 
-// TestAPolicyIsAValue: using it does not change it, and what the caller does to it later does not count.
+// TestAPolicyIsAValue: using it does not change it, and later changes by the caller have no effect.
 func TestAPolicyIsAValue(t *testing.T) {
 	p := cache.Policy{Class: cache.SharedGlobal, Vary: []string{"x-b", "x-a"}, Cookies: []string{"b", "a"}, Pass: []string{"x-c"}, Tags: []string{"t"},
 		StatusTTL: map[int]time.Duration{404: time.Minute}}
@@ -332,7 +332,7 @@ func TestAPolicyIsAValue(t *testing.T) {
 	}
 }
 
-// Functions that a table names are those of the Options, and are not set twice.
+// The functions that a policy names must be in the Options, and a policy has either a name or a function, not both.
 func TestFunctionsThatPoliciesNameAreInTheOptions(t *testing.T) {
 	tenant := func(r *http.Request) string { return r.Host }
 	preview := func(r *http.Request) bool { return r.Header.Get("X-Preview") != "" }

@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/internal/user"
 )
 
-// Whatever becomes of a Get, exactly one event is its own.
+// Every Get has exactly one event of its own, however it ends.
 func TestEveryGetOfAValueHasOneEventOfItsOwn(t *testing.T) {
 	type app struct {
 		far  *fartest.Store
@@ -102,7 +102,7 @@ func TestEveryGetOfAValueHasOneEventOfItsOwn(t *testing.T) {
 
 var errPanics = errors.New("panics")
 
-// The load of shared values knows nobody, and one that asks is warned of, once.
+// The load of a shared value sees no user. If it looks for one, there is one warning.
 func TestNobodyIsKnownToSharedLoads(t *testing.T) {
 	runValues(t, cache.Policy{}, func(ctx context.Context, _ *shelf, id string) (item, error) {
 		who, _ := user.Of(cache.WithUser(ctx, "root"))
@@ -134,7 +134,7 @@ func TestNobodyIsKnownToSharedLoads(t *testing.T) {
 	}
 }
 
-// The same of values.
+// Every miss of a value says why there was no hit.
 func TestAMissOfAValueSaysWhyThereWasNoHit(t *testing.T) {
 	for _, class := range classes {
 		synctest.Test(t, func(t *testing.T) {

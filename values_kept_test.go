@@ -44,7 +44,7 @@ func (o *told) has(outcome cache.Outcome, reason cache.Reason, text string) (n i
 	return n
 }
 
-// newValues returns values of a class in a cache of its own, what it tells, and a count of loads.
+// newValues returns values of a class in their own cache, the cache's events, and a count of loads.
 func newValues[T any](t *testing.T, far *fartest.Store, class cache.Class, load func(id string) T) (*cache.Values[T], *told, *atomic.Int64) {
 	t.Helper()
 	o, loads := new(told), new(atomic.Int64)
@@ -59,7 +59,7 @@ func newValues[T any](t *testing.T, far *fartest.Store, class cache.Class, load 
 	}), o, loads
 }
 
-// fromRedis is the value that a process gets from Redis which has loaded none.
+// fromRedis returns the value that a process gets from Redis, not from a load of its own.
 func fromRedis[T any](t *testing.T, class cache.Class, value T) T {
 	t.Helper()
 	far := fartest.New()
@@ -75,7 +75,7 @@ func fromRedis[T any](t *testing.T, class cache.Class, value T) T {
 	return got
 }
 
-// A node leads to its kind.
+// A node points to another node: a recursive type.
 type node struct {
 	Name string
 	Next *node
@@ -137,7 +137,7 @@ type (
 	inner struct{ Name string }
 )
 
-// In memory alone every type works.
+// A type that does not survive encoding is refused for classes that live in Redis. In memory every type works.
 func TestTypesThatCannotComeBackAreRefusedForRedis(t *testing.T) {
 	refused[struct{ Shape fmt.Stringer }](t, "Shape")
 	refused[struct{ Err error }](t, "Err")
@@ -161,7 +161,7 @@ func TestTypesThatCannotComeBackAreRefusedForRedis(t *testing.T) {
 	refused[fmt.Stringer](t, "Stringer")
 }
 
-// Nothing is written in memory alone: what cannot be is kept as it is.
+// Values that only memory stores are not encoded: those that could not be are stored as they are.
 func TestValuesInMemoryAreKeptAsTheyAre(t *testing.T) {
 	type live struct {
 		F    func() int
@@ -182,7 +182,7 @@ func TestValuesInMemoryAreKeptAsTheyAre(t *testing.T) {
 	}
 }
 
-// In memory alone a value takes what it leads to, and no more of that than MaxBody is kept.
+// Values that only memory stores count with everything that they point to. Those larger than MaxBody are not stored.
 func TestValuesInMemoryAreBounded(t *testing.T) {
 	type page struct {
 		title string
@@ -220,7 +220,7 @@ func TestValuesInMemoryAreBounded(t *testing.T) {
 	}
 }
 
-// What the type does not tell is looked at in each value.
+// Where the type alone does not tell whether a value survives encoding, each value is checked.
 func TestValuesThatCannotComeBackAreNotKept(t *testing.T) {
 	round := &node{Name: "a"}
 	round.Next = &node{Name: "b", Next: round}
@@ -277,7 +277,7 @@ func getterOf[T any](v *cache.Values[T], o *told, loads *atomic.Int64) (getter[T
 	return getter[T]{v}, o, loads
 }
 
-// A build with other fields finds nothing of the one before.
+// A build whose type has other fields does not read the values of the previous build.
 func TestValuesOfOtherTypesNeverMix(t *testing.T) {
 	for _, class := range inRedis {
 		far := fartest.New()
@@ -307,7 +307,7 @@ func TestValuesOfOtherTypesNeverMix(t *testing.T) {
 	}
 }
 
-// Types of two functions may have one name, and so may those of two packages, behind a pointer or in a list.
+// Types of two functions, or of two packages, may have the same name, also behind a pointer or in a list. Their values never mix.
 func TestTypesOfOneNameHaveValuesOfTheirOwn(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {
@@ -367,7 +367,7 @@ func TestAStaleValueTellsTheErrorItHides(t *testing.T) {
 	}
 }
 
-// A value that is none is a miss like any other: one load for all, and then it is one.
+// A stored value that does not decode is a miss like any other: one load for all callers replaces it.
 func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
 	bodies := map[string][]byte{"another type": {0xa1, 'x'}, "nothing": {}, "cut off": {0x91}, "another's": {0x93, 1, 2, 3}}
 	for name, body := range bodies {
@@ -402,7 +402,7 @@ func TestAValueThatDoesNotDecodeIsLoadedOnceAndHeals(t *testing.T) {
 	}
 }
 
-// What is in Redis may be anybody's: a byte of it must not take a kilobyte here.
+// Anybody may have written what is in Redis: a byte there must not take a kilobyte of memory here.
 func TestPlantedValuesTakeLittleMemory(t *testing.T) {
 	type large struct{ A [3500]byte }
 	lists := []byte{0xdd, 0, 1, 0x80, 0} // 98,304 of something

@@ -35,7 +35,7 @@ type shelf struct {
 	loads  atomic.Int64
 }
 
-// runValues plays it for every class, or for those named, in a bubble of fake time. With load nil a load takes a second.
+// runValues plays f for every class, or for those named, in a bubble of fake time. If load is nil, a load takes a second.
 func runValues(t *testing.T, p cache.Policy, load func(ctx context.Context, s *shelf, id string) (item, error), f func(t *testing.T, s *shelf), only ...cache.Class) {
 	t.Helper()
 	if len(only) == 0 {
@@ -233,7 +233,7 @@ func TestLoadThatPanicsLeavesNothingBehind(t *testing.T) {
 	})
 }
 
-// A caller who gives up fails nobody, and a load outlasts it while others wait.
+// A caller that gives up does not fail the others: the load goes on while somebody waits for it.
 func TestCallerThatGivesUpFailsNobody(t *testing.T) {
 	load := func(ctx context.Context, _ *shelf, id string) (item, error) {
 		select {
@@ -372,7 +372,7 @@ func TestValuesRefusePoliciesAboutRequests(t *testing.T) {
 	}
 }
 
-// Events tell of values that were loaded what became of them.
+// Events say for every loaded value whether it was stored, and if not, why.
 func TestEventsTellWhatBecameOfAValue(t *testing.T) {
 	for name, at := range map[string]struct {
 		class  cache.Class
@@ -535,7 +535,8 @@ func TestStaleValueIsServedAndRefreshedOnce(t *testing.T) {
 
 type requestData struct{}
 
-// Routers reuse what they put into a request's context once it is answered. A value for everyone knows no user either.
+// Routers reuse what they put into a request's context when the request is over, so a refresh must not see it. The refresh of a
+// shared value sees no user either.
 func TestRefreshOfAValueKnowsOnlyTheUser(t *testing.T) {
 	load := func(ctx context.Context, _ *shelf, id string) (item, error) {
 		user, _ := user.Of(ctx)

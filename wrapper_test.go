@@ -91,8 +91,7 @@ func (n names) Delete(ctx context.Context, keys ...keying.Key) error {
 
 func (c calls) Unwrap() store.Store { return c.inner() }
 
-// A Far store whose purges reach no other process is told of when the Cache is made, once, and so is a wrapper that hides what
-// the store inside can do.
+// New warns once of a Far store whose purges reach no other process, and of a wrapper that hides what the wrapped store can do.
 func TestAStoreThatHidesWhatItCanDoIsAWarning(t *testing.T) {
 	memory := memstore.New(memstore.Options{})
 	t.Cleanup(func() { _ = memory.Close() })
@@ -164,7 +163,7 @@ func (s sealsAnew) Sealed(secret []byte) store.Store {
 	return sealsAnew{s.sealing.Sealed(secret).(sealing)}
 }
 
-// A wrapper that hides what a store reports, or that sealing goes past, is a warning. It would not be noticed otherwise.
+// New warns of a wrapper that hides what the store reports, or that sealing bypasses. Nobody would notice otherwise.
 func TestAWrapperThatIsBypassedIsAWarning(t *testing.T) {
 	inner := sealing{reporting{leasing{following{fartest.New()}}}}
 	for name, tt := range map[string]struct {
@@ -197,7 +196,7 @@ func TestAWrapperThatIsBypassedIsAWarning(t *testing.T) {
 	}
 }
 
-// A ring of wrappers is no end of the world.
+// A store that wraps itself does not make New loop.
 func TestAStoreThatWrapsItself(t *testing.T) {
 	ring := &names{}
 	ring.inner = ring

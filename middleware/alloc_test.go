@@ -23,7 +23,7 @@ func (w *reused) Header() http.Header         { return w.header }
 func (w *reused) WriteHeader(int)             {}
 func (w *reused) Write(p []byte) (int, error) { w.bytes += len(p); return len(p), nil }
 
-// nearHit returns what serves one hit from memory on the router, warmed up; the answer may vary by fields.
+// nearHit returns a function that serves one hit from memory on the router, warmed up. The response may vary by fields.
 func nearHit(t testing.TB, rt router, p cache.Policy, vary ...string) (serve func(), w *reused) {
 	told := 0
 	c, err := cache.New(cache.Options{Far: fartest.New(), User: keying.FromContext(), Observe: func(cache.Event) { told++ }})
@@ -86,7 +86,7 @@ func allocations(t *testing.T, rt router, class cache.Class) (hit, without float
 	return hit, without
 }
 
-// A hit from memory allocates nothing, on any router beside what the router itself does.
+// A hit from memory allocates nothing, on any router, except what the router itself allocates.
 func TestNearHitAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -125,7 +125,7 @@ func TestNearHitOfTheMiddlewareAllocatesNothing(t *testing.T) {
 	}
 }
 
-// An answer that varies is led to by another entry; what selects it is known from the last request with the same fields.
+// A response that varies is found through another entry. Its selection is remembered from the last request with the same fields.
 func TestNearHitOfAVaryingAnswerAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -137,8 +137,8 @@ func TestNearHitOfAVaryingAnswerAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A hit in a far store costs one allocation beside what the store itself brings: there the bytes, and the entry, its text, its
-// lines and its labels.
+// A hit in a far store costs one allocation, besides those of the store: for the bytes, the entry, its text, its lines and its
+// labels.
 func TestFarHitAllocatesOnce(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -194,7 +194,8 @@ func TestNearHitOfAValueAllocatesNothing(t *testing.T) {
 	}
 }
 
-// So it is with more pages than any table of the middleware has places, where no router tells handlers apart.
+// Hits allocate nothing even with more pages than any of the middleware's tables has room for, and without a router that tells
+// handlers apart.
 func TestNearHitsOfManyPagesAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -20,7 +20,7 @@ type failing struct {
 	echo bool // echo's Response lets some trace of it through
 }
 
-// broken are handlers that fail once their head has said 200, with what the client gets of them without a cache.
+// broken are handlers that fail after their head has said 200, with what the client gets of them without a cache.
 var broken = map[string]failing{
 	"http.Error": {func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "<html>")
@@ -63,7 +63,7 @@ var broken = map[string]failing{
 	}, false},
 }
 
-// An answer that turns into a failure after its first bytes reaches its client as without a cache, and nobody else.
+// A response that turns into a failure after its first bytes reaches its client as it does without a cache, and nobody else.
 func TestAnAnswerThatFailsAfterItsBeginningIsNotKept(t *testing.T) {
 	for name, at := range broken {
 		for _, standard := range []bool{false, true} {
@@ -97,7 +97,7 @@ func TestAnAnswerThatFailsAfterItsBeginningIsNotKept(t *testing.T) {
 	}
 }
 
-// A late head that is no error, or the same again, changes nothing of the answer.
+// A second WriteHeader that is no error, or repeats the status, does not change the response.
 func TestASuperfluousHeadIsIgnored(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		for name, h := range map[string]http.HandlerFunc{
@@ -135,7 +135,7 @@ func TestASuperfluousHeadIsIgnored(t *testing.T) {
 	})
 }
 
-// What outer middleware had set of the types is no sign of a failure.
+// Content types that outer middleware has set are no sign of a failure.
 func TestTypesOfOuterMiddlewareAreNoFailure(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(next http.Handler) http.Handler {
@@ -165,7 +165,7 @@ func TestTypesOfOuterMiddlewareAreNoFailure(t *testing.T) {
 	})
 }
 
-// A refresh that fails after its beginning leaves the stale answer what it was.
+// A refresh that fails after its first bytes does not change the stale response.
 func TestARefreshThatFailsAfterItsBeginningReplacesNothing(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{TTL: time.Minute, StaleWhileRevalidate: time.Hour}, func(w http.ResponseWriter, _ *http.Request) error {
@@ -184,7 +184,7 @@ func TestARefreshThatFailsAfterItsBeginningReplacesNothing(t *testing.T) {
 	})
 }
 
-// A validation that fails after its head has reached nobody: a stale answer stands in, or the handler is asked anew.
+// When a validation fails after its head, no client has seen any of it: a stale response stands in, or the handler runs again.
 func TestAValidationThatFailsAfterItsHead(t *testing.T) {
 	for allowed, want := range map[time.Duration]string{time.Hour: "page", 0: "<html>broken\n"} {
 		run(t, func(t *testing.T, s *site) {

@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// TestCaptureIsWhatTheHandlerDid to the header that outer middleware left it.
+// TestCaptureIsWhatTheHandlerDid: only what the handler changed in the header that outer middleware had left.
 func TestCaptureIsWhatTheHandlerDid(t *testing.T) {
 	field := func(name string, values ...string) store.Field { return store.Field{Name: name, Values: values} }
 	tests := []struct {

@@ -32,7 +32,7 @@ type Common struct {
 	clock     clock
 	near, far statusLines         // hits, by tier
 	kept      map[Reason][]string // Cache-Status of misses whose response is stored, by cause
-	missed    map[Reason][]string // of those for which that is not known yet
+	missed    map[Reason][]string // … and of misses for which that is not known yet
 	name      string              // "": no Cache-Status
 	debug     bool                // Cache-Status has keys
 
@@ -212,7 +212,7 @@ func (c *clock) start(now time.Time) {
 	}
 }
 
-// tick takes the time anew, or stops ticking if nobody has asked since the last one: an idle process has no timer.
+// tick reads the system's clock, or stops ticking if nobody has read this one since the last tick: an idle process has no timer.
 func (c *clock) tick() {
 	if !c.asked.Swap(false) {
 		c.last.Store(nil)

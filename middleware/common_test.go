@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// TestOneRefreshPerKeyAndAtMost64: what is one too many does not run, then or later.
+// TestOneRefreshPerKeyAndAtMost64: a refresh beyond the limit does not run, then or later.
 func TestOneRefreshPerKeyAndAtMost64(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
@@ -48,7 +48,7 @@ func TestARefreshIsBoundTo30Seconds(t *testing.T) {
 	})
 }
 
-// TestCloseWaitsForRefreshes as long as it may, and there are none from then on.
+// TestCloseWaitsForRefreshes as long as its context allows, and no refresh begins afterwards.
 func TestCloseWaitsForRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
@@ -90,7 +90,7 @@ func TestCloseMeetsRefreshes(t *testing.T) {
 	}
 }
 
-// TestRecordingIsBounded by 64 MiB over all requests: what does not fit reaches its client and is not kept.
+// TestRecordingIsBounded by 64 MiB over all requests: a response that does not fit reaches its client and is not stored.
 func TestRecordingIsBounded(t *testing.T) {
 	for body, want := range map[string]middleware.Reason{"four": "", "five5": middleware.ReasonBusy} {
 		var seen []middleware.Event
@@ -109,7 +109,7 @@ func TestRecordingIsBounded(t *testing.T) {
 	}
 }
 
-// TestEndingsThatKeepNothing are those of the handler rather than of its answer.
+// TestEndingsThatKeepNothing: how the handler ends decides here, not what it has written.
 func TestEndingsThatKeepNothing(t *testing.T) {
 	failed := errors.New("failed")
 	tests := []struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// compressors stand outside of the cache: one that codes whatever there is, parts too, as echo's does.
+// compressors wrap the cache. One of them encodes everything, also parts, as echo's does.
 var compressors = map[string]func(http.Handler) http.Handler{
 	"all": func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func resume(t *testing.T, url string, fields ...string) (whole []byte, status in
 	return whole, second.StatusCode
 }
 
-// Whoever resumes a download behind a compressor gets the whole, or bytes that belong to what he has.
+// A client that resumes a download behind a compressor gets the whole response, or bytes that continue what it has.
 func TestDownloadsBehindACompressorResume(t *testing.T) {
 	text := []byte(strings.Repeat("the quick brown fox jumps over the lazy dog; ", 200))
 	contents := map[string]http.HandlerFunc{
@@ -146,7 +146,7 @@ func TestDownloadsBehindACompressorResume(t *testing.T) {
 	}
 }
 
-// Ranges that no compressor can spoil are served as ever.
+// Ranges that no compressor can spoil are served as usual.
 func TestRangesBesideCompressors(t *testing.T) {
 	const strong, weak = `Etag: "v1"`, `Etag: W/"v1"`
 	cases := []struct {
@@ -211,7 +211,7 @@ func TestRangesBesideCompressors(t *testing.T) {
 	}
 }
 
-// A tag that we make is a weak one: it answers conditions, and joins no bytes.
+// An entity tag that the cache makes is weak: it is good for If-None-Match, and not for combining ranges.
 func TestTagsThatWeMakeAreWeak(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, setting("Content-Type: application/octet-stream"))
@@ -241,7 +241,7 @@ func TestTagsThatWeMakeAreWeak(t *testing.T) {
 	})
 }
 
-// A first answer, which tells its length as a kept one does, goes through compressors whole.
+// The first response has a Content-Length, as a stored one has, and still passes through compressors complete.
 func TestFirstAnswersGoThroughCompressorsWhole(t *testing.T) {
 	page := strings.Repeat("the quick brown fox; ", 150)
 	for name, outer := range compressors {

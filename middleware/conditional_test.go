@@ -75,8 +75,8 @@ func TestNotModified(t *testing.T) {
 	}
 }
 
-// FuzzIfNoneMatch: nothing panics; a tag is found just where it stands, weak or not, wherever it is in a list; and where
-// net/http finds it, so do we.
+// FuzzIfNoneMatch: nothing panics; a tag is found if and only if it is in the list, weak or not, at any place; and if net/http
+// finds it, so do we.
 func FuzzIfNoneMatch(f *testing.F) {
 	f.Add(`"a", W/"b"`, "a")
 	f.Add(`*`, "")

@@ -38,7 +38,7 @@ type Config struct {
 	// Tags are the surrogate keys of the policy.
 	Tags []surrogate.Tag
 
-	// Observe gets how requests were answered, and how refreshes went. nil: nobody listens, and a hit makes no event.
+	// Observe gets how requests were served, and how refreshes went. nil: nobody listens, and a hit makes no event.
 	Observe func(Event)
 	// Alert gets what somebody should know about: faults, warnings, refreshes that fail. nil: nobody listens.
 	Alert func(Event)

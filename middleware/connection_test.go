@@ -18,7 +18,7 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// upstream is an origin behind a proxy: it answers with the fields that it was sent.
+// upstream is an origin behind a proxy: its responses show the fields that it received.
 type upstream struct{ fields []string }
 
 func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -33,7 +33,7 @@ func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// proxy is a handler that sends its requests on, to an origin whose answers vary by the fields.
+// proxy is a handler that forwards its requests to an origin whose responses vary by the fields.
 func proxy(before func(http.Header), fields ...string) handler {
 	reverse := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -50,8 +50,8 @@ func proxy(before func(http.Header), fields ...string) handler {
 	}
 }
 
-// Fields that a Connection field names are taken away by a proxy behind the cache (RFC 9110 §7.6.1): what is made without
-// them is no answer to requests that have them.
+// A proxy behind the cache removes the fields that Connection names (RFC 9110 §7.6.1). A response that was made without them
+// must not be served to requests that have them.
 func TestConnectionOptionsPoisonNothing(t *testing.T) {
 	names := []string{"Accept-Language", "Accept", "Origin", "X-Tenant"}
 	for _, p := range []cache.Policy{{RFC9111: true}, {Vary: names}, {RFC9111: true, Vary: names}} {
@@ -82,7 +82,7 @@ func TestConnectionOptionsPoisonNothing(t *testing.T) {
 	}
 }
 
-// A field that the client names and does not send, but that the app puts there on the way to its proxy, stays there.
+// A field that the client names in Connection but does not send, and that the app adds on the way to its proxy, is not removed.
 func TestConnectionOptionsTakeNothingAwayThatTheAppPutThere(t *testing.T) {
 	for _, p := range []cache.Policy{{RFC9111: true}, {}} {
 		run(t, func(t *testing.T, s *site) {
@@ -96,7 +96,7 @@ func TestConnectionOptionsTakeNothingAwayThatTheAppPutThere(t *testing.T) {
 	}
 }
 
-// Credentials that a Connection field names are credentials to the handler, and so to the cache.
+// Credentials that Connection names reach the handler, so they count as credentials for the cache, too.
 func TestConnectionOptionsHideNoCredentials(t *testing.T) {
 	for _, p := range []cache.Policy{{RFC9111: true}, {}} {
 		run(t, func(t *testing.T, s *site) {
@@ -113,7 +113,7 @@ func TestConnectionOptionsHideNoCredentials(t *testing.T) {
 	}
 }
 
-// Options that name nothing, or nothing but fields of the connection, cost no hit.
+// Connection options that name no field, or only hop-by-hop fields, do not prevent a hit.
 func TestConnectionOptionsOfHonestClients(t *testing.T) {
 	for _, p := range []cache.Policy{{RFC9111: true}, {Vary: []string{"Accept-Language"}}} {
 		run(t, func(t *testing.T, s *site) {
@@ -134,7 +134,7 @@ func TestConnectionOptionsOfHonestClients(t *testing.T) {
 	}
 }
 
-// What a handler cannot see, no option of the client's makes a reason to pass by the cache.
+// A connection option that names a field which the handler cannot see is no reason to bypass the cache.
 func TestConnectionOptionsForWhatIsHidden(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -144,7 +144,7 @@ func TestConnectionOptionsForWhatIsHidden(t *testing.T) {
 	}, shared...)
 }
 
-// A field of the connection cannot select, and cannot pass.
+// A hop-by-hop field cannot select a response, and is not passed on.
 func TestConnectionFieldsSelectNothing(t *testing.T) {
 	c, err := cache.New(cache.Options{Far: fartest.New(), FarBudget: time.Second, User: keying.FromContext()})
 	if err != nil {
@@ -161,8 +161,8 @@ func TestConnectionFieldsSelectNothing(t *testing.T) {
 	}
 }
 
-// An answer that was old when it came is older when it leaves again, and is no longer good when its own time is over (RFC
-// 9111 §4.2.3); the policy says for how long it is kept here.
+// The Age of the origin's response counts: hits send it with the time spent here added, and freshness ends when the origin said
+// (RFC 9111 §4.2.3). The policy says how long the response is stored here.
 func TestAnOriginsAgeCounts(t *testing.T) {
 	short := cache.Policy{TTL: 10 * time.Second, StaleIfError: -1}
 	long := cache.Policy{TTL: time.Hour, StaleIfError: -1}
@@ -209,7 +209,7 @@ func TestAnOriginsAgeCounts(t *testing.T) {
 	})
 }
 
-// A page that answers another origin than the one that asks is one that its browser throws away.
+// A browser rejects a page whose Access-Control-Allow-Origin names another origin than its own.
 func TestAnswersForOneOriginAreNoOtherOnes(t *testing.T) {
 	for name, p := range map[string]cache.Policy{"policy": {TTL: time.Minute}, "standard": {RFC9111: true, TTL: time.Minute}} {
 		run(t, func(t *testing.T, s *site) {
@@ -235,8 +235,8 @@ func TestAnswersForOneOriginAreNoOtherOnes(t *testing.T) {
 	}
 }
 
-// Who is served parts is told so: by answers that no compressor outside touches, from the first one on. Of others nothing is
-// said, since caches in front would hand it on to clients who are not served parts.
+// Responses of which the cache serves ranges say so with Accept-Ranges, from the first one on, if no outer compressor touches
+// them. Others do not say it, because caches in front would pass it on to clients that are served no ranges.
 func TestAnswersOfWhichPartsAreServedSaySo(t *testing.T) {
 	png := "\x89PNG\r\n\x1a\n"
 	for name, at := range map[string]struct {
@@ -269,7 +269,7 @@ func TestAnswersOfWhichPartsAreServedSaySo(t *testing.T) {
 	}
 }
 
-// Outer middleware that says which ranges are served is believed.
+// An Accept-Ranges that outer middleware has set stays as it is.
 func TestOuterAcceptRangesIsLeftAlone(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(next http.Handler) http.Handler {
@@ -284,7 +284,7 @@ func TestOuterAcceptRangesIsLeftAlone(t *testing.T) {
 	})
 }
 
-// unended is a request as servers of HTTP/3 hand it on: nobody knows whether a body follows, and to read waits for the client.
+// unended is a request as HTTP/3 servers pass it on: it is unknown whether a body follows, and a read waits for the client.
 func unended(method, target string, body io.Reader, options ...option) *http.Request {
 	r := newRequest(method, target, options...)
 	r.ContentLength, r.Body = -1, io.NopCloser(body)
@@ -300,8 +300,8 @@ func (s silent) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A request whose length is unknown and that announces no body has none, for the cache and for the handler. One that sends a
-// body all the same poisons nothing by it.
+// A request of unknown length that announces no body has none, for the cache and for the handler. If it sends a body
+// nonetheless, that poisons nothing.
 func TestARequestOfUnknownLengthIsCachedWithoutABody(t *testing.T) {
 	for _, standard := range []bool{false, true} {
 		run(t, func(t *testing.T, s *site) {
@@ -329,8 +329,8 @@ func TestARequestOfUnknownLengthIsCachedWithoutABody(t *testing.T) {
 	}
 }
 
-// An upgrade that is the server's matter changes nothing, and the handler cannot answer by it. One that the handler could take
-// is the handler's.
+// An offered upgrade that only a server can accept is ignored and hidden from the handler. One that the handler could accept
+// bypasses the cache.
 func TestOfferedUpgradesDoNotSwitchTheCacheOff(t *testing.T) {
 	offers := map[string][]option{
 		"h2c, as Java's client": {header("Connection", "Upgrade, HTTP2-Settings"), header("Upgrade", "h2c"), header("HTTP2-Settings", "AAEAAEAAAAIAAAAB")},
@@ -381,7 +381,7 @@ func TestPurgeDuringARefreshWins(t *testing.T) {
 	})
 }
 
-// Waiters with conditions or for a variant of the form get their own form of the shared answer.
+// Waiters with conditions, or that want another form (a HEAD or a range), get their own form of the shared response.
 func TestSharedAnswersTakeEachClientsForm(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -404,7 +404,7 @@ func TestSharedAnswersTakeEachClientsForm(t *testing.T) {
 	})
 }
 
-// A failure that is held back for a stale answer leaves no trace of itself, nor of its length or type.
+// A failure that a stale response replaces leaves no trace, such as its length or type.
 func TestFailureHeldBackLeavesNoTrace(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		fail := false
@@ -437,7 +437,7 @@ func TestFailureHeldBackLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// A failure after the answer has begun cannot be held back, and spoils nothing.
+// A failure after the response has begun cannot be replaced, and spoils nothing.
 func TestLateFailureSpoilsNothing(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		fail := false
@@ -463,7 +463,7 @@ func TestLateFailureSpoilsNothing(t *testing.T) {
 	})
 }
 
-// The last good answer stays while new ones cannot be kept, and is not served past its windows.
+// The last good response stays while new ones cannot be stored, and is not served after its stale windows.
 func TestUnstorableAnswerDoesNotReviveTheOldOne(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		private := false
@@ -484,7 +484,7 @@ func TestUnstorableAnswerDoesNotReviveTheOldOne(t *testing.T) {
 	})
 }
 
-// Many keys, many requests, purges and failures at once: every answer is right for its request.
+// Many keys, requests, purges and failures at once: every response is right for its request.
 func TestEveryAnswerIsRightUnderChaos(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		p := cache.Policy{TTL: 50 * time.Millisecond, StaleWhileRevalidate: 20 * time.Millisecond, StaleIfError: 20 * time.Millisecond,

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestACopyIsWholeHoweverItIsWritten: the client's and the next one's, up to the bound; beyond it the client's. Nothing stays
-// reserved.
+// TestACopyIsWholeHoweverItIsWritten: the client gets everything, and so does the next one, if the body is within the bound. No
+// memory stays reserved.
 func TestACopyIsWholeHoweverItIsWritten(t *testing.T) {
 	const most = 1 << 20 // newRoute's MaxBody
 	all := make([]byte, most+1)
@@ -54,7 +54,7 @@ func TestACopyIsWholeHoweverItIsWritten(t *testing.T) {
 	}
 }
 
-// TestACopyMayBeGivenUpAtAnyLength: the client has all that was written until then, and what follows.
+// TestACopyMayBeGivenUpAtAnyLength: the client gets all that was written before and after.
 func TestACopyMayBeGivenUpAtAnyLength(t *testing.T) {
 	for _, first := range []int{1, 500, 511, 512} { // a short one goes to the client at once
 		for _, then := range []int{0, 100, 4 << 10, 64 << 10, 128<<10 - 1, 128 << 10, 128<<10 + 1, 256 << 10, 256<<10 + 1} {

@@ -167,7 +167,7 @@ func TestUnsafeMethodsAreNeverCached(t *testing.T) {
 	})
 }
 
-// No management on the data path: THREATS 111.
+// No request can manage the cache: there is no management on the data path (THREATS 111).
 func TestRequestsCannotManageTheCache(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -235,7 +235,7 @@ func TestNearCopyNeverOutlivesTheFarOne(t *testing.T) {
 	}, cache.HotShared)
 }
 
-// What another process has put into Redis is seen within the near TTL, without any message.
+// A process sees what another one has stored in Redis within the near TTL, without any message.
 func TestProcessesConvergeWithinTheNearTTL(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{TTL: time.Minute, NearTTL: 5 * time.Second}, s.mirror)
@@ -313,7 +313,8 @@ func (s *site) deploy(change func(p *cache.Policy)) {
 	s.restart()
 }
 
-// A policy's times hold for what was kept under longer ones, from when a process that has them reads it; shorter ones stay.
+// When a policy's times are lowered, they hold for responses that were stored with longer ones, in every process that has the
+// new policy. Shorter times of a stored response stay.
 func TestALoweredTimeHoldsForWhatIsKept(t *testing.T) {
 	long := cache.Policy{TTL: time.Hour, StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour, StatusTTL: map[int]time.Duration{404: time.Hour}}
 	fails := false
@@ -399,7 +400,7 @@ func TestALoweredTimeHoldsForWhatIsKept(t *testing.T) {
 	}
 }
 
-// So it is with Values.
+// A lowered TTL holds for stored Values, too.
 func TestALoweredTTLHoldsForValues(t *testing.T) {
 	for _, class := range []cache.Class{cache.HotShared, cache.FleetShared} {
 		synctest.Test(t, func(t *testing.T) {

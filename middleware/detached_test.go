@@ -101,7 +101,7 @@ func TestADeadlineHolds(t *testing.T) {
 	}
 }
 
-// TestAtMost64OutlastTheirClients: one more ends with its client, and there is room again when one has ended.
+// TestAtMost64OutlastTheirClients: the 65th handler ends with its client, and when one has ended, another may outlast its client.
 func TestAtMost64OutlastTheirClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)
@@ -186,7 +186,7 @@ func TestTheHandlerSeesItsClientsValues(t *testing.T) {
 	}
 }
 
-// TestDetachedLoadsShareTheBound and end with their end.
+// TestDetachedLoadsShareTheBound with handlers, and give their place back when they end.
 func TestDetachedLoadsShareTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := middleware.NewCommon("", false)

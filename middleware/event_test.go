@@ -21,10 +21,10 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// own are the outcomes of which each request has one.
+// own are the outcomes of requests: each request has exactly one event with one of them.
 var own = []cache.Outcome{cache.Hit, cache.Stale, cache.Validated, cache.Shared, cache.Miss, cache.Bypass}
 
-// owned returns the events that are requests' own.
+// owned returns the events with those outcomes.
 func (s *site) owned() (events []cache.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *site) owned() (events []cache.Event) {
 	return events
 }
 
-// enter sends a request, whatever it ends with.
+// enter sends a request, and recovers if it ends with a panic.
 func (s *site) enter(method, target string, options ...option) {
 	defer func() { _ = recover() }()
 	s.do(method, target, options...)
@@ -76,7 +76,7 @@ type breaking struct{ http.ResponseWriter }
 func (breaking) WriteHeader(int)           { panic("a writer outside") }
 func (breaking) Write([]byte) (int, error) { panic("a writer outside") }
 
-// Whatever becomes of a request, exactly one event is its own.
+// Every request has exactly one event of its own, however it ends.
 func TestEveryRequestHasOneEventOfItsOwn(t *testing.T) {
 	type way struct {
 		name                   string
@@ -216,8 +216,8 @@ func spelled(events []cache.Event) (text string) {
 	return text
 }
 
-// What a client has not got the event does not say either: here of a failure whose handler ends its goroutine, in spite of a stale
-// answer.
+// An event does not claim what the client did not get: here a handler fails and ends its goroutine, although there is a stale
+// response.
 func TestAnAbortedFailureIsNo304(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{TTL: time.Second, StaleIfError: time.Hour}, func(w http.ResponseWriter, r *http.Request) error {
@@ -243,7 +243,7 @@ func TestAnAbortedFailureIsNo304(t *testing.T) {
 	})
 }
 
-// misses gets the target and wants a miss of the cause, that the head tells, too.
+// misses gets the target and wants a miss with the cause, in the event and in Cache-Status.
 func (s *site) misses(cause cache.Reason, fwd, target string, options ...option) {
 	s.t.Helper()
 	got := s.miss(target, options...)
@@ -261,7 +261,7 @@ func (s *site) misses(cause cache.Reason, fwd, target string, options ...option)
 	}
 }
 
-// A miss says why there was no hit, in its event and in its head.
+// A miss says why there was no hit, in its event and in Cache-Status.
 func TestAMissSaysWhyThereWasNoHit(t *testing.T) {
 	const cold, expired, purged, evicted, variant, away = middleware.CauseCold, middleware.CauseExpired, middleware.CausePurged,
 		middleware.CauseEvicted, middleware.CauseVariant, middleware.CauseAway
@@ -363,8 +363,8 @@ func TestAMissSaysWhyThereWasNoHit(t *testing.T) {
 	}
 }
 
-// Why there was no hit is told beside why the answer is not kept, which has the head's detail. A hit tells no cause, nor does
-// one that a stale answer is, or what the client's own wish has made a miss.
+// An event has both the cause, why there was no hit, and the reason, why the response is not stored; the detail of Cache-Status is
+// the reason. A hit has no cause, nor has a stale response, nor a miss that the client's own Cache-Control demanded.
 func TestACauseIsNoReason(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /cookie", cache.Policy{}, setting("Set-Cookie: a=b"))

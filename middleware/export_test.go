@@ -55,7 +55,7 @@ func (v *variants) Admit(resource keying.Label, key keying.Key, now, until time.
 	return v.admit(resource, key, now, until)
 }
 
-// Shut makes the next refresh inline, as one does that did not reach the route, or not.
+// Shut sets whether the next refresh is inline, as it is after one that did not reach the route.
 func (rt *Route) Shut(inline bool) { rt.inline.Store(inline) }
 
 func (rt *Route) Common() *Common { return rt.common }

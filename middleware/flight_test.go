@@ -18,7 +18,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// atOnce sends n requests and returns their answers, in no order, when all are answered.
+// atOnce sends n requests at once and returns their responses, when all are there, in the order of i.
 func (s *site) atOnce(n int, request func(i int) *http.Request) []reply {
 	s.start()
 	var all sync.WaitGroup
@@ -62,7 +62,7 @@ func TestRequestsAtOnceShareOneRun(t *testing.T) {
 	})
 }
 
-// THREATS 123.
+// Concurrent requests share a run only if they want the same variant (THREATS 123).
 func TestVariantsNeverShareARun(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"Accept-Language"}}, s.slow)
@@ -78,7 +78,7 @@ func TestVariantsNeverShareARun(t *testing.T) {
 	})
 }
 
-// Nobody waits for what will not be shared: THREATS 120.
+// If the leader's response cannot be shared, the waiters run at the same time, not one after the other (THREATS 120).
 func TestUnstorableLeaderHoldsUpNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /late", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -109,7 +109,7 @@ func TestUnstorableLeaderHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// THREATS 112.
+// When the leader's client hangs up, at any point, the waiters get their response nonetheless (THREATS 112).
 func TestLeaderThatHangsUpFailsNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -138,7 +138,7 @@ func TestLeaderThatHangsUpFailsNobody(t *testing.T) {
 	})
 }
 
-// A waiter that hangs up leaves at once, and spoils nothing for those who come later.
+// A waiter that hangs up leaves at once, and spoils nothing for those that come later.
 func TestWaiterThatHangsUpLeaves(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -162,7 +162,7 @@ func TestWaiterThatHangsUpLeaves(t *testing.T) {
 	})
 }
 
-// THREATS 114, 144.
+// When the leader panics, it panics with its own value, nothing is stored, and the waiters run the handler (THREATS 114, 144).
 func TestLeaderThatPanicsLeavesNothingBehind(t *testing.T) {
 	for _, value := range []any{http.ErrAbortHandler, errors.New("a bug"), "text"} {
 		for _, wrote := range []int{0, 100, 100_000} {
@@ -211,7 +211,7 @@ func (b blocked) Write(p []byte) (int, error) {
 	return b.ResponseRecorder.Write(p)
 }
 
-// THREATS 121.
+// A leader whose client does not read does not delay the waiters (THREATS 121).
 func TestClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 16<<10)
 	run(t, func(t *testing.T, s *site) {
@@ -248,7 +248,7 @@ func TestClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// THREATS 88.
+// Waiters behind a handler that hangs run the handler themselves after a while (THREATS 88).
 func TestWaitersDoNotWaitForEver(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		hang := make(chan struct{})
@@ -272,7 +272,8 @@ func TestWaitersDoNotWaitForEver(t *testing.T) {
 	})
 }
 
-// THREATS 87, 139.
+// Few handlers go on without their client, and not for long; what they write after their context ended is not stored (THREATS 87,
+// 139).
 func TestHandlersWithoutClientsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		ended := make(chan struct{}, 300)
@@ -310,7 +311,7 @@ func over(t *testing.T) context.Context {
 	return ctx
 }
 
-// A deadline of the request is the handler's, whoever waits.
+// The handler has the request's deadline, also if others wait for it.
 func TestDeadlinesHold(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -330,7 +331,7 @@ func TestDeadlinesHold(t *testing.T) {
 	})
 }
 
-// No GET leads a HEAD or waits for one: THREATS 70.
+// A GET and a HEAD never share a run (THREATS 70).
 func TestHeadSharesNoRun(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.slow)
@@ -343,8 +344,8 @@ func TestHeadSharesNoRun(t *testing.T) {
 	})
 }
 
-// A cache that is cold, or without its Redis, lets no more requests into the handler at once than the route says; all are
-// answered.
+// A cache that is cold, or without its Redis, runs a route's handler at most as often at once as the route allows, and all
+// requests are answered.
 func TestRunsOfARouteAreBounded(t *testing.T) {
 	for name, down := range map[string]bool{"cold": false, "without Redis": true} {
 		t.Run(name, func(t *testing.T) {
@@ -373,7 +374,7 @@ func TestRunsOfARouteAreBounded(t *testing.T) {
 	}
 }
 
-// misses serves requests of which none was asked before, to show what a miss costs.
+// misses serves requests that are all new, to show what a miss costs.
 type misses struct {
 	t        testing.TB
 	entries  int // that the memory has room for
@@ -447,7 +448,7 @@ func (m *misses) renew() {
 
 func (m *misses) handle(h http.HandlerFunc) http.Handler { return m.cache.Middleware(m.policy)(h) }
 
-// ask makes the request the next one.
+// ask returns the next request.
 func (m *misses) ask() *http.Request {
 	target := m.targets[m.requests%len(m.targets)] // a full memory has forgotten it by then
 	m.requests++
@@ -458,8 +459,8 @@ func (m *misses) ask() *http.Request {
 
 func (m *misses) serve(h http.Handler) { h.ServeHTTP(m.w, m.ask()) }
 
-// TestAMissAllocatesLittle: what a handler may keep, what becomes an entry, and what the memory takes for it. Where the
-// client's context can end, there is a context for the handler that outlasts it.
+// TestAMissAllocatesLittle: only what a handler may keep, what becomes the entry, and what the memory store needs for it. If the
+// client's context can end, there is also a context for the handler, which outlasts it.
 func TestAMissAllocatesLittle(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -477,7 +478,7 @@ func TestAMissAllocatesLittle(t *testing.T) {
 	}
 }
 
-// TestAMissTakesFewBytes: the body, the entry and what the handler may keep. A miss costs what its bytes cost.
+// TestAMissTakesFewBytes: only for the body, the entry and what the handler may keep.
 func TestAMissTakesFewBytes(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -535,8 +536,8 @@ func (m *misses) run(b *testing.B, around func(http.Handler) http.Handler) {
 	}
 }
 
-// TestWhatAHandlerKeepsIsItsOwn: a handler may keep its request, header and context, although it should not; no other
-// request's get there.
+// TestWhatAHandlerKeepsIsItsOwn: a handler may keep its request, header and context, although it should not. They are never
+// reused for another request.
 func TestWhatAHandlerKeepsIsItsOwn(t *testing.T) {
 	type kept struct {
 		r      *http.Request

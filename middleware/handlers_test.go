@@ -26,7 +26,7 @@ type choice struct {
 	bypassed int
 }
 
-// named answers with its name and how often it was asked to GET. All it returns is of one code.
+// named responds with its name and how often it got a GET. All handlers that it returns have the same code.
 //
 //go:noinline
 func named(name string) http.Handler {
@@ -41,7 +41,7 @@ func named(name string) http.Handler {
 
 func newChoice(t *testing.T) *choice { return newChoiceOn(t, fartest.New()) }
 
-// newChoiceOn is one in a process of its own, on a Redis that others may share.
+// newChoiceOn returns a choice in a process of its own, on a Redis that others may share.
 func newChoiceOn(t *testing.T, far *fartest.Store) *choice {
 	s := &choice{t: t}
 	c, err := cache.New(cache.Options{Far: far, FarBudget: time.Second, Observe: func(ev cache.Event) {
@@ -122,7 +122,7 @@ var choices = map[string]func(c *cache.Cache, p cache.Policy) http.Handler{
 	},
 }
 
-// Of handlers that outer code chooses from, each answers for itself, and in memory from the cache.
+// If outer code chooses between handlers of one pattern, none gets the responses of another one. In memory they are still cached.
 func TestHandlersOfOnePatternDoNotShareAnswers(t *testing.T) {
 	for name, build := range choices {
 		for _, class := range shared {
@@ -156,7 +156,7 @@ func TestHandlersOfOnePatternDoNotShareAnswers(t *testing.T) {
 	}
 }
 
-// Handlers whose keys differ anyway, and one that is wrapped or registered more than once, are nothing to warn of.
+// There is no warning for handlers whose keys differ anyway, or for one that is wrapped or registered more than once.
 func TestHandlersThatAreToldApart(t *testing.T) {
 	for _, class := range shared {
 		p := cache.Policy{Class: class, TTL: 1 << 40}
@@ -204,8 +204,8 @@ func TestHandlersThatAreToldApart(t *testing.T) {
 	}
 }
 
-// Code that makes a handler for each request fills nothing. Behind a router it goes without the cache before long, and is
-// told so; where none tells a pattern such handlers count as one.
+// Code that makes a new handler for each request does not fill any table. Behind a router it soon bypasses the cache, with a
+// warning. Without a pattern such handlers count as one.
 func TestHandlersMadeForEachRequest(t *testing.T) {
 	for _, class := range shared {
 		for _, pattern := range []string{"GET /x", ""} {
@@ -274,7 +274,7 @@ var byRouter = map[string]func(c *cache.Cache, p cache.Policy) http.Handler{
 	},
 }
 
-// In one process the one handler is asked first, and in another one the other.
+// Two processes may see the two handlers in different order.
 func TestHandlersOfOnePatternDoNotShareAnswersAcrossProcesses(t *testing.T) {
 	for name, build := range byRouter {
 		for _, class := range []cache.Class{cache.HotShared, cache.FleetShared} {
@@ -325,7 +325,7 @@ func logging(next http.Handler) http.Handler {
 // twiceBehind puts middleware twice around a handler, as other routers do it.
 var twiceBehind = map[string]func(mw func(http.Handler) http.Handler, h http.HandlerFunc) http.Handler{}
 
-// A cache around a cache is told, once: what the outer one keeps, for its own time, it serves without asking the inner one.
+// A cache around a cache is a warning, once: while the outer one has a response, it serves that without the inner one.
 func TestACacheAroundACacheIsAWarning(t *testing.T) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) })
 	echoed := func(ec echo.Context) error { return ec.String(200, "hello") }

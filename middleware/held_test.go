@@ -16,7 +16,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// sent is what a client has got, over a connection of its own.
+// sent is what a client received over its own connection.
 type sent struct {
 	status  int
 	body    string
@@ -60,7 +60,7 @@ func plainly(name, value string) handler {
 	}
 }
 
-// held are handlers whose heads wait, if there is a cache, and that go on in ways that a head which waits could spoil.
+// held are handlers whose head the cache holds back, and that go on in ways that such a head could spoil.
 var held = map[string]struct {
 	serve   handler
 	options []option
@@ -134,8 +134,8 @@ var held = map[string]struct {
 	}},
 }
 
-// A client gets of an answer whose head waits what it gets without a cache, whatever the handler does after the head, and
-// whether somebody recovers or not.
+// When the cache holds back a head, the client gets what it gets without a cache, whatever the handler does after the head, and
+// whether or not outer middleware recovers from a panic.
 func TestAHeadThatWaitsChangesNothingForItsClient(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	runLive(t, func(t *testing.T, s *site) {
@@ -186,7 +186,7 @@ func TestAHeadThatWaitsChangesNothingForItsClient(t *testing.T) {
 	}, cache.SharedGlobal, cache.PerUser)
 }
 
-// The server finds nothing wrong with what a head that waited is given.
+// net/http's server accepts a head that was held back without a complaint.
 func TestAServerAcceptsAHeadThatWaited(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, plainly("Transfer-Encoding", "chunked"))
@@ -206,7 +206,7 @@ func TestAServerAcceptsAHeadThatWaited(t *testing.T) {
 	}, cache.SharedGlobal, cache.PerUser)
 }
 
-// A client need not wait for a handler that goes on with something else, if it need not do so without a cache.
+// A client does not wait for a handler that goes on with something else after its response, if it would not without a cache.
 func TestAHeadWaitsNoLongerThanWithoutACache(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		for name, write := range map[string]func(w http.ResponseWriter){
@@ -247,7 +247,7 @@ func TestAHeadWaitsNoLongerThanWithoutACache(t *testing.T) {
 	}, cache.SharedGlobal, cache.FleetShared)
 }
 
-// counting is outer middleware's writer: it notes what it is told, in order.
+// counting is outer middleware's writer. It records its calls in order.
 type counting struct {
 	http.ResponseWriter
 	calls []string
@@ -263,7 +263,7 @@ func (c *counting) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// Outer middleware's writer is told of one head and of one body, with the fields that the head had.
+// Outer middleware's writer gets one head and one body, with the fields that the header had at WriteHeader.
 func TestOuterWritersAreToldOfAHeadOnce(t *testing.T) {
 	for name, at := range map[string]struct {
 		serve handler
@@ -308,7 +308,7 @@ func TestOuterWritersAreToldOfAHeadOnce(t *testing.T) {
 	}
 }
 
-// A handler that takes the connection after its first bytes finds them sent, as without a cache.
+// If a handler hijacks the connection after its first bytes, these have been sent, as without a cache.
 func TestAConnectionIsTakenBehindAHeadThatWaited(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		take := then(func(w http.ResponseWriter, _ *http.Request) {
@@ -330,7 +330,7 @@ func TestAConnectionIsTakenBehindAHeadThatWaited(t *testing.T) {
 	}, cache.SharedGlobal)
 }
 
-// What a client may do with an answer, the policy says only of one that is kept: a handler may refuse after its head.
+// The policy's Cache-Control is only for responses that are stored. A handler may refuse to store its response after the head.
 func TestAnAnswerThatIsRefusedLateLeavesAsTheHandlerSaid(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Client: "max-age=600"}, then(func(_ http.ResponseWriter, r *http.Request) { cache.NoStore(r.Context()) }))
@@ -340,7 +340,7 @@ func TestAnAnswerThatIsRefusedLateLeavesAsTheHandlerSaid(t *testing.T) {
 	})
 }
 
-// A purge changes nothing for a client that has the same bytes: the new answer's tag is known before its head is sent.
+// After a purge, a client that still has the same bytes gets a 304: the new response's entity tag is known before its head is sent.
 func TestAClientThatHasTheSameBytesGetsNoneOfANewAnswer(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, text("answer"))
@@ -360,8 +360,8 @@ func TestAClientThatHasTheSameBytesGetsNoneOfANewAnswer(t *testing.T) {
 	})
 }
 
-// A client that has nothing yet of an answer which a panic ends gets the stale one, if there is one. A panic that is meant
-// for the server goes on.
+// If a handler panics before the client got any of its response, the client gets the stale one, if there is one.
+// http.ErrAbortHandler reaches the server.
 func TestAStaleAnswerStandsInForOneWhoseHeadWaits(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var with any

@@ -60,7 +60,7 @@ func (f *fleet) Follow(ctx context.Context, changed func(error)) {
 	<-ctx.Done()
 }
 
-// counted is a route whose answers tell how many times its handler ran.
+// counted is a route whose responses say how many times its handler has run.
 func counted(c *cache.Cache, p cache.Policy) (get func() string) {
 	var n atomic.Int64
 	h := c.Middleware(p)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, n.Add(1)) }))
@@ -172,7 +172,7 @@ func TestPanicWhileFollowingIsAnEvent(t *testing.T) {
 	})
 }
 
-// Copies in memory end when they are purged elsewhere, although nothing is read from Redis.
+// A purge by another process ends copies in memory, although nothing is read from Redis.
 func TestOnRedisPurgesReachCopiesInMemory(t *testing.T) {
 	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared} {
 		for _, secret := range [][]byte{nil, []byte("0123456789abcdef0123456789abcdef")} {
@@ -207,8 +207,8 @@ func hot(class cache.Class) int {
 	return 0
 }
 
-// Caches may share a memory: each then has answers of its own there, whatever their secrets, which its own purges hit and
-// no others, however an answer is found.
+// Caches that share a memory store each have their own responses there, whatever their secrets. A purge hits only those of its
+// own cache, however a response is found.
 func TestCachesThatShareAMemoryDoNotShareAnswers(t *testing.T) {
 	for name, secrets := range map[string][2]string{
 		"the same secret": {strings.Repeat("a", 32), strings.Repeat("a", 32)}, "another": {strings.Repeat("a", 32), strings.Repeat("b", 32)}, "none": {"", ""},
@@ -259,7 +259,7 @@ func TestCachesThatShareAMemoryDoNotShareAnswers(t *testing.T) {
 	}
 }
 
-// Caches with one Redis, or another, and one memory: a purge of either hits what both have near, if they have one Redis.
+// Two caches share a memory store, and Redis or not. A purge by one also hits the other's copies in memory if they share a Redis.
 func TestCachesThatShareMemoryAndRedis(t *testing.T) {
 	for name, common := range map[string]bool{"one": true, "two": false} {
 		t.Run(name, func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestCachesThatShareMemoryAndRedis(t *testing.T) {
 	}
 }
 
-// plainNear is memory that can no more than a near store must.
+// plainNear is a memory store with only the methods that a near store must have.
 type plainNear struct {
 	store.Store
 	store.Local
@@ -358,7 +358,7 @@ func TestAnotherNearStoreIsPurged(t *testing.T) {
 	}, cache.SharedGlobal, cache.HotShared)
 }
 
-// However often a copy near is asked for, and the clock therefore ticks, it is not served for longer than NearTTL.
+// A copy in memory is not served for longer than NearTTL, however often it is requested, which makes the clock tick.
 func TestACopyNearThatIsAskedForOftenIsServedForNearTTLAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looked []time.Time

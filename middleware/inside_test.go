@@ -41,7 +41,7 @@ func whoami(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// In the handler of a shared answer nobody is known, and one who asks is warned of, once.
+// The handler of a shared response sees no user. If it looks for one, there is one warning.
 func TestNobodyIsKnownToSharedHandlers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x/{id}", cache.Policy{TTL: time.Minute, StaleWhileRevalidate: time.Minute}, whoami)
@@ -58,8 +58,8 @@ func TestNobodyIsKnownToSharedHandlers(t *testing.T) {
 	}, shared...)
 }
 
-// A handler that goes around the cache knows who is asking, as do those of one user's answers and those of standard routes, where
-// the answer says for whom it is.
+// The handler sees the user if the request bypasses the cache, on per-user routes, and on standard routes, where the response
+// itself says for whom it is.
 func TestTheUserIsKnownWhereAnswersAreNotForEveryone(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		class := s.class
@@ -76,7 +76,7 @@ func TestTheUserIsKnownWhereAnswersAreNotForEveryone(t *testing.T) {
 	}, shared...)
 }
 
-// Code inside the cache that tells who is asking, as the check of an echo group does, tells nobody.
+// If code inside the cache sets the user, as the check of an echo group does, the handler of a shared response still sees none.
 func TestNobodyIsMadeKnownInsideOfASharedAnswer(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -89,7 +89,7 @@ func TestNobodyIsMadeKnownInsideOfASharedAnswer(t *testing.T) {
 	}, shared...)
 }
 
-// What a shared answer is made of on its way is nobody's either: one user's page, or value, that its handler asks for.
+// If the handler of a shared response requests a per-user page or value for a part of it, that sees no user either.
 func TestPartsOfASharedAnswerAreNobodys(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var values *cache.Values[string]
@@ -163,7 +163,7 @@ func outerHeader(name, value string) func(http.Handler) http.Handler {
 	}
 }
 
-// A shared answer to which middleware outside has put a cookie, or Vary: Cookie, before or with the head, is warned of, once.
+// There is one warning if outer middleware adds a cookie, or Vary: Cookie, to a shared response, before or with the head.
 func TestOuterCookiesOnSharedAnswersAreWarnedOf(t *testing.T) {
 	for name, outer := range map[string]func(http.Handler) http.Handler{
 		"a cookie": outerHeader("Set-Cookie", "csrf=1"),
@@ -198,7 +198,7 @@ func TestOuterCookiesOnSharedAnswersAreWarnedOf(t *testing.T) {
 	}
 }
 
-// A policy's own Vary: Cookie is none of outer middleware's.
+// The Vary: Cookie that a policy adds is not taken for outer middleware's.
 func TestThePolicysCookiesAreNotWarnedOf(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, outerHeader("Vary", "Accept-Encoding"), outerHeader("Vary", "Origin"))
@@ -214,7 +214,7 @@ func TestThePolicysCookiesAreNotWarnedOf(t *testing.T) {
 	}, shared...)
 }
 
-// member is a check: it refuses in some way, unless the request's context has a session.
+// refusals are ways in which a check refuses a request whose context has no session.
 var refusals = map[string]handler{
 	"401": func(w http.ResponseWriter, _ *http.Request) error {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
@@ -239,7 +239,7 @@ var refusals = map[string]handler{
 	},
 }
 
-// A check inside of a shared answer is warned of, whatever comes first, the refusal or the answer that is kept.
+// There is a warning for a check inside the cache on a shared route, whether it first refuses or first lets a response be stored.
 func TestChecksInsideAreWarnedOf(t *testing.T) {
 	for name, refuse := range refusals {
 		for _, order := range [][]string{{"guest", "member"}, {"member", "guest"}} {
@@ -281,7 +281,7 @@ func TestChecksInsideAreWarnedOf(t *testing.T) {
 	}
 }
 
-// The check of a group, or of a route in a table, is inside.
+// The check of a group, or of a route with a policy from a table, is inside the cache.
 func TestChecksOfGroupsAreWarnedOf(t *testing.T) {
 	table := cache.Routes{"GET /members/report": {Class: cache.SharedGlobal}}
 	members := func(next http.Handler) http.Handler {
@@ -319,7 +319,7 @@ func TestChecksOfGroupsAreWarnedOf(t *testing.T) {
 	}
 }
 
-// Ordinary redirects are no check, nor are errors, nor is a page of the login itself.
+// Ordinary redirects, errors and the login page itself are not taken for a check.
 func TestOrdinaryAnswersAreNoCheck(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x/{id}", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -350,8 +350,8 @@ func TestOrdinaryAnswersAreNoCheck(t *testing.T) {
 	})
 }
 
-// What is forbidden, or asks to log in, by what selects the answer is no check that a hit would skip: a signature in the URL, a page that
-// nobody may see, a role that the policy selects by, a cookie that a standard route's answer varies by.
+// A refusal that depends only on what selects the response is no check that a hit would skip: a signature in the URL, a page that
+// nobody may see, a role that the policy selects by, a cookie that a standard route's response varies by.
 func TestRefusalsThatAreSelectedAreNoCheck(t *testing.T) {
 	refuse := func(allowed func(r *http.Request) bool, status int, fields ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
@@ -404,7 +404,7 @@ func TestRefusalsThatAreSelectedAreNoCheck(t *testing.T) {
 	}
 }
 
-// A check inside that goes by an API key does not see it, and lets nobody in.
+// A check inside the cache that needs an API key does not see the key, lets nobody in, and is a warning.
 func TestChecksInsideByHiddenCredentialsAreWarnedOf(t *testing.T) {
 	for field, policy := range map[string]cache.Policy{
 		"X-Api-Key":     {},

@@ -17,7 +17,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// TestStorable gives every reason for which the head of an answer is not to be kept, and its near misses.
+// TestStorable has a head for every reason not to store a response, and heads that just do not have that reason.
 func TestStorable(t *testing.T) {
 	past := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
 	const (
@@ -113,7 +113,7 @@ func TestStorable(t *testing.T) {
 	}
 }
 
-// TestWhatTheKeyHasMayVary: headers that select lift the refusals that stand for them.
+// TestWhatTheKeyHasMayVary: a response may vary by headers that are in the key.
 func TestWhatTheKeyHasMayVary(t *testing.T) {
 	for name, h := range map[string]http.Header{
 		"Origin":          {"Access-Control-Allow-Origin": {"https://a"}, "Vary": {"Origin"}},
@@ -134,7 +134,7 @@ func TestWhatTheKeyHasMayVary(t *testing.T) {
 	}
 }
 
-// TestReasons plays a handler for every reason that shows while it runs: what it is, and that nothing was kept.
+// TestReasons has a handler for every reason that appears while it runs. It checks the reason, and that nothing was stored.
 func TestReasons(t *testing.T) {
 	write := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
@@ -224,7 +224,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestBypassReasons are requests that a cache has nothing to do with.
+// TestBypassReasons has requests that must bypass the cache.
 func TestBypassReasons(t *testing.T) {
 	type change = func(r *http.Request)
 	set := func(fields ...string) change {

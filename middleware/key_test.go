@@ -28,7 +28,7 @@ var forwarding = []string{
 	"Max-Forwards", "Pragma", "Cache-Control", "X-Middleware-Subrequest", "Next-Url", "Rsc", "X-Nextjs-Data", "Content-Type",
 }
 
-// Visible ⇒ keyed: THREATS 1, 3.
+// A header that is not in the key is invisible to the handler (THREATS 1, 3).
 func TestUnkeyedHeadersAreInvisible(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -65,7 +65,7 @@ func TestTracingAndPassAreVisibleAndSelectNothing(t *testing.T) {
 	})
 }
 
-// Requests that must never share an answer: THREATS 4, 7, 9, 10, 16, 25.
+// Requests that must never share a response (THREATS 4, 7, 9, 10, 16, 25).
 func TestDifferentRequestsNeverShare(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -102,7 +102,7 @@ func TestDifferentRequestsNeverShare(t *testing.T) {
 	})
 }
 
-// All lines count, with their number: THREATS 24, 25.
+// The key has all lines of a header, and their number (THREATS 24, 25).
 func TestHeaderLinesAreFramed(t *testing.T) {
 	variants := [][]string{nil, {""}, {"a"}, {"a", "b"}, {"b", "a"}, {"a, b"}, {"a,b"}, {"ab"}, {"a", ""}, {"", "a"}}
 	run(t, func(t *testing.T, s *site) {
@@ -128,7 +128,7 @@ func TestHeaderLinesAreFramed(t *testing.T) {
 	})
 }
 
-// What parsers read differently is neither looked up nor kept: THREATS 6.
+// A query that parsers read differently is neither looked up nor stored (THREATS 6).
 func TestAmbiguousQueriesBypass(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -164,7 +164,7 @@ func TestQueryRulesSelectAndHide(t *testing.T) {
 	})
 }
 
-// A body, or a method that is not the one it seems: THREATS 18, 19, 150.
+// A request with a body, or with a method that is not what it seems, bypasses the cache (THREATS 18, 19, 150).
 func TestOddRequestsBypass(t *testing.T) {
 	fat := func(length int64) option {
 		return func(r *http.Request) {
@@ -198,7 +198,7 @@ func TestOddRequestsBypass(t *testing.T) {
 	})
 }
 
-// The cached answer is the one without a cache: THREATS 13.
+// A path with encoded separators reaches the handler as it does without a cache (THREATS 13).
 func TestEncodedSeparatorsReachTheHandlerAsTheyAre(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		what := func(w http.ResponseWriter, r *http.Request) error {
@@ -216,7 +216,7 @@ func TestEncodedSeparatorsReachTheHandlerAsTheyAre(t *testing.T) {
 	})
 }
 
-// A stripped prefix is part of the key: THREATS 21.
+// A stripped prefix is part of the key (THREATS 21).
 func TestMountPointsNeverShare(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /{rest...}", cache.Policy{}, s.mirror)
@@ -236,7 +236,7 @@ func TestMountPointsNeverShare(t *testing.T) {
 	})
 }
 
-// What cannot be keyed never shares a flight: THREATS 22.
+// Requests without a key never share a flight (THREATS 22).
 func TestUnkeyableRequestsNeverWaitForEachOther(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var both sync.WaitGroup
@@ -260,7 +260,7 @@ func TestUnkeyableRequestsNeverWaitForEachOther(t *testing.T) {
 	})
 }
 
-// THREATS 27.
+// The cache changes neither the request nor its URL and header (THREATS 27).
 func TestRequestIsNeverChanged(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x/{id}", cache.Policy{Query: keying.Only("a"), Vary: []string{"Accept"}, Cookies: []string{"theme"}}, s.mirror)
@@ -276,7 +276,7 @@ func TestRequestIsNeverChanged(t *testing.T) {
 	})
 }
 
-// Each limit of a key holds to the byte: THREATS 84.
+// Each limit of a key is exact to the byte (THREATS 84).
 func TestLimitsOfAKey(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"X-T"}, Cookies: []string{"theme"}}, text("x"))
@@ -290,7 +290,7 @@ func TestLimitsOfAKey(t *testing.T) {
 	})
 }
 
-// wantLimit finds the longest request that is kept: it must be near keys.MaxInput, and one byte more is never kept.
+// wantLimit finds the longest request whose response is stored: it must be near keys.MaxInput, and one byte more is never stored.
 func wantLimit(s *site, what string, request func(n int) (string, []option)) {
 	s.t.Helper()
 	kept := func(n int) bool {
@@ -329,8 +329,8 @@ func TestCookiesSelectAndTheOthersAreInvisible(t *testing.T) {
 	})
 }
 
-// A shared answer that varies by a header which the policy hides is warned of, once a header, whoever says so and whether the
-// request had it or not; the warning names the route, the header and what to set.
+// There is one warning for each hidden header that a shared response varies by, whoever set Vary, and whether or not the request
+// had the header. The warning names the route, the header and what to set.
 func TestAnswersThatVaryByAHiddenHeaderAreWarnedOf(t *testing.T) {
 	for field, remedy := range map[string]string{
 		"HX-Request": "vary=Hx-Request", "Accept": "vary=Accept", "User-Agent": "vary=User-Agent", "accept-language": "vary=Accept-Language",
@@ -366,7 +366,8 @@ func TestAnswersThatVaryByAHiddenHeaderAreWarnedOf(t *testing.T) {
 	}
 }
 
-// What selects, what compressors and CORS say outside, and what standard routes heed by themselves, is as it should be.
+// There is no warning for headers that select, for the Vary of compressors and CORS outside, and for what standard routes handle
+// by themselves.
 func TestAnswersThatVaryByWhatSelectsAreNotWarnedOf(t *testing.T) {
 	for name, outer := range map[string]string{"nothing": "", "a compressor": "Accept-Encoding", "CORS": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"} {
 		for _, standard := range []bool{false, true} {
@@ -391,7 +392,7 @@ func TestAnswersThatVaryByWhatSelectsAreNotWarnedOf(t *testing.T) {
 	}
 }
 
-// Standard routes hide from shared handlers what tells of another URL: an answer that varies by that is warned of, too.
+// Standard routes hide headers that name another URL from shared handlers. A response that varies by one is a warning, too.
 func TestStandardAnswersThatVaryByAHiddenHeaderAreWarnedOf(t *testing.T) {
 	for _, trust := range []bool{false, true} {
 		run(t, func(t *testing.T, s *site) {
@@ -409,8 +410,8 @@ func TestStandardAnswersThatVaryByAHiddenHeaderAreWarnedOf(t *testing.T) {
 	}
 }
 
-// One user's answers that are chosen by what the client accepts, which does not select them, are warned of: where the
-// handler refuses a type, compresses, or answers the same otherwise when it is asked anew.
+// There is a warning if the Accept headers, which are not in the key, decide a per-user response: the handler refuses a type,
+// compresses, or responds differently to the same request later.
 func TestPerUserRoutesThatNegotiateAreWarnedOf(t *testing.T) {
 	byLanguage := func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Language", r.Header.Get("Accept-Language"))
@@ -470,8 +471,8 @@ func TestPerUserRoutesThatNegotiateAreWarnedOf(t *testing.T) {
 	}
 }
 
-// Whoever makes up variants of a URL keeps nobody else's from being kept, of that URL or of another, in memory or in Redis,
-// and fills neither: the least used one makes room, also in the store.
+// A client that makes up variants of a URL prevents no other variant from being stored, of that URL or another, in memory or in
+// Redis, and fills neither: the least used variant is removed, also from the store.
 func TestMadeUpVariantsKeepNobodyOut(t *testing.T) {
 	policies := map[string]cache.Policy{
 		"/header": {Vary: []string{"Accept-Language"}}, "/cookie": {Cookies: []string{"theme"}}, "/standard": {RFC9111: true},

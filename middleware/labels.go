@@ -78,8 +78,8 @@ func (f *fetch) label(e *store.Entry, added []string) Reason {
 	return ""
 }
 
-// tags are those of the response's Cache-Groups, of the handler's AddTags, and of the policy, in this order. It is false if a tag of the
-// policy names a path parameter that the request does not have.
+// tags are those of the response's Cache-Groups, of the handler's AddTags, and of the policy, in this order. It is false if a
+// tag of the policy names a path parameter that the request does not have.
 func (f *fetch) tags(e *store.Entry, added []string) (texts []string, ok bool) {
 	if lines := e.Lines("Cache-Groups"); lines != nil {
 		texts = rfc9111.ParseGroups(lines)
@@ -193,7 +193,7 @@ func (rec *recorder) invalidate(status int, h http.Header) {
 		r.Labels = append(r.Labels, rt.labeler.User(rec.user))
 	}
 	if len(r.Labels) > 0 {
-		_ = rt.purge(context.WithoutCancel(rec.r.Context()), r) // an error is an event: the response is right all the same
+		_ = rt.purge(context.WithoutCancel(rec.r.Context()), r) // an error is an event: the response is right anyway
 	}
 }
 
@@ -329,7 +329,7 @@ func (ps *patterns) add(label keying.Label, pattern string) {
 	ps.all.Store(&all)
 }
 
-// of returns the pattern that the entry was made under, if it is known, or else the one that was told beforehand.
+// of returns the pattern that the entry was made under, if it is known, or else the one that was known beforehand.
 func (ps *patterns) of(e *store.Entry, pattern string) string {
 	known := ps.all.Load()
 	if known == nil || len(e.Labels) == 0 {

@@ -30,8 +30,7 @@ func (k keeping) Set(ctx context.Context, key keying.Key, e *store.Entry, keep t
 	return err
 }
 
-// TestWhatAHandlerDoesTooLateHarmsNoAnswer: one that goes on with its writer after it has returned, while what it wrote
-// is kept.
+// TestWhatAHandlerDoesTooLateHarmsNoAnswer: a handler uses its writer after it has returned, while its response is being stored.
 func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 	for name, late := range map[string]func(w http.ResponseWriter){
 		"flush":  func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
@@ -75,8 +74,8 @@ func TestWhatAHandlerDoesTooLateHarmsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestAnAnswerInPlaceOfNoneIsPassedOnAndNotKept: a framework's error page, which it writes through the handler's writer once
-// the handler has returned and written nothing.
+// TestAnAnswerInPlaceOfNoneIsPassedOnAndNotKept: a framework writes its error page through the handler's writer, after the
+// handler has returned and written nothing.
 func TestAnAnswerInPlaceOfNoneIsPassedOnAndNotKept(t *testing.T) {
 	for name, page := range map[string]func(w http.ResponseWriter){
 		"a page": func(w http.ResponseWriter) { http.Error(w, "no", http.StatusNotFound) },

@@ -99,7 +99,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 	})
 }
 
-// THREATS 141: what is framed is framed anew, for every version of HTTP.
+// A hit is framed for its own connection and version of HTTP, not as the stored response was (THREATS 141).
 func TestReplaysAreFramedForTheirConnection(t *testing.T) {
 	body := strings.Repeat("x", 10_000)
 	runLive(t, func(t *testing.T, s *site) {
@@ -135,7 +135,7 @@ func exchange(t *testing.T, server *httptest.Server, request string) string {
 	return string(got)
 }
 
-// THREATS 150.
+// A GET with a body, chunked or not, bypasses the cache and poisons nothing (THREATS 150).
 func TestOddFramingBypasses(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -153,7 +153,7 @@ func TestOddFramingBypasses(t *testing.T) {
 	})
 }
 
-// THREATS 129: an event arrives while the handler runs.
+// An event of a stream arrives while the handler still runs (THREATS 129).
 func TestStreamsReachTheClientAtOnce(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		release := make(chan struct{})
@@ -223,7 +223,7 @@ func TestHijackedConnectionsAreTheHandlers(t *testing.T) {
 	})
 }
 
-// Interim answers pass and are not kept (RFC 8297).
+// Interim responses pass and are not stored (RFC 8297).
 func TestInterimAnswersPass(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -255,7 +255,7 @@ func TestInterimAnswersPass(t *testing.T) {
 	})
 }
 
-// THREATS 114, 144 on the wire: the connection is aborted, and the next request works.
+// A panic aborts the connection, and the next request works (THREATS 114, 144).
 func TestPanicsAbortTheConnection(t *testing.T) {
 	runProtocols(t, func(t *testing.T, s *site, get func(method, path string) reply) {
 		for range 2 {
@@ -281,7 +281,7 @@ func TestPanicsAbortTheConnection(t *testing.T) {
 	})
 }
 
-// THREATS 142: as net/http has it.
+// A body after a 204 gets http.ErrBodyNotAllowed, as without a cache (THREATS 142).
 func TestBodilessStatusesRefuseBodies(t *testing.T) {
 	runProtocols(t, func(t *testing.T, s *site, get func(method, path string) reply) {
 		for _, path := range []string{"/plain", "/x", "/x"} {
@@ -302,7 +302,7 @@ func TestBodilessStatusesRefuseBodies(t *testing.T) {
 	})
 }
 
-// The server's own handler is entered again: DESIGN, rule 5; THREATS 117, 151.
+// A refresh calls the server's own handler, and so passes outer middleware again (DESIGN, rule 5; THREATS 117, 151).
 func TestRefreshEntersThroughTheServer(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		refreshed := make(chan struct{}, 100)

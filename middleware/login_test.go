@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A redirect leads to a login if a whole word of its path, the first label of its host or its query says so.
+// A redirect leads to a login if a whole word of its path, the first label of its host, or its query says so.
 func TestRedirectsToALogin(t *testing.T) {
 	for location, want := range map[string]bool{
 		"/login": true, "/Login?next=/x": true, "/accounts/login/": true, "/de/sign-in": true, "/login.php": true, "/users/sign_in": true, "/oauth2/authorize?client_id=1": true,

@@ -16,15 +16,15 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// withoutRouter takes out of the context what a router has put there for its own sub-routers.
+// withoutRouter removes from the context what a router has put there for its own sub-routers.
 var withoutRouter = func(ctx context.Context) context.Context { return ctx }
 
-// asks is what a handler gets that asks the site itself, with its own context.
+// asks returns what a handler gets that sends a request to the site itself, with its own context.
 func (s *site) asks(r *http.Request, target string, options ...option) reply {
 	return s.get(target, append(options, within(withoutRouter(r.Context())))...)
 }
 
-// asking is a handler that takes a while, asks for the targets and tells what it got.
+// asking is a handler that takes a while, requests the targets and responds with what it got.
 func (s *site) asking(takes time.Duration, targets ...string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		<-time.After(takes)
@@ -42,7 +42,7 @@ func (s *site) asking(takes time.Duration, targets ...string) handler {
 	}
 }
 
-// modes are a policy of each.
+// modes has one policy for each mode.
 var modes = map[string]cache.Policy{"policy": {TTL: time.Minute}, "standard": {RFC9111: true}}
 
 func TestAHandlerThatAsksForItsOwnAnswerDoesNotWaitForIt(t *testing.T) {
@@ -66,7 +66,7 @@ func TestAHandlerThatAsksForItsOwnAnswerDoesNotWaitForIt(t *testing.T) {
 	}
 }
 
-// What knows from its context that it is asked by itself ends there.
+// A handler that sees in its context that it called itself may end the loop.
 func TestAnInnerRequestMayAnswerWithoutAskingAgain(t *testing.T) {
 	type inner struct{}
 	run(t, func(t *testing.T, s *site) {
@@ -85,7 +85,7 @@ func TestAnInnerRequestMayAnswerWithoutAskingAgain(t *testing.T) {
 	})
 }
 
-// Handlers that ask for each other's answer, each of which is being made: whoever would close the circle runs on.
+// Handlers request each other's pages while both run: the request that would close the circle does not wait, but runs.
 func TestHandlersThatAskForEachOtherDoNotWait(t *testing.T) {
 	for name, p := range modes {
 		for circle := 2; circle < 5; circle++ {
@@ -109,7 +109,7 @@ func TestHandlersThatAskForEachOtherDoNotWait(t *testing.T) {
 	}
 }
 
-// Several requests of one handler at once are all seen.
+// A handler may send several requests at once; none of them waits for the handler.
 func TestHandlersThatAskForManyAtOnceDoNotWait(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		fan := func(w http.ResponseWriter, r *http.Request) error {
@@ -136,7 +136,7 @@ func TestHandlersThatAskForManyAtOnceDoNotWait(t *testing.T) {
 	}, cache.SharedGlobal)
 }
 
-// A request that a handler makes is not among those that wait for room which the handler has.
+// A request from a handler does not wait for a place among MaxRuns while that handler has it.
 func TestAnInnerRequestDoesNotWaitForItsOuterRun(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /p/{id}", cache.Policy{MaxRuns: 1}, func(w http.ResponseWriter, r *http.Request) error {
@@ -154,7 +154,7 @@ func TestAnInnerRequestDoesNotWaitForItsOuterRun(t *testing.T) {
 	})
 }
 
-// What a handler leaves running after its end is not within it any more: it waits like everybody.
+// A request from a goroutine that outlives its handler is not inner any more: it waits like all others.
 func TestAContextIsOfItsRunWhileThatLasts(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		kept := make(chan *http.Request, 2)
@@ -176,7 +176,7 @@ func TestAContextIsOfItsRunWhileThatLasts(t *testing.T) {
 	})
 }
 
-// A refresh is marked by its context; what its handler asks for is no refresh.
+// The context marks a refresh, but a request from its handler is no refresh.
 func TestWhatARefreshAsksForIsAnswered(t *testing.T) {
 	for name, p := range modes {
 		run(t, func(t *testing.T, s *site) {
@@ -207,7 +207,7 @@ func TestWhatARefreshAsksForIsAnswered(t *testing.T) {
 	}
 }
 
-// The process has the lease itself that another call of it would wait for.
+// An inner request does not wait for a lease that its own process holds.
 func TestAnInnerRequestDoesNotWaitForALeaseOfItsProcess(t *testing.T) {
 	for _, class := range inRedis {
 		for _, rt := range []router{routers[0], routers[2]} {
@@ -227,7 +227,7 @@ func TestAnInnerRequestDoesNotWaitForALeaseOfItsProcess(t *testing.T) {
 	}
 }
 
-// A route within itself, by an oversight: each request passes the cache twice.
+// A route is wrapped twice by mistake, so that each request passes the cache twice.
 func TestARouteWrappedTwiceDoesNotWaitForItself(t *testing.T) {
 	for _, class := range classes {
 		for _, p := range modes {
@@ -253,7 +253,7 @@ func TestARouteWrappedTwiceDoesNotWaitForItself(t *testing.T) {
 	}
 }
 
-// A page through a value whose load asks for the page.
+// A page uses a value, whose load requests the page.
 func TestAPageAndAValueThatAskForEachOtherDoNotWait(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var menu *cache.Values[string]

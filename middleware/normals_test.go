@@ -8,7 +8,7 @@ import (
 	"github.com/larder-go/cache/internal/rfc9111"
 )
 
-// What is remembered is what would be made anew, also where lines and names meet in a slot.
+// A remembered selection equals a newly computed one, also if lines or names collide in a slot.
 func TestRememberedSelectionsAreTheirOwn(t *testing.T) {
 	var n normalForms
 	fields := [][]string{nil, {}, {""}, {"de", "en"}, {strings.Repeat("x,", maxNormal)}, {"en;q=2"}, {"text/html, */*;q=0.10"}}

@@ -177,7 +177,7 @@ func (rec *recorder) privatize(h http.Header) {
 	}
 }
 
-// forClient prepares a header that was not judged for the client.
+// forClient prepares a header for the client if it has not been judged.
 func (rec *recorder) forClient(h http.Header) {
 	rec.privatize(h)
 	rec.addPolicy(h)

@@ -22,7 +22,7 @@ const (
 	Validated Outcome = "validated"
 	// Not of a request: something works, but may surprise.
 	Warning Outcome = "warning"
-	// Not of a request: the store failed, as Err says.
+	// Not of a request: a store, a handler or another function of the app failed, as Err says.
 	Fault Outcome = "fault"
 )
 
@@ -191,6 +191,6 @@ type Event struct {
 	Tier string
 	// 0: unknown.
 	Status int
-	// Of faults, and of handlers that failed.
+	// Of faults, of handlers that failed, and of warnings.
 	Err error
 }

@@ -58,14 +58,14 @@ type recorder struct {
 	asked   request          // what the handler was asked for instead of a whole response
 	purpose purpose
 	changes bool  // the method is unsafe: a success invalidates
-	level   uint8 // … if there are too many such, its area of this level: see keys.Area
+	level   uint8 // … or, if there are too many such, purges the area of this level: see keys.Area
 
 	status int
 	reason Reason // why no copy is being made
 	user   string // who the user is, if that is known
 	fwd    string // why the request came to the handler, as Cache-Status says it; "": a miss
 
-	http *httpHead // RFC 9111 mode: what is noted of the head, from when the handler is asked
+	http *httpHead // RFC 9111 mode: what is noted of the head, from when the handler is called
 }
 
 // phase is what happens to what the handler writes.

@@ -25,7 +25,7 @@ import (
 //	2. replays it
 //	3. again: makes a request with a mark     4. enter: server.Handler.ServeHTTP
 //	   returns: the client waits for nothing  5. outer middleware, as for a client
-//	                                          6. Begin: markOf, so memory does not answer
+//	                                          6. Begin: markOf, so memory does not serve it
 //	                                          7. Finish: the mark has this key. The mark is reached; the handler runs
 //	                                          8. the response is stored
 //
@@ -151,7 +151,7 @@ func (rt *Route) refreshInline(p Passage, w http.ResponseWriter, r *http.Request
 	defer rt.common.endRefresh(&rt.share, p.key)
 	rt.inline.Store(false) // middleware outside may let the next one through
 	defer func() {
-		if v := recover(); v != nil { // nobody must pay for the next one
+		if v := recover(); v != nil { // the client has its response; nobody must pay for the next one
 			rt.alert(Event{Route: p.pattern, Outcome: Refresh, Reason: ReasonPanic, Err: fmt.Errorf("the handler panicked: %v", v)})
 		}
 	}()

@@ -318,7 +318,7 @@ func (rt *Route) bypass(p Passage, w http.ResponseWriter, r *http.Request, next 
 	rec := new(recorder)
 	rec.begin(rt, w, r, nil)
 	if changes {
-		// What is invalidated is what the client asked for, even if the handler rewrites the URL in place.
+		// What is invalidated is what the client requested, even if the handler rewrites the URL in place.
 		asked, u := *r, *r.URL
 		asked.URL = &u
 		rec.r, rec.level = &asked, keys.Literal(p.pattern)

@@ -77,19 +77,16 @@ func validators(e *store.Entry) (tag, modified string) {
 	return tag, modified
 }
 
-// askMissing requests the bytes that the stored part lacks, if they are contiguous.
+// askMissing requests the bytes that the stored part lacks, if they are contiguous. Without a strong tag the two parts could not be
+// joined, whatever the handler says.
 func askMissing(old *store.Entry, h http.Header, most int64) request {
 	part, ok := rfc9111.ParseContentRange(old.Lines("Content-Range"))
 	lacks, one := part.Missing()
 	tag := rfc9111.First(old.Lines("Etag"))
-	strong := rfc9111.StrongMatch(tag, tag)
-	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
+	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || !rfc9111.StrongMatch(tag, tag) {
 		return whole
 	}
-	h["Range"] = []string{lacks.String()}
-	if strong { // without a strong tag the parts cannot be joined, and a 206 makes the handler run once more
-		h["If-Range"] = []string{tag}
-	}
+	h["Range"], h["If-Range"] = []string{lacks.String()}, []string{tag}
 	return missing
 }
 

@@ -188,7 +188,7 @@ func (v *visit) profile() error {
 type cost struct {
 	runs  int64         // of the handler
 	cpu   time.Duration // of the server; 0 where the system does not report it
-	p99   time.Duration // of the answers within the server, since the last reset; 0: they were not timed
+	p99   time.Duration // of responses within the server, since the last reset; 0: they were not timed
 	reads int64         // of Redis, if they found the key
 }
 

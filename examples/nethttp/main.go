@@ -24,7 +24,7 @@ func main() {
 	minute := cache.Middleware(cache.Policy{Class: cache.SharedGlobal, TTL: time.Minute, Query: keying.Only("zone")})
 	mux.Handle("GET /time", minute(http.HandlerFunc(showTime)))
 
-	// All processes agree: Redis, with a copy in memory for a few seconds.
+	// All processes agree: Redis, with a copy in memory for five seconds.
 	if url := os.Getenv("REDIS_URL"); url != "" {
 		far, err := redisstore.Open(url, redisstore.Options{Prefix: "larder-example"})
 		if err != nil {

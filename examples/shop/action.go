@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// An action is a handler in the one form that net/http and echo both can serve: path parameters are in r.PathValue, and
-// what goes wrong is returned.
+// An action is a handler in a form that both net/http and echo can serve: r.PathValue has the path parameters, and errors are
+// returned.
 type action func(w http.ResponseWriter, r *http.Request) error
 
 // ServeHTTP makes the action a handler of net/http.
@@ -19,7 +19,7 @@ func (a action) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A fault is an error that the client is told of.
+// A fault is an error whose text the client may see.
 type fault struct {
 	status int
 	text   string
@@ -36,7 +36,7 @@ var (
 	errNobody = &fault{http.StatusUnauthorized, "log in first: POST /login with user and password"}
 )
 
-// fail answers with an error. What is no fault is for the log, not for the client.
+// fail responds with an error. An error that is no fault goes to the log, not to the client.
 func fail(w http.ResponseWriter, err error) {
 	f := new(fault)
 	if !errors.As(err, &f) {
@@ -48,7 +48,7 @@ func fail(w http.ResponseWriter, err error) {
 	}
 }
 
-// reply answers with JSON.
+// reply responds with JSON.
 func reply(w http.ResponseWriter, status int, value any) error {
 	body, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {

@@ -19,19 +19,19 @@ type settings struct {
 	redisURL  string
 }
 
-// maxForm is how long a request's body may be.
+// maxForm is the longest body of a request, in bytes.
 const maxForm = 16 << 10
 
-// An app is the shop with everything that it stands on.
+// An app is the shop with everything that it needs.
 type app struct {
 	handler    http.Handler
 	cache      *cache.Cache
 	db         *sql.DB
 	closeRedis func()
-	endStreams func() // open streams end; it may be called more than once
+	endStreams func() // ends open streams; it may be called more than once
 }
 
-// open puts the app together. Only a database is needed: a Redis may come later.
+// open builds the app. The database must be available, but Redis may come later.
 func open(set settings) (*app, error) {
 	a := &app{closeRedis: func() {}}
 	if err := a.open(set); err != nil {

@@ -15,7 +15,7 @@ var (
 	bannerForm = template.Must(template.New("banner").Parse(bannerText))
 )
 
-// banner says what is used and what to try.
+// banner prints the settings and what to try.
 func banner(out io.Writer, set settings, addr net.Addr) {
 	err := bannerForm.Execute(out, map[string]any{
 		"Framework": set.framework,
@@ -29,7 +29,7 @@ func banner(out io.Writer, set settings, addr net.Addr) {
 	}
 }
 
-// reachable is a host and port at which this machine reaches the listener.
+// reachable returns a host and port that reach the listener from this machine.
 func reachable(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {

@@ -29,7 +29,7 @@ func (s *shop) cart(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range lines { // a change of price must reach the carts, too
+	for _, l := range lines { // so that a change of price purges the cart, too
 		cache.AddTags(r.Context(), productTag(l.ID))
 	}
 	return reply(w, http.StatusOK, struct {
@@ -53,7 +53,7 @@ func (s *shop) cartOf(ctx context.Context, u user) (lines []line, total euros, e
 	return lines, total, err
 }
 
-// addToCart puts some of a product into the user's cart.
+// addToCart adds a quantity of a product to the user's cart.
 func (s *shop) addToCart(w http.ResponseWriter, r *http.Request) error {
 	u, ok := userOf(r)
 	if !ok {

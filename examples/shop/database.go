@@ -17,10 +17,10 @@ var (
 	seed string
 )
 
-// version is what a database that this program has filled says of itself.
+// version is the user_version that this program gives a database.
 const version = 1
 
-// openDatabase opens the shop's database. A new file is given tables and goods, in one transaction.
+// openDatabase opens the shop's database. It fills a new file with tables and products, in one transaction.
 func openDatabase(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", address(path))
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// every is how often the stream of events says something.
+// every is the interval between events.
 const every = time.Second
 
-// events streams the shop's business: one event at once, then one a second. It has no policy; the cache leaves it alone.
+// events streams what happens in the shop: one event at once, then one a second. Its route has no policy, so it is not cached.
 func (s *shop) events(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -20,7 +20,7 @@ func (s *shop) events(w http.ResponseWriter, r *http.Request) error {
 	defer tick.Stop()
 	for {
 		if err := s.sendEvent(r.Context(), w); err != nil {
-			return nil // the client has gone, or the database: the stream ends
+			return nil // the client or the database is gone: the stream ends
 		}
 		select {
 		case <-tick.C:

@@ -2,7 +2,7 @@
 //
 //	go run ./examples/shop
 //
-// What is cached, and where, stands in routes.cache.
+// routes.cache says what is cached, and where.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// patience is how long requests under way may take once the shop is told to stop.
+// patience is how long requests in progress may still take when the shop is told to stop.
 const patience = 5 * time.Second
 
 func main() {

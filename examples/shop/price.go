@@ -57,7 +57,7 @@ func (e euros) String() string { return fmt.Sprintf("%d.%02d", e/100, e%100) }
 // MarshalText writes the amount as String does.
 func (e euros) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
-// dearest is a price that no product exceeds.
+// dearest is the highest price.
 const dearest = euros(1_000_000_00)
 
 // parseEuros reads "12", "12.5" or "12.50".

@@ -11,15 +11,15 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// silent keeps go-redis from logging every connection that fails: the cache tells of faults by events.
+// silent keeps go-redis from logging every failed connection: the cache reports faults as events.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
 func hushRedis() { redis.SetLogger(silent{}) }
 
-// openRedis opens the store at the URL, or one in a Redis of our own if there is no URL. A server that does not answer is
-// no error: until it does, handlers answer.
+// openRedis opens the store at the URL, or one in an embedded Redis if there is no URL. It is no error if the server does not
+// answer: until it does, handlers run. The caller must call end.
 func openRedis(url string) (store *redisstore.Store, end func(), err error) {
 	stop := func() {}
 	if url == "" {
@@ -35,7 +35,7 @@ func openRedis(url string) (store *redisstore.Store, end func(), err error) {
 	return store, func() { store.Close(); stop() }, nil
 }
 
-// embedRedis starts a Redis inside this process. It keeps nothing beyond the process's life.
+// embedRedis starts a Redis inside this process. Its data end with the process.
 func embedRedis() (url string, stop func(), err error) {
 	server := miniredis.NewMiniRedis()
 	if err := server.StartAddr("127.0.0.1:0"); err != nil {
@@ -47,7 +47,7 @@ func embedRedis() (url string, stop func(), err error) {
 		for {
 			select {
 			case <-clock.C:
-				server.FastForward(time.Second) // it lets keys expire only when it is told that time has passed
+				server.FastForward(time.Second) // its keys expire only when FastForward says that time has passed
 			case <-done:
 				return
 			}
@@ -56,7 +56,7 @@ func embedRedis() (url string, stop func(), err error) {
 	return "redis://" + server.Addr(), func() { clock.Stop(); close(done); server.Close() }, nil
 }
 
-// redisName is what the banner calls the Redis, without a password that may be in its URL.
+// redisName is the banner's name for the Redis: its URL without a password.
 func redisName(redisURL string) string {
 	if redisURL == "" {
 		return "embedded (REDIS_URL is not set)"

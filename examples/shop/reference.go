@@ -15,7 +15,7 @@ type country struct {
 	Name string `json:"name"`
 }
 
-// spoken are the languages that countries can be listed in; the first is for everyone else.
+// spoken are the languages of the list of countries. The first one is the default.
 var spoken = []language.Tag{
 	language.English, language.German, language.French, language.Spanish, language.Italian, language.Portuguese,
 	language.Dutch, language.Polish, language.Swedish, language.Turkish, language.Japanese, language.Chinese,

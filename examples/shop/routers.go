@@ -17,7 +17,7 @@ import (
 //go:embed routes.cache
 var policies string
 
-// router returns the shop's routes, as the framework serves them, behind their policies.
+// router returns the framework's router with the shop's routes and their policies.
 func (s *shop) router(framework string) (http.Handler, error) {
 	policies, err := cache.ParseRoutes(strings.NewReader(policies))
 	if err != nil {
@@ -54,12 +54,12 @@ func (s *shop) echo(policies cache.Routes) (http.Handler, error) {
 	return e, echocache.Annotate(s.cache, e, policies)
 }
 
-// echoPath writes a path of net/http's in echo's way: "/products/{id}" is "/products/:id".
+// echoPath converts a net/http path to echo's syntax: "/products/{id}" to "/products/:id".
 func echoPath(path string) string {
 	return strings.NewReplacer("{$}", "", "{", ":", "}", "").Replace(path)
 }
 
-// forEcho makes the action a handler of echo, with path parameters where the action looks for them.
+// forEcho makes the action a handler of echo. It passes path parameters in the way that actions read them.
 func forEcho(a action) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		for i, name := range c.ParamNames() {
@@ -69,7 +69,7 @@ func forEcho(a action) echo.HandlerFunc {
 	}
 }
 
-// asFault makes echo's own errors, such as 404, faults.
+// asFault converts echo's own errors, such as 404, to faults.
 func asFault(err error) error {
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return faultf(he.Code, "%v", he.Message)

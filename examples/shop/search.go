@@ -11,10 +11,10 @@ const (
 	lastPage = 1000
 )
 
-// literal makes a search text one that LIKE takes as it stands.
+// literal escapes a text so that LIKE takes it literally.
 var literal = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
 
-// search lists the products whose name or description contains a text, a page at a time.
+// search lists the products whose name or description contains a text, page by page.
 func (s *shop) search(w http.ResponseWriter, r *http.Request) error {
 	text, page, err := searchOf(r)
 	if err != nil {

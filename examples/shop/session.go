@@ -19,17 +19,17 @@ const (
 
 type userKey struct{}
 
-// userOf returns who has logged in.
+// userOf returns the user who has logged in; false if nobody has.
 func userOf(r *http.Request) (user, bool) {
 	u, ok := r.Context().Value(userKey{}).(user)
 	return u, ok
 }
 
-// identity is what the cache knows a user by.
+// identity identifies the user to the cache.
 func (u user) identity() string { return strconv.FormatInt(u.ID, 10) }
 
-// sessions finds out who is asking and tells the handlers and the cache. It goes around the cache: on hits, too, a session
-// must be valid.
+// sessions finds out which user sends the request, and tells the handlers and the cache. It must wrap the cache, because a
+// session must be valid on hits, too.
 func (s *shop) sessions(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookies := r.CookiesNamed(sessionCookie)
@@ -51,7 +51,7 @@ func (s *shop) sessions(next http.Handler) http.Handler {
 	})
 }
 
-// digest is what the database knows a session by: whoever reads it there cannot log in with it.
+// digest is how the database stores a session: whoever reads it there cannot use the session.
 func digest(session string) []byte {
 	sum := sha256.Sum256([]byte(session))
 	return sum[:]

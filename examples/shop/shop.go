@@ -7,7 +7,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// A shop is what the actions share.
+// A shop has what the actions share.
 type shop struct {
 	db      *sql.DB
 	cache   *cache.Cache
@@ -18,7 +18,7 @@ func newShop(db *sql.DB, c *cache.Cache) *shop {
 	return &shop{db: db, cache: c, closing: make(chan struct{})}
 }
 
-// A route is a pattern of net/http's and what it does.
+// A route is a net/http pattern and its action.
 type route struct {
 	pattern string
 	action  action
@@ -41,13 +41,13 @@ func (s *shop) routes() []route {
 	}
 }
 
-// made is part of every answer and tells its making: a response from the cache has the run and the time of the run before.
+// made is part of every response and says which run made it: on a hit, run and time are those of an earlier request.
 type made struct {
-	Run int64  `json:"run"` // the how-manieth of this handler
+	Run int64  `json:"run"` // number of this handler's run, from 1
 	At  string `json:"made_at"`
 }
 
-// made counts a run of the handler, in the database.
+// made counts a run of the handler in the database.
 func (s *shop) made(ctx context.Context, handler string) (m made, err error) {
 	const count = `INSERT INTO runs (handler, n, at) VALUES (?, 1, strftime('%Y-%m-%dT%H:%M:%fZ'))
 		ON CONFLICT DO UPDATE SET n = n + 1, at = excluded.at RETURNING n, at`
@@ -55,7 +55,7 @@ func (s *shop) made(ctx context.Context, handler string) (m made, err error) {
 	return m, err
 }
 
-// list returns what scan makes of every row of a query.
+// list returns the rows of a query, each as scan reads it.
 func list[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows, *T) error, query string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 )
 
 // rounds make guessing passwords slow: OWASP's figure for PBKDF2 with SHA-256.
-var rounds = 600_000 // tests have no time for it
+var rounds = 600_000 // a variable, because tests have no time for it
 
-// A user is who has logged in.
+// A user is somebody who has logged in.
 type user struct {
 	ID    int64
 	Name  string
 	Staff bool
 }
 
-// accounts are those that a new database has; Sam keeps the shop.
+// accounts are the users of a new database. Sam is the shopkeeper.
 var accounts = []struct {
 	name, password string
 	staff          bool
@@ -51,8 +51,8 @@ func hashPassword(password string, salt []byte) ([]byte, error) {
 	return pbkdf2.Key(sha256.New, password, salt, rounds, sha256.Size)
 }
 
-// authenticate returns the user of that name and password, or errLogin. An unknown name takes as long as a wrong password,
-// or the time would tell which names there are.
+// authenticate returns the user with the name and password, or errLogin. An unknown name takes as long as a wrong password:
+// otherwise the time would reveal which names exist.
 func authenticate(ctx context.Context, db *sql.DB, name, password string) (user, error) {
 	u := user{Name: name}
 	var salt, want []byte
@@ -71,7 +71,7 @@ func authenticate(ctx context.Context, db *sql.DB, name, password string) (user,
 	return u, nil
 }
 
-// me tells the user who he is.
+// me shows who is logged in.
 func (s *shop) me(w http.ResponseWriter, r *http.Request) error {
 	u, ok := userOf(r)
 	if !ok {

@@ -1,4 +1,4 @@
-// Package fartest has a store for tests that stands in for Redis.
+// Package fartest has a store that stands in for Redis in tests.
 package fartest
 
 import (
@@ -16,13 +16,13 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// Store stands in for Redis: what it keeps is msgpack, and its purge log is shared by the caches on it.
+// Store stands in for Redis: it stores entries as msgpack, and all caches on it share its purge log.
 type Store struct {
 	store.Log
 	Gets, Sets atomic.Int64
-	Records    atomic.Int64                         // that were appended to the log
-	Down       atomic.Bool                          // every operation fails
-	Before     func(op string, ctx context.Context) // called before every operation, if set
+	Records    atomic.Int64                         // how many were appended to the log
+	Down       atomic.Bool                          // Get, Set and Append fail
+	Before     func(op string, ctx context.Context) // called before every Get and Set, if not nil
 
 	mu      sync.Mutex
 	entries map[keying.Key]kept
@@ -51,7 +51,7 @@ func (f *Store) op(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// Get implements store.Store. It counts itself in Gets.
+// Get implements store.Store. Gets counts the calls.
 func (f *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	f.Gets.Add(1)
 	if err := f.op(ctx, "get"); err != nil {
@@ -67,7 +67,7 @@ func (f *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 	return e, err == nil, err
 }
 
-// Set implements store.Store. It counts itself in Sets.
+// Set implements store.Store. Sets counts the calls.
 func (f *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
 	f.Sets.Add(1)
 	if err := f.op(ctx, "set"); err != nil {
@@ -93,7 +93,7 @@ func (f *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	return nil
 }
 
-// Append implements store.Log. It counts itself in Records.
+// Append implements store.Log. Records counts the calls.
 func (f *Store) Append(ctx context.Context, r store.Record) error {
 	f.Records.Add(1)
 	if f.Down.Load() {
@@ -103,24 +103,24 @@ func (f *Store) Append(ctx context.Context, r store.Record) error {
 	return f.Log.Append(ctx, r)
 }
 
-// Len is how many entries have ever been kept and not deleted.
+// Len returns how many entries it has, including expired ones.
 func (f *Store) Len() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.entries)
 }
 
-// Evict forgets everything, as Redis may at any time.
+// Evict drops all entries, as Redis may at any time.
 func (f *Store) Evict() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.entries)
 }
 
-// Operations is how often it was read and written.
+// Operations returns how often Get and Set were called.
 func (f *Store) Operations() int64 { return f.Gets.Load() + f.Sets.Load() }
 
-// Plant keeps a changed entry under the key. What no codec reads is as good as nothing.
+// Plant stores an entry under the key, after change has changed it. It stores no invalid entry: no codec would read it.
 func (f *Store) Plant(t *testing.T, key keying.Key, change func(*store.Entry)) {
 	t.Helper()
 	e := storetest.Entry(key, "planted")
@@ -135,7 +135,7 @@ func (f *Store) Plant(t *testing.T, key keying.Key, change func(*store.Entry)) {
 	}
 }
 
-// Overwrite puts a body in the place of those of all values in Redis.
+// Overwrite replaces the bodies of all entries.
 func (f *Store) Overwrite(t *testing.T, body []byte) {
 	t.Helper()
 	f.mu.Lock()

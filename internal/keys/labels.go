@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// A Namer makes the keys of values that are no HTTP responses. It is safe for concurrent use. The zero Namer has no secret.
+// A Namer makes the keys of values that are not HTTP responses. It is safe for concurrent use. The zero Namer has no secret.
 type Namer struct {
 	macs *sync.Pool
 	tag  string
@@ -47,8 +47,8 @@ func (n Namer) Key(realm, name, id, user string) keying.Key {
 	return key
 }
 
-// A Labeler makes labels: digests of what a purge can name. Labels of different kinds are never equal, even for one name. The zero Labeler has no
-// secret. It is safe for concurrent use.
+// A Labeler makes labels: digests of what a purge can name. Labels of different kinds are never equal, even for one name. The zero
+// Labeler has no secret. It is safe for concurrent use.
 type Labeler struct{ macs *sync.Pool }
 
 // NewLabeler returns a Labeler whose labels are HMACs with the secret, or digests if it is empty. The secret is copied.
@@ -69,14 +69,14 @@ func (l Labeler) Tag(name string) keying.Label { return l.label("tag", name) }
 // User returns the label of what was made for the user.
 func (l Labeler) User(id string) keying.Label { return l.label("user", id) }
 
-// Route returns the label of all responses of a route pattern. The method is ignored. "/p/{id}", "/p/:id" and "/p/{id:[0-9]+}" are one route, so a
-// purge may be written in any router's way.
+// Route returns the label of all responses of a route pattern. The method is ignored. "/p/{id}", "/p/:id" and "/p/{id:[0-9]+}" are one
+// route, so a purge may use the syntax of any router.
 func (l Labeler) Route(pattern string) keying.Label {
 	return l.label("route", keying.NormalizePattern(pattern))
 }
 
-// Group returns the label of a cache group of an origin (RFC 9875 §2). The origin may be in any spelling; see [Origin]. Its length stands before it,
-// so that no group's name can look like a part of the origin.
+// Group returns the label of a cache group of an origin (RFC 9875 §2). The origin may be in any spelling; see [Origin]. Its length comes
+// before it, so that no group's name can look like a part of the origin.
 func (l Labeler) Group(scheme, host, name string) keying.Label {
 	scheme, host = Origin(scheme, host)
 	return l.label("group", strconv.Itoa(len(scheme)+len("://")+len(host)), ":", scheme, "://", host, name)
@@ -87,16 +87,16 @@ func (l Labeler) Value(name, id string) keying.Label {
 	return l.label("value", strconv.Itoa(len(name)), ":", name, id)
 }
 
-// URL returns the label of a URL. With a host ("https://shop.example/p/1?x=2") it means the URL of that origin, and without ("/p/1?x=2") that of any
-// host. All spellings of a URL have one label; see [Path] and [Origin]. The order of different parameters does not matter. A user and a fragment
-// are ignored.
+// URL returns the label of a URL. With a host ("https://shop.example/p/1?x=2") it means the URL of that origin, and without ("/p/1?x=2")
+// that of any host. All spellings of a URL have one label; see [Path] and [Origin]. The order of different parameters does not matter.
+// Userinfo and fragment are ignored.
 func (l Labeler) URL(u *url.URL) keying.Label {
 	_, label := l.URLs(u, u.Scheme, u.Host)
 	return label
 }
 
-// URLs returns two labels of a URL's path and query: on any host, and on the given one. An entry has both, so either kind of purge hits it. Without a
-// host both are the same.
+// URLs returns two labels of a URL's path and query: on any host, and on the given one. An entry has both, so either kind of purge hits
+// it. Without a host both are the same.
 func (l Labeler) URLs(u *url.URL, scheme, host string) (anywhere, there keying.Label) {
 	path, query := Path(u), canonical(normalQuery(u.RawQuery), everyName)
 	anywhere = l.label("url", path, "?", query)
@@ -107,14 +107,14 @@ func (l Labeler) URLs(u *url.URL, scheme, host string) (anywhere, there keying.L
 	return anywhere, l.label("url", scheme, "://", host, path, "?", query)
 }
 
-// everyName is the rule of a query in which each parameter counts.
+// everyName is the rule under which each parameter of a query counts.
 func everyName(string) bool { return true }
 
 // Areas is how many areas a path lies in, each within the one before: of its first segment, its first two, and its first three.
 const Areas = 3
 
-// An Area is everything below the first Level segments of a path, on all hosts. A ledger cannot remember any number of purges. When there are too
-// many in an area, it remembers one purge of the whole area instead.
+// An Area is everything below the first Level segments of a path, on all hosts. A ledger cannot remember any number of purges. If there
+// are too many in an area, it remembers one purge of the whole area instead.
 //
 // Labels that have no path, like tags, lie in areas of Level 0, by their digest. There are 65,536 areas of each level, so different paths may
 // share one. Then a purge hits too much, which is safe.
@@ -123,7 +123,7 @@ type Area struct {
 	id    uint16
 }
 
-// A label of a place is no digest. Its 16 bytes are:
+// A label of a place is not a digest. Its 16 bytes are:
 //
 //	0–8     zero. A digest begins like this once in 2^72 times
 //	9       areaMark, and the level of the area that is meant; 0 if none is
@@ -150,7 +150,7 @@ func (l Labeler) Place(path string) (label keying.Label) {
 	return label
 }
 
-// segmentEnd returns where the segment ends whose slash is at from.
+// segmentEnd returns the end of the segment whose slash is at from.
 func segmentEnd(path string, from int) int {
 	if from < len(path) {
 		if more := strings.IndexByte(path[from+1:], '/'); more >= 0 {
@@ -160,8 +160,8 @@ func segmentEnd(path string, from int) int {
 	return len(path)
 }
 
-// area returns the id of the area of a path's beginning. With a secret, it tells nothing about the path to those who do not know the secret. Without
-// one, a quick hash is enough.
+// area returns the id of the area of a path's beginning. With a secret, the id tells nothing about the path to those who do not know the
+// secret. Without one, a quick hash is enough.
 func (l Labeler) area(prefix string) uint16 {
 	if l.macs != nil {
 		key := l.label("area", prefix)
@@ -209,8 +209,8 @@ func HasParam(pattern, name string) (has bool) {
 	return has
 }
 
-// Literal returns how many segments of a route pattern's path come before its first parameter: the level of the area that all its URLs lie in. It is
-// at least one and at most Areas.
+// Literal returns how many segments of a route pattern's path come before its first parameter: the level of the area that all its URLs
+// lie in. It is at least one and at most Areas.
 func Literal(pattern string) (level uint8) {
 	_, _, path := keying.SplitPattern(keying.NormalizePattern(pattern))
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
@@ -224,13 +224,13 @@ func Literal(pattern string) (level uint8) {
 
 // Spellings of one URL.
 //
-// A URL can be written in many ways: "/a%2Db", "/a-b" and "/x/../a-b" are one page to most people. Keys treat them as different, because an
-// application can tell them apart. Labels treat them as one. A purge must hit the page however the URL was written, and if it hits another page,
-// too, that does no harm. So labels are made of the spelling of RFC 3986 §6.2.2 and §6.2.3, and they also drop escapes that some layer on the way
-// (net/http, for example) may have added.
+// A URL can be written in many ways: "/a%2Db", "/a-b" and "/x/../a-b" are one page to most people. Keys treat them as different, because
+// an application can tell them apart. Labels treat them as one: a purge must hit the page however the URL was written, and hitting
+// another page, too, does no harm. So labels use the normalization of RFC 3986 §6.2.2 and §6.2.3, and also drop escapes that some layer
+// on the way (net/http, for example) may have added.
 
-// Path returns the URL's path in the spelling of labels: escaped only where it must be, with upper-case digits, without dot segments, and "/" if it
-// is empty.
+// Path returns the URL's path in the spelling of labels: escaped only where it must be, with upper-case digits, without dot segments, and
+// "/" if it is empty.
 func Path(u *url.URL) string {
 	path := u.RawPath
 	if decoded, err := url.PathUnescape(path); path == "" || err != nil || decoded != u.Path {
@@ -239,9 +239,9 @@ func Path(u *url.URL) string {
 	return withoutDots(cmp.Or(respell(path, bareInPath, unescapedInPath), "/"))
 }
 
-// Origin returns the scheme and host of an origin in the spelling of labels. That is in lower case, without the default port of the scheme
-// (RFC 3986 §6.2.3), without the dot at the end of a name, and without the zone of an IPv6 address. A name with letters beyond ASCII gets the form
-// that clients send (RFC 5891 §4.4): "xn--bcher-kva.example".
+// Origin returns the scheme and host of an origin in the spelling of labels. That is in lower case, without the default port of the
+// scheme (RFC 3986 §6.2.3), without the dot at the end of a name, and without the zone of an IPv6 address. A name with letters beyond
+// ASCII gets the form that clients send (RFC 5891 §4.4): "xn--bcher-kva.example".
 func Origin(scheme, host string) (string, string) {
 	scheme, host = strings.ToLower(scheme), strings.ToLower(host)
 	name, port := host, ""
@@ -269,7 +269,7 @@ func Origin(scheme, host string) (string, string) {
 // normalQuery returns the query in the spelling of labels. The parameters stay in their order.
 func normalQuery(raw string) string { return respell(raw, bareInQuery, unescapedInQuery) }
 
-// respell writes a text in the one spelling that it shall have. bare are the bytes that need no escape, and unescaped are those that mean the same
+// respell writes a text in its one normal spelling. bare are the bytes that need no escape, and unescaped are those that mean the same
 // with and without one: their escapes are removed. All others are escaped.
 func respell(text string, bare, unescaped func(c byte) bool) string {
 	if wellSpelt(text, bare) { // most are
@@ -315,8 +315,8 @@ func unhex(c byte) byte {
 	return c - '0'
 }
 
-// unescapedInPath are the bytes that a path's segment may have (RFC 3986 §3.3). The delimiters among them could mean something else with an escape,
-// but net/http escapes some by itself, so labels treat both as one.
+// unescapedInPath are the bytes that a path's segment may have (RFC 3986 §3.3). The delimiters among them could mean something else when
+// escaped, but net/http itself escapes some, so labels treat both as one.
 func unescapedInPath(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~!$&'()*+,;=:@", c) >= 0
 }

@@ -27,10 +27,11 @@ var ErrTooLarge = errors.New("keying: the request exceeds the limits of a key")
 // errTarget is the error of a request target without a path, as in "GET mailto:x HTTP/1.1".
 var errTarget = errors.New("keying: the request's target is no path")
 
-// A Scheme says what selects a response. Set its fields, call [Scheme.Compile], and change nothing after that. Then it is safe for concurrent use.
+// A Scheme says what selects a response. Set its fields, call [Scheme.Compile], and change nothing after that. Then it is safe for
+// concurrent use.
 //
-// The handler of a Private scheme sees the whole request, because its response is for one user only. That of an Open scheme sees it, too: it is a
-// handler that says with Vary what its response depends on. All other schemes are shared, and hide what does not select.
+// The handler of a Private scheme sees the whole request, because its response is for one user only. That of an Open scheme sees it, too:
+// its Vary says what its response depends on. All other schemes are shared, and hide what does not select.
 type Scheme struct {
 	Realm      string       // responses of different realms never mix; the class of the policy
 	Headers    []string     // canonical names of the headers that select
@@ -59,11 +60,11 @@ func (s *Scheme) Compile() *Scheme {
 	return s
 }
 
-// Key returns the key of a GET or HEAD request; both methods have the same one. The request has matched the route pattern. user is whose response it
-// is, "" if it is everybody's, and by is what the function of By returned.
+// Key returns the key of a GET or HEAD request; both methods have the same one. The request has matched the route pattern. user is the
+// user that the response is for, "" if it is for everybody, and by is what the function of By returned.
 //
-// Fields are hashed as they are. Nothing is normalized that an application could tell apart. An error means that the request has no key: do not
-// cache the response. The request is not changed.
+// Fields are hashed as they are. Nothing is normalized that an application could tell apart. An error means that the request has no key:
+// do not cache the response. The request is not changed.
 func (s *Scheme) Key(r *http.Request, pattern, user, by string) (keying.Key, error) {
 	t, err := s.Text(r, pattern, user, by)
 	if err != nil {
@@ -84,8 +85,8 @@ func (d *digester) values(values []string) {
 	}
 }
 
-// cookies adds the selecting cookies, in the order of the scheme. A cookie that was sent twice counts twice, in the order sent: nobody knows which of
-// the two the handler reads.
+// cookies adds the selecting cookies, in the order of the scheme. A cookie that was sent twice counts twice, in the order sent: nobody
+// knows which of the two the handler reads.
 func (s *Scheme) cookies(d *digester, lines []string) {
 	for _, name := range s.Cookies {
 		n := 0
@@ -124,8 +125,8 @@ func Protocol(r *http.Request) string {
 	return "http"
 }
 
-// A Normal turns the lines of a request header into a text. Lines that mean the same may get the same text (RFC 9111 §4.1). present is false if the
-// request does not have the header.
+// A Normal turns the lines of a request header into a text. Lines of the same meaning may get the same text (RFC 9111 §4.1). present is
+// false if the request does not have the header.
 type Normal func(name string, lines []string) (text string, present bool)
 
 // Select returns the key of a variant of a resource: the one that the request selects by the headers that its Vary names, in canonical form
@@ -143,8 +144,8 @@ func (s *Scheme) Select(resource keying.Key, names []string, r *http.Request, no
 	return d.key(s.macs)
 }
 
-// tracing reports whether the header is for tracing. Every handler may see it. It does not select, since each request has another one, so a
-// response must not depend on it.
+// tracing reports whether the header is for tracing. Every handler may see it. It does not select, since each request has a different
+// one, so a response must not depend on it.
 func tracing(name string) bool {
 	switch name {
 	case "Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled",
@@ -155,17 +156,18 @@ func tracing(name string) bool {
 	return false
 }
 
-// answeredHere are the conditions and the ranges, which the cache answers by itself (RFC 9110 §13, §14). The handler must make a complete response,
+// answeredHere are the conditions and ranges, which the cache handles itself (RFC 9110 §13, §14). The handler must make a whole response,
 // for everybody.
 var answeredHere = []string{
 	"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
 }
 
-// offers are the fields of an offer to upgrade the connection (RFC 9110 §7.8). The cache does not upgrade, so the handler must not, either.
+// offers are the fields of an offer to upgrade the connection (RFC 9110 §7.8). The cache does not upgrade, so the handler must not
+// either.
 var offers = []string{"Upgrade", "Http2-Settings"}
 
-// elsewhere are fields in which a proxy tells the URL that the client asked for. Frameworks read them, and put their host into links. Any client can
-// send them: if no proxy is trusted, one client could poison the response that everybody gets.
+// elsewhere are fields in which a proxy passes on the URL that the client requested. Frameworks read them, and put their host into links.
+// Any client can send them: if no proxy is trusted, one client could poison the response that everybody gets.
 var elsewhere = []string{
 	"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-Ssl",
 	"X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri", "X-Url-Scheme", "X-Scheme",
@@ -174,10 +176,10 @@ var elsewhere = []string{
 
 // View returns the request as the handler may see it if its response is stored under the scheme's key. It is a copy; r is not changed.
 //
-// With a shared scheme the handler sees the headers, cookies and parameters that select, the headers of Pass and those for tracing. It sees nothing
-// else of the client: no address, no certificate, no version of the protocol, no parsed form. With a Private or Open scheme it sees the headers,
-// except conditions, ranges, Connection and offers to upgrade. It never sees a body or a trailer, because they do not select. The context, the
-// path values and the pattern are those of r.
+// With a shared scheme the handler sees the headers, cookies and parameters that select, the headers of Pass and those for tracing. It
+// sees nothing else of the client: no address, no certificate, no protocol version, no parsed form. With a Private or Open scheme it sees
+// the headers, except conditions, ranges, Connection and offers to upgrade. It never sees a body or a trailer, because they do not
+// select. The context, the path values and the pattern are those of r.
 func (s *Scheme) View(r *http.Request) *http.Request {
 	both := &struct { // one allocation for both
 		request http.Request
@@ -205,7 +207,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 		for _, name := range slices.Concat(answeredHere, offers) {
 			delete(v.Header, name)
 		}
-		delete(v.Header, "Connection") // a proxy inside would remove the fields that it names, also those that the cache adds
+		delete(v.Header, "Connection") // a proxy inside would remove the fields that it names, even those that the cache adds
 		return v
 	}
 	*u = url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
@@ -219,7 +221,7 @@ func (s *Scheme) View(r *http.Request) *http.Request {
 	return v
 }
 
-// requestURI is the path of the request line with the query of u. If that is the request's own, it is not built anew.
+// requestURI is the path of the request line with the query of u. If that is the request's own, no new string is built.
 func requestURI(r *http.Request, u *url.URL) string {
 	path := targetPath(r)
 	if u.RawQuery == "" && !u.ForceQuery {
@@ -294,14 +296,14 @@ func (s *Scheme) Keyed(name string) bool { return slices.Contains(s.Headers, nam
 // Varies reports whether one URL may have several responses: headers, cookies or a function select.
 func (s *Scheme) Varies() bool { return len(s.Headers)+len(s.Cookies) > 0 || s.By != "" }
 
-// NoVarySearch returns the value of a No-Vary-Search header (draft-ietf-httpbis-no-vary-search), which tells other caches the rules of a Query. It
-// returns "" if there are no rules.
+// NoVarySearch returns the value of a No-Vary-Search header (draft-ietf-httpbis-no-vary-search), which tells other caches the rules of a
+// Query. It returns "" if there are no rules.
 //
-// Other caches may distinguish more URLs than this one: the header cannot express names that end in "*", so they are left out. In one respect
-// they distinguish fewer: they compare decoded parameters, and a key has them as they were written. So do not send the header if a handler reads
-// the raw query.
+// Other caches may distinguish more URLs than this one: the header cannot express names that end in "*", so they are left out. In one
+// respect they distinguish fewer: they compare decoded parameters, while a key has them as they were written. So do not send the header
+// if a handler reads the raw query.
 //
-// Drafts differ in whether except stands with params or alone. It is sent with params, because browsers ignore it alone. A cache that only
+// Drafts differ in whether except comes with params or alone. It is sent with params, because browsers ignore it alone. A cache that only
 // understands it alone ignores this header, which does no harm.
 func NoVarySearch(q keying.Query) string {
 	const order = "key-order"
@@ -320,8 +322,8 @@ func NoVarySearch(q keying.Query) string {
 	return order
 }
 
-// expressible returns the names that No-Vary-Search can express, sorted, and whether those are all of them. It cannot express a name that is not
-// UTF-8, or has U+FFFD in it: after decoding, both are the same.
+// expressible returns the names that No-Vary-Search can express, sorted, and whether those are all of them. It cannot express a name that
+// is not UTF-8, or that contains U+FFFD: after decoding, both are the same.
 func expressible(q keying.Query) (names []string, complete bool) {
 	all, _ := q.Names()
 	for _, name := range all {
@@ -334,8 +336,8 @@ func expressible(q keying.Query) (names []string, complete bool) {
 	return slices.Compact(names), complete
 }
 
-// innerList returns the names as an inner list of Strings (RFC 9651 §3.1.1). They have the escapes of a URL, which a cache decodes, so there are
-// no characters that a String would have to escape.
+// innerList returns the names as an inner list of Strings (RFC 9651 §3.1.1). They are escaped as in a URL, which a cache decodes, so they
+// have no characters that a String would have to escape.
 func innerList(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
@@ -344,7 +346,8 @@ func innerList(names []string) string {
 	return "(" + strings.Join(quoted, " ") + ")"
 }
 
-// effective returns the query that selects the response and that the handler sees: raw itself, or what the rules leave of it, in a fixed order.
+// effective returns the query that selects the response and that the handler sees: raw itself, or what the rules leave of it, in a fixed
+// order.
 func effective(q keying.Query, raw string) (string, error) {
 	if err := checkQuery(raw); err != nil || raw == "" || q.Raw() {
 		return raw, err

@@ -1,13 +1,13 @@
-// Package keys says which response belongs to which request. It turns a request into a [keying.Key], and into the view of the request that the
-// handler gets when the response is shared under that key.
+// Package keys says which response belongs to which request. It turns a request into a [keying.Key], and into the view of the request
+// that the handler gets if the response is shared under that key.
 //
 //	scheme := (&keys.Scheme{Realm: "shared-global", Headers: []string{"Accept-Language"}}).Compile()
 //	key, err := scheme.Key(r, "GET /countries", "", "")
 //
-// Its rule is "visible ⇒ keyed": what the handler of a shared response can see is part of the key, and what is not part of the key it cannot see.
-// So no response can depend on something that its key does not have.
+// Its rule is "visible ⇒ keyed": what the handler of a shared response can see is part of the key, and it cannot see what is not. So no
+// response can depend on something that its key does not have.
 //
-// The package also makes labels, which purges name, and the keys of values that are no HTTP responses.
+// The package also makes labels, which purges name, and the keys of values that are not HTTP responses.
 package keys
 
 import (
@@ -29,8 +29,8 @@ import (
 // version is part of every digest. A response that was stored by a version with another layout of keys is never found.
 const version = 1
 
-// A digester collects fields and hashes all of them at once. Each field has its length before it. Without that, "ab" and "c" would have the digest
-// of "a" and "bc", and a client could choose values that have another request's key.
+// A digester collects fields and hashes all of them at once. Each field has its length before it. Without that, "ab" and "c" would have
+// the digest of "a" and "bc", and a client could choose values that have another request's key.
 type digester struct {
 	buf []byte
 	sum [sha256.Size]byte
@@ -102,7 +102,7 @@ func (d *digester) sum256(macs *sync.Pool) keying.Key {
 	return d.sum
 }
 
-// newMACs returns a pool of HMACs, or nil without a secret. They are pooled because to set one up takes longer than to use it.
+// newMACs returns a pool of HMACs, or nil without a secret. They are pooled because setting one up takes longer than using it.
 func newMACs(secret []byte) *sync.Pool {
 	if len(secret) == 0 {
 		return nil
@@ -113,8 +113,8 @@ func newMACs(secret []byte) *sync.Pool {
 
 // A Text is everything that selects a response, spelt out: the fields whose digest is the key.
 //
-// Two texts are equal if and only if their keys are. So memory that remembers the text of an entry can find the entry by it. To compare two texts
-// is much cheaper than a digest, which is what most of the time of a hit would go to.
+// Two texts are equal if and only if their keys are. So memory that remembers the text of an entry can find the entry by it. Comparing
+// two texts is much cheaper than computing a digest, which would take most of the time of a hit.
 //
 // The text of a request consists of these fields, each with its length before it:
 //
@@ -156,8 +156,8 @@ const (
 )
 
 // Text spells out what selects the response to a GET or HEAD request. The request has matched the route pattern; user and by are as in
-// [Scheme.Key]. An error means that the request has no key: do not cache the response. The request is not changed, and after Free nothing of it
-// is held.
+// [Scheme.Key]. An error means that the request has no key: do not cache the response. The request is not changed, and nothing of it is
+// held after Free.
 func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) {
 	u := r.URL
 	if u.Opaque != "" {
@@ -212,7 +212,7 @@ func (s *Scheme) Text(r *http.Request, pattern, user, by string) (*Text, error) 
 	return t, nil
 }
 
-// flagsOf returns the request's flags. The caller takes those back that do not matter.
+// flagsOf returns the request's flags. The caller clears those that do not matter.
 func flagsOf(r *http.Request, user string) byte {
 	flags := otherTarget
 	if r.TLS != nil {
@@ -243,8 +243,9 @@ func (t *Text) optional(flags byte, raw, target, user string) {
 	}
 }
 
-// constant is what all texts of the scheme begin with: its realm, the names of everything that selects, and a tag of the secret. So a policy that
-// was changed does not find what was stored under the old one. With a selecting function texts have one more field, so their domain differs.
+// constant is what all texts of the scheme begin with: its realm, the names of everything that selects, and a tag of the secret. So a
+// changed policy does not find what was stored under the old one. With a selecting function texts have one more field, so their domain
+// differs.
 func (s *Scheme) constant() []byte {
 	domain := "request 2"
 	if s.By != "" {
@@ -266,8 +267,8 @@ func (s *Scheme) constant() []byte {
 	return slices.Clone(d.buf)
 }
 
-// tagOf returns a tag of the secret, or "" without one. Texts have it because two caches with different secrets may share one memory, which
-// compares texts and not keys.
+// tagOf returns a tag of the secret, or "" without one. Texts have it because two caches with different secrets may share one memory,
+// which compares texts and not keys.
 func tagOf(macs *sync.Pool) string {
 	if macs == nil {
 		return ""
@@ -276,8 +277,8 @@ func tagOf(macs *sync.Pool) string {
 	return string(mac[:8])
 }
 
-// Key returns the digest of the text. An error means that the request has no key, because of its query. Text leaves that check to Key: if memory has
-// an entry with this very text, the query was checked when the entry was stored.
+// Key returns the digest of the text. An error means that the request has no key, because of its query. Text leaves that check to Key: if
+// memory has an entry with this very text, the query was checked when the entry was stored.
 func (t *Text) Key() (keying.Key, error) {
 	if err := checkQuery(t.query); err != nil {
 		return keying.Key{}, err
@@ -299,8 +300,8 @@ func (t *Text) Free() {
 	}
 }
 
-// targetPath is the path of the request line. If a layer before the cache has stripped a prefix, it differs from the URL's. The handler can see it,
-// so it selects: what is mounted under "/a" must not answer for "/b".
+// targetPath is the path of the request line. If a layer before the cache has stripped a prefix, it differs from the URL's. The handler
+// can see it, so it selects: what is mounted under "/a" must not serve "/b".
 func targetPath(r *http.Request) string {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if !strings.HasPrefix(path, "/") {
@@ -311,15 +312,15 @@ func targetPath(r *http.Request) string {
 
 // How a query selects a response.
 //
-// By default the query counts as it stands, byte for byte. With rules (keying.Only, keying.Except) some parameters count, in a fixed order, and the
-// handler sees only these. Either way it must be a query that all parsers read alike. If a proxy reads other parameters than the handler does,
-// somebody can store one page under the URL of another.
+// By default the query counts as it stands, byte for byte. With rules (keying.Only, keying.Except) some parameters count, in a fixed
+// order, and the handler sees only these. Either way all parsers must read the query alike. If a proxy reads other parameters than the
+// handler does, somebody can store one page under the URL of another.
 
 // errQuery is the error of a query that parsers read differently. The response to such a request is not stored.
 var errQuery = errors.New("keying: the query cannot be read in one way only")
 
-// checkQuery refuses what parsers disagree about: ";", which separates for some; escapes that are none; control characters and NUL. It refuses
-// too many parameters, as well.
+// checkQuery refuses what parsers disagree about: ";", which some take for a separator; invalid escapes; control characters and NUL. It
+// also refuses too many parameters.
 func checkQuery(raw string) error {
 	params := 1
 	for i := 0; i < len(raw); i++ {
@@ -345,8 +346,8 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// appendCanonical appends the parameters whose name passes, sorted by decoded name. Several of one name stay in their order, and each stays as the
-// client wrote it, because an app can tell "a" from "a=" and "%41" from "A".
+// appendCanonical appends the parameters whose name passes, sorted by decoded name. Parameters of one name stay in their order, and each
+// stays as the client wrote it, because an app can tell "a" from "a=" and "%41" from "A".
 //
 //	Except("utm_*"):   b=2&utm_source=x&a=1&b=1   →   a=1&b=2&b=1
 func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte {
@@ -372,8 +373,8 @@ func appendCanonical(to []byte, raw string, keeps func(name string) bool) []byte
 	return to
 }
 
-// isCanonical reports whether the query is in its canonical form already. It decodes nothing: a query with an escape in a name is not canonical for
-// it, and takes the longer way.
+// isCanonical reports whether the query is already in its canonical form. It decodes nothing: a query with an escape in a name does not
+// count as canonical, and takes the slow path.
 func isCanonical(raw string, keeps func(name string) bool) bool {
 	for last := ""; raw != ""; {
 		text, rest, more := strings.Cut(raw, "&")

@@ -1,5 +1,5 @@
 // Package proc starts the processes that tests and measurements need, waits until they answer, and ends them again. It is
-// for tests, the fault tests of fleet and the measurements of bench; no user's program links it.
+// used by tests, examples/proxies, fleet and bench, and never linked into a user's program.
 //
 //	var g proc.Group
 //	defer g.End()
@@ -21,16 +21,16 @@ import (
 	"time"
 )
 
-// A Group is the processes that one test or one measurement has started. [Group.End] ends them all; on Linux they also end
-// when this program does, whatever ends it. The zero Group is ready. Its methods may be called concurrently.
+// A Group has the processes that one test or measurement has started. [Group.End] ends them all. On Linux they also end when
+// this program does, however it ends. The zero Group is ready to use. Its methods may be called concurrently.
 type Group struct {
-	// Prepare, if it is set, runs once on the thread that starts the group's processes, before the first one. A process
-	// inherits what that thread has: the cores that it may run on, for instance.
+	// Prepare, if not nil, runs once on the thread that starts the group's processes, before the first one. Processes inherit
+	// that thread's attributes, such as the cores that it may run on.
 	Prepare func()
 
 	mu     sync.Mutex
 	all    []*Process
-	thread chan func() // runs on the group's own thread; nil while there is none
+	thread chan func() // its functions run on the group's own thread; nil while there is none
 }
 
 // Start starts the process. The caller must not call the command's own Start, Run or Wait.
@@ -52,13 +52,13 @@ func (g *Group) Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// newThread returns a channel of what one thread runs, until the channel is closed. The thread must live as long as the
-// processes that it starts: the kernel ends a child that is to die with its parent when the parent's thread ends, not when
-// the whole parent does. Go moves goroutines between threads and may end a thread, so this one is locked.
+// newThread starts a thread that runs the functions from the channel until the channel is closed. The thread must live as long
+// as the processes that it starts: the kernel kills a child with Pdeathsig when the thread that started it ends, not when the
+// whole parent does. Go moves goroutines between threads and may end a thread, so this goroutine is locked to its thread.
 func newThread(prepare func()) chan func() {
 	jobs := make(chan func())
 	go func() {
-		runtime.LockOSThread() // and never unlocked: what prepare did to the thread ends with it
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine, and with it what prepare did
 		if prepare != nil {
 			prepare()
 		}
@@ -70,7 +70,7 @@ func newThread(prepare func()) chan func() {
 }
 
 // StartAnnounced starts a process that prints a line when it is ready, such as the address that it serves on, and returns
-// that line. The process is given an open standard input, which ends when this program does.
+// that line. The process gets an open standard input, which is closed when this program ends.
 func (g *Group) StartAnnounced(cmd *exec.Cmd) (p *Process, line string, err error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -89,7 +89,7 @@ func (g *Group) StartAnnounced(cmd *exec.Cmd) (p *Process, line string, err erro
 	return p, strings.TrimSpace(line), nil
 }
 
-// Run runs a process to its end and returns what it printed. When ctx ends, the process is killed.
+// Run runs a process to its end and returns its standard output. When ctx ends, Run kills the process.
 func (g *Group) Run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
@@ -109,8 +109,8 @@ func (g *Group) Run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	return out.String(), nil
 }
 
-// End kills the processes that are still there, the latest first, and waits until they are gone. A group that has ended may
-// start processes again.
+// End kills the processes that still run, the latest first, and waits until they are gone. Afterwards the group may start
+// processes again.
 func (g *Group) End() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,11 +124,11 @@ func (g *Group) End() {
 	}
 }
 
-// A Process is one that a [Group] has started.
+// A Process is a process that a [Group] has started.
 type Process struct {
 	cmd  *exec.Cmd
 	gone chan struct{}
-	err  error // how it ended; written before gone is closed
+	err  error // of Wait; written before gone is closed
 }
 
 func (p *Process) wait() {
@@ -148,20 +148,19 @@ func (p *Process) Err() error {
 // Pid returns the process' id.
 func (p *Process) Pid() int { return p.OS().Pid }
 
-// OS returns the process for what it has no method for here. The caller must not wait for it.
+// OS returns the process, for what Process has no method for. The caller must not call its Wait.
 func (p *Process) OS() *os.Process { return p.cmd.Process }
 
 // Signal sends a signal: syscall.SIGSTOP freezes the process, with its connections open, until syscall.SIGCONT.
 func (p *Process) Signal(s os.Signal) error { return p.OS().Signal(s) }
 
-// Kill ends the process at once, as a crash would, and waits until it is gone. To kill it again does nothing.
+// Kill ends the process at once, as a crash would, and waits until it is gone. Killing it again does nothing.
 func (p *Process) Kill() {
 	_ = p.OS().Kill()
 	<-p.gone
 }
 
-// Interrupt sends the signal that asks the process to end, kills it if it is still there after the time, and waits until
-// it is gone.
+// Interrupt sends a signal that asks the process to end, kills it if it still runs after patience, and waits until it is gone.
 func (p *Process) Interrupt(s os.Signal, patience time.Duration) {
 	_ = p.Signal(s)
 	select {
@@ -180,13 +179,13 @@ func Self(args ...string) (*exec.Cmd, error) {
 	return exec.Command(name, args...), nil
 }
 
-// Until asks every few milliseconds whether the condition is met, and returns nil when it is. It gives up when the time is
-// over, or ctx ends; what says in the error what was waited for.
+// Until checks the condition every few milliseconds, and returns nil when it is met. It returns an error when it has waited for
+// most, or when ctx ends. The error for a timeout names what.
 func Until(ctx context.Context, what string, most time.Duration, met func() bool) error {
 	return until(ctx, what, most, nil, met)
 }
 
-// until is Until that gives up at once when gone is closed.
+// until is Until, but it also gives up when gone is closed.
 func until(ctx context.Context, what string, most time.Duration, gone <-chan struct{}, met func() bool) error {
 	deadline := time.NewTimer(most)
 	defer deadline.Stop()

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// diesWithParent has the kernel kill the process when the thread that starts it ends.
+// diesWithParent makes the kernel kill the process when the thread that started it ends.
 func diesWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package proc
 
 import "os/exec"
 
-// diesWithParent does nothing: the system has no such thing.
+// diesWithParent does nothing: only Linux can do this.
 func diesWithParent(*exec.Cmd) {}

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// redisStarts is how long a redis-server may take until it answers. It takes milliseconds on a machine that is not busy.
+// redisStarts is how long a redis-server may take until it answers. On a machine that is not busy it takes milliseconds.
 const redisStarts = 10 * time.Second
 
-// A Redis is a redis-server process on a port of 127.0.0.1, without persistence. The embedded Process is the one that
-// [Redis.Start] started last.
+// A Redis is a redis-server process on a port of 127.0.0.1, without persistence. The embedded Process is the latest one that
+// [Redis.Start] has started.
 type Redis struct {
 	*Process
 	group *Group
@@ -24,8 +24,8 @@ type Redis struct {
 	args  []string
 }
 
-// StartRedis starts a redis-server, with more arguments, if any, and waits until it answers. It works in dir, which must
-// exist.
+// StartRedis starts a redis-server, with additional arguments, if any, and waits until it answers. Its working directory is
+// dir, which must exist.
 func (g *Group) StartRedis(ctx context.Context, dir string, args ...string) (*Redis, error) {
 	port, err := FreePort()
 	if err != nil {
@@ -37,7 +37,7 @@ func (g *Group) StartRedis(ctx context.Context, dir string, args ...string) (*Re
 	return r, r.Start(ctx)
 }
 
-// Start starts the server again, empty, on the port that it had before. The one before must be gone.
+// Start starts the server again, empty, on the same port. The previous process must be gone.
 func (r *Redis) Start(ctx context.Context) error {
 	p, err := r.group.Start(exec.Command("redis-server", r.args...))
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *Process) Answers(ctx context.Context, addr string) error {
 	return until(ctx, "redis-server answers on "+addr, redisStarts, p.gone, func() bool { return pings(addr) })
 }
 
-// pings says whether a server at the address answers a PING: with +PONG or, where it wants a password, with -NOAUTH.
+// pings reports whether a server at the address answers a PING: with +PONG or, if it requires a password, with -NOAUTH.
 func pings(addr string) bool {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -77,8 +77,8 @@ func pings(addr string) bool {
 	return err == nil && n > 0
 }
 
-// Ask sends one command without special characters, such as INFO stats, to the server at the address. It returns the reply
-// as it stands on the wire. It needs no client library, and leaves no connection behind.
+// Ask sends one command without special characters, such as INFO stats, to the server at the address. It returns the raw
+// reply. It needs no client library and closes its connection.
 func Ask(addr, command string) (string, error) {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -97,9 +97,9 @@ func Ask(addr, command string) (string, error) {
 	return reply, err
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on. It is below the ports that systems hand out for outgoing
-// connections, so that none of those takes it meanwhile, and low enough for a Redis cluster's second port, which is 10,000
-// higher.
+// FreePort returns a port of 127.0.0.1 that nobody listens on. It is below the ports that systems assign to outgoing
+// connections, so that none of those takes it before it is used. It is also low enough for the second port of a Redis cluster,
+// which is 10,000 higher.
 func FreePort() (int, error) {
 	for range 100 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

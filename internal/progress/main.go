@@ -1,9 +1,9 @@
-// Command progress runs go test and shows how far it is: a line for each package as it ends, and what runs meanwhile. What
-// failed is printed in full at the end. It exits with go test's status.
+// Command progress runs go test and shows its progress: a line for each package as it ends, and what runs meanwhile. At the
+// end it prints the full output of what failed. It exits with go test's status.
 //
 //	go run ./internal/progress -in ./... -in ./bench/... -- -race -run Purge
 //
-// What follows -- goes to go test as it is. -skip leaves out the packages whose import path matches.
+// The arguments after -- go to go test unchanged. -skip, before --, leaves out the packages whose import path matches.
 package main
 
 import (
@@ -63,12 +63,12 @@ func run(ctx context.Context, w io.Writer, patterns []string, skip string, args 
 	err = cmd.Wait()
 	r.end()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return max(exit.ExitCode(), 1), nil // a signal's is negative
+		return max(exit.ExitCode(), 1), nil // -1 after a signal
 	}
 	return 0, err
 }
 
-// packages returns the import paths of all packages that the patterns mean, and how many of them have tests.
+// packages returns the import paths of all packages that match the patterns, and how many of them have tests.
 func packages(ctx context.Context, patterns []string, skip string) (all []string, tested int, err error) {
 	left, err := regexp.Compile(skip)
 	if err != nil {
@@ -97,13 +97,13 @@ func packages(ctx context.Context, patterns []string, skip string) (all []string
 	return all, tested, nil
 }
 
-// wantsOutput says whether the argument of go test asks for output of tests that pass.
+// wantsOutput reports whether the argument of go test is a flag that is about the output of passing tests.
 func wantsOutput(arg string) bool {
 	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	return slices.Contains([]string{"v", "bench", "fuzz", "list", "test.v"}, name) && strings.HasPrefix(arg, "-")
 }
 
-// isTerminal says whether what is written to w is read by somebody who sees a line change.
+// isTerminal reports whether w is a terminal, on which a line can be overwritten.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {

@@ -14,7 +14,7 @@ import (
 type event struct {
 	Action      string
 	Package     string
-	ImportPath  string // of what is built, where Package is empty
+	ImportPath  string // of what is built, if Package is empty
 	Test        string
 	Output      string
 	Elapsed     float64 // seconds
@@ -25,7 +25,7 @@ type event struct {
 type report struct {
 	w        io.Writer
 	terminal bool // the last line may be overwritten
-	verbose  bool // what tests print is shown as it comes
+	verbose  bool // output of tests is shown as it comes
 
 	begun   time.Time
 	spoke   time.Time // when a line was last written
@@ -34,13 +34,13 @@ type report struct {
 	passed  int // tests
 	skipped int
 	running []string             // packages
-	output  map[string][]printed // by package: what may have to be shown at the end
+	output  map[string][]printed // by package: what is shown at the end if it fails
 	built   map[string][]string  // by ImportPath: what its build printed
 	failed  []string             // packages, in the order in which they ended
 	causes  map[string]string    // by failed package: the ImportPath whose build failed
 }
 
-// printed is a line that a test has printed, or its package.
+// printed is a line of output of a test, or of the package if test is empty.
 type printed struct{ test, line string }
 
 func newReport(w io.Writer, tested int, terminal, verbose bool) *report {
@@ -49,7 +49,7 @@ func newReport(w io.Writer, tested int, terminal, verbose bool) *report {
 		output: map[string][]printed{}, built: map[string][]string{}, causes: map[string]string{}}
 }
 
-// follow reads events until they end. Now and then it says what still runs.
+// follow reads events until they end. Meanwhile it reports what still runs.
 func (r *report) follow(events io.Reader) {
 	lines := make(chan string)
 	go func() {
@@ -80,7 +80,7 @@ func (r *report) follow(events io.Reader) {
 	}
 }
 
-// read takes in one line. One that is no event is shown as it is.
+// read handles one line. A line that is no event is shown as it is.
 func (r *report) read(line string) {
 	var e event
 	if err := json.Unmarshal([]byte(line), &e); err != nil {
@@ -101,7 +101,7 @@ func (r *report) read(line string) {
 	}
 }
 
-// print keeps what a test prints until the test has passed.
+// print records a test's output until the test has passed.
 func (r *report) print(e event) {
 	if r.verbose {
 		r.say("%s", strings.TrimRight(e.Output, "\n"))
@@ -125,13 +125,13 @@ func (r *report) test(e event) {
 		}
 		r.output[e.Package] = slices.DeleteFunc(r.output[e.Package], func(p printed) bool { return p.test == e.Test })
 	case "fail":
-		if !strings.Contains(e.Test, "/") { // its subtests are part of it
+		if !strings.Contains(e.Test, "/") { // a subtest fails its parent, too
 			r.say("FAIL  %s in %s; its output follows at the end", e.Test, short(e.Package))
 		}
 	}
 }
 
-// ended writes the line of a package.
+// ended writes the line of a package that has ended.
 func (r *report) ended(e event) {
 	r.running = slices.DeleteFunc(r.running, func(p string) bool { return p == e.Package })
 	if e.Action == "fail" {
@@ -148,10 +148,10 @@ func (r *report) ended(e event) {
 	r.say("%s  %*d of %d  %6.1f s  %s  (%v so far)", word, len(fmt.Sprint(r.tested)), r.done, r.tested, e.Elapsed, short(e.Package), r.elapsed())
 }
 
-// end writes everything that failed has printed, and the sum.
+// end writes the full output of what failed, and the totals.
 func (r *report) end() {
 	r.clear()
-	shown := map[string]bool{} // builds: several packages may fail for one
+	shown := map[string]bool{} // builds: one may fail several packages
 	for _, pack := range r.failed {
 		fmt.Fprintf(r.w, "\n--- %s\n", pack)
 		if build := r.causes[pack]; build != "" && !shown[build] {
@@ -170,12 +170,13 @@ func (r *report) end() {
 	fmt.Fprintf(r.w, "%d tests passed, %d were skipped, in %v\n", r.passed, r.skipped, r.elapsed())
 }
 
-// wait says what runs: on a terminal all the time, in a line that the next one overwrites; elsewhere once a minute.
+// wait reports what runs: on a terminal every second, in a line that the next one overwrites; elsewhere after a minute without
+// another line.
 func (r *report) wait() {
 	if len(r.running) == 0 {
 		return
 	}
-	// Packages are "started" when they are built; those that wait for their turn come last.
+	// go test starts packages when they are built, in order: those that still wait for their turn come last.
 	text := fmt.Sprintf("%d of %d done, %v; running: %s", r.done, r.tested, r.elapsed(), strings.Join(names(r.running), ", "))
 	if r.terminal {
 		r.clear()
@@ -194,7 +195,7 @@ func (r *report) say(format string, args ...any) {
 	r.spoke = time.Now()
 }
 
-// clear empties the line that is there to be overwritten.
+// clear erases the line that is to be overwritten.
 func (r *report) clear() {
 	if r.terminal {
 		fmt.Fprint(r.w, "\r\x1b[K")
@@ -205,7 +206,7 @@ func (r *report) elapsed() time.Duration { return time.Since(r.begun).Round(time
 
 const module = "github.com/larder-go/cache"
 
-// short names a package as seen from the root of the repository.
+// short returns a package's path relative to the root of the repository.
 func short(pack string) string {
 	if rest, ok := strings.CutPrefix(pack, module); ok {
 		return "." + rest

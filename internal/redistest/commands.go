@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// value is what a key holds: one of these.
+// value is the value of a key. Only one of text, list, sorted and stream is set.
 type value struct {
 	text    *string
 	list    []string
@@ -32,7 +32,7 @@ var (
 
 func (s *Server) now() time.Time { return time.Now().Add(s.ahead) }
 
-// get returns what lives under the key, or nil.
+// get returns the key's value, or nil if it has none or has expired.
 func (s *Server) get(key string) *value {
 	v := s.data[key]
 	if v != nil && !v.expires.IsZero() && !v.expires.After(s.now()) {
@@ -47,7 +47,7 @@ func (s *Server) keys() []string {
 	return slices.Sorted(maps.Keys(s.data))
 }
 
-// run runs a command, its name in lower case. The caller has the lock.
+// run runs a command, whose name is in lower case. The caller holds the lock.
 func (s *Server) run(command []string) any {
 	name, args := command[0], command[1:]
 	switch name {
@@ -205,7 +205,8 @@ func (s *Server) zincrby(key string, args []string) any {
 	return strconv.FormatFloat(set[args[1]], 'g', -1, 64)
 }
 
-// ranked are the members from the lowest on, those of the ranks from and to included; negative ones count from the end.
+// ranked returns the members with the ranks from to to, both included, in ascending order unless highestFirst. Negative ranks
+// count from the end.
 func ranked(set map[string]float64, from, to string, highestFirst bool) []string {
 	members := slices.SortedFunc(maps.Keys(set), func(a, b string) int {
 		return cmp.Or(cmp.Compare(set[a], set[b]), cmp.Compare(a, b))
@@ -251,7 +252,7 @@ func (s *Server) zrevrange(key string, args []string) any {
 	return replies
 }
 
-// runScript runs what stands for the script: those of leases are told by what they call.
+// runScript runs the Go equivalent of a script. It recognizes the scripts for leases by the commands that they call.
 func (s *Server) runScript(name string, args []string) any {
 	source := args[0]
 	if name == "evalsha" {
@@ -266,7 +267,7 @@ func (s *Server) runScript(name string, args []string) any {
 	switch {
 	case source == "return 0":
 		return 0
-	case strings.Contains(source, `"PTTL"`): // take a lease over that lasts too long
+	case strings.Contains(source, `"PTTL"`): // take over a lease that lasts too long
 		if left := s.pttl(key, nil).(int); left != -1 && left <= number(args[1])+10_000 {
 			return 0
 		}
@@ -283,7 +284,7 @@ func (s *Server) runScript(name string, args []string) any {
 		s.set(key, []string{args[0] + args[2], "px", args[1]})
 	case args[1] == "0": // release it
 		return s.unlink(key, nil)
-	default: // refuse it to all
+	default: // refuse the lease to all
 		s.set(key, []string{"-", "px", args[1]})
 	}
 	return 1

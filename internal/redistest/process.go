@@ -9,16 +9,16 @@ import (
 )
 
 // Real starts a redis-server for the test, on a free port of 127.0.0.1 and without persistence, and returns its URL.
-// The server is killed when the test ends. Where there is no redis-server on the PATH the test is skipped.
+// The server is killed when the test ends. If no redis-server is on the PATH, the test is skipped.
 func Real(t testing.TB) string { return NewProcess(t).URL() }
 
-// A Process is a redis-server process of a test. Its methods must be called from the test's goroutine.
+// A Process is a test's redis-server process. Its methods must be called from the test's goroutine.
 type Process struct {
 	t     testing.TB
 	redis *proc.Redis
 }
 
-// NewProcess is [Real] for tests that stop the server, or start it anew.
+// NewProcess is [Real] for tests that stop or restart the server.
 func NewProcess(t testing.TB) *Process {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -50,5 +50,5 @@ func (p *Process) Start() {
 	}
 }
 
-// Kill ends the server at once, as a crash would, and waits until it is gone. To kill it again does nothing.
+// Kill ends the server at once, as a crash would, and waits until it is gone. Killing it again does nothing.
 func (p *Process) Kill() { p.redis.Kill() }

@@ -1,6 +1,7 @@
-// Package redistest gives tests a Redis. A [Server] is a small one in the process of the test: for bubbles of fake time, for faults
-// that no real server makes on demand, and for machines without a redis-server. It knows the commands that redisstore and its
-// tests use, of RESP2, and answers the scripts of leases by Go functions. What matters is tested on a real Redis, too: [Real].
+// Package redistest gives tests a Redis. A [Server] is a small one in the test's process: for bubbles of fake time, for faults
+// that no real server produces on demand, and for machines without a redis-server. It speaks RESP2, knows the commands that
+// redisstore and its tests use, and has Go equivalents of the scripts for leases. What matters is also tested on a real Redis:
+// see [Real].
 package redistest
 
 import (
@@ -16,9 +17,9 @@ import (
 	"time"
 )
 
-// A Server is a Redis of a test. Its methods may be called from any goroutine.
+// A Server is a test's Redis. Its methods may be called concurrently.
 type Server struct {
-	listener net.Listener // nil: it can be reached by Dial alone
+	listener net.Listener // nil: only Dial reaches it
 	done     chan struct{}
 	serving  sync.WaitGroup
 
@@ -27,14 +28,14 @@ type Server struct {
 	conns    map[net.Conn]struct{}
 	data     map[string]*value
 	scripts  map[string]string // source by SHA-1
-	ahead    time.Duration     // of the machine's clock
-	fault    string            // what every command is answered
+	ahead    time.Duration     // how far its clock is ahead of the machine's
+	fault    string            // the error that every command gets; "": none
 	hook     func(command []string) (fault string)
 	commands int
 	added    chan struct{} // closed by the next XADD
 }
 
-// New returns a server that listens nowhere: it is reached by [Server.Dial], in a bubble of fake time, too.
+// New returns a server without a listener. [Server.Dial] reaches it, also in a bubble of fake time.
 func New(t testing.TB) *Server {
 	s := &Server{
 		done: make(chan struct{}), added: make(chan struct{}),
@@ -97,15 +98,15 @@ func (s *Server) Close() {
 	s.serving.Wait()
 }
 
-// SetError has every command answered by the error; "" ends that.
+// SetError makes every command fail with the error; "" ends that.
 func (s *Server) SetError(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = text
 }
 
-// SetHook has the hook called with each command before it is run, its name in lower case. An error text that it returns is
-// the response. Nil removes it.
+// SetHook has the hook called with each command before it runs, its name in lower case. If the hook returns an error text, the
+// command gets that as its reply and does not run. Nil removes the hook.
 func (s *Server) SetHook(hook func(command []string) (fault string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,14 +120,14 @@ func (s *Server) Advance(d time.Duration) {
 	s.ahead += d
 }
 
-// Commands returns how many commands the server has had.
+// Commands returns how many commands the server has received.
 func (s *Server) Commands() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.commands
 }
 
-// Do runs one command past hooks and faults, and returns its reply: a string, an int, nil, a []any of these, or an error.
+// Do runs one command without hooks and faults, and returns its reply: a string, an int, nil, a []any of these, or an error.
 func (s *Server) Do(command ...string) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +141,7 @@ func (s *Server) Keys() (names []string) {
 	return s.keys()
 }
 
-// TTL returns how long the key lives, to the second; negative if it has no end, or is none.
+// TTL returns how long the key still lives, rounded to seconds; 0 if the key never expires or does not exist.
 func (s *Server) TTL(key string) time.Duration {
 	ms, _ := s.Do("pttl", key).(int)
 	return (time.Duration(ms) * time.Millisecond).Round(time.Second)
@@ -192,7 +193,7 @@ func (s *Server) converse(conn net.Conn) {
 			reply = s.Do(command...)
 		}
 		writeReply(out, reply)
-		if in.Buffered() > 0 { // of a pipeline there is more
+		if in.Buffered() > 0 { // the pipeline has more commands
 			continue
 		}
 		if out.Flush() != nil {
@@ -201,7 +202,7 @@ func (s *Server) converse(conn net.Conn) {
 	}
 }
 
-// refusal is the error that the test wants for the command, or nil. It counts the command.
+// refusal counts the command, and returns the error that the test wants for it, or nil.
 func (s *Server) refusal(command []string) any {
 	s.mu.Lock()
 	s.commands++
@@ -263,7 +264,7 @@ func readLength(in *bufio.Reader, mark byte) (int, error) {
 
 type (
 	status  string   // "+OK" and the like
-	nothing struct{} // an array that is none
+	nothing struct{} // the null array
 )
 
 func writeReply(out *bufio.Writer, reply any) {

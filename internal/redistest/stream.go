@@ -21,14 +21,14 @@ type record struct {
 	fields []string // names and values
 }
 
-// id is a record's place.
+// id is the id of a record: milliseconds and a sequence number.
 type id struct{ time, seq uint64 }
 
 func (i id) String() string { return fmt.Sprintf("%d-%d", i.time, i.seq) }
 
 func compare(a, b id) int { return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.seq, b.seq)) }
 
-// parse reads an id; what it leaves out of the sequence is seq.
+// parse reads an id. If it has no sequence number, that is seq.
 func parse(text string, seq uint64) (i id) {
 	switch text {
 	case "-":
@@ -131,7 +131,7 @@ func (s *Server) xtrim(key string, args []string) any {
 	return st.trim(number(args[len(args)-1]))
 }
 
-// between are the records from one id to another, both included.
+// between returns the records from one id to another, both included.
 func (st *stream) between(from, to id) []record {
 	if st == nil {
 		return nil
@@ -176,7 +176,7 @@ func told(records []record, count []string) any {
 	return replies
 }
 
-// awaitRecords is XREAD COUNT n BLOCK ms STREAMS key id.
+// awaitRecords runs XREAD COUNT n BLOCK ms STREAMS key id.
 func (s *Server) awaitRecords(command []string) any {
 	if len(command) != 8 {
 		return errSyntax
@@ -200,7 +200,8 @@ func (s *Server) awaitRecords(command []string) any {
 	}
 }
 
-// recordsAfter returns the records after the id, or nil, where to go on from, and what is closed when there are more.
+// recordsAfter returns the reply with the records after the id, or nil if there are none, the id to continue from, and a
+// channel that is closed when a record is added.
 func (s *Server) recordsAfter(key, after string, count []string) (reply any, from string, added chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,13 +14,13 @@ type choice struct {
 	quality int
 }
 
-// accept is the text of a list. In the fields of content negotiation the quality rules (RFC 9110 §12.4.2): q=1 and none are
-// the same, as are 0.5 and 0.50; members stand in the order of their quality, each one once. A list that has a member of
-// another form, or one thing at two qualities, is left in its order: who knows how it is read.
+// accept returns the text of a list. In the fields of content negotiation the quality decides (RFC 9110 §12.4.2): q=1
+// equals none, and 0.5 equals 0.50; members are in the order of their quality, without duplicates. A list with a member of
+// another form, or with one thing at two qualities, keeps its order: nobody knows how it is read.
 //
-// Among members of one quality the order says nothing: §12.5.3 gives it no meaning, and §12.5.4 has it that no one can rely
-// on the order of languages. Where a handler prefers the first of equals after all, as golang.org/x/text/language does, a
-// client gets a language that it asked for just as much. Browsers give each language a quality of its own.
+// Among members of equal quality the order has no meaning: §12.5.3 gives it none, and §12.5.4 says that nobody can rely on
+// the order of languages. If a handler prefers the first of equals all the same, as golang.org/x/text/language does, a
+// client gets a language that it wants just as much. Browsers give each language its own quality.
 func accept(name string, list []string) string {
 	asWritten := strings.Join(list, ",")
 	parse := token
@@ -66,7 +66,7 @@ func ambiguous(choices []choice) bool {
 	return false
 }
 
-// weighed splits a member at its semicolons: what it is, and at the end its weight, if any.
+// weighed splits a member at its semicolons: what it is, and its weight at the end, if any.
 func weighed(member string, parse func(parts []string) (string, bool)) (choice, bool) {
 	var parts []string
 	for more := true; more; {
@@ -118,21 +118,21 @@ func (c choice) write(b *strings.Builder) {
 	}
 }
 
-// token is a language range, a coding or a charset: the case does not matter (RFC 9110 §8.3.2, §8.4.1, §8.5.1).
+// token is a language range, a coding or a charset: they are case-insensitive (RFC 9110 §8.3.2, §8.4.1, §8.5.1).
 func token(parts []string) (string, bool) {
 	return strings.ToLower(parts[0]), len(parts) == 1 && httpguts.ValidHeaderFieldName(parts[0])
 }
 
-// mediaRange is left as it is, but for the whitespace around its semicolons.
+// mediaRange only removes the whitespace around semicolons.
 func mediaRange(parts []string) (string, bool) {
 	major, minor, ok := strings.Cut(parts[0], "/")
 	ok = ok && httpguts.ValidHeaderFieldName(major) && httpguts.ValidHeaderFieldName(minor)
 	return strings.Join(parts, ";"), ok && !slices.Contains(parts, "")
 }
 
-// AcceptsCoding reports whether the lines of an Accept-Encoding field admit any coding but identity (RFC 9110 §12.5.3). No
-// field admits none here, although §12.5.3 lets a server take it for all: who sends none cannot decode any, as a rule. A
-// member that cannot be read is taken for one that does.
+// AcceptsCoding reports whether the lines of an Accept-Encoding field accept any coding but identity (RFC 9110 §12.5.3).
+// Without the field none is accepted, although §12.5.3 lets a server assume any: a client that sends none usually cannot
+// decode any. A member that cannot be parsed counts as an accepted coding.
 func AcceptsCoding(lines []string) bool {
 	for _, line := range lines {
 		for _, member := range members(line) {
@@ -145,9 +145,9 @@ func AcceptsCoding(lines []string) bool {
 	return false
 }
 
-// Prefers reports whether the lines of an Accept or Accept-Language field welcome one value more than another (RFC 9110 §12.5.1,
+// Prefers reports whether the lines of an Accept or Accept-Language field prefer one value to another (RFC 9110 §12.5.1,
 // §12.5.4): a media type without parameters, or a language. The most specific member counts; what no member covers is not
-// welcome. Members that cannot be read are skipped.
+// acceptable. Members that cannot be parsed are skipped.
 func Prefers(lines []string, one, other string) bool {
 	return welcome(lines, strings.ToLower(one)) > welcome(lines, strings.ToLower(other))
 }
@@ -165,7 +165,8 @@ func welcome(lines []string, value string) (quality int) {
 	return quality
 }
 
-// covers reports whether a range has the value. Of languages that are parts of each other, either has the other one.
+// covers reports whether a range covers the value. Of two languages of which one is a prefix of the other, each covers the
+// other.
 func covers(span, value string) bool {
 	switch span {
 	case "":

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// An Ask is what a request's Cache-Control wants of a cache (RFC 9111 §5.2.1). Durations are -1 where it does not say.
-// Pragma is ignored, as §5.4 has it.
+// An Ask is what a request's Cache-Control demands (RFC 9111 §5.2.1). Durations are -1 for absent directives. Pragma is
+// ignored (§5.4).
 type Ask struct {
 	NoStore, NoCache, OnlyIfCached bool
 
 	MaxAge, MinFresh, MaxStale time.Duration
 }
 
-// forEver stands for a staleness without a bound.
+// forEver stands for unlimited staleness.
 const forEver = most * time.Second
 
-// ParseAsk reads the lines of a request's Cache-Control. Of a directive given twice with different times the stricter one
-// counts. What cannot be parsed is ignored, except that a max-age that is no time accepts nothing that is not new.
+// ParseAsk parses the lines of a request's Cache-Control. If a directive has two different times, the stricter one counts.
+// What cannot be parsed is ignored, but an invalid max-age counts as 0.
 func ParseAsk(lines []string) Ask {
 	a := Ask{MaxAge: unsaid, MinFresh: unsaid, MaxStale: unsaid}
 	for d, ok := range Directives(lines) {
@@ -53,17 +53,17 @@ func (a *Ask) add(d Directive) {
 	}
 }
 
-// Fit says what a stored response is to a request's wishes.
+// Fit says how a stored response meets the demands of a request.
 type Fit uint8
 
 const (
-	Unfit       Fit = iota // not without validation
-	Fits                   // as fresh, or as stale, as it is
-	FitsExpired            // although it is past its freshness: the request takes it (max-stale)
+	Unfit       Fit = iota // only after validation
+	Fits                   // as it is, fresh or stale
+	FitsExpired            // although it is stale: the request accepts it (max-stale)
 )
 
-// Fit judges a stored response of this age, with so much freshness left (negative: so long past it). Whether the response
-// itself allows to be served stale is the caller's to know.
+// Fit judges a stored response of this age, with this much freshness left (negative: stale for that long). Whether the
+// response itself permits being served stale is for the caller to check.
 func (a Ask) Fit(age, left time.Duration) Fit {
 	stale := left <= 0
 	switch {
@@ -71,13 +71,13 @@ func (a Ask) Fit(age, left time.Duration) Fit {
 		return Unfit
 	case stale && a.MaxStale >= 0 && left >= -a.MaxStale:
 		return FitsExpired
-	case stale && (a.MaxStale >= 0 || a.MaxAge >= 0): // it is too stale; a max-age alone takes none that is stale
+	case stale && (a.MaxStale >= 0 || a.MaxAge >= 0): // it is too stale; max-age alone accepts no stale response
 		return Unfit
 	}
 	return Fits
 }
 
-// Unsafe reports whether the method may change something (RFC 9110 §9.2.1): all may that are not registered as safe
+// Unsafe reports whether the method may change something (RFC 9110 §9.2.1): every method may that is not registered as safe
 // (§16.1.1).
 func Unsafe(method string) bool {
 	switch method {

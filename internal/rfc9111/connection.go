@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Connection are the fields that the lines of a Connection field list: they are this connection's (RFC 9110 §7.6.1).
+// Connection returns the fields that the lines of a Connection field list: they are for this connection alone (RFC 9110
+// §7.6.1).
 func Connection(lines []string) (names []string) {
 	for _, line := range lines {
 		for option := range strings.SplitSeq(line, ",") {
@@ -42,8 +43,8 @@ func Upgrades(connection []string) bool {
 }
 
 // Takeable reports whether the lines of an Upgrade field offer a protocol that a handler could switch to. Other versions of
-// HTTP, and TLS, are the server's business: if it has passed the request on, it has not taken them. Clients offer them
-// with any request (RFC 9110 §7.8).
+// HTTP, and TLS, are for the server: if it has passed the request on, it has declined them. Clients may offer them with any
+// request (RFC 9110 §7.8).
 func Takeable(upgrade []string) bool {
 	return slices.ContainsFunc(upgrade, func(line string) bool {
 		for protocol := range strings.SplitSeq(line, ",") {
@@ -58,7 +59,7 @@ func Takeable(upgrade []string) bool {
 	})
 }
 
-// First returns the first line of a field, "" if it has none.
+// First returns the first line of a field, or "" if there is none.
 func First(lines []string) string {
 	if len(lines) == 0 {
 		return ""

@@ -9,24 +9,24 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// unsaid is a duration that a field does not give.
+// unsaid is the duration of an absent directive.
 const unsaid = -1
 
-// A Control is what a response's Cache-Control says (RFC 9111 §5.2.2, RFC 5861). Durations are -1 where the
-// response does not give them. Of a directive given twice with different times the shorter one counts.
+// A Control is what a response's Cache-Control says (RFC 9111 §5.2.2, RFC 5861). Durations are -1 for absent directives. If
+// a directive has two different times, the shorter one counts.
 type Control struct {
 	NoStore, NoCache, Private, Public, MustRevalidate, ProxyRevalidate, MustUnderstand bool
 
-	NoCacheFields, PrivateFields []string // canonical; of the forms of no-cache and private that name fields
+	NoCacheFields, PrivateFields []string // canonical names, from the qualified forms of no-cache and private
 
 	MaxAge, SMaxAge, WhileRevalidate, IfError time.Duration
 
-	Targeted  bool // it is no Cache-Control but a targeted field (RFC 9213)
-	Malformed bool // it cannot be parsed: anything may stand in it
-	BadTime   bool // a time in it is none: the response is stale (§4.2.1)
+	Targeted  bool // from a targeted field (RFC 9213), not from Cache-Control
+	Malformed bool // it cannot be parsed, so it may say anything
+	BadTime   bool // a time in it is invalid: the response is stale (§4.2.1)
 }
 
-// ParseControl reads the lines of a Cache-Control field.
+// ParseControl parses the lines of a Cache-Control field.
 func ParseControl(lines []string) Control {
 	c := Control{MaxAge: unsaid, SMaxAge: unsaid, WhileRevalidate: unsaid, IfError: unsaid}
 	for d, ok := range Directives(lines) {
@@ -67,7 +67,7 @@ func (c *Control) add(d Directive) {
 }
 
 // qualify sets a directive, or the fields that its qualified form names (§5.2.2.4, §5.2.2.7). A form that names none, or
-// something that is no field, means the whole response.
+// something that is not a field, means the whole response.
 func qualify(whole *bool, fields *[]string, d Directive) {
 	if !d.HasValue {
 		*whole = true
@@ -98,17 +98,17 @@ func (c *Control) shorten(to *time.Duration, value string) {
 	}
 }
 
-// shortest sets a duration that is not given yet, or that is longer.
+// shortest sets a duration that is unsaid or longer.
 func shortest(to *time.Duration, d time.Duration) {
 	if *to < 0 || d < *to {
 		*to = d
 	}
 }
 
-// most is the largest delta-seconds; greater values mean it (§1.2.2).
+// most is the largest delta-seconds; greater values count as this one (§1.2.2).
 const most = 1 << 31
 
-// Seconds reads delta-seconds (§1.2.2): digits only.
+// Seconds parses delta-seconds (§1.2.2): digits only.
 func Seconds(value string) (d time.Duration, ok bool) {
 	if value == "" {
 		return 0, false
@@ -140,8 +140,8 @@ func Directives(lines []string) iter.Seq2[Directive, bool] {
 	}
 }
 
-// nextDirective takes the first directive off a list: a token, or a token with an argument that is a token or quoted. The
-// text is the directive as it was written; no name and true mean that there is none left.
+// nextDirective takes the first directive off a list: a token, perhaps with an argument, which is a token or a quoted
+// string. Text is the directive as it was written. Without a name, and ok, there is none left.
 func nextDirective(s string) (d Directive, text, rest string, ok bool) {
 	s = strings.TrimLeft(s, " \t,")
 	if s == "" {
@@ -184,8 +184,8 @@ func argument(s string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// MakePrivate returns the lines of a Cache-Control for a response that is one user's: private, whatever it said, and
-// nothing that a shared cache would take as leave. The lines given are not changed.
+// MakePrivate returns the lines of a Cache-Control for one user's response: private, whatever it said, and without what
+// permits shared caches to store it. The given lines are not changed.
 func MakePrivate(lines []string) []string {
 	kept := []string{"private"}
 	for _, line := range lines {

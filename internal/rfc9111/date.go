@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// ParseDate reads an HTTP-date in one of its three forms (RFC 9110 §5.6.7), but for the case of its letters, which does not
-// matter: another zone than GMT, or another count of digits or spaces, makes it no date. http.ParseTime takes more, and a
-// cache that does so keeps answers whose Expires the rest of the world holds to be past (RFC 9111 §5.3).
+// ParseDate parses an HTTP-date in one of its three forms (RFC 9110 §5.6.7), in any case. Another zone than GMT, or another
+// number of digits or spaces, is invalid. http.ParseTime accepts more, and a cache that does so stores responses whose
+// Expires all others take for a past date (RFC 9111 §5.3).
 //
-// A weekday that is not that of the date is let pass. Second 60 is a leap second, and so the next minute. A year of two
-// digits is the last one that is not more than 50 years after now. The time is in UTC, and zero when there is none.
+// A wrong weekday is accepted. Second 60 is a leap second, and counts as the next minute. A year of two digits is the last
+// such year that is not more than 50 years after now. The time is in UTC; it is zero if s is not a date.
 func ParseDate(s string, now time.Time) (t time.Time, ok bool) {
 	s = strings.Trim(s, " \t")
 	switch strings.IndexByte(s, ',') {
@@ -41,7 +41,7 @@ func fixdate(s string) (time.Time, bool) {
 	return moment(digits(s[12:16]), s[8:11], digits(s[5:7]), s[17:25])
 }
 
-// asctime reads what C's asctime prints, its day of one digit with a space before it: Sun Nov  6 08:49:37 1994.
+// asctime reads what C's asctime prints, with a space before a day of one digit: Sun Nov  6 08:49:37 1994.
 func asctime(s string) (time.Time, bool) {
 	if !fits(s, "... ... 00 00:00:00 0000") && !fits(s, "... ...  0 00:00:00 0000") || !weekday(s[:3]) {
 		return time.Time{}, false
@@ -67,7 +67,8 @@ func rfc850(s string, now time.Time) (time.Time, bool) {
 	}
 }
 
-// fits compares s with a layout: a 0 is any digit, a dot is anything, a letter is itself in either case, all else is itself.
+// fits compares s with a layout: a 0 is any digit, a dot is any byte, a letter is itself in either case, anything else is
+// itself.
 func fits(s, layout string) bool {
 	if len(s) != len(layout) {
 		return false
@@ -83,7 +84,7 @@ func fits(s, layout string) bool {
 	return true
 }
 
-// lower is of ASCII only: no other letter is one of a date's.
+// lower converts ASCII only: a date has no other letters.
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
@@ -95,7 +96,7 @@ func weekday(short string) bool {
 	return slices.ContainsFunc(weekdays, func(long string) bool { return fits(short, long[:3]) })
 }
 
-// digits is the number that a few digits write.
+// digits is the number in a few digits.
 func digits(s string) (n int) {
 	for i := range len(s) {
 		n = n*10 + int(s[i]-'0')
@@ -103,7 +104,7 @@ func digits(s string) (n int) {
 	return n
 }
 
-// moment is false for a day that the month does not have, and for a clock that shows no time.
+// moment is false for a day that the month does not have, and for a time that does not exist.
 func moment(year int, month string, day int, clock string) (time.Time, bool) {
 	m := time.Month(index(months, month) + 1)
 	hour, minute, second := digits(clock[:2]), digits(clock[3:5]), digits(clock[6:])
@@ -116,9 +117,9 @@ func moment(year int, month string, day int, clock string) (time.Time, bool) {
 	return time.Date(year, m, day, hour, minute, second, 0, time.UTC), true
 }
 
-// ParseAge reads the lines of an Age field, in whole seconds (RFC 9111 §5.1). Of several values the first one counts, as
-// the caches on the way may each have added a line; a parameter after it is let pass. From 2^31 s on it is 2^31 s
-// (§1.2.2). What is no number, and no line at all, is no age: 0 and false.
+// ParseAge parses the lines of an Age field, in whole seconds (RFC 9111 §5.1). Of several values the first one counts,
+// since each cache on the way may have added a line; a parameter after it is ignored. Values above 2^31 s count as 2^31 s
+// (§1.2.2). Without a line, or without a number, it returns 0 and false.
 func ParseAge(lines []string) (age time.Duration, ok bool) {
 	if len(lines) == 0 {
 		return 0, false

@@ -2,15 +2,16 @@ package rfc9111
 
 import "strings"
 
-// WeakMatch reports whether two entity tags are equal but for their being weak (RFC 9110 §8.8.3.2). It is lenient with what
-// is between the quotes, as the worst it does is to spare a body; what has no quotes is no tag and matches nothing.
+// WeakMatch reports whether two entity tags match by weak comparison (RFC 9110 §8.8.3.2). It is lenient with what is
+// between the quotes, because the worst result is a body that is not sent; what has no quotes is not a tag and matches
+// nothing.
 func WeakMatch(a, b string) bool {
 	x, more := nextTag(a)
 	return x != "" && more == "" && x == a && opaque(a) == opaque(b)
 }
 
 // StrongMatch reports whether two entity tags are equal, well-formed (§8.8.3: no blanks, no controls) and not weak, so that
-// bytes of the one representation may be put beside bytes of the other.
+// bytes of both representations may be combined.
 func StrongMatch(a, b string) bool {
 	if len(a) < 2 || a != b || a[0] != '"' || a[len(a)-1] != '"' {
 		return false
@@ -23,15 +24,15 @@ func StrongMatch(a, b string) bool {
 	return true
 }
 
-// MatchesAny reports whether the lines of an If-None-Match field have the entity tag, compared weakly (RFC 9110 §13.1.2). A
-// line of "*" matches whatever there is, also what has no tag. A malformed member ends its line.
+// MatchesAny reports whether the lines of an If-None-Match field contain the entity tag, compared weakly (RFC 9110
+// §13.1.2). A line of "*" matches everything, even without a tag. A malformed member ends its line.
 func MatchesAny(lines []string, tag string) bool {
 	for _, line := range lines {
 		if strings.TrimSpace(line) == "*" {
 			return true
 		}
 		for candidate, rest := nextTag(line); candidate != ""; candidate, rest = nextTag(rest) {
-			if opaque(candidate) == opaque(tag) { // as WeakMatch has it: the candidate is well-formed
+			if opaque(candidate) == opaque(tag) { // as WeakMatch compares them: the candidate is well-formed
 				return true
 			}
 		}
@@ -39,7 +40,7 @@ func MatchesAny(lines []string, tag string) bool {
 	return false
 }
 
-// nextTag takes the first entity tag off a list; there is none when the list is malformed where it begins.
+// nextTag takes the first entity tag off a list; it returns none if the list is malformed at its beginning.
 func nextTag(s string) (tag, rest string) {
 	for s != "" && (s[0] == ',' || s[0] == ' ' || s[0] == '\t' || s[0] == '\r' || s[0] == '\n') {
 		s = s[1:]

@@ -6,15 +6,15 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// Bounds of a Cache-Groups field; RFC 9875 §2 asks for 32 groups of 32 characters at the least.
+// Bounds of a Cache-Groups field; RFC 9875 §2 requires at least 32 groups of 32 characters.
 const (
 	maxGroups    = 128
 	maxGroupSize = 256
 )
 
-// ParseGroups are the groups that the lines of a Cache-Groups or a Cache-Group-Invalidation field name (RFC 9875 §2, §3), a
-// List of Strings of RFC 9651: in their order, each one once, without parameters, case as it is. A field that is anything
-// else names none. A name of more than 256 bytes is skipped, and after 128 groups no more are taken.
+// ParseGroups returns the groups that the lines of a Cache-Groups or a Cache-Group-Invalidation field name (RFC 9875 §2,
+// §3), a List of Strings of RFC 9651: in order, without duplicates or parameters, case-sensitive. A field of any other form
+// names none. Names of more than 256 bytes are skipped, and so is everything after 128 groups.
 func ParseGroups(lines []string) []string {
 	list, err := httpsfv.UnmarshalList(lines)
 	if err != nil {
@@ -34,8 +34,8 @@ func ParseGroups(lines []string) []string {
 	return groups
 }
 
-// ClearsCache reports whether the lines of a Clear-Site-Data field ask to forget what is cached of the site: a list of
-// quoted strings with "cache" or "*" among them (Clear Site Data §3.1). Without quotes they mean nothing.
+// ClearsCache reports whether the lines of a Clear-Site-Data field ask to clear the site's cache: a list of quoted strings
+// with "cache" or "*" among them (Clear Site Data §3.1). Without quotes they mean nothing.
 func ClearsCache(lines []string) bool {
 	for _, line := range lines {
 		if list := members(line); slices.Contains(list, `"cache"`) || slices.Contains(list, `"*"`) {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// An Answer is a response, as a cache judges it: nothing is read but these fields.
+// An Answer is a response, as a cache judges it: only these fields are read.
 type Answer struct {
 	Status     int
 	Header     http.Header
 	Private    bool          // the cache is one user's
 	Authorized bool          // the request carried Authorization
 	Received   time.Time     // when the response's head came
-	Delay      time.Duration // between the request and then
+	Delay      time.Duration // from the request to Received
 	Default    time.Duration // freshness of a response that gives none; 0: the heuristic of §4.2.2
 }
 
@@ -26,15 +26,15 @@ const (
 	Private               // §5.2.2.7, in a shared cache
 	Malformed             // its Cache-Control cannot be parsed
 	Authorization         // §3.5
-	Status                // §3: nothing says that a response of this status may be stored
-	Partial               // §3.3: a part of something that is not known; a 304, a 416
+	Status                // nothing permits storing a response of this status
+	Partial               // a 206 without a usable Content-Range; a 304, a 416
 	Varying               // §4.1: no later request can match
 )
 
 // A Verdict is what a cache may do with a response.
 type Verdict struct {
 	Refusal    Refusal
-	Control    Control       // the one that rules: targeted, or Cache-Control
+	Control    Control       // the one that applies: targeted, or Cache-Control
 	Fresh      time.Duration // the freshness lifetime (§4.2.1); 0: validate before each use
 	Guessed    bool          // the response gives none: Fresh is the cache's own, the default or the heuristic (§4.2.2)
 	Age        time.Duration // the corrected initial age (§4.2.3)
@@ -71,8 +71,8 @@ func Judge(a Answer) Verdict {
 	return v
 }
 
-// Effective returns the directives that rule a response in a cache: CDN-Cache-Control where a shared cache finds a valid
-// one (RFC 9213 §2.1), else Cache-Control.
+// Effective returns the directives that apply to a response in a cache: those of CDN-Cache-Control if a shared cache finds
+// a valid one (RFC 9213 §2.1), else those of Cache-Control.
 func Effective(h http.Header, private bool) Control {
 	if lines := h["Cdn-Cache-Control"]; len(lines) > 0 && !private {
 		if directives, ok := ParseTargeted(lines); ok {
@@ -91,12 +91,12 @@ func targeted(directives []Directive) Control {
 	return c
 }
 
-// NeverStale reports whether the directives forbid to serve the response stale (§4.2.4, §5.2.2.10).
+// NeverStale reports whether the directives forbid serving the response stale (§4.2.4, §5.2.2.10).
 func (c Control) NeverStale(private bool) bool {
 	return c.MustRevalidate || c.NoCache || !private && (c.ProxyRevalidate || c.SMaxAge >= 0)
 }
 
-// ForAuthorized reports whether a shared cache may use the response for requests beside one with Authorization (§3.5).
+// ForAuthorized reports whether a shared cache may reuse a response to a request with Authorization (§3.5).
 func (c Control) ForAuthorized() bool { return c.Public || c.MustRevalidate || c.SMaxAge >= 0 }
 
 // refusal is §3, clause by clause.
@@ -106,7 +106,7 @@ func (a Answer) refusal(c Control) Refusal {
 		return Malformed
 	case a.Status == http.StatusNotModified, a.Status == http.StatusPartialContent && !a.partKnown():
 		return Partial
-	case a.Status == http.StatusRequestedRangeNotSatisfiable: // or one range would deny everyone the whole
+	case a.Status == http.StatusRequestedRangeNotSatisfiable: // or one bad range would deny everyone the whole response
 		return Partial
 	case c.MustUnderstand && !understood(a.Status), c.NoStore && !c.MustUnderstand:
 		return NoStore
@@ -120,7 +120,7 @@ func (a Answer) refusal(c Control) Refusal {
 	return Storable
 }
 
-// allowed reports whether the response has one of what §3 lists as leave to store it. A time that is none is no leave.
+// allowed reports whether the response has one of the permissions to store it that §3 lists. An invalid time is none.
 func (a Answer) allowed(c Control) bool {
 	switch {
 	case c.MaxAge >= 0, c.SMaxAge >= 0 && !a.Private, c.Private && a.Private, len(a.Header["Expires"]) > 0 && !c.Targeted:
@@ -129,7 +129,7 @@ func (a Answer) allowed(c Control) bool {
 	return heuristic(a.Status, c)
 }
 
-// partKnown reports whether a 206 says which part of how much it is, and that it has just one (§3.3).
+// partKnown reports whether a 206 says which part of how many bytes it is, and that it has just one part (§3.3).
 func (a Answer) partKnown() bool {
 	part, ok := ParseContentRange(a.Header["Content-Range"])
 	return ok && part.Complete >= 0
@@ -144,7 +144,7 @@ func (a Answer) Lifetime(c Control) (time.Duration, bool) {
 		return c.SMaxAge, true
 	case c.MaxAge >= 0:
 		return c.MaxAge, true
-	case c.Targeted: // it stands in for Expires too (RFC 9213 §2.1)
+	case c.Targeted: // it replaces Expires too (RFC 9213 §2.1)
 		return 0, false
 	}
 	lines, ok := a.Header["Expires"]
@@ -171,8 +171,8 @@ func (a Answer) date() time.Time {
 // mostGuessed bounds the heuristic: a page that has not changed for years may well change today.
 const mostGuessed = 24 * time.Hour
 
-// guess is the freshness of a response that gives none: the default that the cache was given, or a tenth of the time for
-// which it has not changed (§4.2.2).
+// guess is the freshness of a response that gives none: the cache's default, or a tenth of the time since the last change
+// (§4.2.2).
 func (a Answer) guess() time.Duration {
 	if a.Default > 0 {
 		return a.Default
@@ -194,8 +194,8 @@ func (a Answer) Age() time.Duration {
 	return max(a.Received.Sub(a.date()), value+a.Delay, 0)
 }
 
-// heuristic reports whether a response of this status may be given a lifetime that it does not have itself (RFC 9110
-// §15.1, RFC 9111 §4.2.2).
+// heuristic reports whether a response of this status may get a lifetime that it does not give itself (RFC 9110 §15.1, RFC
+// 9111 §4.2.2).
 func heuristic(status int, c Control) bool {
 	switch status {
 	case 200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501:
@@ -204,8 +204,8 @@ func heuristic(status int, c Control) bool {
 	return c.Public
 }
 
-// understood reports whether the cache knows what the status means for caching (§5.2.2.3): those of RFC 9110 whose
-// requirements it fulfils.
+// understood reports whether the cache knows what the status means for caching (§5.2.2.3): the statuses of RFC 9110 whose
+// requirements it meets.
 func understood(status int) bool {
 	switch {
 	case status >= 200 && status <= 206, status >= 300 && status <= 303, status == 307, status == 308:

@@ -7,13 +7,12 @@ import (
 	"strings"
 )
 
-// A Part is which bytes of a representation a 206 has (RFC 9110 §14.4): the first and the last one, counted from 0, and how
-// many the representation has, or -1 when that is not known. The zero Part is none, and no function
-// takes it for one.
+// A Part says which bytes of a representation a 206 has (RFC 9110 §14.4): the first and the last one, counted from 0, and
+// how many the representation has, or -1 if that is unknown. The zero Part is invalid, and no function accepts it.
 type Part struct{ First, Last, Complete int64 }
 
-// ParseContentRange reads a Content-Range field (RFC 9110 §14.4). It is false for another unit than bytes, for the range of
-// a 416 (bytes */10), for one that cannot be, and unless the field has just one line.
+// ParseContentRange parses a Content-Range field (RFC 9110 §14.4). It is false for a unit other than bytes, for the range
+// of a 416 (bytes */10), for an impossible range, and unless the field has exactly one line.
 func ParseContentRange(lines []string) (p Part, ok bool) {
 	if len(lines) != 1 {
 		return Part{}, false
@@ -33,7 +32,7 @@ func ParseContentRange(lines []string) (p Part, ok bool) {
 	return p, true
 }
 
-// position reads digits, and no number that is more than can be counted.
+// position parses digits. It is false for anything else, and for a number that does not fit into an int64.
 func position(s string) (n int64, ok bool) {
 	for _, c := range []byte(s) {
 		digit := int64(c) - '0'
@@ -45,12 +44,12 @@ func position(s string) (n int64, ok bool) {
 	return n, s != ""
 }
 
-// valid reports whether the part can be, and can be counted.
+// valid reports whether the part is possible, and its length fits into an int64.
 func (p Part) valid() bool {
 	return 0 <= p.First && p.First <= p.Last && p.Last < math.MaxInt64 && (p.Complete == -1 || p.Last < p.Complete)
 }
 
-// String is the part as Content-Range has it: bytes 4-9/10, or bytes 4-9/* when Complete is not known.
+// String returns the part as Content-Range has it: bytes 4-9/10, or bytes 4-9/* if Complete is unknown.
 func (p Part) String() string {
 	complete := "*"
 	if p.Complete >= 0 {
@@ -59,14 +58,15 @@ func (p Part) String() string {
 	return "bytes " + strconv.FormatInt(p.First, 10) + "-" + strconv.FormatInt(p.Last, 10) + "/" + complete
 }
 
-// Whole reports whether the part is all of the representation, and it is known to be.
+// Whole reports whether the part is known to be all of the representation.
 func (p Part) Whole() bool { return p.valid() && p.First == 0 && p.Last == p.Complete-1 }
 
 // Fits reports whether the body is as long as the part says.
 func (p Part) Fits(body []byte) bool { return p.valid() && int64(len(body)) == p.Last-p.First+1 }
 
-// Missing is the range that would make the part a whole (RFC 9111 §3.3): what follows a beginning, or what precedes an end.
-// It is false for what is whole or of unknown length, and for a part from the middle, which lacks two ranges.
+// Missing returns the range that would complete the part (RFC 9111 §3.3): what follows a beginning, or what precedes an
+// end. It is false for a whole representation, for one of unknown length, and for a part from the middle, which lacks two
+// ranges.
 func (p Part) Missing() (r Range, ok bool) {
 	switch {
 	case !p.valid() || p.Complete < 0 || p.Whole():
@@ -79,11 +79,11 @@ func (p Part) Missing() (r Range, ok bool) {
 	return Range{}, false
 }
 
-// Join combines two parts of one representation (RFC 9111 §3.4, RFC 9110 §15.3.7.3), in any order, when they overlap or
-// adjoin. The caller has found that their strong validators match. It is false when a body does not fit its part, when
-// what both have differs, when there is a gap, and unless they agree on Complete, also on that it is not known.
+// Join combines two parts of one representation (RFC 9111 §3.4, RFC 9110 §15.3.7.3), in any order, if they overlap or
+// adjoin. The caller has checked that their strong validators match. It is false if a body does not fit its part, if the
+// overlapping bytes differ, if there is a gap, and unless both have the same Complete, which may be unknown.
 //
-// The bytes are a slice of the caller's when one part has the other in it, else a new one.
+// The bytes are a slice of the caller's if one part contains the other, else a new one.
 func Join(a Part, aBody []byte, b Part, bBody []byte) (Part, []byte, bool) {
 	if a.Complete != b.Complete || !a.Fits(aBody) || !b.Fits(bBody) {
 		return Part{}, nil, false

@@ -6,20 +6,19 @@ import (
 	"strings"
 )
 
-// maxRanges bounds the ranges of a request: more than that is an attack (RFC 9110 §17.15).
+// maxRanges bounds the ranges of a request: more are an attack (RFC 9110 §17.15).
 const maxRanges = 100
 
-// A Range is one that a request asks for (RFC 9110 §14.1.2): the bytes from First to Last, both counted from 0 and both
-// included; to the end when Last is -1. With Suffix it is the Last last bytes, and First is 0. The zero Range is the first
-// byte.
+// A Range is one range of a request (RFC 9110 §14.1.2): the bytes from First to Last, counted from 0, both included; to the
+// end if Last is -1. With Suffix it is the final Last bytes, and First is 0. The zero Range is the first byte.
 type Range struct {
 	First, Last int64
 	Suffix      bool
 }
 
-// ParseRange reads a Range field (RFC 9110 §14.2). It is false, and the field to be ignored, when it is malformed, has
-// another unit than bytes, or more than 100 ranges. A number that is more than can be counted is the most that can
-// (§14.1.2): no representation has so many bytes.
+// ParseRange parses a Range field (RFC 9110 §14.2). It is false, and the field must be ignored, if it is malformed, has a
+// unit other than bytes, or more than 100 ranges. A number that does not fit counts as the largest one (§14.1.2): no
+// representation has so many bytes.
 func ParseRange(line string) (r []Range, ok bool) {
 	unit, set, _ := strings.Cut(strings.Trim(line, " \t"), "=")
 	if strings.ToLower(unit) != "bytes" {
@@ -57,7 +56,7 @@ func parseSpec(spec string) (r Range, ok bool) {
 	return r, true
 }
 
-// saturated is the position that digits write, or the last one of all.
+// saturated is the position that the digits give, or the largest one.
 func saturated(s string) (n int64, ok bool) {
 	if n, ok = position(s); !ok && s != "" && strings.Trim(s, "0123456789") == "" {
 		return math.MaxInt64, true
@@ -65,8 +64,8 @@ func saturated(s string) (n int64, ok bool) {
 	return n, ok
 }
 
-// Of is which bytes the range means of a representation of that size (RFC 9110 §14.1.2). It is false for one that has none
-// of them, as a suffix of no length has; a representation without bytes satisfies no range.
+// Of returns the bytes that the range means in a representation of this size (RFC 9110 §14.1.2). It is false if there are
+// none, as for a suffix of length 0; a representation without bytes satisfies no range.
 func (r Range) Of(size int64) (Part, bool) {
 	p := Part{First: r.First, Last: size - 1, Complete: size}
 	switch {
@@ -78,7 +77,7 @@ func (r Range) Of(size int64) (Part, bool) {
 	return p, p.valid()
 }
 
-// String is the range as a Range field has it: bytes=5-, bytes=0-4, bytes=-5.
+// String returns the range as a Range field has it: bytes=5-, bytes=0-4, bytes=-5.
 func (r Range) String() string {
 	last := strconv.FormatInt(r.Last, 10)
 	switch {
@@ -90,14 +89,14 @@ func (r Range) String() string {
 	return "bytes=" + strconv.FormatInt(r.First, 10) + "-" + last
 }
 
-// Slice takes a range out of a stored part (RFC 9111 §3.3, §4). It is false for what the part does not have, and when it is
-// not known how much there is in all. A range to the end, or a suffix, needs a part that has the end. A last position
-// beyond the representation means its end, as does a suffix longer than it its beginning (RFC 9110 §14.1.2). The bytes are
-// a slice of the body, and the part that is returned is theirs.
+// Slice cuts a range out of a stored part (RFC 9111 §3.3, §4). It is false if the part does not have all of it, and if the
+// complete length is unknown. A range to the end, or a suffix, needs a part that has the end. A last position beyond the
+// representation means its end, and a suffix longer than the representation means all of it (RFC 9110 §14.1.2). The bytes
+// are a slice of the body, and the returned part describes them.
 //
-// A body that is not as long as the part says is still cut: a range counts from the part's First and must lie within the
-// body, or ends where the body does when it is open; a suffix counts from the body's end. No byte is taken for one that is
-// outside of the representation.
+// A body of another length than the part says is still cut: a range counts from the part's First and must lie within the
+// body, or ends where the body does if it is open; a suffix counts from the body's end. Bytes outside of the representation
+// are never returned.
 func (p Part) Slice(body []byte, r Range) (part Part, b []byte, ok bool) {
 	if !p.valid() || p.Complete < 0 || (r.Suffix || r.Last < 0) && p.Last != p.Complete-1 {
 		return Part{}, nil, false

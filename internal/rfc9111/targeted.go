@@ -6,18 +6,19 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
-// A Directive is one of a Cache-Control field or of one like it. The Value of a directive that HasValue may be empty.
+// A Directive is one directive of a Cache-Control field, or of a field like it. The Value of a directive that HasValue may
+// be empty.
 type Directive struct {
 	Name, Value string
 	HasValue    bool
 }
 
-// ParseTargeted reads the lines of a targeted field, such as CDN-Cache-Control (RFC 9213 §2.1), a Dictionary of RFC 9651.
-// It is false when the field counts as absent (§2.2): without lines, empty, not a Dictionary, or with a directive of the
-// wrong type: times are Integers that are not negative, in seconds, all others are Booleans, and no-cache and private may
-// be Strings or Tokens, which name fields as in Cache-Control. A false Boolean is no directive. Members that are no
-// directives we know, and parameters, are left out; a field of nothing else is true, as it still replaces Cache-Control
-// (§3.1). Of a directive given twice the last one counts. The directives come in the order of the field, times in decimal.
+// ParseTargeted parses the lines of a targeted field, such as CDN-Cache-Control (RFC 9213 §2.1), a Dictionary of RFC 9651.
+// It is false if the field counts as absent (§2.2): without lines, empty, not a Dictionary, or with a directive of the
+// wrong type. Times are non-negative Integers, in seconds. All others are Booleans; no-cache and private may also be
+// Strings or Tokens, which name fields as in Cache-Control. A false Boolean is no directive. Unknown members and parameters
+// are left out; a field with nothing else is still true, because it replaces Cache-Control (§3.1). If a directive is given
+// twice, the last one counts. The directives are in the order of the field, times in decimal.
 func ParseTargeted(lines []string) (directives []Directive, ok bool) {
 	dictionary, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil || len(dictionary.Names()) == 0 {
@@ -53,13 +54,13 @@ func ParseTargeted(lines []string) (directives []Directive, ok bool) {
 	return directives, true
 }
 
-// argumentType is what a directive of a targeted field may have beside being there.
+// argumentType is the value that a directive of a targeted field may have, besides a Boolean.
 type argumentType uint8
 
 const (
 	none       argumentType = iota
-	seconds                 // it must have them
-	fieldNames              // it may name fields, which alone it then is about
+	seconds                 // it must have one
+	fieldNames              // it may name the fields that it is about
 )
 
 var targetedTypes = map[string]argumentType{

@@ -1,5 +1,5 @@
-// Package steering is how a handler, or a load, says what is to become of its response while it runs. Package cache has these functions
-// for users; the run's context carries what they say.
+// Package steering lets a handler, or a load, control how its response is cached, while it runs. Package cache exports these functions to
+// users; the run's context carries what they set.
 package steering
 
 import (
@@ -12,25 +12,25 @@ import (
 	"github.com/larder-go/cache/internal/user"
 )
 
-// AskedWho is what is wrong where a shared handler asks who is asking, or code inside the cache tells it.
+// AskedWho is the text of a warning: a shared handler asks who the user is, or code inside the cache sets a user.
 const AskedWho = "it asks who is asking, or tells it (cache.WithUser), and its answers are for everyone: nobody is known there; " +
 	"use per-user, or leave the user out of what is shared"
 
-// Steering is what a handler says of its response while it runs. It is safe for concurrent use.
+// Steering is what a handler says about its response while it runs. It is safe for concurrent use.
 type Steering struct {
 	mu      sync.Mutex
 	tags    []string
 	ttl     time.Duration
 	noStore bool
 	failed  bool
-	Shared  bool // the response is for everyone: who is asking is hidden from what makes it
-	asked   bool // … which has asked, or has told it
+	Shared  bool // the response is for everyone: the user is hidden from what makes it
+	asked   bool // … which has asked for the user, or has set one
 }
 
 type steerContext struct{}
 
-// A Run is the context of one run of a handler, or of a load: through it a handler can steer what becomes of its response, and what it asks for is known
-// to be asked by the run.
+// A Run is the context of one run of a handler, or of a load: through it the handler can steer how its response is cached, and requests
+// that it makes are known to come from the run.
 type Run struct {
 	context.Context
 	Said Steering
@@ -52,8 +52,8 @@ func (c *Run) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Start returns a context for the run of a load, of which the name and the id tell. Through it the load can steer what
-// becomes of what it makes. If that is shared by all users, the context hides who is asking.
+// Start returns a context for the run of a load with this name and id. Through it the load can steer how its result is cached. If all
+// users share the result, the context hides who the user is.
 func Start(ctx context.Context, run *readthrough.Run, name, id string, shared bool) (context.Context, *Steering) {
 	c := &Run{Context: ctx}
 	c.Said.Shared = shared
@@ -69,13 +69,13 @@ func steering(ctx context.Context, f func(*Steering)) {
 	}
 }
 
-// AddTags labels the response that is being made.
+// AddTags adds tags to the response that is being made.
 func AddTags(ctx context.Context, tags ...string) {
 	steering(ctx, func(s *Steering) { s.tags = append(s.tags, tags...) })
 }
 
-// SetTTL shortens the life of the response that is being made; of several calls the shortest counts. Zero or less refuses
-// to have it kept.
+// SetTTL shortens the lifetime of the response that is being made; of several calls the shortest counts. Zero or less prevents storing
+// it.
 func SetTTL(ctx context.Context, d time.Duration) {
 	steering(ctx, func(s *Steering) {
 		switch {
@@ -87,12 +87,12 @@ func SetTTL(ctx context.Context, d time.Duration) {
 	})
 }
 
-// NoStore refuses to have the response kept that is being made.
+// NoStore prevents storing the response that is being made.
 func NoStore(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.noStore = true })
 }
 
-// hides reports whether who is asking is hidden, and remembers that somebody wanted to know.
+// hides reports whether the user is hidden, and remembers that somebody wanted to know.
 func (s *Steering) hides() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,14 +100,14 @@ func (s *Steering) hides() bool {
 	return s.Shared
 }
 
-// AskedWho reports whether what makes a shared response has asked who is asking, or has told it.
+// AskedWho reports whether what makes a shared response has asked for the user, or has set one.
 func (s *Steering) AskedWho() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked
 }
 
-// Refuses reports whether the response may not be kept. Where there is nothing to say nobody has said so.
+// Refuses reports whether the response must not be stored. It is false for a nil Steering.
 func (s *Steering) Refuses() bool {
 	if s == nil {
 		return false
@@ -117,15 +117,15 @@ func (s *Steering) Refuses() bool {
 	return s.noStore
 }
 
-// Said returns what the handler has said so far: its tags, the longest life it allows (0: it has not said), and whether
-// the response may not be kept.
+// Said returns what the handler has said so far: its tags, the longest lifetime that it allows (0: it has not said), and whether the
+// response must not be stored.
 func (s *Steering) Said() (tags []string, ttl time.Duration, noStore bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.tags), s.ttl, s.noStore
 }
 
-// Fail tells that the response which is being made has failed although it has begun. The context is the handler's.
+// Fail marks the response that is being made as failed, although it has begun. The context is the handler's.
 func Fail(ctx context.Context) {
 	steering(ctx, func(s *Steering) { s.failed = true })
 }

@@ -1,5 +1,5 @@
 // Package surrogate has the tags ("surrogate keys") of responses: how a policy writes them, what a request makes of them, and
-// which names a purge may know.
+// which names a purge may use.
 package surrogate
 
 import (
@@ -12,19 +12,19 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Names are what a purge can name, as far as this process knows: so one that names nothing can be told from one that has
-// nothing to do. What a router's patterns, or tags, are made of may come from anywhere; so both are bounded, and what is full
-// takes any name for a known one. The zero Names knows none; it is safe for concurrent use.
+// Names are what a purge can name, as far as this process knows. So a purge that names nothing can be told from one that finds
+// nothing to do. Patterns and tags may come from anywhere, so both are bounded, and once a bound is reached every name counts
+// as known. The zero Names knows none; it is safe for concurrent use.
 type Names struct {
 	mu       sync.RWMutex
 	routes   map[string]string   // as they are written, by their normal form
-	outlines map[string]struct{} // of tags that were added while answers were made
+	outlines map[string]struct{} // of tags that were added while responses were made
 	tags     []Tag               // of policies
 	open     bool                // there are routes whose pattern only requests tell
-	users    bool                // there are answers of one user
-	any      bool                // there is anything that is cached
+	users    bool                // there are responses for single users
+	any      bool                // anything is cached at all
 
-	http, https atomic.Bool            // answers to such requests were kept
+	http, https atomic.Bool            // responses to such requests were stored
 	warned      map[[2]string]struct{} // reasons and subjects of warnings
 }
 
@@ -33,7 +33,7 @@ const (
 	maxOutlines = 1024
 )
 
-// Register takes in what a policy's responses can be named by. An empty pattern is one that only requests tell.
+// Register adds what a policy's responses can be named by. An empty pattern is one that only requests tell.
 func (n *Names) Register(pattern string, tags []Tag, private bool) {
 	n.mu.Lock()
 	n.open = n.open || pattern == ""
@@ -42,7 +42,7 @@ func (n *Names) Register(pattern string, tags []Tag, private bool) {
 	n.RegisterValues(tags, private)
 }
 
-// RegisterValues takes in what values can be named by, which have no pattern.
+// RegisterValues adds what values can be named by, which have no pattern.
 func (n *Names) RegisterValues(tags []Tag, private bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -54,7 +54,7 @@ func (n *Names) RegisterValues(tags []Tag, private bool) {
 	}
 }
 
-// Meet takes in a pattern that a request has matched.
+// Meet adds a pattern that a request has matched.
 func (n *Names) Meet(pattern string) {
 	normal := keying.NormalizePattern(pattern)
 	n.mu.RLock()
@@ -72,7 +72,7 @@ func (n *Names) Meet(pattern string) {
 	n.routes[normal] = pattern
 }
 
-// Keep takes in what else a response that is kept can be named by.
+// Keep adds what else a stored response can be named by.
 func (n *Names) Keep(scheme string, tags []string) {
 	seen := &n.http
 	if scheme == "https" {
@@ -84,7 +84,7 @@ func (n *Names) Keep(scheme string, tags []string) {
 	n.AddTags(tags...)
 }
 
-// AddTags takes in tags that were added while something was made.
+// AddTags adds tags that were set while something was made.
 func (n *Names) AddTags(tags ...string) {
 	for _, tag := range tags {
 		outline := Outline(tag)
@@ -107,8 +107,8 @@ func (n *Names) AddTags(tags ...string) {
 // maxOutline bounds how much of a tag is remembered, in bytes.
 const maxOutline = 64
 
-// Outline is what a tag has in common with others of its kind: "product:" of "product:7", "user-" of "user-7". That is what
-// comes before the first digit, and no more than up to the first punctuation mark.
+// Outline is what a tag has in common with others of its kind: "product:" of "product:7", "user-" of "user-7". That is
+// everything before the first digit, but no more than up to and including the first punctuation mark.
 func Outline(tag string) string {
 	end := strings.IndexAny(tag, ":/|=.-_#@, 0123456789")
 	switch {
@@ -120,8 +120,8 @@ func Outline(tag string) string {
 	return tag[:min(end, maxOutline)]
 }
 
-// Route reports whether there is a route of the pattern, as far as that is known, and whether all routes are known. If there
-// is none, near is the pattern that resembles it most, or "".
+// Route reports whether there is a route of the pattern, as far as is known, and whether all routes are known. If there is
+// none, near is the most similar pattern, or "".
 func (n *Names) Route(pattern string) (known, all bool, near string) {
 	normal := keying.NormalizePattern(pattern)
 	n.mu.RLock()
@@ -136,8 +136,8 @@ func (n *Names) Route(pattern string) (known, all bool, near string) {
 	return false, !n.open, n.routes[nearest(normal, normals)]
 }
 
-// Tag reports whether a response could have the tag, as far as that is known. If not, near is the outline of tags that resembles
-// it most, or "".
+// Tag reports whether a response could have the tag, as far as is known. If not, near is the most similar outline of tags, or
+// "".
 func (n *Names) Tag(tag string) (known bool, near string) {
 	outline := Outline(tag)
 	n.mu.RLock()
@@ -158,7 +158,7 @@ func (n *Names) Tag(tag string) (known bool, near string) {
 	return false, nearest(outline, outlines)
 }
 
-// Scheme reports whether answers to requests of the scheme were kept, or none at all so far.
+// Scheme reports whether responses to requests of the scheme were stored, or none at all so far.
 func (n *Names) Scheme(scheme string) bool {
 	http, https := n.http.Load(), n.https.Load()
 	switch strings.ToLower(scheme) {
@@ -170,14 +170,14 @@ func (n *Names) Scheme(scheme string) bool {
 	return true
 }
 
-// Users reports whether there are answers of single users, or nothing that is cached at all.
+// Users reports whether there are responses for single users, or nothing is cached at all.
 func (n *Names) Users() bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.users || !n.any
 }
 
-// maxWarned bounds the warnings that are told once each.
+// maxWarned bounds the warnings that are given once each.
 const maxWarned = 64
 
 // First reports whether this is the first warning with the reason about the subject, and there is room to remember it.
@@ -198,7 +198,7 @@ func (n *Names) First(reason, subject string) bool {
 // maxCompared bounds the texts that are compared with each other, in bytes.
 const maxCompared = 128
 
-// nearest returns the text that the fewest changes make what was meant, if they are few.
+// nearest returns the text that the fewest changes turn into what was meant, if they are few.
 func nearest(meant string, texts []string) (near string) {
 	meant = meant[:min(len(meant), maxCompared)]
 	slices.Sort(texts)
@@ -211,7 +211,7 @@ func nearest(meant string, texts []string) (near string) {
 	return near
 }
 
-// changes counts the bytes that make one text the other one: added, left out or in the place of another (Levenshtein).
+// changes counts the bytes that turn one text into the other: added, removed or replaced (Levenshtein).
 func changes(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -240,7 +240,7 @@ type part struct {
 	param bool
 }
 
-// ParseTag reads a tag's text.
+// ParseTag parses a tag's text. It is an error if a {name} is not closed or empty, or the tag is empty.
 func ParseTag(text string) (Tag, error) {
 	var t Tag
 	for rest := text; rest != ""; {
@@ -274,8 +274,7 @@ func (t Tag) Params() (names []string) {
 	return names
 }
 
-// Fill returns the tag's text, or false if a parameter has no value: a label that no purge could name would be worse
-// than none.
+// Fill returns the tag's text, or false if a parameter has no value: a label that no purge could name would be worse than none.
 func (t Tag) Fill(param func(name string) string) (string, bool) {
 	if len(t.parts) == 1 && !t.parts[0].param {
 		return t.parts[0].text, true
@@ -293,9 +292,9 @@ func (t Tag) Fill(param func(name string) string) (string, bool) {
 	return b.String(), true
 }
 
-// fits reports whether the text may be the tag's, with some values for its parameters.
+// fits reports whether the text may be the tag's, with any values for its parameters.
 func (t Tag) fits(text string) bool {
-	open := false // a parameter stands before
+	open := false // a parameter comes before
 	for i, p := range t.parts {
 		switch {
 		case p.param && text == "":

@@ -1,8 +1,8 @@
-// Package trace remembers why keys are not found any more.
+// Package trace remembers why keys are no longer found.
 //
-// When a store drops an entry, it notes in a [Table] when the entry would have expired. A later miss of that key can then be explained: the entry
-// expired, was evicted too early, or was never there. That is what an operator asks when the hit rate falls. A Table takes a few bytes for each
-// key, and its answer may be "unknown", but hardly ever wrong.
+// When a store drops an entry, it notes in a [Table] when the entry would have expired. A later miss of that key can then be explained:
+// the entry expired, was evicted too early, or was never there. That is what an operator wants to know when the hit rate falls. A Table
+// takes a few bytes for each key. What it says may be "unknown", but is hardly ever wrong.
 package trace
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Table is a hash table of marks, of a fixed size. It is safe for concurrent use, without a lock. A nil Table remembers nothing. Two different keys
-// have the same mark once in four billion times.
+// A Table is a hash table of marks, of a fixed size. It is safe for concurrent use, without a lock. A nil Table remembers nothing. Two
+// different keys have the same mark once in four billion times.
 type Table struct{ sets []set }
 
 // ways is how many marks a set has: with the last word they fill a cache line.
@@ -27,8 +27,8 @@ type set struct {
 	lost  atomic.Bool
 }
 
-// Times are counted in ticks of about a 64th of a second, in 32 bits. The count overflows every 2.3 years. Two times less than half of that apart
-// still compare right, which is why no mark is more than a year away.
+// Times are counted in ticks of about a 64th of a second, in 32 bits. The count overflows every 2.3 years. Two times still compare right
+// if they are less than half of that apart, which is why no mark is more than a year away.
 const (
 	tick = 24 // bits of nanoseconds
 	year = 365 * 24 * time.Hour
@@ -40,7 +40,7 @@ func ticks(t time.Time) uint32 { return uint32(t.UnixNano() >> tick) }
 // before compares two times, across an overflow, too.
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// New returns a Table for about so many keys, but at least 64 and at most 7,168. Each takes nine bytes.
+// New returns a Table for about this many keys, but at least 64 and at most 7,168. Each takes nine bytes.
 func New(keys int) *Table {
 	n := uint(max(64, min(keys, ways<<10))) / ways
 	return &Table{sets: make([]set, 1<<bits.Len(n-1))}
@@ -52,10 +52,10 @@ func (t *Table) of(key *keying.Key) (s *set, fingerprint uint64) {
 	return &t.sets[h&uint64(len(t.sets)-1)], h &^ (1<<32 - 1)
 }
 
-// Note remembers that the key's entry expires the duration keep after now; the past counts, too. If the set is full, the mark that expires first is
-// overwritten. If the same mark is there already, nothing is written.
+// Note remembers that the key's entry expires the duration keep after now, which may be in the past. If the set is full, the mark that
+// expires first is overwritten. If the same mark is there already, nothing is written.
 //
-// Two goroutines may write to one set at once. Then one of the marks may get lost, which lost says:
+// Two goroutines may write to one set at once. Then one of the marks may get lost, and lost records it:
 //
 //	A: finds an empty place          B: finds the same one
 //	A: CompareAndSwap succeeds       B: CompareAndSwap fails
@@ -132,16 +132,16 @@ func (t *Table) Of(key *keying.Key, now time.Time) Known {
 	return Never
 }
 
-// A Cause is why a store had nothing to serve, or "" if this process does not know. To find it costs no request to a store: it is what the look-up
-// has shown, or what a Table remembers.
+// A Cause is why a store had nothing to serve, or "" if this process does not know. Finding it costs no request to a store: it is what
+// the lookup has shown, or what a Table remembers.
 type Cause string
 
 const (
 	CauseCold    Cause = "cold"       // nothing was there, and as far as this process can tell, nothing ever was
 	CauseExpired Cause = "expired"    // the entry has expired
 	CausePurged  Cause = "purged"     // it was purged, or made stale by a purge
-	CauseEvicted Cause = "evicted"    // it has not expired, but the store does not have it any more: mostly for lack of space
-	CauseAway    Cause = "redis-away" // a store outside of the process could not be asked
+	CauseEvicted Cause = "evicted"    // it has not expired, but the store no longer has it: mostly for lack of space
+	CauseAway    Cause = "redis-away" // a store outside of the process could not be reached
 )
 
 // A Tracer is memory that remembers something about the entries that it dropped.

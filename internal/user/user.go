@@ -1,10 +1,10 @@
-// Package user carries in a context who the user is.
+// Package user carries the user in a context.
 //
-// Authentication runs outside of the cache. It calls [With] (as cache.WithUser) to put the user's id into the request's context. The identity
-// function of a per-user route calls [Of] (as keying.FromContext) to read it.
+// Authentication runs outside of the cache. It calls [With] (as cache.WithUser) to put the user's id into the request's context. The
+// identity function of a per-user route calls [Of] (as keying.FromContext) to read it.
 //
-// The handler of a response that everybody gets must not know the user: otherwise the page of one user could be stored for all of them. So the
-// context of such a run answers [Hidden] to [Key], whatever the contexts around it say, and nothing inside can change that:
+// The handler of a response that everybody gets must not know the user: otherwise the page of one user could be stored for all of them.
+// So the context of such a run returns [Hidden] for [Key], whatever the contexts around it say, and nothing inside can change that:
 //
 //	request's context                Key → "alice"   Of: alice
 //	  context of a shared run        Key → Hidden    Of: nobody; With changes nothing
@@ -18,11 +18,11 @@ import "context"
 
 // Key is the key of what [With] puts into a context.
 //
-// It is exported for package steering. The context of a shared run answers to it in its own Value method: to wrap it in a context.WithValue would
-// cost one more allocation for each run.
+// It is exported for package steering. The context of a shared run handles it in its own Value method: wrapping it in a context.WithValue
+// would cost one more allocation for each run.
 type Key struct{}
 
-// Hidden is what the context of a shared run answers to [Key].
+// Hidden is what the context of a shared run returns for [Key].
 type Hidden struct{}
 
 // With returns a context that names the user. The id should change with everything that changes what the user may see, like
