@@ -354,7 +354,7 @@ func (s setting) bytes() (int64, error) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n <= 0 || n > (1<<40)/unit {
-		return 0, s.fault("max-body=%q is not a number of bytes above zero; write for example max-body=64KiB", clip(s.value))
+		return 0, s.fault("%s=%q is not a number of bytes above zero; write for example %s=64KiB", s.key, clip(s.value), s.key)
 	}
 	return n * unit, nil
 }

@@ -13,7 +13,7 @@ import (
 
 // A purge is a record in the purge log: it names labels, and every response that carries one of them and was begun before the
 // record is gone, or stale. It touches no entry. So its cost does not depend on how much it hits, and it cannot lose a race with a
-// handler that is still running: see package store, Ledger.
+// handler that is still running: store/log.go shows how.
 
 // A Label is what a purge names. The zero Label names nothing: to purge it is an error.
 type Label struct {
@@ -64,7 +64,7 @@ func Everything() Label { return Label{kind: everythingLabel} }
 //
 // When it returns nil, no later read through Redis brings an older response, in any process. Copies in the memory of other processes
 // end within milliseconds; where a process is cut off from the purge log they end with their TTL (the near TTL if HotShared). A
-// response that is being made while Purge is called is not stored.
+// response that is being made while Purge is called goes to its client, and is never served from the cache.
 //
 // An error means that the purge did not reach Redis. It holds for this process all the same, and is sent to Redis when that answers again, until
 // the Far store is closed. An error also means that a label is none, or names a [Route] that does not exist: then nothing was purged. A
@@ -97,6 +97,7 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 	if !r.All && len(r.Labels) == 0 {
 		return nil
 	}
+	c.warnOfNothing()
 	return c.append(ctx, r)
 }
 
@@ -162,6 +163,14 @@ func (c *Cache) checkRoute(pattern string) error {
 	c.warnOnce(ReasonNoRoute, keying.NormalizePattern(clip(pattern)), "purge: no route %q was asked for so far%s; correct the pattern, if it is not one "+
 		"that requests have yet to come by", clip(pattern), instead)
 	return nil
+}
+
+// warnOfNothing warns of a purge that hits nothing whatever it names: the app has two Caches, and purges with the other one.
+func (c *Cache) warnOfNothing() {
+	if !c.tiers.Shared && c.common.Names.None() {
+		c.warnOnce(ReasonNoRoute, "", "purge: this Cache has no route and no Values, and shares its purges with no other process; purge with the Cache "+
+			"that the routes use (cache.Middleware uses cache.Default())")
+	}
 }
 
 // warnOfTag warns of a tag that no response has, as far as this process knows.

@@ -24,7 +24,7 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// A listener that panics fails no request, fresh or stale, and ends no goroutine; it is told of that.
+// A listener that panics fails no request, fresh or stale, and ends no goroutine. It gets an event about its panic.
 func TestPanickingListenerFailsNothing(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		told := s.options.Observe
@@ -52,7 +52,7 @@ func TestPanickingListenerFailsNothing(t *testing.T) {
 	})
 }
 
-// One that panics whatever it is told fails nothing either.
+// A listener that panics at every event fails nothing either.
 func TestListenerThatAlwaysPanicsFailsNothing(t *testing.T) {
 	log.SetOutput(io.Discard)
 	defer log.SetOutput(os.Stderr)
@@ -62,7 +62,7 @@ func TestListenerThatAlwaysPanicsFailsNothing(t *testing.T) {
 	}
 }
 
-// A listener may call the Cache, whatever it is told: no lock is held, and no turn, and nothing waits for it.
+// A listener may call the Cache at any event: its caller holds no lock and no place among MaxRuns, and nothing waits for it.
 func TestListenerMayCallTheCache(t *testing.T) {
 	for name, call := range map[string]func(*cache.Cache) error{
 		"Close":   func(c *cache.Cache) error { return c.Close(context.Background()) },
@@ -130,7 +130,7 @@ func TestListenerMayCallTheCache(t *testing.T) {
 	}
 }
 
-// Close within an event of the follower and of a refresh does not wait for itself.
+// Close, called in an event of the follower or of a refresh, does not wait for itself.
 func TestCloseWithinAnEventOfABackgroundGoroutine(t *testing.T) {
 	for _, outcome := range []cache.Outcome{cache.Refresh, cache.Followed, cache.Fault} {
 		t.Run(string(outcome), func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestCloseWithinAnEventOfABackgroundGoroutine(t *testing.T) {
 	}
 }
 
-// An identity function that panics knows nobody, and is told.
+// If the identity function panics, there is no user, and an event says so.
 func TestPanickingIdentityIsNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.options.User = func(*http.Request) (string, bool) { panic("an identity function") }
@@ -214,8 +214,7 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	return func(ctx context.Context, cmds []redis.Cmder) error { h.meet(cmds...); return next(ctx, cmds) }
 }
 
-// Whatever command a hook of the caller's Redis client panics at, requests are answered, the process lives, and the panic is
-// told.
+// If a hook of the caller's Redis client panics, at any command, requests are answered, the process goes on, and an event says so.
 func TestPanickingHookIsAFault(t *testing.T) {
 	server := redistest.NewProcess(t)
 	for _, command := range []string{"getrange", "set", "evalsha", "eval", "xrevrange", "xrange", "xadd", "zincrby", "unlink"} {
@@ -261,7 +260,7 @@ func TestPanickingHookIsAFault(t *testing.T) {
 	}
 }
 
-// The Cache says once which prefix was made up for it.
+// An event says once which prefix the cache has made up.
 func TestWhatMaySurpriseAboutFarIsTold(t *testing.T) {
 	far := &surprising{fleet: newFleet(t)}
 	var told []cache.Event

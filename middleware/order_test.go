@@ -18,7 +18,7 @@ import (
 
 type wrapper = func(http.Handler) http.Handler
 
-// inside puts middleware between the cache and the handler, whose error is lost if that outlives the middleware.
+// inside puts middleware between the cache and the handler. The handler's error is lost if the handler outlives the middleware.
 func inside(mw wrapper, h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		failed := make(chan error, 1)
@@ -32,7 +32,7 @@ func inside(mw wrapper, h handler) handler {
 	}
 }
 
-// sessions are kept by cookie, loaded into the context, and saved with the head, as those of scs are.
+// sessions finds a session by its cookie, loads it into the context and saves it with the head, as scs does.
 func sessions(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Cookie")
@@ -53,7 +53,7 @@ func csrf(next http.Handler) http.Handler {
 	})
 }
 
-// byCookie lets nobody in without a cookie, or with the wrong one.
+// byCookie lets in only requests with the right cookie.
 func byCookie(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := r.Cookie("sid"); err != nil || c.Value != "alice" {
@@ -64,7 +64,7 @@ func byCookie(next http.Handler) http.Handler {
 	})
 }
 
-// bySession lets in whom the session, in the context, knows.
+// bySession lets in users that the session in the context knows.
 func bySession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(requestKey{}) != "alice" {
@@ -131,7 +131,7 @@ func recovering(next http.Handler) http.Handler {
 	})
 }
 
-// watching is what a logger, or a rate limit, sees: the clients of the requests that come by.
+// watching records what a logger, or a rate limit, sees: the clients of the requests that pass it.
 func watching(seen *[]string) wrapper {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -192,7 +192,7 @@ func (s *site) wantReasons(reasons ...cache.Reason) {
 	}
 }
 
-// A check outside is asked on hits too. One inside that reads a cookie knows nobody, so that nobody gets in.
+// A check outside the cache runs on hits, too. One inside that reads a cookie does not see it, so nobody gets in.
 func TestOrderOfChecksByCookie(t *testing.T) {
 	order(t, byCookie, plainText, func(t *testing.T, s *site, outside bool) {
 		alice, bob := cookie("sid=alice"), cookie("sid=bob")
@@ -211,7 +211,7 @@ func TestOrderOfChecksByCookie(t *testing.T) {
 	}, shared...)
 }
 
-// One inside that reads the context lets everybody in once one is: that is warned of.
+// A check inside that reads the context lets everybody in after the first user, and is a warning.
 func TestOrderOfChecksBySession(t *testing.T) {
 	for _, outside := range []bool{true, false} {
 		run(t, func(t *testing.T, s *site) {
@@ -240,8 +240,8 @@ func TestOrderOfChecksBySession(t *testing.T) {
 	}
 }
 
-// What a session outside has put into the context is kept for everyone, which is warned of; inside, its cookie keeps the
-// answer from being kept, and it knows nobody.
+// With sessions outside the cache, what they put into the context is stored for everyone, which is a warning. Inside it, they see
+// no cookie, and the cookie that they set keeps the response from being stored.
 func TestOrderOfSessions(t *testing.T) {
 	order(t, sessions, fromContext, func(t *testing.T, s *site, outside bool) {
 		first, second := s.get("/x", cookie("sid=alice")), s.get("/x", cookie("sid=bob"))
@@ -259,7 +259,7 @@ func TestOrderOfSessions(t *testing.T) {
 	}, shared...)
 }
 
-// On per-user routes a session is the user's own.
+// On per-user routes, the session belongs to the user.
 func TestOrderOfSessionsPerUser(t *testing.T) {
 	order(t, sessions, fromContext, func(t *testing.T, s *site, _ bool) {
 		for _, who := range []string{"alice", "bob", "alice", "bob"} {
@@ -283,7 +283,7 @@ func TestOrderOfCSRF(t *testing.T) {
 	}, shared...)
 }
 
-// Outside it compresses hits and misses; inside it sees no Accept-Encoding on shared routes.
+// A compressor outside the cache compresses hits and misses. Inside, on shared routes, it sees no Accept-Encoding.
 func TestOrderOfCompression(t *testing.T) {
 	order(t, compressing, plainText, func(t *testing.T, s *site, outside bool) {
 		accept, coding := header("Accept-Encoding", "gzip"), []string(nil)
@@ -326,7 +326,8 @@ func TestOrderOfCORS(t *testing.T) {
 	}, shared...)
 }
 
-// Outside each request is seen, with its client; inside misses alone, and on shared routes without it.
+// Loggers and limits outside the cache see every request and its client. Inside they see only misses, on shared routes without
+// the client.
 func TestOrderOfLoggersAndLimits(t *testing.T) {
 	var seen []string
 	order(t, watching(&seen), plainText, func(t *testing.T, s *site, outside bool) {
@@ -354,7 +355,8 @@ func TestOrderOfRecoverers(t *testing.T) {
 	})
 }
 
-// Outside it covers waiting for others, too; what comes too late is an answer nobody keeps where it was inside.
+// A timeout outside the cache also covers the wait for another request's run. A response that comes too late is stored by
+// nobody if the timeout is inside.
 func TestOrderOfTimeouts(t *testing.T) {
 	slow := func(s *site) handler {
 		return func(w http.ResponseWriter, _ *http.Request) error {

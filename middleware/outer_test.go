@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// behind serves the handler behind a policy and, outside of that, the middleware, over a real connection.
+// behind serves the handler over a real connection, behind a policy, with the middleware outside the cache.
 func behind(t *testing.T, p cache.Policy, outer func(http.Handler) http.Handler, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	c, err := cache.New(cache.Options{Far: memstore.New(memstore.Options{}), FarBudget: time.Second, User: keying.FromContext()})
@@ -61,8 +61,8 @@ func (w wordy) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// A body that is long enough to be sent while its handler runs is written by another goroutine. A writer outside that
-// touches the header must not meet the handler there.
+// A body that is long enough to be sent while its handler runs is written by another goroutine. An outer writer that changes the
+// header must not race with the handler.
 func TestOuterWritersDoNotMeetTheHandlerInTheHeader(t *testing.T) {
 	outer := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(wordy{w}, r) })
@@ -82,7 +82,7 @@ func TestOuterWritersDoNotMeetTheHandlerInTheHeader(t *testing.T) {
 	}
 }
 
-// THREATS 43: whatever a per-user answer goes through, it leaves as private.
+// A per-user response leaves as private, whatever it passes through (THREATS 43).
 func TestPerUserAnswersLeaveAsPrivateByEveryWay(t *testing.T) {
 	public := "public, max-age=60"
 	asUser := func(next http.Handler) http.Handler {
@@ -129,7 +129,7 @@ func TestPerUserAnswersLeaveAsPrivateByEveryWay(t *testing.T) {
 	}
 }
 
-// A lifetime counts whoever states it: THREATS 78. So does a nonce, which is in the body: THREATS 45.
+// A lifetime that outer middleware sets counts (THREATS 78). So does its nonce, because the body has it (THREATS 45).
 func TestOuterHeadersThatBindAreHeeded(t *testing.T) {
 	for _, test := range []struct {
 		name         string
@@ -167,7 +167,7 @@ func TestOuterHeadersThatBindAreHeeded(t *testing.T) {
 	}
 }
 
-// THREATS 136: what goes beyond Content-Length is refused with all that follows, as net/http does: no hole is left.
+// A write beyond Content-Length is refused, as are all later ones, as by net/http: the body has no gap (THREATS 136).
 func TestOverlongBodiesHaveNoHole(t *testing.T) {
 	none := func(next http.Handler) http.Handler { return next }
 	server := behind(t, cache.Policy{Class: cache.SharedGlobal}, none, func(w http.ResponseWriter, _ *http.Request) {
@@ -181,7 +181,7 @@ func TestOverlongBodiesHaveNoHole(t *testing.T) {
 	}
 }
 
-// HEAD from a kept answer tells the type that GET would.
+// HEAD from a stored response has the Content-Type that GET has.
 func TestHeadTellsTheTypeThatGetWould(t *testing.T) {
 	none := func(next http.Handler) http.Handler { return next }
 	server := behind(t, cache.Policy{Class: cache.SharedGlobal}, none, func(w http.ResponseWriter, _ *http.Request) {
@@ -194,7 +194,7 @@ func TestHeadTellsTheTypeThatGetWould(t *testing.T) {
 	}
 }
 
-// A goroutine that writes on after its handler has returned gets an error, and takes up no room.
+// A goroutine that still writes after its handler has returned gets an error, and takes up no memory.
 func TestWritesAfterTheEndAreRefused(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {
@@ -212,8 +212,8 @@ func TestWritesAfterTheEndAreRefused(t *testing.T) {
 	}
 }
 
-// transforming is a writer around the cache that changes bodies. Like some compressors it sees to the length when it is
-// told of the head, and only then.
+// transforming is a writer outside the cache that changes bodies. Like some compressors it corrects Content-Length in
+// WriteHeader, and only there.
 type transforming struct {
 	http.ResponseWriter
 	t     *testing.T
@@ -240,7 +240,7 @@ func (w *transforming) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Writers around the cache see the head of every answer from it before its body, and can change its length.
+// Writers outside the cache get WriteHeader before the body of every response from the cache, and can change its Content-Length.
 func TestAWriterOutsideSeesTheHeadOfEveryHit(t *testing.T) {
 	requests := map[string]struct {
 		method string
@@ -288,7 +288,7 @@ func TestAWriterOutsideSeesTheHeadOfEveryHit(t *testing.T) {
 	}
 }
 
-// So do those who wait for another's run; and on a connection nothing is cut short.
+// The same holds for responses to waiters; and over a connection no body is cut short.
 func TestAWriterOutsideSeesTheHeadOfSharedAnswers(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {

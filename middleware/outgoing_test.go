@@ -65,8 +65,8 @@ func (w *addingLate) Write(p []byte) (int, error) {
 
 func (w *addingLate) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// What selects an answer by the policy is said in its Vary, once, beside what the handler and outer middleware say: on every
-// answer that a cache in front may keep.
+// Vary names what the policy selects by, once, besides what the handler and outer middleware say, on every response that a cache
+// in front may store.
 func TestWhatSelectsIsSaid(t *testing.T) {
 	policy := cache.Policy{Vary: []string{"Accept-Language", "X-Device"}, Cookies: []string{"theme"}, StatusTTL: map[int]time.Duration{404: time.Minute, 301: time.Minute}}
 	const ours = "Accept-Language Cookie X-Device"
@@ -127,7 +127,7 @@ func TestWhatSelectsIsSaid(t *testing.T) {
 	}
 }
 
-// A policy that selects by nothing adds nothing, and what outer middleware says of one answer stays out of another.
+// A policy that selects by nothing adds no Vary, and the Vary that outer middleware sets for one response is in no other.
 func TestNothingIsSaidOfWhatDoesNotSelect(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /plain", cache.Policy{Pass: []string{"User-Agent"}}, text("hello"))
@@ -148,7 +148,7 @@ func TestNothingIsSaidOfWhatDoesNotSelect(t *testing.T) {
 	})
 }
 
-// A standard cache says it, too, and goes on to select by what the answers say.
+// A standard route adds it to Vary, too, and still selects by the Vary of its responses.
 func TestStandardSaysWhatSelects(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		p := cache.Policy{RFC9111: true, TTL: time.Minute, Vary: []string{"X-Device"}, Cookies: []string{"theme"}}
@@ -177,7 +177,7 @@ func TestStandardSaysWhatSelects(t *testing.T) {
 	})
 }
 
-// Who waits for another's run is told the same.
+// Waiters get the same Vary.
 func TestWhatSelectsIsSaidToWaiters(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		release := make(chan struct{})
@@ -202,7 +202,7 @@ func TestWhatSelectsIsSaidToWaiters(t *testing.T) {
 	})
 }
 
-// What the policy adds costs a hit nothing, whatever the handler says itself.
+// What the policy adds to Vary allocates nothing on a hit, whatever Vary the handler sets.
 func TestHitsWithTheirOwnVaryAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -221,7 +221,7 @@ func TestHitsWithTheirOwnVaryAllocateNothing(t *testing.T) {
 	}
 }
 
-// The lines of a kept answer are no one's to write to.
+// When outer middleware appends to Vary, the stored response does not change.
 func TestOuterMiddlewareThatAddsToVaryChangesNoOtherAnswer(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {
@@ -245,7 +245,7 @@ func TestOuterMiddlewareThatAddsToVaryChangesNoOtherAnswer(t *testing.T) {
 	}
 }
 
-// What clients may do, the policy says of what it keeps: in place of the handler's word, unless that forbids more.
+// For stored responses the policy's Cache-Control replaces the handler's, unless the handler's forbids more.
 func TestClientsAreSentThePolicysCacheControl(t *testing.T) {
 	cdn := func(fields ...string) handler { return setting(append(fields, "CDN-Cache-Control: max-age=3600")...) }
 	for _, test := range []struct {
@@ -306,7 +306,7 @@ func TestClientsAreSentThePolicysCacheControl(t *testing.T) {
 	}
 }
 
-// What outer middleware forbids this time is sent.
+// If outer middleware forbids more for this request, clients get that.
 func TestOuterMiddlewareMayForbidMoreThanThePolicy(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Client: "max-age=60"}, text("hello"))
@@ -325,8 +325,7 @@ func TestOuterMiddlewareMayForbidMoreThanThePolicy(t *testing.T) {
 	}, shared...)
 }
 
-// In front of a handler that says itself what may be kept, Client changes what leaves and nothing else: the answer lives,
-// varies and is validated by its own words.
+// On a standard route Client changes only what clients get: the response is stored, varies and is validated as the handler says.
 func TestStandardClientReplacesOnTheWayOutOnly(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{RFC9111: true, Client: "max-age=5"}, func(w http.ResponseWriter, r *http.Request) error {

@@ -19,7 +19,7 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// plainOf is a handler that lets another one answer.
+// plainOf turns an http.Handler into a handler of the suite.
 func plainOf(h http.Handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h.ServeHTTP(w, r)
@@ -47,7 +47,7 @@ var innerRouters = func() map[string]http.Handler {
 	}
 }
 
-// A tag's parameters are those of the route that has the policy, whatever routers there are behind it.
+// The parameters in a tag are those of the route that has the policy, whatever routers are behind it.
 func TestTagsTakeTheParametersOfTheCachedRoute(t *testing.T) {
 	for name := range innerRouters() {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestTagsTakeTheParametersOfTheCachedRoute(t *testing.T) {
 	}
 }
 
-// A refresh in the background labels its answer as the first request did.
+// A background refresh gives its response the same tags as the first request.
 func TestRefreshedAnswersHaveTheParametersOfTheCachedRoute(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /shops/{id}/items/{item}", cache.Policy{TTL: time.Minute, StaleWhileRevalidate: time.Hour, Tags: []string{"shop:{id}"}}, plainOf(innerRouters()["mux"]))
@@ -88,7 +88,7 @@ func TestRefreshedAnswersHaveTheParametersOfTheCachedRoute(t *testing.T) {
 	})
 }
 
-// The text of a parameter in a tag is what the path says, unescaped once.
+// A parameter in a tag is the text from the path, unescaped once.
 func TestTagsHaveParametersUnescapedOnce(t *testing.T) {
 	for _, test := range []struct{ in, want, not string }{
 		{"bob", "bob", "Bob"},
@@ -128,7 +128,7 @@ func TestTagsHaveParametersUnescapedOnce(t *testing.T) {
 	}
 }
 
-// So it is for several parameters, one of which could be taken for an escaped form of what is elsewhere in the path.
+// The same holds for several parameters, if one of them looks like an escaped form of another part of the path.
 func TestTagsTellParametersFromOtherPartsOfThePath(t *testing.T) {
 	for target, tags := range map[string][2]string{
 		"/u/%2540/x%40":                     {"%40", "x@"},
@@ -168,7 +168,7 @@ func TestTagsTakeTheRestOfThePath(t *testing.T) {
 	}, cache.SharedGlobal)
 }
 
-// A handler that rewrites the URL in place, as routers behind it want it, changes nothing of what a purge names.
+// A handler that rewrites the URL in place, as routers behind it need, does not change the URL that a purge names.
 func TestURLsOfAnswersAreThoseOfTheRequest(t *testing.T) {
 	for name, strip := range map[string]bool{"as asked": false, "below a prefix": true} {
 		t.Run(name, func(t *testing.T) {
@@ -203,8 +203,8 @@ var belowMounts = func(func(tags ...string) func(http.Handler) http.Handler, htt
 	return http.NotFoundHandler(), nil
 }
 
-// Where the policy stands outside of the router that knows the parameter, that router tells it; and what a prefix that was
-// stripped has taken away is no other's.
+// If the policy is outside the router that knows the parameter, that router provides it. A parameter in a stripped prefix is not
+// taken from another part of the path.
 func TestTagsBelowMounts(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {
@@ -258,7 +258,7 @@ func TestTagsBelowMounts(t *testing.T) {
 	}
 }
 
-// So it is for what a success of an unsafe method forgets.
+// The same holds for what a successful unsafe request invalidates.
 func TestStandardInvalidationIsOfTheURLThatWasAskedFor(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(h http.Handler) http.Handler { return http.StripPrefix("/app", h) })
@@ -274,7 +274,7 @@ func TestStandardInvalidationIsOfTheURLThatWasAskedFor(t *testing.T) {
 	})
 }
 
-// A name that the route does not have is not that of its wildcard: what such a tag says no purge could name.
+// A parameter that the route does not have is not filled from its wildcard: no purge could name such a tag.
 func TestTagsTakeNoWildcardForAnotherParameter(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {
@@ -302,7 +302,7 @@ func TestTagsTakeNoWildcardForAnotherParameter(t *testing.T) {
 
 type requestKey struct{}
 
-// renewing is middleware that makes a request of its own, as those that put something into its context do.
+// renewing is middleware that passes on a copy of the request, as middleware that changes the context does.
 func renewing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, 1)))
@@ -333,8 +333,8 @@ var subrouters = map[string]func(mw func(http.Handler) http.Handler, c *cache.Ca
 	},
 }
 
-// Where the cache is put around a router, or a part of one, its answers have the labels of the whole pattern, and events
-// tell it, of hits too.
+// If the cache wraps a router, or a part of one, its responses have the labels of the whole pattern. Events have the pattern, too,
+// also for hits.
 func TestAnswersOfSubroutersHaveTheWholePattern(t *testing.T) {
 	for name, build := range subrouters {
 		for _, standard := range []bool{false, true} {
@@ -379,7 +379,7 @@ func TestAnswersOfSubroutersHaveTheWholePattern(t *testing.T) {
 // cut is the pattern as all routers could write it.
 func cut(pattern string) string { return keying.NormalizePattern(pattern) }
 
-// Tags have the path parameters that routers further in tell, unescaped.
+// Tags have the path parameters that inner routers provide, unescaped.
 func TestTagsHaveTheParametersOfSubrouters(t *testing.T) {
 	for name, build := range subrouters {
 		if name == "an echo group" { // is told them beforehand

@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// parts are requests that are answered with less than the whole.
+// parts are requests for less than the whole response.
 var parts = map[string]struct {
 	method string
 	option option
@@ -42,8 +42,8 @@ func (s *site) content(fields ...string) handler {
 	}
 }
 
-// HEADs and equal ranges for what is not kept run the handler once, as GETs do. Each has the answer that it would have alone,
-// and in policy mode nothing is kept of it.
+// Concurrent HEADs, or requests for the same range, of what is not stored share a run, as GETs do. Each gets the response that it
+// would get alone, and in policy mode nothing of it is stored.
 func TestPartsAtOnceShareOneRun(t *testing.T) {
 	for name, part := range parts {
 		for _, standard := range []bool{false, true} {
@@ -82,7 +82,7 @@ func TestPartsAtOnceShareOneRun(t *testing.T) {
 	}
 }
 
-// All runs of the handler that the cache has not spared count among those of the route.
+// Runs for HEADs and ranges count among the route's MaxRuns, too.
 func TestRunsForPartsAreBounded(t *testing.T) {
 	for name, part := range parts {
 		for _, standard := range []bool{false, true} {
@@ -112,7 +112,7 @@ func TestRunsForPartsAreBounded(t *testing.T) {
 	}
 }
 
-// What is not the same is not shared: parts with the whole, different ranges, different users, what a standard answer varies by.
+// Different requests share no run: a part and the whole, different ranges, different users, what a standard response varies by.
 func TestDifferentPartsShareNoRun(t *testing.T) {
 	pairs := map[string][2]func() *http.Request{
 		"HEAD and GET":      {asking("HEAD"), asking("GET")},
@@ -152,7 +152,7 @@ func asking(method string, options ...option) func() *http.Request {
 	return func() *http.Request { return newRequest(method, "/x", options...) }
 }
 
-// What must not be shared of a whole must not be of a part, and nobody waits in line for it.
+// A part of a response that must not be shared is not shared either, and its requests do not run one after the other.
 func TestPartsThatMayNotBeSharedAreNot(t *testing.T) {
 	with := func(field string) func(s *site) handler { return func(s *site) handler { return s.content(field) } }
 	failing := func(fail func(w http.ResponseWriter, r *http.Request)) func(s *site) handler {

@@ -13,9 +13,9 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// policyRules is the rule book of policy mode. The policy says what selects a response and how long it is fresh. Four of the response's
-// own fields count: Cache-Control and Expires can shorten that or forbid to store it, Set-Cookie forbids it, and so does a Vary that
-// names what the policy does not select by.
+// policyRules is the rule book of policy mode. The policy says what selects a response and how long it is fresh. The response's own
+// fields can only shorten that, or forbid to store the response: Cache-Control and Expires do either, Set-Cookie forbids, and so does a Vary
+// that names what the policy does not select by.
 //
 // The idea is "visible means keyed": on shared routes the handler sees only what is in the key. So its response cannot depend on anything
 // else in the request, and may be served to everyone with the same key. storable refuses what breaks this: cookies, credentials, nonces,

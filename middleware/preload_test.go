@@ -24,7 +24,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// ranked is a far store that ranks, and tells how often it was read.
+// ranked is a far store that ranks keys, and counts its reads.
 type ranked struct {
 	*fleet
 	gets atomic.Int64
@@ -65,7 +65,7 @@ func (r *ranked) Hottest(_ context.Context, n int) ([]keying.Key, error) {
 
 func newRanked(t *testing.T) *ranked { return &ranked{fleet: newFleet(t)} }
 
-// pages are routes of one process that answer any path, and Cache-Status with it.
+// pages is a route of one process for all paths. get returns its Cache-Status.
 func pages(c *cache.Cache, p cache.Policy) (get func(path string) string) {
 	p.Class = cache.HotShared
 	h := c.Middleware(p)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
@@ -76,7 +76,7 @@ func pages(c *cache.Cache, p cache.Policy) (get func(path string) string) {
 	}
 }
 
-// heat asks for the paths, again and again for as long as it takes to be told of.
+// heat requests the paths often enough, and for long enough, for them to be reported as hot.
 func heat(get func(string) string, paths ...string) {
 	for range 4 {
 		for _, path := range paths {
@@ -139,7 +139,7 @@ func TestPreloadIsBounded(t *testing.T) {
 	})
 }
 
-// Copies live by the shortest near TTL, and no longer than what is left of the answer.
+// Preloaded copies live for the shortest near TTL, and no longer than the response itself.
 func TestPreloadedCopiesEndInTime(t *testing.T) {
 	for name, tt := range map[string]struct{ ttl, near, sleep time.Duration }{
 		"near":  {time.Hour, 2 * time.Second, 2 * time.Second},
@@ -163,7 +163,7 @@ func TestPreloadedCopiesEndInTime(t *testing.T) {
 	}
 }
 
-// Preload knows no routes: what was kept under a longer TTL is brought with that, and ends with the copy.
+// Preload knows no routes: it loads a response with the longer TTL that it was stored with, which ends with the copy.
 func TestPreloadedCopiesKeepALongerTTLForANearTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newRanked(t)
@@ -208,7 +208,7 @@ func TestNothingToPreload(t *testing.T) {
 	})
 }
 
-// A key that is asked for once per near TTL is told of once in ten seconds, however short that TTL.
+// A key that is requested once per near TTL is reported once in ten seconds, however short the near TTL.
 func TestHotKeysAreToldOfNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		far := newRanked(t)
@@ -231,8 +231,8 @@ func TestHotKeysAreToldOfNowAndThen(t *testing.T) {
 	})
 }
 
-// However many keys are hot, they take little room; and a ranking that fails or hangs costs no request anything. A panic is
-// told.
+// However many keys are hot, they take little memory. A ranking that fails or hangs delays no request, and an event reports its
+// panic.
 func TestRankingCostsNothing(t *testing.T) {
 	for name, far := range map[string]*ranked{"works": {}, "fails": {fails: errors.New("down")}, "hangs": {hung: true}, "panics": {hook: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestCloseEndsTheRanking(t *testing.T) {
 	})
 }
 
-// Two processes on Redis, the second of which starts.
+// Two processes on Redis; the second one has just started.
 func TestOnRedisPreloadReadsTheHottest(t *testing.T) {
 	for name, secret := range map[string]string{"plain": "", "sealed": "0123456789abcdef0123456789abcdef"} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// client is a writer that does something else than to take bytes.
+// client is a writer whose Write can be replaced.
 type client struct {
 	*httptest.ResponseRecorder
 	write func(p []byte) (int, error)
@@ -25,7 +25,7 @@ func (c client) Write(p []byte) (int, error) { return c.write(p) }
 
 var long = strings.Repeat("0123456789abcdef", 4<<10) // 64 KiB
 
-// chunks writes the long body as handlers do.
+// chunks writes the long body in pieces, as handlers do.
 func chunks(w http.ResponseWriter, _ *http.Request) {
 	for body := long; body != ""; body = body[1<<10:] {
 		if _, err := w.Write([]byte(body[:1<<10])); err != nil {
@@ -34,8 +34,7 @@ func chunks(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// TestASlowClientHoldsUpNobody but itself: the handler ends and its answer is kept while the first client has yet to
-// read a byte.
+// TestASlowClientHoldsUpNobody but itself: the handler ends and its response is stored before the client reads a byte.
 func TestASlowClientHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRoute(t, nil)
@@ -62,12 +61,12 @@ func TestASlowClientHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// stays is a writer for the handler's own goroutine alone.
+// stays is a writer that only the handler's own goroutine may use.
 type stays struct{ client }
 
 func (stays) Aside() http.ResponseWriter { return nil }
 
-// TestAWriterMayBeForTheHandlersGoroutineAlone: it is written to between the handler's own calls, or after them.
+// TestAWriterMayBeForTheHandlersGoroutineAlone: the cache writes to it during the handler's own calls, or after them.
 func TestAWriterMayBeForTheHandlersGoroutineAlone(t *testing.T) {
 	for name, end := range map[string]http.HandlerFunc{
 		"kept":    func(http.ResponseWriter, *http.Request) {},
@@ -104,7 +103,7 @@ func TestAWriterMayBeForTheHandlersGoroutineAlone(t *testing.T) {
 	}
 }
 
-// TestAClientThatIsGoneCostsNoAnswer: the handler meets no error, and what it made is kept whole.
+// TestAClientThatIsGoneCostsNoAnswer: the handler gets no error, and its complete response is stored.
 func TestAClientThatIsGoneCostsNoAnswer(t *testing.T) {
 	for _, after := range []int{0, 1, 3000, 40000} {
 		rt := newRoute(t, nil)
@@ -124,7 +123,7 @@ func TestAClientThatIsGoneCostsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestWhatAFailedWriterHoldsStaysAsItIs: one of HTTP/2 may be sending it still when the stream was reset.
+// TestWhatAFailedWriterHoldsStaysAsItIs: an HTTP/2 writer may still be sending the bytes after the stream was reset.
 func TestWhatAFailedWriterHoldsStaysAsItIs(t *testing.T) {
 	rt := newRoute(t, nil)
 	write := func(fill byte, size int) http.HandlerFunc {
@@ -150,7 +149,8 @@ func TestWhatAFailedWriterHoldsStaysAsItIs(t *testing.T) {
 	}
 }
 
-// TestAPanicOutsideStaysInTheRequest: a writer around the cache that panics does so where it would without a cache.
+// TestAPanicOutsideStaysInTheRequest: if a writer outside the cache panics, that happens in the request's own goroutine, as
+// without a cache.
 func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 	for name, body := range map[string]http.HandlerFunc{
 		"long":  chunks,
@@ -185,7 +185,7 @@ func TestAPanicOutsideStaysInTheRequest(t *testing.T) {
 	}
 }
 
-// TestARefreshLeavesNothingBehind: no goroutine and no room that stays taken.
+// TestARefreshLeavesNothingBehind: no goroutine and no reserved memory.
 func TestARefreshLeavesNothingBehind(t *testing.T) {
 	for name, body := range map[string]http.HandlerFunc{
 		"kept":             chunks,

@@ -96,7 +96,7 @@ func TestPurgeOfAUserLeavesTheOthers(t *testing.T) {
 	}, perUser...)
 }
 
-// The order of events decides, not their duration: THREATS 108.
+// A purge during a run wins, however long either takes (THREATS 108).
 func TestPurgeDuringARunWins(t *testing.T) {
 	purges := map[string]func(*site, cache.Label) error{
 		"Purge":  func(s *site, l cache.Label) error { return s.cache.Purge(s.t.Context(), l) },
@@ -160,7 +160,7 @@ func TestExpireMakesStale(t *testing.T) {
 	})
 }
 
-// Every process sees a purge, at once through Redis and within the near TTL otherwise.
+// Every process sees a purge, at once if it reads Redis, and otherwise within the near TTL.
 func TestPurgeReachesTheOtherProcesses(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -174,7 +174,7 @@ func TestPurgeReachesTheOtherProcesses(t *testing.T) {
 	}, inRedis...)
 }
 
-// Never silent, and this process has forgotten all the same.
+// A purge that does not reach Redis returns an error, but takes effect in this process.
 func TestPurgeTellsWhenRedisWasNotTold(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -206,7 +206,7 @@ func TestPurgeOfNothingIsNoError(t *testing.T) {
 	})
 }
 
-// Tags are filled from the path by every router, also as the client escaped them.
+// Every router fills tags from the path, however the client has escaped it.
 func TestTagsAreFilledFromThePath(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /u/{user}/p/{id}", cache.Policy{Tags: []string{"{user}/{id}"}}, s.mirror)
@@ -259,7 +259,7 @@ func TestHandlersSteer(t *testing.T) {
 	})
 }
 
-// Outside a run the steering functions do nothing.
+// Outside a handler's run, functions such as AddTags do nothing.
 func TestSteeringOutsideARunDoesNothing(t *testing.T) {
 	cache.AddTags(t.Context(), "a")
 	cache.SetTTL(t.Context(), time.Second)
@@ -289,7 +289,7 @@ func TestPurgeByURLReachesWhatIsMounted(t *testing.T) {
 	})
 }
 
-// A warned is a cache that remembers what it has warned of.
+// A warned is a cache that records its warnings.
 type warned struct {
 	*cache.Cache
 	warnings []cache.Event
@@ -306,7 +306,7 @@ func newWarned(t *testing.T, o cache.Options) *warned {
 	return s
 }
 
-// want wants one warning for each of the reasons since the last time, in their order, and returns what they say.
+// want wants one warning for each of the reasons, in this order, since its last call. It returns their texts.
 func (s *warned) want(t *testing.T, reasons ...cache.Reason) string {
 	t.Helper()
 	var got []cache.Reason
@@ -333,8 +333,8 @@ func (s *warned) wantText(t *testing.T, reason cache.Reason, texts ...string) {
 
 func answer(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }
 
-// A table's routes are known: a purge of another one is an error that names the nearest, whichever router has it, and
-// however it is written.
+// The routes of a table are known, so a purge of any other route is an error that names the most similar one, with every router
+// and however the route is written.
 func TestAPurgeOfARouteThatIsNotThereIsAnError(t *testing.T) {
 	table := cache.Routes{"GET /products/{id}": {Class: cache.SharedGlobal}, "GET /files/{path...}": {Class: cache.SharedGlobal}, "/{$}": {Class: cache.SharedGlobal}}
 	for name, register := range map[string]func(c *cache.Cache) error{
@@ -380,7 +380,7 @@ func TestAPurgeOfARouteThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
-// A process that has no routes purges freely.
+// A process without routes may purge any route without a warning.
 func TestAProcessWithoutRoutesPurgesFreely(t *testing.T) {
 	c := newWarned(t, cache.Options{Far: fartest.New()})
 	err := c.Purge(t.Context(), cache.Route("GET /products/{id}"), cache.Tag("product:7"), cache.URL("https://shop.example/"), cache.User("alice"))
@@ -390,8 +390,8 @@ func TestAProcessWithoutRoutesPurgesFreely(t *testing.T) {
 	c.want(t)
 }
 
-// Middleware learns its patterns from requests: a purge before the first one is free, and one of a pattern that none has come by
-// is a doubt, told once.
+// Middleware learns its patterns from requests. Before the first request, a purge of any pattern is accepted; later, a purge of a
+// pattern that had no request is a warning, once.
 func TestAPurgeOfARouteNobodyAskedForIsADoubt(t *testing.T) {
 	c := newWarned(t, cache.Options{})
 	mux := http.NewServeMux()
@@ -420,7 +420,7 @@ func TestAPurgeOfARouteNobodyAskedForIsADoubt(t *testing.T) {
 	}
 }
 
-// A tag is known if a policy has it, or an answer was given it. What is remembered are outlines.
+// A tag is known if a policy or a response has it. Only the outlines of tags are remembered.
 func TestAPurgeOfATagThatNothingHasIsADoubt(t *testing.T) {
 	c := newWarned(t, cache.Options{})
 	c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"product:{id}", "catalogue", "{lang}/page/{id}.html"}})
@@ -462,7 +462,7 @@ func TestAPurgeOfATagThatNothingHasIsADoubt(t *testing.T) {
 	c.want(t)
 }
 
-// A tag that was added to an answer that is not kept is no misspelt one.
+// A tag that was added to a response that is not stored is not taken for a misspelt one.
 func TestTagsOfAnswersThatAreNotKeptAreNoDoubt(t *testing.T) {
 	c := newWarned(t, cache.Options{})
 	refused := c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"product:{id}"}})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -477,7 +477,7 @@ func TestTagsOfAnswersThatAreNotKeptAreNoDoubt(t *testing.T) {
 	c.want(t)
 }
 
-// Of what a purge names, a warning tells no more than the outline.
+// A warning has only the outline of what a purge names.
 func TestWarningsOfPurgesTellNoID(t *testing.T) {
 	c := newWarned(t, cache.Options{})
 	c.Middleware(cache.Policy{Class: cache.SharedGlobal, Tags: []string{"product:{id}"}})
@@ -487,7 +487,7 @@ func TestWarningsOfPurgesTellNoID(t *testing.T) {
 	}
 }
 
-// What is remembered of tags is bounded; when it is full, everything may be known.
+// The number of remembered tags is bounded. Beyond that, every tag counts as known.
 func TestManyTagsAreNoDoubt(t *testing.T) {
 	c := newWarned(t, cache.Options{})
 	values := cache.NewValues(c.Cache, "v", cache.Policy{Class: cache.SharedGlobal}, func(ctx context.Context, id string) (int, error) {
@@ -505,7 +505,7 @@ func TestManyTagsAreNoDoubt(t *testing.T) {
 	c.want(t)
 }
 
-// A purge by https where all has come by http is a doubt that names the option for proxies, and the other way round.
+// A purge of an https URL, if all requests came by http, is a warning that names the option for proxies, and vice versa.
 func TestAPurgeOfASchemeNobodyCameByIsADoubt(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -21,7 +21,7 @@ import (
 	"github.com/larder-go/cache/store/storetest"
 )
 
-// runRedis plays it on a real redis-server, where there is one, and on one in the process.
+// runRedis plays f on a real redis-server, if there is one, and on one in the process.
 func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...cache.Class) {
 	t.Helper()
 	servers := map[string]func(t *testing.T) string{
@@ -46,7 +46,7 @@ func runRedis(t *testing.T, f func(t *testing.T, s *site, url string), only ...c
 	}
 }
 
-// patient are time-outs for a test machine that is busy.
+// patient has timeouts for a busy test machine.
 const patient = "?read_timeout=250ms&write_timeout=250ms&pool_timeout=250ms&dial_timeout=500ms"
 
 func open(t *testing.T, url string) *redisstore.Store {
@@ -127,7 +127,7 @@ func TestOnRedisRequestsAtOnceShareOneRun(t *testing.T) {
 	}, inRedis...)
 }
 
-// THREATS 48: no key tells whose answer it holds, or for what.
+// No key in Redis shows whose response it has, or for which URL (THREATS 48).
 func TestOnRedisKeysNameNobody(t *testing.T) {
 	for _, class := range inRedis {
 		t.Run(class.String(), func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestOnRedisKeysNameNobody(t *testing.T) {
 	}
 }
 
-// A Redis that dies costs answers from the cache, and nothing else.
+// If Redis dies, there are no hits, and nothing else fails.
 func TestOnRedisOutageIsAMiss(t *testing.T) {
 	for _, class := range inRedis {
 		for _, rt := range routers {
@@ -180,7 +180,8 @@ func TestOnRedisOutageIsAMiss(t *testing.T) {
 	}
 }
 
-// What a 304 ends is gone from Redis too, with the lease given back: the next request runs its handler at once.
+// A stored response that a 304 ends is removed from Redis, too, and the lease is released: the next request runs the handler at
+// once.
 func TestOnRedisA304EndsTheStoredAnswer(t *testing.T) {
 	runRedis(t, func(t *testing.T, s *site, _ string) {
 		answer := answering(200, "a", "Cache-Control: max-age=1, stale-if-error=1000", `Etag: "a"`)
@@ -193,7 +194,7 @@ func TestOnRedisA304EndsTheStoredAnswer(t *testing.T) {
 	}, cache.PerUser, cache.FleetShared)
 }
 
-// A command that Redis refuses is named by an event of its own, with the rule that allows it.
+// An event names the command that Redis refuses, and the ACL rule that would allow it.
 func TestWhatRedisRefusesIsAnEvent(t *testing.T) {
 	server := redistest.NewProcess(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -221,7 +222,7 @@ func TestWhatRedisRefusesIsAnEvent(t *testing.T) {
 	}
 }
 
-// What the circuit breakers do is seen as events: once when Redis is given a rest, once when it answers again.
+// The circuit breakers are visible as events: one when a circuit opens, one when Redis answers again.
 func TestRestsAreEvents(t *testing.T) {
 	server := redistest.Start(t)
 	var mu sync.Mutex
@@ -262,7 +263,7 @@ func TestRestsAreEvents(t *testing.T) {
 	eventually(1, 1)
 }
 
-// A loss of purges that Redis had acknowledged is told, with a reason of its own, and what they named is not served again,
+// If Redis loses purges that it had acknowledged, an event with its own reason says so, and what they named is not served again,
 // from Redis or from memory.
 func TestALossOfPurgesIsAnEvent(t *testing.T) {
 	for _, class := range []cache.Class{cache.SharedGlobal, cache.HotShared, cache.FleetShared} {
@@ -331,7 +332,7 @@ func threeOf(t *testing.T, class cache.Class, h handler) []*site {
 	return processes
 }
 
-// herd lets n clients of each process ask at once.
+// herd sends n requests to each process at once.
 func herd(t *testing.T, processes []*site, n int) {
 	var all sync.WaitGroup
 	for _, s := range processes {
@@ -342,8 +343,8 @@ func herd(t *testing.T, processes []*site, n int) {
 	all.Wait()
 }
 
-// met closes the processes, which then have told of all faults, and returns how many there were: on a busy machine Redis
-// misses a time-out now and then, and then a process goes on by itself.
+// met closes the processes, so that they have reported all faults, and returns their number: on a busy machine Redis exceeds a
+// timeout now and then, and then a process goes on without it.
 func met(t *testing.T, processes []*site) (faults int64) {
 	for _, s := range processes {
 		if err := s.cache.Close(t.Context()); err != nil {
@@ -360,7 +361,7 @@ func met(t *testing.T, processes []*site) (faults int64) {
 	return faults
 }
 
-// THREATS 126: 3 processes, 200 clients each, one run.
+// 3 processes with 200 clients each run the handler once (THREATS 126).
 func TestOneRunPerFleet(t *testing.T) {
 	for _, class := range inRedis {
 		t.Run(class.String(), func(t *testing.T) {
@@ -380,7 +381,7 @@ func TestOneRunPerFleet(t *testing.T) {
 	}
 }
 
-// What cannot be kept is answered to all in the time that two runs take.
+// Requests for a response that cannot be stored do not take turns: all are answered in the time of two runs.
 func TestUnstorableAnswersDoNotTakeTurns(t *testing.T) {
 	processes := threeOf(t, cache.FleetShared, func(w http.ResponseWriter, _ *http.Request) error {
 		time.Sleep(300 * time.Millisecond)
@@ -395,7 +396,7 @@ func TestUnstorableAnswersDoNotTakeTurns(t *testing.T) {
 	}
 }
 
-// planted are entries that nobody here could have kept, each a change of one that somebody could.
+// planted are changes that turn a valid entry into one that no process could have stored.
 var planted = map[string]func(*store.Entry){
 	"no status":        func(e *store.Entry) { e.Status = 0 },
 	"not modified":     func(e *store.Entry) { e.Status = http.StatusNotModified },
@@ -417,8 +418,7 @@ func setField(name string, lines ...string) func(*store.Entry) {
 	return func(e *store.Entry) { e.Header = store.MakeHeader(store.Field{Name: name, Values: lines}) }
 }
 
-// What was planted and could not have been kept is a miss, on every class and router, for GET, HEAD and ranges: nothing
-// panics and nothing of it is served.
+// A planted entry is a miss, on every class and router, for GET, HEAD and ranges: nothing panics, and nothing of it is served.
 func TestPlantedEntriesAreMisses(t *testing.T) {
 	for name, change := range planted {
 		t.Run(name, func(t *testing.T) {
@@ -439,8 +439,8 @@ func TestPlantedEntriesAreMisses(t *testing.T) {
 	}
 }
 
-// What comes from Redis is never served where nothing but memory keeps answers, though its key is that of such a route: a
-// ranking that somebody has written there cannot bring it in.
+// An entry from Redis is never served on a memory-only route, even if it has a key of that route: a planted ranking cannot make
+// Preload load it.
 func TestPlantedEntriesDoNotReachMemoryOnlyRoutes(t *testing.T) {
 	far := newRanked(t)
 	c := newCache(t, cache.Options{Far: far, Debug: true})

@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// shutting is a request's context during whose use a refresh elsewhere finds the way in shut.
+// shutting is a request's context. When it is used, it acts as if another refresh had just failed to reach the route.
 type shutting struct {
 	context.Context
 	rt *middleware.Route
@@ -24,8 +24,8 @@ func (c shutting) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// TestAWayInThatShutsLeavesNoRefreshBehind: an early refresh that has found it open goes on, or not at all. Nothing stays
-// marked as being refreshed, which would keep its key from being refreshed ever again, and Close from returning.
+// TestAWayInThatShutsLeavesNoRefreshBehind: background refreshes become inline while an early refresh begins. That refresh runs or
+// does not, but its key does not stay marked: otherwise it would never be refreshed again, and Close would not return.
 func TestAWayInThatShutsLeavesNoRefreshBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, runs := newRoute(t, nil), 0
@@ -58,8 +58,8 @@ func TestAWayInThatShutsLeavesNoRefreshBehind(t *testing.T) {
 	})
 }
 
-// TestSlowReadersHoldNoRefreshes: where a refresh is inline, a client that does not take its stale answer holds up its own
-// refresh. Others are there to do it, and Close has nothing to wait for.
+// TestSlowReadersHoldNoRefreshes: an inline refresh waits for its client to take the stale response. If the client is slow,
+// another request refreshes the response, and Close does not wait.
 func TestSlowReadersHoldNoRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, runs := newRoute(t, func(c *middleware.Config) { c.WhileRevalidate = time.Hour }), 0

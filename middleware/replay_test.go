@@ -9,8 +9,8 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// TestHitsSniffWhatMissesSniff: a type that outer middleware set and the handler removed is guessed on both, one that
-// the handler suppressed on neither.
+// TestHitsSniffWhatMissesSniff: if the handler removed the Content-Type that outer middleware had set, both sniff it; if the
+// handler suppressed it, neither does.
 func TestHitsSniffWhatMissesSniff(t *testing.T) {
 	for name, handler := range map[string]func(h http.Header){
 		"removed":    func(h http.Header) { h.Del("Content-Type") },

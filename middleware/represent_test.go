@@ -16,7 +16,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// A HEAD is answered from a GET and never the other way: THREATS 70.
+// A GET's response serves a HEAD, and never the other way round (THREATS 70).
 func TestHeadIsAnsweredFromGet(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, text("a body of 23 characters"))
@@ -35,7 +35,8 @@ func TestHeadIsAnsweredFromGet(t *testing.T) {
 	})
 }
 
-// THREATS 54, 72, 73.
+// The handler sees no condition, and a 304 is never stored: the cache evaluates If-None-Match and If-Modified-Since (THREATS 54,
+// 72, 73).
 func TestConditionsAreAnsweredByTheCache(t *testing.T) {
 	const day = "Sat, 01 Jan 2000 00:00:00 GMT"
 	const later = "Sun, 02 Jan 2000 00:00:00 GMT"
@@ -114,7 +115,7 @@ func checkConditional(t *testing.T, what string, got reply, want int) {
 	}
 }
 
-// THREATS 67, 69.
+// Ranges are cut from the stored whole; too many, overlapping ones or a failed If-Range get a 200 (THREATS 67, 69).
 func TestRangesAreServedFromTheWhole(t *testing.T) {
 	body := strings.Repeat("0123456789", 100)
 	many := "bytes=0-1" + strings.Repeat(",0-1", 999)
@@ -170,7 +171,7 @@ func TestRangesAreServedFromTheWhole(t *testing.T) {
 	})
 }
 
-// THREATS 81, 82.
+// A body beyond MaxBody reaches its client and the waiters complete, and is not stored (THREATS 81, 82).
 func TestLongBodiesReachEveryoneAndAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		size := func(w http.ResponseWriter, r *http.Request) error {
@@ -206,7 +207,7 @@ func TestLongBodiesReachEveryoneAndAreNotKept(t *testing.T) {
 	})
 }
 
-// A declared length that is too long is known at once, and costs nothing.
+// A Content-Length beyond MaxBody shows at once that the response will not be stored.
 func TestDeclaredLengthDecidesEarly(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{MaxBody: 10}, setting("Content-Length: 20", "X-A: b"))
@@ -217,7 +218,7 @@ func TestDeclaredLengthDecidesEarly(t *testing.T) {
 	})
 }
 
-// A short body is no answer: THREATS 136, 138, 142.
+// A body that does not match its Content-Length is not stored (THREATS 136, 138, 142).
 func TestBodiesOfTheWrongLengthAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		for i, length := range []string{"5", "100"} {
@@ -235,7 +236,7 @@ func TestBodiesOfTheWrongLengthAreNotKept(t *testing.T) {
 	})
 }
 
-// THREATS 106.
+// Write copies its bytes, so a handler may reuse its buffer (THREATS 106).
 func TestHandlersMayReuseTheirBuffers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, _ *http.Request) error {
@@ -260,7 +261,7 @@ func TestHandlersMayReuseTheirBuffers(t *testing.T) {
 	})
 }
 
-// THREATS 135: what is set after the head is neither sent nor kept, also when the slice was set before.
+// Fields that are set after the head are neither sent nor stored, also if they change a slice that was set before (THREATS 135).
 func TestLateHeadersAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -280,7 +281,7 @@ func TestLateHeadersAreNotKept(t *testing.T) {
 	})
 }
 
-// The client's writer failing does not spoil the copy: THREATS 138.
+// When the client is gone in the middle of the body, the complete response is stored, or nothing (THREATS 138).
 func TestClientGoneMidBodyLeavesAWholeEntryOrNone(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 2048)
 	run(t, func(t *testing.T, s *site) {
@@ -318,8 +319,8 @@ func (l *leaving) Write(p []byte) (int, error) {
 	return l.ResponseRecorder.Write(p)
 }
 
-// What net/http's ServeContent makes of ranges is not all what RFC 9110 §14 has it to be. Here it is, for hits of every kind,
-// for those who wait, and in both modes.
+// net/http's ServeContent does not handle all ranges as RFC 9110 §14 demands. The cache does, for hits of every kind, for waiters,
+// and in both modes.
 func TestRangesAreWhatTheLawMakesOfThem(t *testing.T) {
 	const body = "0123456789"
 	const whole, none, several = "whole", "none", "several"
@@ -435,8 +436,8 @@ func TestRangesAreWhatTheLawMakesOfThem(t *testing.T) {
 	})
 }
 
-// A date tells parts of one answer from those of another only if the answer was made later than in the second that it names
-// (RFC 9110 §8.8.2.2, §13.1.5).
+// A date in If-Range is a strong validator only if the response was made later than the second that it names (RFC 9110 §8.8.2.2,
+// §13.1.5).
 func TestARangeIsHeldByAStrongDateOnly(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
@@ -489,7 +490,7 @@ func TestARangeIsHeldByAStrongTagOnly(t *testing.T) {
 	})
 }
 
-// The same, as it goes over the wire.
+// A 416, as it looks over the wire.
 func TestAnUnsatisfiableRangeOnTheWire(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, answering(200, "0123456789", "Content-Type: image/x"))
@@ -504,7 +505,7 @@ func TestAnUnsatisfiableRangeOnTheWire(t *testing.T) {
 	}, cache.SharedGlobal, cache.FleetShared)
 }
 
-// The conditions of a range are those of the request, in as many lines as it has them (RFC 9110 §5.3, §13.1.1, §13.1.4).
+// The conditions of a request hold for its range, too, over however many lines they are spread (RFC 9110 §5.3, §13.1.1, §13.1.4).
 func TestARangeMeetsItsConditions(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, answering(200, "0123456789", `Etag: "a"`, "Last-Modified: Sat, 01 Jan 2000 00:00:00 GMT"))

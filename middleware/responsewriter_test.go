@@ -23,7 +23,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// THREATS 133: a handler finds the interfaces that it finds without a cache.
+// A handler finds the same optional interfaces as without a cache (THREATS 133).
 func TestWriterHasTheInterfacesOfTheBareOne(t *testing.T) {
 	writers := map[string]http.ResponseWriter{
 		"all":     struct{ allOf }{allOf{httptest.NewRecorder()}},
@@ -67,7 +67,7 @@ func (allOf) Push(string, *http.PushOptions) error         { return nil }
 func (allOf) SetReadDeadline(time.Time) error              { return nil }
 func (allOf) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("no") }
 
-// THREATS 130.
+// Every method of http.ResponseController works, or is not supported, as without a cache (THREATS 130).
 func TestControllerWorksAsWithoutCache(t *testing.T) {
 	methods := map[string]func(*http.ResponseController) error{
 		"Flush":            (*http.ResponseController).Flush,
@@ -101,7 +101,7 @@ func TestControllerWorksAsWithoutCache(t *testing.T) {
 	})
 }
 
-// A writer taken from below is not recorded: THREATS 130. A flushed answer is a stream: THREATS 129.
+// Writes to an unwrapped writer are not recorded (THREATS 130), and a flushed response is a stream (THREATS 129).
 func TestAnswersAroundTheRecorderAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /unwrap", cache.Policy{}, func(w http.ResponseWriter, _ *http.Request) error {
@@ -130,7 +130,7 @@ func TestAnswersAroundTheRecorderAreNotKept(t *testing.T) {
 	})
 }
 
-// THREATS 132.
+// A file that is written with ReadFrom is recorded up to MaxBody, like any other body (THREATS 132).
 func TestFilesAreKeptExactlyOrNotAtAll(t *testing.T) {
 	small, large := strings.Repeat("a", 1<<10), strings.Repeat("0123456789abcdef", 1<<14)
 	dir := t.TempDir()
@@ -186,7 +186,7 @@ func TestEveryWayOfWritingIsRecordedOnce(t *testing.T) {
 	})
 }
 
-// The type that the first bytes tell is told on hits too.
+// A Content-Type that is sniffed from the first bytes is the same on hits.
 func TestContentTypeIsTheSameOnHits(t *testing.T) {
 	bodies := map[string]string{"html": "<!DOCTYPE html><p>", "text": "plain", "png": "\x89PNG\r\n\x1a\n", "long": "<html>" + strings.Repeat(" ", 5000)}
 	run(t, func(t *testing.T, s *site) {
@@ -205,8 +205,8 @@ func TestContentTypeIsTheSameOnHits(t *testing.T) {
 	})
 }
 
-// THREATS 145: a returned error is written by the framework later, and nothing is kept; but one whose status the policy keeps
-// is written within the cache.
+// The framework writes a returned error outside the cache, so it is not stored. But an error whose status the policy stores is
+// written within the cache (THREATS 145).
 func TestReturnedErrorsAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		failures := map[string]error{"500": echo.NewHTTPError(500), "404": echo.ErrNotFound, "plain": errors.New("no")}
@@ -233,7 +233,7 @@ func TestReturnedErrorsAreNotKept(t *testing.T) {
 	})
 }
 
-// THREATS 147.
+// The 503 of an http.TimeoutHandler, inside or outside the cache, is not stored (THREATS 147).
 func TestTimeoutsAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		inner := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +267,7 @@ func TestTimeoutsAreNotKept(t *testing.T) {
 	})
 }
 
-// A context that middleware gives a deadline is the handler's.
+// Values that outer middleware puts into the context reach the handler.
 func TestContextValuesReachTheHandler(t *testing.T) {
 	type key struct{}
 	run(t, func(t *testing.T, s *site) {
@@ -286,7 +286,7 @@ func TestContextValuesReachTheHandler(t *testing.T) {
 
 const streamed = 100 << 20
 
-// streams are handlers whose bodies are far over MaxBody.
+// streams are handlers whose bodies far exceed MaxBody.
 var streams = map[string]http.HandlerFunc{
 	"declared": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(streamed))
@@ -314,7 +314,7 @@ type zeroes struct{}
 
 func (zeroes) Read(p []byte) (int, error) { return len(p), nil }
 
-// served returns what fetches the handler's body once over a connection, through a cache and without.
+// served returns functions that fetch the handler's body once over a connection, through a cache and without one.
 func served(t testing.TB, h http.Handler) (cached, bare func()) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {
@@ -343,8 +343,8 @@ func fetcher(t testing.TB, h http.Handler) func() {
 	}
 }
 
-// TestAStreamAllocatesLittle: what the beginning of a body over MaxBody was recorded in is used again by the next, so that
-// there is no more of it than streams at once.
+// TestAStreamAllocatesLittle: the buffers that recorded the beginning of a body over MaxBody are reused by the next, so there are
+// no more of them than concurrent streams.
 func TestAStreamAllocatesLittle(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -398,7 +398,7 @@ func BenchmarkStream(b *testing.B) {
 	run("file", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) }))
 }
 
-// A trailer reaches the client, and an answer with one is not kept.
+// A trailer reaches the client, and a response with a trailer is not stored.
 func TestTrailersPassAndAreNotKept(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("GET /declared", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -433,7 +433,7 @@ func TestTrailersPassAndAreNotKept(t *testing.T) {
 	})
 }
 
-// A client that leaves in the middle leaves a whole entry or none: THREATS 138.
+// When a client disconnects in the middle of a body, the complete response is stored, or nothing (THREATS 138).
 func TestDisconnectsLeaveAWholeEntryOrNone(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 32<<10)
 	runLive(t, func(t *testing.T, s *site) {

@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Which fields are kept, and how.
+// Which fields are stored, and how.
 func TestStandardFields(t *testing.T) {
 	obey(t, []rule{
 		{of: "RFC 9111 §3.1: what is one connection's is not kept", script: `
@@ -50,7 +50,7 @@ func TestStandardFields(t *testing.T) {
 	})
 }
 
-// CDN-Cache-Control: RFC 9213. It rules in both modes.
+// CDN-Cache-Control (RFC 9213) takes precedence in both modes.
 func TestStandardTargetedControl(t *testing.T) {
 	rules := []rule{
 		{of: "RFC 9213 §2.2: it takes the place of Cache-Control", only: shared, script: `
@@ -178,7 +178,7 @@ func TestStandardCacheStatus(t *testing.T) {
 	})
 }
 
-// The key is told only on demand (RFC 9211 §2.7).
+// Cache-Status has the key only if the Options ask for it (RFC 9211 §2.7).
 func TestStandardCacheStatusTellsKeysInDebug(t *testing.T) {
 	for _, debug := range []bool{false, true} {
 		run(t, func(t *testing.T, s *site) {
@@ -202,7 +202,7 @@ func TestStandardCacheStatusTellsKeysInDebug(t *testing.T) {
 	}
 }
 
-// Who shares another's run is told so (RFC 9211 §2.6).
+// Cache-Status says collapsed for a request that shares another's run (RFC 9211 §2.6).
 func TestStandardCacheStatusOfCollapsedRequests(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, r *http.Request) error {
@@ -219,7 +219,7 @@ func TestStandardCacheStatusOfCollapsedRequests(t *testing.T) {
 	})
 }
 
-// Policy mode: a validator where the handler has none, and its own where it has.
+// In policy mode the cache makes a validator if the handler sets none, and else uses the handler's.
 func TestPolicyModeMakesValidators(t *testing.T) {
 	policy := cache.Policy{TTL: time.Minute}
 	obey(t, []rule{
@@ -263,8 +263,8 @@ func TestPolicyModeMakesValidators(t *testing.T) {
 	})
 }
 
-// An interim answer passes, and its fields are in no other (RFC 8297): neither in one that is made, nor in one that a
-// handler confirms, fails to confirm or asks to be made anew, nor in what is kept.
+// An interim response passes, and its fields are in no other response (RFC 8297): not in a new one, not in one that a handler
+// confirms, fails to confirm or has made anew, and not in what is stored.
 func TestStandardInterimFieldsStayInterim(t *testing.T) {
 	answers := []func(http.ResponseWriter, *http.Request) error{
 		answering(200, "one", `Etag: "a"`, "Cache-Control: no-cache, stale-if-error=1000"),
@@ -308,8 +308,8 @@ func TestStandardInterimFieldsStayInterim(t *testing.T) {
 	})
 }
 
-// What outer middleware does to the header is done by itself each time, and neither twice nor to what is kept: also when
-// an answer is confirmed in a refresh, where there is no outer middleware, and the other way round.
+// Header fields from outer middleware are set anew for each response, neither doubled nor stored. That holds also if a refresh
+// without outer middleware confirms a response, and vice versa.
 func TestStandardOuterFieldsAreNeitherKeptNorDoubled(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(next http.Handler) http.Handler {
@@ -353,7 +353,7 @@ func TestStandardOuterFieldsAreNeitherKeptNorDoubled(t *testing.T) {
 	})
 }
 
-// Cache groups (RFC 9875) and tags are one thing.
+// Cache groups (RFC 9875) are purged as tags are.
 func TestStandardGroups(t *testing.T) {
 	tagged := standardPolicy
 	tagged.Tags = []string{"policy's"}
@@ -415,7 +415,7 @@ func TestStandardGroups(t *testing.T) {
 	})
 }
 
-// A group is of one origin; a tag is not.
+// A group belongs to one origin; a tag does not.
 func TestStandardGroupsAreOfOneOrigin(t *testing.T) {
 	at := func(host string) option { return func(r *http.Request) { r.Host = host } }
 	run(t, func(t *testing.T, s *site) {
@@ -431,7 +431,7 @@ func TestStandardGroupsAreOfOneOrigin(t *testing.T) {
 	})
 }
 
-// Clear-Site-Data: what it asks of a browser's cache holds for this one's part of it, that user's.
+// Clear-Site-Data clears what this cache has stored for the user, as it clears a browser's cache.
 func TestStandardClearSiteData(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		for pattern, fields := range map[string][]string{
@@ -457,7 +457,7 @@ func TestStandardClearSiteData(t *testing.T) {
 	}, perUser...)
 }
 
-// On a shared route it is a field like any other, and clears nothing of everyone's.
+// On a shared route Clear-Site-Data is a field like any other, and clears no shared responses.
 func TestStandardClearSiteDataOnSharedRoutes(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("/a", standardPolicy, setting("Cache-Control: max-age=1000"))

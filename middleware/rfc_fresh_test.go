@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// How long an answer is fresh, and how old it is.
+// How long a response is fresh, and how old it is.
 func TestStandardFreshness(t *testing.T) {
 	obey(t, []rule{
 		{of: "RFC 9111 §4.2.1: s-maxage goes before all else in a shared cache", only: shared, script: `
@@ -257,15 +257,15 @@ func TestStandardPolicyTTL(t *testing.T) {
 	})
 }
 
-// hung dials a Redis that takes what it is sent, and never answers.
+// hung dials a Redis that accepts everything and never answers.
 func hung(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, server) }()
 	return client, ctx.Err()
 }
 
-// An unsafe request is held up by a Redis that hangs for a budget at most, like any other, and not at all while that
-// is given a rest: however many there are, of whatever kind. What they change is forgotten here at once.
+// A Redis that hangs delays an unsafe request by the time budget at most, as any other request, and not at all while the circuit
+// is open, however many and of whatever kind they are. They invalidate in this process at once.
 func TestUnsafeRequestsDoNotWaitForARedisThatRests(t *testing.T) {
 	const budget = 50 * time.Millisecond
 	run(t, func(t *testing.T, s *site) {
@@ -321,7 +321,7 @@ func TestUnsafeRequestsDoNotWaitForARedisThatRests(t *testing.T) {
 	}, inRedis...)
 }
 
-// What an answer's Cache-Control allows.
+// What a response's Cache-Control allows.
 func TestStandardResponseDirectives(t *testing.T) {
 	obey(t, []rule{
 		{of: "RFC 9111 §5.2.2.5: no-store", script: `
@@ -429,7 +429,7 @@ func TestStandardResponseDirectives(t *testing.T) {
 	})
 }
 
-// What is never served past its freshness.
+// Responses that are never served stale.
 func TestStandardNeverStale(t *testing.T) {
 	lenient := standardPolicy
 	lenient.StaleIfError, lenient.StaleWhileRevalidate = 1e12, 1e12
@@ -478,7 +478,7 @@ func TestStandardNeverStale(t *testing.T) {
 	})
 }
 
-// What is never kept, whatever the answer says.
+// Responses that are never stored, whatever they say.
 func TestStandardNeverKept(t *testing.T) {
 	obey(t, []rule{
 		{of: "a cookie is one client's", script: `

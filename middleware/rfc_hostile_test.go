@@ -19,7 +19,7 @@ func lines(name string, values ...string) option {
 	return func(r *http.Request) { r.Header[name] = values }
 }
 
-// validatable answers 304 to If-None-Match, after a while, and else "one".
+// validatable responds with 304 to If-None-Match, and with "one" otherwise, after a while.
 func validatable(after time.Duration) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Etag", `"a"`)
@@ -34,7 +34,7 @@ func validatable(after time.Duration) handler {
 	}
 }
 
-// A handler that reads a field's first line alone, or all of it as one text, cannot be made to poison another selection.
+// A handler that reads only the first line of a field, or all lines as one text, cannot be made to poison another selection.
 func TestStandardSelectionsCannotBePoisoned(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{RFC9111: true}, func(w http.ResponseWriter, r *http.Request) error {
@@ -52,7 +52,7 @@ func TestStandardSelectionsCannotBePoisoned(t *testing.T) {
 	})
 }
 
-// Without TrustProxy no URL that anybody says he has asked for is in an answer for everyone.
+// Without TrustProxy, a URL that a client claims in forwarding headers is in no shared response.
 func TestStandardForwardedURLIsHidden(t *testing.T) {
 	names := []string{"X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Forwarded-Protocol", "X-Forwarded-Scheme",
 		"X-Forwarded-Ssl", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Url-Scheme", "X-Host", "X-Original-Host", "X-Original-Url",
@@ -171,7 +171,7 @@ func TestStandardRestOfTooMuchIsNotAskedFor(t *testing.T) {
 	})
 }
 
-// A context that ends is not always the client's going.
+// A context may end although the client is still there.
 func TestStandardCanceledWaitersGetNoEmptyAnswer(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{RFC9111: true}, func(w http.ResponseWriter, _ *http.Request) error {

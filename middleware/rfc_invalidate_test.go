@@ -112,8 +112,8 @@ func TestStandardInvalidation(t *testing.T) {
 	obey(t, rules)
 }
 
-// A method that nobody knows may change something (RFC 9110 §9.2.1); those that are registered as safe ask only
-// (§16.1.1). What a safe one's answer says of groups is for nobody (RFC 9875 §3).
+// An unknown method may change something (RFC 9110 §9.2.1), but not one that is registered as safe (§16.1.1). A
+// Cache-Group-Invalidation in the response to a safe method is ignored (RFC 9875 §3).
 func TestStandardMethodsInvalidateUnlessTheyAreSafe(t *testing.T) {
 	safe := map[string]bool{
 		"HEAD": true, "OPTIONS": true, "TRACE": true, "QUERY": true, "PROPFIND": true, "REPORT": true, "SEARCH": true, "PRI": true,
@@ -139,7 +139,7 @@ func TestStandardMethodsInvalidateUnlessTheyAreSafe(t *testing.T) {
 	})
 }
 
-// In policy mode a safe method's answer says nothing of groups either.
+// In policy mode, too, the response to a safe method invalidates no groups.
 func TestGroupsAreInvalidatedByUnsafeMethodsAlone(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("/x", cache.Policy{TTL: time.Hour}, setting(`Cache-Groups: "g"`, `Cache-Group-Invalidation: "g"`))
@@ -160,8 +160,8 @@ var spellings = [][]string{
 	{"http://example.com/a/b", "http://example.com/%61/b", "http://example.com/a/x/%2e./b"},
 }
 
-// However the URL is written that a request was for, that Location names, or that a purge names: it is the one that was kept
-// (§4.4), while keys are as they were written.
+// The URL of a request, of Location or of a purge invalidates the stored response in every spelling (§4.4), although the spelling
+// is part of the key.
 func TestAURLIsInvalidatedInEverySpelling(t *testing.T) {
 	at := func(text string) (target string, o option) {
 		u, err := url.Parse(text)
@@ -226,7 +226,7 @@ func TestAURLIsInvalidatedInEverySpelling(t *testing.T) {
 	})
 }
 
-// A group is of its origin, however that is written.
+// A group belongs to its origin, however that is spelled.
 func TestGroupsAreInvalidatedInEverySpellingOfTheirOrigin(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("/{rest...}", standardPolicy, setting("Cache-Control: public, max-age=1000", `Cache-Groups: "g"`, `Cache-Group-Invalidation: "g"`))
@@ -239,7 +239,7 @@ func TestGroupsAreInvalidatedInEverySpellingOfTheirOrigin(t *testing.T) {
 	})
 }
 
-// As net/http reads it from the wire, also in absolute form.
+// The same with requests that net/http reads from the wire, also in absolute form.
 func TestAURLIsInvalidatedInEverySpellingOnTheWire(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("/{rest...}", standardPolicy, answering(200, "", "Cache-Control: public, max-age=1000"))
@@ -261,7 +261,7 @@ func TestAURLIsInvalidatedInEverySpellingOnTheWire(t *testing.T) {
 	}, cache.SharedGlobal, cache.FleetShared)
 }
 
-// An answer that is made while the state changes is not kept, and not given to those who come after.
+// A response whose run overlaps an invalidation is not stored, and not given to requests that come after that.
 func TestStandardInvalidationWhileAnAnswerIsMade(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var state atomic.Value
@@ -313,8 +313,8 @@ func TestStandardInvalidationReachesTheFleet(t *testing.T) {
 	}, inRedis...)
 }
 
-// Whoever may send as many unsafe requests as he likes, to one route, takes the answers of no other from the cache. Those
-// of the route itself are invalidated as ever.
+// A client that sends many unsafe requests to one route removes no other route's responses from the cache. Those of the route
+// itself are invalidated as usual.
 func TestFloodOfUnsafeRequestsEmptiesNothingElse(t *testing.T) {
 	floods := map[string]func(i int) string{
 		"one URL": func(int) string { return "/comments/7" },
@@ -378,8 +378,8 @@ func (w nowhere) Header() http.Header       { return http.Header(w) }
 func (nowhere) WriteHeader(int)             {}
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
-// A log that processes share gets a bounded number of records from the answers of a process; each purge is in it before
-// its answer is out.
+// Unsafe requests to one process append a bounded number of records to the shared log. Each purge is in the log before the response
+// to its request is sent.
 func TestFloodOfUnsafeRequestsDoesNotFloodTheLog(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("/items/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, public(text("item")))
@@ -405,7 +405,7 @@ func TestFloodOfUnsafeRequestsDoesNotFloodTheLog(t *testing.T) {
 	}, cache.HotShared, cache.FleetShared)
 }
 
-// What becomes one record is what each of its purges names, and no more unless there are many of one area.
+// A record that joins several purges hits exactly what each of them names, unless there are many of one area.
 func TestJoinedPurgesHitWhatEachNames(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("/items/{id}", cache.Policy{RFC9111: true, TTL: time.Hour}, public(text("item")))

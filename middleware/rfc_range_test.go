@@ -9,7 +9,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// Ranges of what is stored whole: RFC 9110 §14.
+// Ranges of a complete stored response: RFC 9110 §14.
 func TestStandardRangesOfAWhole(t *testing.T) {
 	const whole = `
 			origin 200 | Cache-Control: max-age=100 | ETag: "a" | Last-Modified: {-100s} | Content-Type: text/x | body 0123456789
@@ -63,7 +63,7 @@ func TestStandardRangesOfAWhole(t *testing.T) {
 	})
 }
 
-// Parts that are stored as such: RFC 9111 §3.3, §3.4.
+// Stored parts: RFC 9111 §3.3, §3.4.
 func TestStandardParts(t *testing.T) {
 	const part = "origin 206 | Cache-Control: max-age=100 | ETag: \"a\" | Content-Range: bytes "
 	obey(t, []rule{
@@ -185,7 +185,7 @@ func TestStandardParts(t *testing.T) {
 	})
 }
 
-// The handler is one of net/http's own that knows ranges: whatever is asked, and in what order, every byte is right.
+// With net/http's ServeContent as the handler, every byte is right, whatever ranges are requested in whatever order.
 func TestStandardRangesOverServeContent(t *testing.T) {
 	const body = "0123456789abcdefghij"
 	asks := []string{"", "bytes=0-4", "bytes=5-9", "bytes=-5", "bytes=3-12", "bytes=10-", "bytes=0-0,19-19", "bytes=15-19", "bytes=0-99", "bytes=20-", ""}
@@ -217,7 +217,7 @@ func TestStandardRangesOverServeContent(t *testing.T) {
 	})
 }
 
-// A part that one client wants of the origin does not take the place of a whole that is good for all others.
+// A part that one client demands from the origin does not replace a complete response that is good for all others.
 func TestStandardPartsTakeNoWholesPlace(t *testing.T) {
 	const whole = `
 			origin 200 | Cache-Control: max-age=100, stale-while-revalidate=100 | body 0123456789

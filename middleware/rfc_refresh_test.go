@@ -12,8 +12,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// A refresh behind a server: all who ask meanwhile have the stale answer, and the handler runs once, for the variant that
-// was asked for.
+// During a background refresh all requests get the stale response, and the handler runs once, for the requested variant.
 func TestStandardRefreshBehindAServer(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var refreshes atomic.Int64
@@ -63,7 +62,7 @@ func TestStandardRefreshBehindAServer(t *testing.T) {
 	})
 }
 
-// A refresh of one answer leaves the way to those that vary by other fields.
+// After a refresh of one variant, those that vary by other fields are still found.
 func TestStandardRefreshKeepsOtherVariants(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		policy := cache.Policy{RFC9111: true, StaleWhileRevalidate: time.Minute}
@@ -174,7 +173,7 @@ func TestStandardStale(t *testing.T) {
 	})
 }
 
-// HEAD of what is stale, or nears its end, has it refreshed as GET has: nobody may ever ask for the body.
+// A HEAD refreshes a response that is stale, or nears its end, as a GET does: nobody may ever request the body.
 func TestHeadRefreshes(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		policies := map[string]cache.Policy{
@@ -210,7 +209,7 @@ func TestHeadRefreshes(t *testing.T) {
 	})
 }
 
-// Those who wait while an answer is validated get the answer that it is or another's own, whatever the handler says.
+// Requests that wait for a validation get the validated response or one of their own, whatever the handler says.
 func TestStandardWaitersOfAValidation(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -273,7 +272,7 @@ func (s *site) together(n int, send func(i int) reply) []reply {
 	return replies
 }
 
-// answering answers with a status, fields and a body.
+// answering responds with a status, fields and a body.
 func answering(status int, body string, fields ...string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		for _, field := range fields {

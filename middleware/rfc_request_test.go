@@ -19,7 +19,7 @@ import (
 	"github.com/larder-go/cache/store/redisstore"
 )
 
-// What a request's Cache-Control wants.
+// What a request's Cache-Control demands.
 func TestStandardRequestDirectives(t *testing.T) {
 	patient := cache.Policy{RFC9111: true, StaleIfError: time.Hour}
 	swr := cache.Policy{RFC9111: true, StaleIfError: -1, StaleWhileRevalidate: time.Hour}
@@ -155,8 +155,8 @@ func TestStandardRequestDirectives(t *testing.T) {
 	})
 }
 
-// A handler that greets whoever has a cookie, and says nothing to caches, makes pages that are for one client: neither the
-// policy's TTL nor a guess makes them everyone's.
+// A handler that greets clients by their cookie, and says nothing to caches, makes pages for one client. Neither the policy's TTL
+// nor heuristic freshness makes them shared.
 func TestStandardSilentAnswersToCookies(t *testing.T) {
 	page := func(fields ...string) handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
@@ -211,7 +211,7 @@ func TestStandardSilentAnswersToCookies(t *testing.T) {
 	}, shared...)
 }
 
-// Cookies that select are in the key: what was made with them is for whoever has the same.
+// Cookies that select are in the key: a response that was made with them is for all clients with the same cookies.
 func TestStandardSilentAnswersToSelectingCookies(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /named", cache.Policy{RFC9111: true, TTL: time.Minute, Cookies: []string{"theme"}}, s.mirror)
@@ -234,7 +234,7 @@ func TestStandardSilentAnswersToSelectingCookies(t *testing.T) {
 	}, cache.PerUser)
 }
 
-// Who asks may be told by other means than cookies.
+// Other means than cookies may identify the user.
 func TestStandardSilentAnswersToUsers(t *testing.T) {
 	known := func(r *http.Request) { *r = *r.WithContext(cache.WithUser(r.Context(), "alice")) }
 	certified := func(r *http.Request) {
@@ -258,7 +258,7 @@ func TestStandardSilentAnswersToUsers(t *testing.T) {
 	}, shared...)
 }
 
-// Who asks may be known to the app's own identity alone, as by a key in a header of its own.
+// Only the app's own identity function may know the user, for example by an API key in its own header.
 func TestStandardSilentAnswersToTheIdentity(t *testing.T) {
 	keyOf := func(r *http.Request) (string, bool) { return r.Header.Get("X-Key"), true }
 	run(t, func(t *testing.T, s *site) {
@@ -279,7 +279,7 @@ func TestStandardSilentAnswersToTheIdentity(t *testing.T) {
 	}, shared...)
 }
 
-// Nobody who waits gets the page of somebody with cookies.
+// No waiter gets the page that was made for a client with cookies.
 func TestStandardWaitersOfSilentAnswersToCookies(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{RFC9111: true, TTL: time.Minute}, func(w http.ResponseWriter, r *http.Request) error {
@@ -299,7 +299,7 @@ func TestStandardWaitersOfSilentAnswersToCookies(t *testing.T) {
 	}, shared...)
 }
 
-// A confirmation that comes for one with cookies makes nothing new, and gives away nothing.
+// A 304 to the request of a client with cookies does not update the stored response, so it reveals nothing about that client.
 func TestStandardSilentConfirmationsForCookies(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{RFC9111: true, TTL: time.Minute, StaleIfError: -1}, func(w http.ResponseWriter, r *http.Request) error {
@@ -321,8 +321,8 @@ func TestStandardSilentConfirmationsForCookies(t *testing.T) {
 	}, shared...)
 }
 
-// What a request's Cache-Control wants counts in Redis as in memory, also where the stored answer is of no use for a
-// validation: to be told so and to read it again under the lease makes it no newer.
+// A request's Cache-Control counts for responses in Redis as for those in memory, also if the stored response has no validator:
+// reading it again under the lease does not make it newer.
 func TestOnRedisRequestDirectivesCount(t *testing.T) {
 	answers := []handler{
 		setting("Cache-Control: max-age=60"),
@@ -350,8 +350,8 @@ func TestOnRedisRequestDirectivesCount(t *testing.T) {
 	}, inRedis...)
 }
 
-// Who asks for what is no older than the question never gets an answer whose run had begun before: not by waiting for it
-// either. All who ask so meanwhile share one run that has begun since.
+// A request that accepts no response older than itself never gets one whose run had begun before, also not by waiting for it. All
+// such requests share one run that begins later.
 func TestStandardWaitersWhoWantNewAnswers(t *testing.T) {
 	for wish, runs := range map[string]int64{"no-cache": 2, "max-age=0": 2, "min-fresh=100": 2, "max-age=5": 1, "min-fresh=1": 1} {
 		run(t, func(t *testing.T, s *site) {
@@ -378,7 +378,7 @@ func TestStandardWaitersWhoWantNewAnswers(t *testing.T) {
 	}
 }
 
-// An answer that came aged is as old to those who wait as to those who find it.
+// A response that arrives with an Age is as old for waiters as for later hits.
 func TestStandardWaitersOfAgedAnswers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", standardPolicy, func(w http.ResponseWriter, _ *http.Request) error {
@@ -409,7 +409,7 @@ func (a askingStore) Lease(ctx context.Context, key keying.Key, token store.Toke
 	return e, lease, err
 }
 
-// Nor is it another process' answer whose run had begun before.
+// A request that accepts no older response does not get one from another process, either, if its run had begun before.
 func TestOnRedisNoAnswerOfAnEarlierRun(t *testing.T) {
 	for _, class := range inRedis {
 		t.Run(class.String(), func(t *testing.T) {
@@ -449,8 +449,8 @@ func TestOnRedisNoAnswerOfAnEarlierRun(t *testing.T) {
 	}
 }
 
-// An answer to HEAD, or to a range, is made beside those for the whole. One that was slow must not bring back what a purge, or a
-// newer whole, has taken the place of meanwhile.
+// The handler runs for a HEAD, or a range, independently of runs for the whole. A slow one must not bring back what a purge, or a
+// newer complete response, has replaced meanwhile.
 func TestStandardSlowPartsBringNothingBack(t *testing.T) {
 	const long = "Cache-Control: public, max-age=1000"
 	fresh := header("Cache-Control", "no-cache")

@@ -15,16 +15,16 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// A rule is one statement of a standard about a cache, and what is to be seen of it. The lines of its script are:
+// A rule is one statement of a standard about caches, and a script that checks it. The lines of the script are:
 //
-//	origin 200 | Cache-Control: max-age=10 | body abc    what the handler answers from here on
+//	origin 200 | Cache-Control: max-age=10 | body abc    the handler's response from here on
 //	+9s                                                  time passes
 //	GET /a?b | Range: bytes=0-1 => hit 206 #1[0:2] | Age: 9
 //
-// The last is a request and what comes of it: a hit (no run of the handler), a run, or run2; the status, if it is not 200;
-// the body, that of the first run; fields. A field is what it says, ~ a part of that, ! not a part of that, or - absent.
-// "saw" before a field means the handler's request. "as bob" says who asks. In all fields @ stands for the rule's own
-// path, under which its targets are, and {-10s} for the date ten seconds ago.
+// The last is a request and its result: a hit (no run of the handler), a run, or run2; the status, if it is not 200; the body
+// (#1: that of the first run); fields. A field has the value that the script gives, ~ contains it, ! does not contain it, or -
+// is absent. "saw" before a field means the handler's request. "as bob" sets the user. In all fields @ stands for the rule's
+// own path, under which its targets are, and {-10s} for the date ten seconds ago.
 type rule struct {
 	of     string // which section it is from, and what it says
 	script string
@@ -34,7 +34,7 @@ type rule struct {
 	cookieless bool // on shared classes no request has a cookie: what they bring without a word of the answer's is not kept
 }
 
-// standardPolicy is for rules that give none: the answers' headers rule, alone.
+// standardPolicy is for rules without a policy: only the responses' headers count.
 var standardPolicy = cache.Policy{RFC9111: true, StaleIfError: -1}
 
 // obey plays the rules on every router and for each class that they are for.
@@ -109,7 +109,7 @@ func (o *origin) serve(w http.ResponseWriter, r *http.Request) error {
 
 var dates = regexp.MustCompile(`\{([-+][^}]*)\}`)
 
-// fill puts in what stands for something else.
+// fill replaces the placeholders in a field.
 func (o *origin) fill(field string) string {
 	field = strings.ReplaceAll(field, "@", o.at)
 	return dates.ReplaceAllStringFunc(field, func(s string) string {
@@ -138,7 +138,7 @@ func (o *origin) play() {
 	}
 }
 
-// step sends a request and looks at what comes of it.
+// step sends a request and checks its result.
 func (o *origin) step(line string) bool {
 	request, wanted, ok := strings.Cut(line, " => ")
 	if !ok {
@@ -216,7 +216,7 @@ func (o *origin) body(m []string) string {
 	return body
 }
 
-// differs says how a field is not as wanted, or "".
+// differs says how a field differs from what the script wants, or returns "".
 func (o *origin) differs(h http.Header, field string) string {
 	field, seen := strings.CutPrefix(field, "saw ")
 	if seen {
@@ -250,7 +250,7 @@ func addField(h http.Header, field string) {
 	h.Add(name, strings.TrimPrefix(value, " "))
 }
 
-// What cannot be read is never kept for longer than it may have meant.
+// A field that cannot be parsed never gives a response a longer life than it may have meant.
 func TestStandardUnreadableFields(t *testing.T) {
 	var rules []rule
 	for _, field := range []string{
@@ -286,9 +286,8 @@ func TestStandardUnreadableFields(t *testing.T) {
 	obey(t, rules)
 }
 
-// FuzzStandardAnswer has a handler answer three requests for a URL with the lines of fields, and the requests carry
-// others. Whatever they are, each client has an answer that the handler made for that URL, or a part of one, and nothing
-// is kept for ever.
+// FuzzStandardAnswer sends three requests for a URL with some header lines, to which a handler responds with others. Whatever they
+// are, each client gets a response that the handler made for that URL, or a part of one, and nothing is stored for ever.
 func FuzzStandardAnswer(f *testing.F) {
 	long := strings.Repeat("x", 70_000)
 	for i, answer := range []string{
@@ -312,7 +311,7 @@ func FuzzStandardAnswer(f *testing.F) {
 	})
 }
 
-// fieldsOf reads lines; names are made names.
+// fieldsOf parses lines into header fields. Of a name it takes only letters and hyphens.
 func fieldsOf(lines string, clean bool) http.Header {
 	h := http.Header{}
 	for line := range strings.Lines(lines) {
@@ -384,7 +383,7 @@ func hostile(t *testing.T, answer, request string, status int, how uint8) {
 	}
 }
 
-// answered checks an answer against those that the handler has made.
+// answered checks that a response is one that the handler has made.
 func answered(t *testing.T, got reply, made []string, status int, fields http.Header) {
 	t.Helper()
 	switch got.status {

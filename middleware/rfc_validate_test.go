@@ -8,7 +8,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// How stale answers are made fresh again.
+// How stale responses are validated.
 func TestStandardValidation(t *testing.T) {
 	patient := cache.Policy{RFC9111: true, StaleIfError: time.Hour}
 	obey(t, []rule{
@@ -179,8 +179,8 @@ func TestStandardValidation(t *testing.T) {
 	})
 }
 
-// What a 304 says that is about the stored answer as much as about itself ends that answer, in whatever way it could be used
-// again: RFC 9111 §3.2, §4.3.4, §5.2.2.
+// A 304 whose fields forbid its storage also ends the stored response, however that could be used again: RFC 9111 §3.2, §4.3.4,
+// §5.2.2.
 func TestStandardDisowningValidation(t *testing.T) {
 	const kept = `
 			origin 200 | Cache-Control: public, max-age=10, stale-if-error=1000, stale-while-revalidate=0 | ETag: "a"
@@ -263,7 +263,7 @@ func TestStandardDisowningValidation(t *testing.T) {
 	})
 }
 
-// The same word, from the handler to the cache itself.
+// NoStore in the handler, with a 304, ends the stored response, too.
 func TestStandardHandlersDisownWhatTheyConfirm(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		answer := answering(200, "a", "Cache-Control: max-age=10, stale-if-error=1000", `Etag: "a"`)
@@ -280,7 +280,7 @@ func TestStandardHandlersDisownWhatTheyConfirm(t *testing.T) {
 	})
 }
 
-// What a client has already: RFC 9110 §13.
+// Conditions of clients: RFC 9110 §13.
 func TestStandardConditions(t *testing.T) {
 	const kept = `
 			origin 200 | Cache-Control: max-age=10 | ETag: W/"a" | Last-Modified: {-100s}
@@ -319,7 +319,7 @@ func TestStandardConditions(t *testing.T) {
 	})
 }
 
-// HEAD tells of what is stored: RFC 9111 §4.3.5.
+// A HEAD is served from what is stored, and may update it: RFC 9111 §4.3.5.
 func TestStandardHead(t *testing.T) {
 	obey(t, []rule{
 		{of: "RFC 9110 §9.3.2: answered by what is stored", script: `

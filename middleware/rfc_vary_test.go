@@ -11,7 +11,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// Which answers a request selects: RFC 9111 §4.1.
+// Which responses a request selects: RFC 9111 §4.1.
 func TestStandardVary(t *testing.T) {
 	const vary = "origin 200 | Cache-Control: max-age=100 | Vary: "
 	obey(t, []rule{
@@ -130,7 +130,7 @@ func TestStandardVary(t *testing.T) {
 	})
 }
 
-// Purges reach all variants, and are not undone by what leads there.
+// Purges reach all variants, and the entries that lead to variants do not undo them.
 func TestStandardPurgesReachAllVariants(t *testing.T) {
 	labels := map[string]cache.Label{
 		"URL": cache.URL("/p/7"), "origin": cache.URL("http://example.com/p/7"), "tag": cache.Tag("p:7"), "group": cache.Tag("g"),
@@ -163,7 +163,7 @@ func TestStandardPurgesReachAllVariants(t *testing.T) {
 	})
 }
 
-// First requests of different variants race, and Vary changes meanwhile: nobody gets another's answer.
+// First requests for different variants race, and Vary changes meanwhile: nobody gets the response for another variant.
 func TestStandardRacingVariants(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /{id}", cache.Policy{RFC9111: true}, func(w http.ResponseWriter, r *http.Request) error {
@@ -202,13 +202,13 @@ func variant(i int) []option {
 	return []option{header("X-A", strings.Repeat("a", i%4)), header("X-B", fmt.Sprint(i%3)), as([]string{"alice", "bob"}[i%2])}
 }
 
-// want tells all that selects.
+// want returns everything that selects.
 func want(r *http.Request) string {
 	who, _ := r.Cookie("who")
 	return fmt.Sprint(r.Header["X-A"], r.Header["X-B"], who)
 }
 
-// DESIGN, rule 9: whoever makes variants up does not fill the cache with them, however short they live.
+// A client that makes up variants does not fill the cache with them, however short they live (DESIGN, rule 9).
 func TestStandardVariantsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		if s.router.name != "servemux" {
@@ -242,7 +242,7 @@ func TestStandardVariantsAreBounded(t *testing.T) {
 	})
 }
 
-// What outer middleware varies by is part of the key, and does not keep requests from sharing an answer.
+// What outer middleware varies by is part of the key, and does not prevent requests from sharing a run.
 func TestStandardOuterVaryCoalesces(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(next http.Handler) http.Handler {

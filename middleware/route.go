@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Route is a compiled policy: it serves the requests of one route. Make it with [New]. It is safe for concurrent use.
+// A Route is a compiled policy: it serves the requests of one route. Make it with cache.Cache.Compile. It is safe for concurrent use.
 //
 // A request passes it in two steps, so that a hit needs no closure:
 //
@@ -25,7 +25,7 @@ import (
 type Route struct {
 	settings
 
-	rules rules      // what may be served and stored: policyRules, or http
+	rules rules      // what may be served and stored: policyRules, or httpRules
 	http  *httpRules // the same in RFC 9111 mode, else nil: Begin calls it without an interface, or hits would allocate
 
 	lastLabel atomic.Pointer[patternLabel] // of the pattern of the last request that needed one

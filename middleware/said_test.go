@@ -29,7 +29,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// A saying is a way to an event with a reason.
+// A saying is one way to get an event with a reason.
 type saying struct {
 	policy  cache.Policy
 	pattern string  // "": GET /x
@@ -47,7 +47,7 @@ type saying struct {
 
 var standardTTL = cache.Policy{RFC9111: true, TTL: time.Minute, StaleIfError: -1}
 
-// hijackable is a client whose connection can be asked for, in vain.
+// hijackable is a client whose Hijack always fails.
 type hijackable struct{ *httptest.ResponseRecorder }
 
 func (hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("no") }
@@ -58,14 +58,14 @@ func (s *site) sendTo(w http.ResponseWriter, rec *httptest.ResponseRecorder, r *
 	return reply{rec.Code, rec.Result().Header, string(body)}
 }
 
-// refusing is a far store that takes nothing.
+// refusing is a far store that refuses every write.
 type refusing struct{ *fartest.Store }
 
 func (refusing) Set(context.Context, keying.Key, *store.Entry, time.Duration) error {
 	return fmt.Errorf("full: %w", store.ErrRefused)
 }
 
-// then runs f after the handler's answer, in the handler.
+// then runs f in the handler, after its response.
 func then(f func(w http.ResponseWriter, r *http.Request)) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		_, err := io.WriteString(w, "answer")
@@ -82,7 +82,7 @@ func lasting(d time.Duration) option {
 	}
 }
 
-// onceStale gets the answer, lets it expire, and gets it again.
+// onceStale gets the response, lets it expire, and gets it again.
 func onceStale(options ...option) func(s *site) reply {
 	return func(s *site) reply {
 		s.get("/x")
@@ -98,7 +98,7 @@ func onceStale(options ...option) func(s *site) reply {
 	}
 }
 
-// sayings has for each reason ways to it.
+// sayings has, for each reason, the ways to get it.
 var sayings = map[cache.Reason][]saying{
 	"method":        {{pattern: "/x", method: "POST"}},
 	"override":      {{options: []option{header("X-HTTP-Method-Override", "DELETE")}}},
@@ -325,7 +325,7 @@ func saysStored(got reply) bool {
 	return strings.Contains(strings.Join(got.header.Values("Cache-Status"), ","), "; stored")
 }
 
-// Whatever becomes of an answer, its head says nothing else than its event: that it was kept only if it was.
+// Cache-Status never contradicts the event, however the response ends: it says stored only if the response was stored.
 func TestHeadAndEventNeverDisagree(t *testing.T) {
 	for _, reason := range slices.Sorted(maps.Keys(sayings)) {
 		for i, way := range sayings[reason] {
@@ -384,7 +384,7 @@ func (s *site) provoke(way saying, reason cache.Reason) {
 	}
 }
 
-// What is kept says so if its head can wait for that, and the next request is a hit in any case.
+// A stored response says so if its head can wait for that, and the next request is a hit in any case.
 func TestAKeptAnswerSaysSoIfItsHeadCanWait(t *testing.T) {
 	type kept struct {
 		policy cache.Policy
@@ -435,10 +435,10 @@ func TestAKeptAnswerSaysSoIfItsHeadCanWait(t *testing.T) {
 	}
 }
 
-// unsaid are the reasons of warnings alone, which no request's own event has. Each has a test of its own.
+// unsaid are the reasons that only warnings have, not requests. Each has its own test.
 var unsaid = []string{"nested", "user-in-shared", "outer-cookie", "check-inside", "hidden-header", "negotiated"}
 
-// Each reason has a way to it above, or one of TestHeadAndEventNeverDisagree's promises goes without it.
+// Each reason has an entry in sayings: otherwise TestHeadAndEventNeverDisagree would not check it.
 func TestEveryReasonIsProvoked(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// tenant is what the site's authentication has found out about who asks, and has put into the context.
+// tenant is what the site's authentication has put into the context about the user.
 func tenant(r *http.Request) string {
 	name, _ := r.Context().Value(tenantKey{}).(string)
 	return name
@@ -22,16 +22,16 @@ func tenant(r *http.Request) string {
 
 type tenantKey struct{}
 
-// preview is asked for by a header that handlers of shared classes do not see.
+// preview reports whether the request has a header that handlers of shared classes do not see.
 func preview(r *http.Request) bool { return r.Header.Get("X-Preview") != "" }
 
-// tenants answers for the tenant that the context names, and says that its answers are for everyone of that tenant.
+// tenants responds for the tenant that the context names, and says that its responses are public.
 func (s *site) tenants(w http.ResponseWriter, r *http.Request) error {
 	_, err := fmt.Fprintf(w, "answer %d for %q", nonce.Add(1), tenant(r))
 	return err
 }
 
-// both plays a property in policy mode and in that of RFC 9111.
+// both plays a property in policy mode and in standard mode (RFC 9111).
 func both(t *testing.T, f func(t *testing.T, s *site, p cache.Policy), only ...cache.Class) {
 	t.Helper()
 	for _, p := range []cache.Policy{{TTL: time.Minute}, {TTL: time.Minute, RFC9111: true}} {
@@ -39,7 +39,7 @@ func both(t *testing.T, f func(t *testing.T, s *site, p cache.Policy), only ...c
 	}
 }
 
-// What a function says selects the answer, by whatever it says that, and for every form of request.
+// The result of a function selects the response, whatever the function looks at, and for every form of request.
 func TestWhatAFunctionSaysSelects(t *testing.T) {
 	both(t, func(t *testing.T, s *site, p cache.Policy) {
 		p.VaryBy = tenant
@@ -76,7 +76,7 @@ func TestWhatAFunctionSaysSelects(t *testing.T) {
 	}, perUser...)
 }
 
-// At once, nobody waits for another selection's answer, also for a part of it.
+// Concurrent requests with different selections do not wait for each other, also for a part of the response.
 func TestWaitersShareWhatAFunctionSelects(t *testing.T) {
 	both(t, func(t *testing.T, s *site, p cache.Policy) {
 		p.VaryBy = tenant
@@ -99,7 +99,7 @@ func TestWaitersShareWhatAFunctionSelects(t *testing.T) {
 	}, shared...)
 }
 
-// What an answer of a standard route varies by beside it, each selection finds out for itself.
+// What a standard response also varies by, besides the function, each selection learns separately.
 func TestAStandardAnswerVariesBesideAFunction(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{RFC9111: true, VaryBy: tenant}, func(w http.ResponseWriter, r *http.Request) error {
@@ -117,7 +117,7 @@ func TestAStandardAnswerVariesBesideAFunction(t *testing.T) {
 	}, shared...)
 }
 
-// Selections are variants: whoever makes them up fills nothing, and keeps nobody out.
+// Selections are variants: made-up ones fill no store, and prevent no other from being stored.
 func TestMadeUpSelectionsKeepNobodyOut(t *testing.T) {
 	both(t, func(t *testing.T, s *site, p cache.Policy) {
 		p.VaryBy = func(r *http.Request) string { return r.Header.Get("X-Flag") }
@@ -133,8 +133,8 @@ func TestMadeUpSelectionsKeepNobodyOut(t *testing.T) {
 	}, cache.PerUser, cache.FleetShared)
 }
 
-// No header tells a proxy in front what a function selects by: such an answer is the client's alone, unless the handler or
-// the policy says whose it is.
+// No header tells a proxy in front what a function selects by. So such a response is private, unless the handler or the policy
+// says otherwise.
 func TestAnswersByAFunctionArePrivate(t *testing.T) {
 	for _, test := range []struct {
 		said, client, want string
@@ -179,7 +179,7 @@ func TestAnswersByAFunctionArePrivate(t *testing.T) {
 	}
 }
 
-// A request that is skipped reaches its handler as it came, and neither finds nor leaves an answer.
+// A request that is skipped reaches its handler unchanged, and its response is neither looked up nor stored.
 func TestASkippedRequestGoesAround(t *testing.T) {
 	both(t, func(t *testing.T, s *site, p cache.Policy) {
 		asked := 0
@@ -214,7 +214,7 @@ func TestASkippedRequestGoesAround(t *testing.T) {
 	})
 }
 
-// A function that panics lets its request go around the cache, and an event tells; what is meant for the server goes there.
+// If a function panics, its request bypasses the cache, and an event says so; http.ErrAbortHandler reaches the server.
 func TestAFunctionThatPanicsBypasses(t *testing.T) {
 	faulty := func(r *http.Request) {
 		switch r.Header.Get("X-Panic") {
@@ -255,7 +255,7 @@ func TestAFunctionThatPanicsBypasses(t *testing.T) {
 	}
 }
 
-// What is too long for a key goes around the cache.
+// A request with a text that is too long for a key bypasses the cache.
 func TestATextThatIsTooLongBypasses(t *testing.T) {
 	both(t, func(t *testing.T, s *site, p cache.Policy) {
 		p.VaryBy = func(r *http.Request) string { return r.Header.Get("X-Flag") }
@@ -268,8 +268,8 @@ func TestATextThatIsTooLongBypasses(t *testing.T) {
 	})
 }
 
-// A refresh in the background enters as the client's request did: so outer middleware and the policy's functions say of it
-// what they said of that, and it refreshes what that was answered with.
+// A background refresh enters like the client's request. So outer middleware and the policy's functions come to the same result,
+// and it refreshes the response that the client got.
 func TestARefreshIsSelectedAsItsRequestWas(t *testing.T) {
 	for _, server := range []bool{true, false} {
 		both(t, func(t *testing.T, s *site, p cache.Policy) {
@@ -307,7 +307,7 @@ func TestARefreshIsSelectedAsItsRequestWas(t *testing.T) {
 	}
 }
 
-// Names of tables are those of the Options; the functions themselves are code, and no text.
+// A table names functions of the Options, because a function has no text.
 func TestATableNamesFunctions(t *testing.T) {
 	options := cache.Options{
 		Skips: map[string]func(*http.Request) bool{"preview": preview, "never": func(*http.Request) bool { return false }},
@@ -338,7 +338,7 @@ func TestAFunctionWithoutANameIsRefused(t *testing.T) {
 	}
 }
 
-// What is changed in the Options afterwards changes nothing.
+// Later changes of the Options have no effect.
 func TestNamedFunctionsAreCopied(t *testing.T) {
 	by := map[string]func(*http.Request) string{"tenant": tenant}
 	c := newCache(t, cache.Options{By: by})

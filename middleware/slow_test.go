@@ -16,8 +16,8 @@ import (
 
 var seed = maphash.MakeSeed()
 
-// stalled are clients that have sent their requests and read nothing: each for an answer of its own, a few at once, as the
-// room is for handlers that run at once. It returns a function that lets them read, and returns the hash of what each has got then.
+// stalled starts clients that send requests, each for another response, and read nothing: a few at a time, because handlers that
+// run at once share the memory for recording. It returns a function that lets them read, and returns the hash of what each gets.
 func stalled(rt *middleware.Route, n int, h http.HandlerFunc) (read func() []maphash.Hash) {
 	reads, clients := make(chan struct{}), make([]maphash.Hash, n)
 	var done sync.WaitGroup
@@ -37,8 +37,8 @@ func stalled(rt *middleware.Route, n int, h http.HandlerFunc) (read func() []map
 	}
 }
 
-// TestStalledClientsHoldNoRoomForRecording: once their answers are complete, whether these are kept or not, others are
-// recorded as if nobody stalled; and what the stalled ones get in the end is whole.
+// TestStalledClientsHoldNoRoomForRecording: once their responses are complete, whether stored or not, others are recorded as if
+// no client stalled. The stalled clients get complete responses in the end.
 func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 	const size, clients = 300 << 10, 230 // together far above the room of 64 MiB
 	fill := func(r *http.Request) []byte {
@@ -89,7 +89,8 @@ func TestStalledClientsHoldNoRoomForRecording(t *testing.T) {
 	}
 }
 
-// TestThoseWhoWaitAreLetGoBeforeASlowClient: however an answer ends that cannot be theirs.
+// TestThoseWhoWaitAreLetGoBeforeASlowClient: if they cannot share the leader's response, waiters go on before the leader's slow
+// client has read it, however that response ends.
 func TestThoseWhoWaitAreLetGoBeforeASlowClient(t *testing.T) {
 	for name, end := range map[string]http.HandlerFunc{
 		"a panic":           func(http.ResponseWriter, *http.Request) { panic("broken") },

@@ -18,7 +18,7 @@ import (
 // stale is a policy whose answers are fresh for 10 s and may then be served for a minute while they are refreshed.
 var stale = cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}
 
-// Through the server's own handler, in the background: DESIGN, rule 5.
+// Behind a server, a refresh runs in the background, through the server's own handler (DESIGN, rule 5).
 func TestStaleAnswerIsServedAndRefreshedOnce(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", stale, s.slow)
@@ -42,7 +42,7 @@ func TestStaleAnswerIsServedAndRefreshedOnce(t *testing.T) {
 	})
 }
 
-// Where there is no server the request's own goroutine refreshes, after the reply has been flushed.
+// Without a server, the request's own goroutine refreshes, after the response has been flushed.
 func TestStaleAnswerIsRefreshedInline(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", stale, s.slow)
@@ -89,7 +89,7 @@ func TestMustRevalidateForbidsStale(t *testing.T) {
 	})
 }
 
-// A refresh is made of what selects the answer: THREATS 117, 118.
+// The request of a refresh has only what selects the response (THREATS 117, 118).
 func TestRefreshCarriesNoCredentials(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		p := stale
@@ -130,7 +130,7 @@ func TestRefreshIsTheUsersOwn(t *testing.T) {
 	}, perUser...)
 }
 
-// A request for a part, or for the head alone, gets the stale answer too, and the whole is refreshed or not.
+// A request for a part, or for the head alone, also gets the stale response. The whole may or may not be refreshed.
 func TestStaleAnswersAreServedInEveryForm(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", stale, text("0123456789"))
@@ -146,7 +146,7 @@ func TestStaleAnswersAreServedInEveryForm(t *testing.T) {
 	})
 }
 
-// THREATS 115.
+// However a refresh fails, clients get the stale response, and the process goes on (THREATS 115).
 func TestRefreshThatFailsHurtsNobody(t *testing.T) {
 	failures := map[string]handler{
 		"panic":       func(http.ResponseWriter, *http.Request) error { panic("a bug in the refresh") },
@@ -188,7 +188,7 @@ func TestRefreshThatFailsHurtsNobody(t *testing.T) {
 	}
 }
 
-// THREATS 90.
+// Any number of stale hits starts one refresh (THREATS 90).
 func TestStaleHitsStartOneRefresh(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		release, fail := make(chan struct{}), false
@@ -212,7 +212,7 @@ func TestStaleHitsStartOneRefresh(t *testing.T) {
 	})
 }
 
-// failing answers well until it is told to fail, then in the given way.
+// failing succeeds until *fail is set; then it fails in the given way.
 func (s *site) failing(fail *bool, failure handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if *fail {
@@ -271,7 +271,7 @@ func TestStaleAnswerStandsInForAFailure(t *testing.T) {
 	}
 }
 
-// An error never extends a life: THREATS 58.
+// An error never extends the life of a response (THREATS 58).
 func TestStaleIfErrorEnds(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		fail := false
@@ -314,7 +314,7 @@ func TestStaleIfErrorHasDefaults(t *testing.T) {
 	})
 }
 
-// Nothing stands in for an answer that is the client's fault, or for an aborted one.
+// No stale response stands in for a client error, or for an aborted response.
 func TestOnlyServerFailuresAreStoodInFor(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		fail := false
@@ -351,8 +351,8 @@ func TestPurgedAnswersStandInForNothing(t *testing.T) {
 	})
 }
 
-// Outer authentication refuses a refresh in the background, which has nobody's credentials: a request that it lets in
-// refreshes the answer inline, after its client has the stale one.
+// Outer authentication refuses a background refresh, which has no credentials. Then a request that it lets in refreshes the response
+// inline, after its client got the stale one.
 func TestRefreshBehindAuthenticationIsInline(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		refreshes := make(chan cache.Reason, 2000)
@@ -399,7 +399,7 @@ func TestRefreshBehindAuthenticationIsInline(t *testing.T) {
 	}, shared...)
 }
 
-// Of an answer that takes its time, one of many requests shortly before its end has a new one made: nobody ever waits.
+// Shortly before a slow response expires, one of many requests starts a refresh, so that nobody ever waits.
 func TestSlowAnswersAreRefreshedEarly(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /p/{id}", cache.Policy{TTL: 20 * time.Second}, func(w http.ResponseWriter, r *http.Request) error {
@@ -427,8 +427,8 @@ func TestSlowAnswersAreRefreshedEarly(t *testing.T) {
 	})
 }
 
-// A refresh that comes too late, because the answer was made anew meanwhile, says nothing of what stands in front of the
-// route: the next one is in the background again.
+// A background refresh that comes too late, because there is a new response meanwhile, does not mean that it was refused: the next
+// refresh is in the background again.
 func TestRefreshThatComesTooLateIsNotRefused(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /p/{id}", cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}, s.mirror)

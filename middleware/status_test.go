@@ -25,7 +25,7 @@ func TestStatusLinesSayTheSeconds(t *testing.T) {
 	}
 }
 
-// TestALineIsClipped: whoever appends to a line that others use gets a copy.
+// TestALineIsClipped: an append to a shared line makes a copy.
 func TestALineIsClipped(t *testing.T) {
 	c := middleware.NewCommon("edge", false)
 	for _, n := range ages {

@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// Answers that are never kept, whatever the class: THREATS 33, 34, 37, 45, 63, 64, 100.
+// Responses that are never stored, whatever the class (THREATS 33, 34, 37, 45, 63, 64, 100).
 func TestAnswersThatAreNeverKept(t *testing.T) {
 	tests := map[string][]string{
 		"Set-Cookie":             {"Set-Cookie: sid=1"},
@@ -73,7 +73,8 @@ func TestAnswersThatAreNeverKept(t *testing.T) {
 	})
 }
 
-// private is for one user; on shared classes it is refused: THREATS 34. Vary by identity likewise: THREATS 36.
+// A private response is stored only for its user, not on shared classes (THREATS 34), and so is one that varies by identity
+// (THREATS 36).
 func TestPersonalAnswersAreKeptForTheirUserOnly(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		for i, field := range []string{"Cache-Control: private", `Cache-Control: max-age=60, PRIVATE="x"`, "Vary: Cookie", "Vary: Authorization", "Vary: accept, cookie"} {
@@ -104,7 +105,7 @@ func TestHarmlessHeadersAreKept(t *testing.T) {
 	})
 }
 
-// What is not encoded, everyone can read.
+// A response without Content-Encoding may say Vary: Accept-Encoding: every client can read it.
 func TestVaryByEncodingWithoutEncodingIsKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, setting("Vary: Accept-Encoding"))
@@ -113,7 +114,7 @@ func TestVaryByEncodingWithoutEncodingIsKept(t *testing.T) {
 	}, shared...)
 }
 
-// THREATS 61, 64.
+// Responses that vary by language and encoding reach only requests that select them (THREATS 61, 64).
 func TestVariantsNeverMix(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"accept-encoding", "Accept-Language"}}, func(w http.ResponseWriter, r *http.Request) error {
@@ -140,7 +141,7 @@ func TestVariantsNeverMix(t *testing.T) {
 	})
 }
 
-// THREATS 63.
+// A handler that copies the client's Vary into its response fills nothing (THREATS 63).
 func TestReflectedVaryFillsNothing(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Pass: []string{"Vary"}}, func(w http.ResponseWriter, r *http.Request) error {
@@ -156,7 +157,7 @@ func TestReflectedVaryFillsNothing(t *testing.T) {
 	})
 }
 
-// THREATS 51, 52, 54, 55, 57.
+// Only 200 is stored by default (THREATS 51, 52, 54, 55, 57).
 func TestOtherStatusesAreNotKept(t *testing.T) {
 	statuses := []int{201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 410, 413, 414, 429, 431, 451, 500, 501, 502, 503, 504, 599}
 	run(t, func(t *testing.T, s *site) {
@@ -177,7 +178,7 @@ func TestOtherStatusesAreNotKept(t *testing.T) {
 	})
 }
 
-// Those that are opted in are hits like any other: REQUIREMENTS 13.
+// Responses with a status that the policy allows are hits like any other (REQUIREMENTS 13).
 func TestChosenStatusesAreKeptForTheirOwnTime(t *testing.T) {
 	keepable := []int{203, 204, 300, 301, 302, 307, 308, 404, 410}
 	ttls := map[int]time.Duration{}
@@ -211,7 +212,7 @@ func TestChosenStatusesAreKeptForTheirOwnTime(t *testing.T) {
 	})
 }
 
-// A redirect cannot be poisoned by what does not select it: THREATS 57.
+// A redirect cannot be poisoned by what does not select it (THREATS 57).
 func TestRedirectsShowOnlyWhatSelects(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{StatusTTL: map[int]time.Duration{301: time.Minute}}, func(w http.ResponseWriter, r *http.Request) error {
@@ -241,7 +242,8 @@ func TestTrustedProxyHeadersSelect(t *testing.T) {
 	})
 }
 
-// Empty answers that were written are kept, those that never were are not: REQUIREMENTS 13, THREATS 60.
+// An empty response is stored if the handler has written it, and not if the handler has written nothing (REQUIREMENTS 13,
+// THREATS 60).
 func TestEmptyAnswersAreKeptIfWritten(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /header", cache.Policy{}, func(w http.ResponseWriter, _ *http.Request) error {
@@ -265,7 +267,7 @@ func TestEmptyAnswersAreKeptIfWritten(t *testing.T) {
 	})
 }
 
-// THREATS 78: the answer may shorten its life, not lengthen it.
+// A response may shorten its life, not lengthen it (THREATS 78).
 func TestAnswersOnlyShortenTheirLife(t *testing.T) {
 	tests := []struct {
 		field   string
@@ -301,7 +303,7 @@ func TestAnswersOnlyShortenTheirLife(t *testing.T) {
 	}
 }
 
-// The client decides nothing: THREATS 75, 76.
+// In policy mode the client's Cache-Control has no effect (THREATS 75, 76).
 func TestClientDirectivesAreIgnored(t *testing.T) {
 	directives := []option{header("Cache-Control", "no-cache"), header("Cache-Control", "no-store"), header("Cache-Control", "max-age=0"),
 		header("Pragma", "no-cache"), header("Cache-Control", "only-if-cached"), header("Cache-Control", "max-stale=9999999"), header("Cache-Control", "min-fresh=9999999")}
@@ -318,7 +320,7 @@ func TestClientDirectivesAreIgnored(t *testing.T) {
 	})
 }
 
-// THREATS 85.
+// A response with too many header lines, or too long ones, is not stored (THREATS 85).
 func TestLimitsOfAnAnswersHeader(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /fields/{id}", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -338,7 +340,8 @@ func TestLimitsOfAnAnswersHeader(t *testing.T) {
 	})
 }
 
-// wantLargest finds the largest answer of the route that is kept: it must be between low and high, and one more is not kept.
+// wantLargest finds the largest response of the route that is stored: it must be between low and high, and the next one is not
+// stored.
 func wantLargest(s *site, route string, from, to, low, high int) {
 	s.t.Helper()
 	kept := func(n int) bool {

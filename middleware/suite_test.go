@@ -40,8 +40,8 @@ func run(t *testing.T, f func(t *testing.T, s *site), only ...cache.Class) {
 	}, only...)
 }
 
-// runLive plays it in real time, for what only a real connection shows. The store gets a second: a busy machine may pause for
-// longer than the default of 50 ms.
+// runLive plays a property in real time, for what only a real connection shows. The store gets a second, because a busy machine
+// may pause for longer than the default of 50 ms.
 func runLive(t *testing.T, f func(t *testing.T, s *site), only ...cache.Class) {
 	t.Helper()
 	each(t, func(t *testing.T, rt router, class cache.Class) {
@@ -63,11 +63,11 @@ func each(t *testing.T, f func(t *testing.T, rt router, class cache.Class), only
 	}
 }
 
-// handler is a handler's form that serves every router.
+// handler is a form of handlers that works with every router.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// public has a handler say that its answers are for everyone. Standard routes of shared classes keep no silent answer to a
-// request that has cookies, as those of the tests have.
+// public makes a handler's responses public. Otherwise standard routes of shared classes would not store them, because the tests'
+// requests have cookies.
 func public(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "public")
@@ -83,7 +83,7 @@ type endpoint struct {
 }
 
 // A site is an app with a cache, on one of the routers and for one of the classes. Routes are added with handle before
-// the first request. A request's user is told by its cookie "who", which is alice's unless an option says otherwise.
+// the first request. The cookie "who" names the user of a request: alice, unless an option says otherwise.
 type site struct {
 	t       *testing.T
 	router  router
@@ -126,7 +126,7 @@ func (s *site) count(outcome cache.Outcome, reason cache.Reason) (n int) {
 	return n
 }
 
-// sum returns how many the events with the outcome and the reason stand for.
+// sum returns the total Count of the events with the outcome and the reason.
 func (s *site) sum(outcome cache.Outcome, reason cache.Reason) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +196,7 @@ func authenticated(next http.Handler) http.Handler {
 	})
 }
 
-// reply is an answer as the client has it.
+// reply is a response as the client receives it.
 type reply struct {
 	status int
 	header http.Header
@@ -210,7 +210,7 @@ func header(name, value string) option {
 	return func(r *http.Request) { r.Header.Add(name, value) }
 }
 
-// as sets who is asking; "" is nobody.
+// as sets the user; "" is none.
 func as(user string) option {
 	return func(r *http.Request) {
 		r.Header.Del("Cookie")
@@ -228,7 +228,7 @@ func within(ctx context.Context) option {
 	return func(r *http.Request) { *r = *r.WithContext(ctx) }
 }
 
-// behindServer lets the request come from a server whose handler the site is.
+// behindServer makes the request look as if a server with the site as its handler had received it.
 func behindServer(s *site) option {
 	server := &http.Server{Handler: s}
 	return func(r *http.Request) {
@@ -261,19 +261,19 @@ func (s *site) get(target string, options ...option) reply {
 	return s.do(http.MethodGet, target, options...)
 }
 
-// hit gets the target and wants no handler to run for it.
+// hit gets the target and wants no run of the handler.
 func (s *site) hit(target string, options ...option) reply {
 	s.t.Helper()
 	return s.wantRuns(0, target, options...)
 }
 
-// miss gets the target and wants the handler to run, once.
+// miss gets the target and wants one run of the handler.
 func (s *site) miss(target string, options ...option) reply {
 	s.t.Helper()
 	return s.wantRuns(1, target, options...)
 }
 
-// missHit wants the target to be kept, and the kept answer to be the first one.
+// missHit gets the target twice, and wants a miss and then a hit with the same response.
 func (s *site) missHit(target string, options ...option) reply {
 	s.t.Helper()
 	first := s.miss(target, options...)
@@ -338,8 +338,7 @@ func wantHeader(t *testing.T, got reply, name string, want ...string) {
 	}
 }
 
-// mirror is the self-identifying handler: it writes into its answer every input that it can see, and a number that no
-// other answer has. On per-user routes that includes the user.
+// mirror is a handler whose response has every input that it can see, on per-user routes also the user, and a unique number.
 func (s *site) mirror(w http.ResponseWriter, r *http.Request) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "answer %d\n%s %s %s %s\n", nonce.Add(1), r.Method, r.Host, r.URL.EscapedPath(), r.URL.RawQuery)
@@ -367,7 +366,7 @@ func (s *site) mirror(w http.ResponseWriter, r *http.Request) error {
 
 var nonce atomic.Int64
 
-// text answers with a fixed body.
+// text responds with a fixed body.
 func text(body string) handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		_, err := io.WriteString(w, body)
@@ -375,7 +374,7 @@ func text(body string) handler {
 	}
 }
 
-// setting sets header fields before it answers; fields are "Name: value".
+// setting sets header fields, "Name: value", before it responds.
 func setting(fields ...string) handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		for _, field := range fields {
@@ -419,7 +418,7 @@ var routers = []router{
 	{"echo-annotated", buildAnnotatedEcho},
 }
 
-// plain is the handler for routers whose handlers return no error.
+// plain converts the handler for routers whose handlers return no error.
 func (h handler) plain() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -428,7 +427,7 @@ func (h handler) plain() http.Handler {
 	})
 }
 
-// echo is the handler for echo, with path values where net/http's handlers look for them.
+// echo converts the handler for echo. It sets path values where net/http's handlers look for them.
 func (h handler) echo(ec echo.Context) error {
 	r := ec.Request()
 	for i, name := range ec.ParamNames() {
@@ -470,7 +469,7 @@ func table(endpoints []endpoint) cache.Routes {
 	return routes
 }
 
-// rareMethods are methods that routers do not know of themselves, or not all of them.
+// rareMethods are methods that not all routers know by themselves.
 var rareMethods = []string{"QUERY", "PROPFIND", "REPORT", "SEARCH", "PRI", "PROPPATCH", "MKCOL", "LOCK", "MOVE", "LINK", "FROBNICATE"}
 
 // place is the pattern's methods and path.

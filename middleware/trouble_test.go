@@ -22,7 +22,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// diary is what a listener was told, and when.
+// diary has the events that a listener received, and when.
 type diary struct {
 	mu     sync.Mutex
 	events []cache.Event
@@ -36,7 +36,8 @@ func (d *diary) observe(ev cache.Event) {
 	d.times = append(d.times, time.Now())
 }
 
-// of returns the events of the route and reason that are no request's own, and how many faults they stand for. It wants them a second apart.
+// of returns the events with the route and reason that belong to no request, and how many faults they count. It wants them to be
+// a second apart.
 func (d *diary) of(t *testing.T, route string, reason cache.Reason) (events []cache.Event, faults int) {
 	t.Helper()
 	d.mu.Lock()
@@ -58,7 +59,7 @@ func (d *diary) of(t *testing.T, route string, reason cache.Reason) (events []ca
 	return events, faults
 }
 
-// shop is an app with some routes of the class, behind a mux that tells their patterns with each request.
+// shop is an app with some routes of the class, behind a mux that sets the pattern of each request.
 func (d *diary) shop(t *testing.T, far store.Store, class cache.Class, routes ...string) (c *cache.Cache, get func(path string)) {
 	t.Helper()
 	c, err := cache.New(cache.Options{Far: far, User: func(*http.Request) (string, bool) { return "alice", true }, Observe: d.observe})
@@ -73,7 +74,7 @@ func (d *diary) shop(t *testing.T, far store.Store, class cache.Class, routes ..
 	return c, func(path string) { mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)) }
 }
 
-// A store that is away is two events for each route: when it goes, and when it is back, which counts the rest.
+// An outage of a store is two events for each route: when it begins, and when it ends. The second one counts the faults between.
 func TestAnOutageIsTwoEventsARoute(t *testing.T) {
 	for _, class := range inRedis {
 		synctest.Test(t, func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestAnOutageIsTwoEventsARoute(t *testing.T) {
 	}
 }
 
-// One that comes and goes is no more than an event a second, of a route and reason, and no fault is lost, also not at the end.
+// A store that fails on and off is at most one event a second for each route and reason, and all faults are counted, also the last.
 func TestAFlappingStoreIsAnEventASecond(t *testing.T) {
 	for _, class := range inRedis {
 		for _, period := range []time.Duration{3, 47, 700} {
@@ -155,14 +156,14 @@ func TestAFlappingStoreIsAnEventASecond(t *testing.T) {
 	}
 }
 
-// readOnly is a store that takes nothing.
+// readOnly is a store that refuses every write.
 type readOnly struct{ *fartest.Store }
 
 func (readOnly) Set(context.Context, keying.Key, *store.Entry, time.Duration) error {
 	return errors.New("READONLY")
 }
 
-// Reads that work are no sign that writes do.
+// Reads that succeed do not end an outage of writes.
 func TestAStoreThatTakesNothingIsOneEvent(t *testing.T) {
 	for _, class := range inRedis {
 		synctest.Test(t, func(t *testing.T) {
@@ -179,7 +180,7 @@ func TestAStoreThatTakesNothingIsOneEvent(t *testing.T) {
 	}
 }
 
-// What happens again and again is an event a second, whatever it is, and none is lost.
+// Repeated faults of any kind are at most one event a second, and all are counted.
 func TestFaultsThatHappenAreAnEventASecond(t *testing.T) {
 	const n = 400 // 25 ms apart
 	type app struct {
@@ -246,7 +247,7 @@ func (corrupt) Get(context.Context, keying.Key) (*store.Entry, bool, error) {
 	return nil, false, fmt.Errorf("%w: a test", store.ErrCorrupt)
 }
 
-// Purges that Redis is not told of are told, an event a second, although each is an error to whoever asked for it.
+// Purges that do not reach Redis are at most one event a second, although each of them also returns an error.
 func TestPurgesThatFailAreAnEventASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, far := new(diary), fartest.New()
@@ -275,7 +276,7 @@ func TestPurgesThatFailAreAnEventASecond(t *testing.T) {
 	})
 }
 
-// logged makes slog's default a text until the test ends.
+// logged has slog's default logger write to a buffer until the test ends.
 func logged(t *testing.T, level slog.Level) *bytes.Buffer {
 	t.Helper()
 	text, before := new(bytes.Buffer), slog.Default()
@@ -284,7 +285,7 @@ func logged(t *testing.T, level slog.Level) *bytes.Buffer {
 	return text
 }
 
-// Where nobody listens, what somebody should know of goes to slog, and what becomes of requests nowhere.
+// Without a listener, warnings and faults go to slog, and the events of requests nowhere.
 func TestWithoutAListenerFaultsAreLogged(t *testing.T) {
 	text := logged(t, slog.LevelDebug)
 	far := fartest.New()
@@ -314,7 +315,7 @@ func TestWithoutAListenerFaultsAreLogged(t *testing.T) {
 	}
 }
 
-// A listener that does nothing silences all of it.
+// With a listener, even one that does nothing, nothing is logged.
 func TestAListenerSilencesTheLog(t *testing.T) {
 	text := logged(t, slog.LevelDebug)
 	far := fartest.New()
@@ -362,8 +363,8 @@ func TestLogTo(t *testing.T) {
 	}
 }
 
-// Routes that nothing is wrong with take no room from those that something is wrong with. Where there is none left an event
-// names no route, for it stands for several.
+// Routes without faults take no place in the table of faults. If the table is full, an event names no route, because it counts the
+// faults of several.
 func TestTheRoomForFaultsIsForFaults(t *testing.T) {
 	const routes = 1030
 	for _, faulty := range []int{1, routes} {

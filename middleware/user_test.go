@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// THREATS 28, 30.
+// Each user gets, and hits, only the own response (THREATS 28, 30).
 func TestUsersGetTheirOwnAnswers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /me", cache.Policy{}, s.mirror)
@@ -40,7 +40,7 @@ func TestCookiesOfASharedRouteAreInvisible(t *testing.T) {
 	}, shared...)
 }
 
-// THREATS 28.
+// On a shared route, a request with Authorization bypasses the cache (THREATS 28).
 func TestAuthorizationBypassesASharedRoute(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -70,7 +70,7 @@ func TestAuthorizationCanBeIgnored(t *testing.T) {
 	}, shared...)
 }
 
-// At once, nobody waits for another's answer: THREATS 31.
+// Concurrent requests of different users share no run (THREATS 31).
 func TestUsersAtOnceGetTheirOwnAnswers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /me", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -113,7 +113,7 @@ func TestPerUserWithoutUserIsNeverKept(t *testing.T) {
 	}, perUser...)
 }
 
-// The path's look decides nothing: THREATS 12.
+// A path that looks like a static file changes nothing: the response stays per-user (THREATS 12).
 func TestDeceptivePathsStayPersonal(t *testing.T) {
 	suffixes := []string{".css", ".js", ".png", ".ico", ".woff2", "/x.css", "/x.js", "/robots.txt", ";x.css", "%3Bx.css", "%2Fx.css",
 		"%0Ax.css", "%0D%0Ax.css", "%3Fx.css", "%3fv=1.css", "%23x.css", "%26x.css", "%2526x.css", "%252Fx.css", "%5Cx.css", "/..%2Fstatic/x.js",
@@ -141,7 +141,7 @@ func TestDeceptivePathsStayPersonal(t *testing.T) {
 	}, cache.SharedGlobal)
 }
 
-// Authentication runs before the look: THREATS 40.
+// Authentication runs before the lookup (THREATS 40).
 func TestRevokedUserGetsNoHit(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		revoked := false
@@ -163,7 +163,7 @@ func TestRevokedUserGetsNoHit(t *testing.T) {
 	})
 }
 
-// What was kept under one class is never found under another: THREATS 42.
+// What was stored under one class is never found under another (THREATS 42).
 func TestReclassificationIsAMiss(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		near := memstore.New(memstore.Options{})
@@ -183,7 +183,7 @@ func TestReclassificationIsAMiss(t *testing.T) {
 	})
 }
 
-// THREATS 43.
+// A per-user response leaves as private, whatever Cache-Control the handler sets (THREATS 43).
 func TestPerUserAnswersLeaveAsPrivate(t *testing.T) {
 	tests := []struct{ set, want string }{
 		{"", "private"},
@@ -216,7 +216,7 @@ func TestPerUserAnswersLeaveAsPrivate(t *testing.T) {
 	}, perUser...)
 }
 
-// A handler that fails before it writes must not leak a public answer either.
+// The response of a handler that fails before it writes must be private, too.
 func TestPerUserErrorsLeaveAsPrivate(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /fail", cache.Policy{}, func(http.ResponseWriter, *http.Request) error { return fmt.Errorf("no") })
@@ -229,7 +229,7 @@ func TestPerUserErrorsLeaveAsPrivate(t *testing.T) {
 	}, perUser...)
 }
 
-// What belongs to one response stays with it: THREATS 46.
+// Fields that belong to one response are not in hits (THREATS 46).
 func TestFieldsOfOneResponseAreNotReplayed(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		n := 0
@@ -258,7 +258,7 @@ func TestFieldsOfOneResponseAreNotReplayed(t *testing.T) {
 	})
 }
 
-// THREATS 148.
+// On hits as on misses, what the handler did to the fields of outer middleware is done once (THREATS 148).
 func TestOuterHeadersAreNeitherDoubledNorLost(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(next http.Handler) http.Handler {
@@ -289,7 +289,7 @@ func TestOuterHeadersAreNeitherDoubledNorLost(t *testing.T) {
 	})
 }
 
-// Entries share nothing with live responses: THREATS 105.
+// Entries share no memory with the headers of responses (THREATS 105).
 func TestOuterMiddlewareCannotChangeWhatIsKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, setting("X-List: a", "X-List: b", "Link: </a>"))
@@ -324,7 +324,7 @@ func TestOuterMiddlewareCannotChangeWhatIsKept(t *testing.T) {
 	})
 }
 
-// No event tells whose request it was, or for what: THREATS 48.
+// No event shows whose request it was, or for which URL (THREATS 48).
 func TestEventsNameNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /p/{id}", cache.Policy{Tags: []string{"p:{id}"}, StaleWhileRevalidate: time.Minute}, s.mirror)
@@ -344,7 +344,7 @@ func TestEventsNameNobody(t *testing.T) {
 	})
 }
 
-// A store may know of an operation's context after the operation: it goes on being that request's.
+// A store may hold an operation's context after the operation: it stays that request's context.
 func TestAContextThatAStoreHasKeptIsItsRequestsOwn(t *testing.T) {
 	type number struct{}
 	kept := map[int][]context.Context{}
@@ -375,7 +375,7 @@ func TestAContextThatAStoreHasKeptIsItsRequestsOwn(t *testing.T) {
 	}
 }
 
-// A route whose handler is slow, and Values whose load is, leave others room for refreshes.
+// A route with a slow handler, or Values with a slow load, leave room for the refreshes of others.
 func TestSlowRefreshesLeaveOthersRoom(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		end, slow, loads := make(chan struct{}), false, 0
@@ -415,7 +415,7 @@ func TestSlowRefreshesLeaveOthersRoom(t *testing.T) {
 	})
 }
 
-// A route whose clients all hang up leaves others room to finish what nobody waits for any more.
+// A route whose clients all hang up leaves room for other routes' handlers to outlast their clients.
 func TestSlowHandlersWithoutClientsLeaveOthersRoom(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /slow/{id}", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {

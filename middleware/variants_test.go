@@ -22,7 +22,7 @@ type gallery struct {
 	last   middleware.Event
 }
 
-// galleries plays a property where the policy says what selects, and where the answers do.
+// galleries plays a property on a route whose policy says what selects, and on one whose responses do.
 func galleries(t *testing.T, f func(t *testing.T, g *gallery)) {
 	for name, standard := range map[string]bool{"by policy": false, "by Vary": true} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func newGallery(t *testing.T, standard bool) *gallery {
 	return g
 }
 
-// ask is one request for a variant of the target.
+// ask sends one request for a variant of the target.
 func (g *gallery) ask(target, variant string) middleware.Event {
 	g.t.Helper()
 	r, w := httptest.NewRequest("GET", target, nil), httptest.NewRecorder()
@@ -59,7 +59,7 @@ func (g *gallery) ask(target, variant string) middleware.Event {
 	return g.last
 }
 
-// wantKept wants the variant to be kept once it was asked for.
+// wantKept wants the variant to be stored after a request for it.
 func (g *gallery) wantKept(target, variant string) {
 	g.t.Helper()
 	g.ask(target, variant)
@@ -68,7 +68,7 @@ func (g *gallery) wantKept(target, variant string) {
 	}
 }
 
-// Whoever makes variants up keeps nobody else's from being kept, of that URL or of others, and fills no store.
+// A client that makes up variants prevents no other variant from being stored, of that URL or of others, and fills no store.
 func TestOddVariantsKeepNobodyOut(t *testing.T) {
 	galleries(t, func(t *testing.T, g *gallery) {
 		for n := range 1000 {
@@ -84,7 +84,7 @@ func TestOddVariantsKeepNobodyOut(t *testing.T) {
 	})
 }
 
-// What is asked for again and again stays, however fast others make variants up, and so does what comes to be asked for
+// A variant that is requested again and again stays, however fast others make up variants, and so does one that becomes popular
 // meanwhile.
 func TestUsedVariantsStay(t *testing.T) {
 	galleries(t, func(t *testing.T, g *gallery) {
@@ -109,8 +109,8 @@ func TestUsedVariantsStay(t *testing.T) {
 	})
 }
 
-// No table of variants is filled by some URLs at the cost of others: what makes room is of the same URL, and a URL's own
-// bound holds while not too many others get new variants.
+// No URL fills the table of variants at the cost of others: a new variant replaces one of the same URL, and a URL keeps its own
+// bound unless too many others get new variants.
 func TestVariantsMakeRoomWithinTheirURL(t *testing.T) {
 	var v middleware.Variants
 	now, of := time.Now(), map[keying.Key]keying.Label{}
@@ -137,7 +137,7 @@ func TestVariantsMakeRoomWithinTheirURL(t *testing.T) {
 	}
 }
 
-// A variant that was refreshed is the one that it was, and one that has expired makes room before any other.
+// A refreshed variant does not count as a new one, and an expired one is removed before any other.
 func TestExpiredVariantsMakeRoom(t *testing.T) {
 	galleries(t, func(t *testing.T, g *gallery) {
 		for n := range 32 {

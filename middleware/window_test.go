@@ -18,8 +18,8 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// stall asks for n pages over one HTTP/2 connection whose streams have a window of 0, so that nothing of a body is ever
-// sent. The connection stays until the test ends.
+// stall requests n pages over one HTTP/2 connection whose streams have a window of 0, so that no body is ever sent. The connection
+// stays open until the test ends.
 func stall(t *testing.T, server *httptest.Server, n int, path string) {
 	t.Helper()
 	conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // a test server
@@ -48,7 +48,7 @@ func stall(t *testing.T, server *httptest.Server, n int, path string) {
 	go func() { _, _ = io.Copy(io.Discard, conn) }()
 }
 
-// Connections whose clients take nothing keep nobody else's pages out of the cache.
+// Clients that read nothing do not keep other pages out of the cache.
 func TestStalledStreamsDoNotStopFilling(t *testing.T) {
 	c, err := cache.New(cache.Options{})
 	if err != nil {

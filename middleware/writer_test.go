@@ -71,7 +71,7 @@ func bare() (writers []http.ResponseWriter, flushed *int) {
 	}, f.flushed
 }
 
-// abilities say what a handler finds when it asks for an interface, and what it gets when it uses it.
+// abilities lists the optional interfaces that a handler finds, and what their methods return.
 func abilities(w http.ResponseWriter) string {
 	_, f := w.(http.Flusher)
 	hj, h := w.(http.Hijacker)
@@ -89,7 +89,7 @@ func abilities(w http.ResponseWriter) string {
 	return text + fmt.Sprint("; controller: ", err, ", ", rc.Flush(), ", ", rc.EnableFullDuplex())
 }
 
-// TestAHandlerFindsTheInterfacesOfTheBareWriter, and the controller's answers, in all combinations.
+// TestAHandlerFindsTheInterfacesOfTheBareWriter, and gets the same results from http.ResponseController, in all combinations.
 func TestAHandlerFindsTheInterfacesOfTheBareWriter(t *testing.T) {
 	rt := newRoute(t, nil)
 	writers, _ := bare()
@@ -119,7 +119,7 @@ func TestFlushReachesTheClient(t *testing.T) {
 	}
 }
 
-// TestEveryWayToWriteIsRecorded: what the handler writes by is not what decides.
+// TestEveryWayToWriteIsRecorded, whichever method the handler writes with.
 func TestEveryWayToWriteIsRecorded(t *testing.T) {
 	for name, write := range map[string]func(w http.ResponseWriter){
 		"Write":       func(w http.ResponseWriter) { _, _ = w.Write([]byte("hello")) },
@@ -144,8 +144,8 @@ type hellos struct{}
 
 func (hellos) Read(p []byte) (int, error) { return copy(p, "hello"), nil }
 
-// TestAWriterThatWasKeptDisturbsNobody: what a handler does to it later is about its own answer, which is over, whatever
-// the cache uses again for the next one.
+// TestAWriterThatWasKeptDisturbsNobody: a handler that uses its writer later affects only its own response, which is over, although
+// the cache reuses memory for the next one.
 func TestAWriterThatWasKeptDisturbsNobody(t *testing.T) {
 	late := map[string]func(http.ResponseWriter){
 		"Write":       func(w http.ResponseWriter) { _, _ = w.Write(make([]byte, 2<<20)) },

@@ -19,7 +19,7 @@ import (
 // Two processes miss the same key:
 //
 //	A: Lease       Taken: A loads. Every 0.7 s it extends the lease, which lasts 2 s
-//	B: Lease       Held, nothing to read: B asks again after 5 ms, then more and more rarely, every 50 ms at most
+//	B: Lease       Held, nothing to read: B asks again after 5 ms, then more and more rarely, every 75 ms at the latest
 //	A: SetAndRelease, in one step: the entry is kept and the lease given back
 //	B: Lease       reads the entry, and has been given the lease besides: it gives that back at once, and serves the entry
 //

@@ -177,6 +177,13 @@ func (n *Names) Users() bool {
 	return n.users || !n.any
 }
 
+// None reports whether nothing is cached.
+func (n *Names) None() bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return !n.any
+}
+
 // maxWarned bounds the warnings that are given once each.
 const maxWarned = 64
 
