@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/larder-go/cache"
+	"github.com/larder-go/cache/internal/fartest"
 	"github.com/larder-go/cache/store"
 	"github.com/larder-go/cache/store/memstore"
 )
@@ -260,5 +261,46 @@ func TestAFarBudgetHasBounds(t *testing.T) {
 		if _, err := cache.New(cache.Options{FarBudget: budget}); err != nil {
 			t.Errorf("a budget of %v: %v", budget, err)
 		}
+	}
+}
+
+// An app with two Caches may purge with the wrong one. If that has nothing to purge, here or elsewhere, it is a warning, once.
+func TestAPurgeOfACacheWithoutRoutesIsAWarning(t *testing.T) {
+	routes := func(c *cache.Cache) {
+		c.Middleware(cache.Policy{Class: cache.SharedGlobal})
+	}
+	values := func(c *cache.Cache) {
+		cache.NewValues(c, "v", cache.Policy{Class: cache.SharedGlobal}, func(context.Context, string) (int, error) { return 0, nil })
+	}
+	for name, tt := range map[string]struct {
+		far   store.Store
+		setUp func(*cache.Cache)
+		want  int
+	}{
+		"in memory, without routes":  {want: 1},
+		"in memory, with a route":    {setUp: routes},
+		"in memory, with Values":     {setUp: values},
+		"a Far store without a log":  {far: bare{memstore.New(memstore.Options{})}, want: 1},
+		"a process that only purges": {far: fartest.New()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			warnings := 0
+			c := newCache(t, cache.Options{Far: tt.far, Observe: func(ev cache.Event) {
+				if ev.Outcome == cache.Warning && ev.Reason == cache.ReasonNoRoute && strings.Contains(ev.Err.Error(), "cache.Default()") {
+					warnings++
+				}
+			}})
+			if tt.setUp != nil {
+				tt.setUp(c)
+			}
+			for range 2 {
+				if err := errors.Join(c.Purge(t.Context(), cache.Tag("a")), c.Expire(t.Context(), cache.Everything())); err != nil {
+					t.Error(err)
+				}
+			}
+			if warnings != tt.want {
+				t.Errorf("%d warnings; want %d", warnings, tt.want)
+			}
+		})
 	}
 }

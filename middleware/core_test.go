@@ -167,7 +167,7 @@ func TestUnsafeMethodsAreNeverCached(t *testing.T) {
 	})
 }
 
-// No request can manage the cache: there is no management on the data path (THREATS 111).
+// No request can manage the cache: there is no management on the data path.
 func TestRequestsCannotManageTheCache(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)

@@ -62,7 +62,7 @@ func TestRequestsAtOnceShareOneRun(t *testing.T) {
 	})
 }
 
-// Concurrent requests share a run only if they want the same variant (THREATS 123).
+// Concurrent requests share a run only if they want the same variant.
 func TestVariantsNeverShareARun(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"Accept-Language"}}, s.slow)
@@ -78,7 +78,7 @@ func TestVariantsNeverShareARun(t *testing.T) {
 	})
 }
 
-// If the leader's response cannot be shared, the waiters run at the same time, not one after the other (THREATS 120).
+// If the leader's response cannot be shared, the waiters run at the same time, not one after the other.
 func TestUnstorableLeaderHoldsUpNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /late", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -109,7 +109,7 @@ func TestUnstorableLeaderHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// When the leader's client hangs up, at any point, the waiters get their response nonetheless (THREATS 112).
+// When the leader's client hangs up, at any point, the waiters get their response nonetheless.
 func TestLeaderThatHangsUpFailsNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -162,7 +162,7 @@ func TestWaiterThatHangsUpLeaves(t *testing.T) {
 	})
 }
 
-// When the leader panics, it panics with its own value, nothing is stored, and the waiters run the handler (THREATS 114, 144).
+// When the leader panics, it panics with its own value, nothing is stored, and the waiters run the handler.
 func TestLeaderThatPanicsLeavesNothingBehind(t *testing.T) {
 	for _, value := range []any{http.ErrAbortHandler, errors.New("a bug"), "text"} {
 		for _, wrote := range []int{0, 100, 100_000} {
@@ -211,7 +211,7 @@ func (b blocked) Write(p []byte) (int, error) {
 	return b.ResponseRecorder.Write(p)
 }
 
-// A leader whose client does not read does not delay the waiters (THREATS 121).
+// A leader whose client does not read does not delay the waiters.
 func TestClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 16<<10)
 	run(t, func(t *testing.T, s *site) {
@@ -248,7 +248,7 @@ func TestClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// Waiters behind a handler that hangs run the handler themselves after a while (THREATS 88).
+// Waiters behind a handler that hangs run the handler themselves after a while.
 func TestWaitersDoNotWaitForEver(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		hang := make(chan struct{})
@@ -272,8 +272,7 @@ func TestWaitersDoNotWaitForEver(t *testing.T) {
 	})
 }
 
-// Few handlers go on without their client, and not for long; what they write after their context ended is not stored (THREATS 87,
-// 139).
+// Few handlers go on without their client, and not for long; what they write after their context ended is not stored.
 func TestHandlersWithoutClientsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		ended := make(chan struct{}, 300)
@@ -331,7 +330,7 @@ func TestDeadlinesHold(t *testing.T) {
 	})
 }
 
-// A GET and a HEAD never share a run (THREATS 70).
+// A GET and a HEAD never share a run.
 func TestHeadSharesNoRun(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.slow)

@@ -28,7 +28,7 @@ var forwarding = []string{
 	"Max-Forwards", "Pragma", "Cache-Control", "X-Middleware-Subrequest", "Next-Url", "Rsc", "X-Nextjs-Data", "Content-Type",
 }
 
-// A header that is not in the key is invisible to the handler (THREATS 1, 3).
+// A header that is not in the key is invisible to the handler.
 func TestUnkeyedHeadersAreInvisible(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -65,7 +65,7 @@ func TestTracingAndPassAreVisibleAndSelectNothing(t *testing.T) {
 	})
 }
 
-// Requests that must never share a response (THREATS 4, 7, 9, 10, 16, 25).
+// Requests that must never share a response.
 func TestDifferentRequestsNeverShare(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -102,7 +102,7 @@ func TestDifferentRequestsNeverShare(t *testing.T) {
 	})
 }
 
-// The key has all lines of a header, and their number (THREATS 24, 25).
+// The key has all lines of a header, and their number.
 func TestHeaderLinesAreFramed(t *testing.T) {
 	variants := [][]string{nil, {""}, {"a"}, {"a", "b"}, {"b", "a"}, {"a, b"}, {"a,b"}, {"ab"}, {"a", ""}, {"", "a"}}
 	run(t, func(t *testing.T, s *site) {
@@ -128,7 +128,7 @@ func TestHeaderLinesAreFramed(t *testing.T) {
 	})
 }
 
-// A query that parsers read differently is neither looked up nor stored (THREATS 6).
+// A query that parsers read differently is neither looked up nor stored.
 func TestAmbiguousQueriesBypass(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -164,7 +164,7 @@ func TestQueryRulesSelectAndHide(t *testing.T) {
 	})
 }
 
-// A request with a body, or with a method that is not what it seems, bypasses the cache (THREATS 18, 19, 150).
+// A request with a body, or with a method that is not what it seems, bypasses the cache.
 func TestOddRequestsBypass(t *testing.T) {
 	fat := func(length int64) option {
 		return func(r *http.Request) {
@@ -198,7 +198,7 @@ func TestOddRequestsBypass(t *testing.T) {
 	})
 }
 
-// A path with encoded separators reaches the handler as it does without a cache (THREATS 13).
+// A path with encoded separators reaches the handler as it does without a cache.
 func TestEncodedSeparatorsReachTheHandlerAsTheyAre(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		what := func(w http.ResponseWriter, r *http.Request) error {
@@ -216,7 +216,7 @@ func TestEncodedSeparatorsReachTheHandlerAsTheyAre(t *testing.T) {
 	})
 }
 
-// A stripped prefix is part of the key (THREATS 21).
+// A stripped prefix is part of the key.
 func TestMountPointsNeverShare(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /{rest...}", cache.Policy{}, s.mirror)
@@ -236,7 +236,7 @@ func TestMountPointsNeverShare(t *testing.T) {
 	})
 }
 
-// Requests without a key never share a flight (THREATS 22).
+// Requests without a key never share a flight.
 func TestUnkeyableRequestsNeverWaitForEachOther(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		var both sync.WaitGroup
@@ -260,7 +260,7 @@ func TestUnkeyableRequestsNeverWaitForEachOther(t *testing.T) {
 	})
 }
 
-// The cache changes neither the request nor its URL and header (THREATS 27).
+// The cache changes neither the request nor its URL and header.
 func TestRequestIsNeverChanged(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x/{id}", cache.Policy{Query: keying.Only("a"), Vary: []string{"Accept"}, Cookies: []string{"theme"}}, s.mirror)
@@ -276,7 +276,7 @@ func TestRequestIsNeverChanged(t *testing.T) {
 	})
 }
 
-// Each limit of a key is exact to the byte (THREATS 84).
+// Each limit of a key is exact to the byte.
 func TestLimitsOfAKey(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"X-T"}, Cookies: []string{"theme"}}, text("x"))

@@ -99,7 +99,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 	})
 }
 
-// A hit is framed for its own connection and version of HTTP, not as the stored response was (THREATS 141).
+// A hit is framed for its own connection and version of HTTP, not as the stored response was.
 func TestReplaysAreFramedForTheirConnection(t *testing.T) {
 	body := strings.Repeat("x", 10_000)
 	runLive(t, func(t *testing.T, s *site) {
@@ -135,7 +135,7 @@ func exchange(t *testing.T, server *httptest.Server, request string) string {
 	return string(got)
 }
 
-// A GET with a body, chunked or not, bypasses the cache and poisons nothing (THREATS 150).
+// A GET with a body, chunked or not, bypasses the cache and poisons nothing.
 func TestOddFramingBypasses(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -153,7 +153,7 @@ func TestOddFramingBypasses(t *testing.T) {
 	})
 }
 
-// An event of a stream arrives while the handler still runs (THREATS 129).
+// An event of a stream arrives while the handler still runs.
 func TestStreamsReachTheClientAtOnce(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		release := make(chan struct{})
@@ -255,7 +255,7 @@ func TestInterimAnswersPass(t *testing.T) {
 	})
 }
 
-// A panic aborts the connection, and the next request works (THREATS 114, 144).
+// A panic aborts the connection, and the next request works.
 func TestPanicsAbortTheConnection(t *testing.T) {
 	runProtocols(t, func(t *testing.T, s *site, get func(method, path string) reply) {
 		for range 2 {
@@ -281,7 +281,7 @@ func TestPanicsAbortTheConnection(t *testing.T) {
 	})
 }
 
-// A body after a 204 gets http.ErrBodyNotAllowed, as without a cache (THREATS 142).
+// A body after a 204 gets http.ErrBodyNotAllowed, as without a cache.
 func TestBodilessStatusesRefuseBodies(t *testing.T) {
 	runProtocols(t, func(t *testing.T, s *site, get func(method, path string) reply) {
 		for _, path := range []string{"/plain", "/x", "/x"} {
@@ -302,7 +302,7 @@ func TestBodilessStatusesRefuseBodies(t *testing.T) {
 	})
 }
 
-// A refresh calls the server's own handler, and so passes outer middleware again (DESIGN, rule 5; THREATS 117, 151).
+// A refresh calls the server's own handler, and so passes outer middleware again.
 func TestRefreshEntersThroughTheServer(t *testing.T) {
 	runLive(t, func(t *testing.T, s *site) {
 		refreshed := make(chan struct{}, 100)

@@ -82,7 +82,7 @@ func TestOuterWritersDoNotMeetTheHandlerInTheHeader(t *testing.T) {
 	}
 }
 
-// A per-user response leaves as private, whatever it passes through (THREATS 43).
+// A per-user response leaves as private, whatever it passes through.
 func TestPerUserAnswersLeaveAsPrivateByEveryWay(t *testing.T) {
 	public := "public, max-age=60"
 	asUser := func(next http.Handler) http.Handler {
@@ -129,7 +129,7 @@ func TestPerUserAnswersLeaveAsPrivateByEveryWay(t *testing.T) {
 	}
 }
 
-// A lifetime that outer middleware sets counts (THREATS 78). So does its nonce, because the body has it (THREATS 45).
+// A lifetime that outer middleware sets counts. So does its nonce, because the body has it.
 func TestOuterHeadersThatBindAreHeeded(t *testing.T) {
 	for _, test := range []struct {
 		name         string
@@ -167,7 +167,7 @@ func TestOuterHeadersThatBindAreHeeded(t *testing.T) {
 	}
 }
 
-// A write beyond Content-Length is refused, as are all later ones, as by net/http: the body has no gap (THREATS 136).
+// A write beyond Content-Length is refused, as are all later ones, as by net/http: the body has no gap.
 func TestOverlongBodiesHaveNoHole(t *testing.T) {
 	none := func(next http.Handler) http.Handler { return next }
 	server := behind(t, cache.Policy{Class: cache.SharedGlobal}, none, func(w http.ResponseWriter, _ *http.Request) {

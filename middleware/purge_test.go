@@ -96,7 +96,7 @@ func TestPurgeOfAUserLeavesTheOthers(t *testing.T) {
 	}, perUser...)
 }
 
-// A purge during a run wins, however long either takes (THREATS 108).
+// A purge during a run wins, however long either takes.
 func TestPurgeDuringARunWins(t *testing.T) {
 	purges := map[string]func(*site, cache.Label) error{
 		"Purge":  func(s *site, l cache.Label) error { return s.cache.Purge(s.t.Context(), l) },

@@ -127,7 +127,7 @@ func TestOnRedisRequestsAtOnceShareOneRun(t *testing.T) {
 	}, inRedis...)
 }
 
-// No key in Redis shows whose response it has, or for which URL (THREATS 48).
+// No key in Redis shows whose response it has, or for which URL.
 func TestOnRedisKeysNameNobody(t *testing.T) {
 	for _, class := range inRedis {
 		t.Run(class.String(), func(t *testing.T) {
@@ -361,7 +361,7 @@ func met(t *testing.T, processes []*site) (faults int64) {
 	return faults
 }
 
-// 3 processes with 200 clients each run the handler once (THREATS 126).
+// 3 processes with 200 clients each run the handler once.
 func TestOneRunPerFleet(t *testing.T) {
 	for _, class := range inRedis {
 		t.Run(class.String(), func(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// A handler finds the same optional interfaces as without a cache (THREATS 133).
+// A handler finds the same optional interfaces as without a cache.
 func TestWriterHasTheInterfacesOfTheBareOne(t *testing.T) {
 	writers := map[string]http.ResponseWriter{
 		"all":     struct{ allOf }{allOf{httptest.NewRecorder()}},
@@ -67,7 +67,7 @@ func (allOf) Push(string, *http.PushOptions) error         { return nil }
 func (allOf) SetReadDeadline(time.Time) error              { return nil }
 func (allOf) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("no") }
 
-// Every method of http.ResponseController works, or is not supported, as without a cache (THREATS 130).
+// Every method of http.ResponseController works, or is not supported, as without a cache.
 func TestControllerWorksAsWithoutCache(t *testing.T) {
 	methods := map[string]func(*http.ResponseController) error{
 		"Flush":            (*http.ResponseController).Flush,
@@ -101,7 +101,7 @@ func TestControllerWorksAsWithoutCache(t *testing.T) {
 	})
 }
 
-// Writes to an unwrapped writer are not recorded (THREATS 130), and a flushed response is a stream (THREATS 129).
+// Writes to an unwrapped writer are not recorded, and a flushed response is a stream.
 func TestAnswersAroundTheRecorderAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /unwrap", cache.Policy{}, func(w http.ResponseWriter, _ *http.Request) error {
@@ -130,7 +130,7 @@ func TestAnswersAroundTheRecorderAreNotKept(t *testing.T) {
 	})
 }
 
-// A file that is written with ReadFrom is recorded up to MaxBody, like any other body (THREATS 132).
+// A file that is written with ReadFrom is recorded up to MaxBody, like any other body.
 func TestFilesAreKeptExactlyOrNotAtAll(t *testing.T) {
 	small, large := strings.Repeat("a", 1<<10), strings.Repeat("0123456789abcdef", 1<<14)
 	dir := t.TempDir()
@@ -206,7 +206,7 @@ func TestContentTypeIsTheSameOnHits(t *testing.T) {
 }
 
 // The framework writes a returned error outside the cache, so it is not stored. But an error whose status the policy stores is
-// written within the cache (THREATS 145).
+// written within the cache.
 func TestReturnedErrorsAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		failures := map[string]error{"500": echo.NewHTTPError(500), "404": echo.ErrNotFound, "plain": errors.New("no")}
@@ -233,7 +233,7 @@ func TestReturnedErrorsAreNotKept(t *testing.T) {
 	})
 }
 
-// The 503 of an http.TimeoutHandler, inside or outside the cache, is not stored (THREATS 147).
+// The 503 of an http.TimeoutHandler, inside or outside the cache, is not stored.
 func TestTimeoutsAreNotKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		inner := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -433,7 +433,7 @@ func TestTrailersPassAndAreNotKept(t *testing.T) {
 	})
 }
 
-// When a client disconnects in the middle of a body, the complete response is stored, or nothing (THREATS 138).
+// When a client disconnects in the middle of a body, the complete response is stored, or nothing.
 func TestDisconnectsLeaveAWholeEntryOrNone(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 32<<10)
 	runLive(t, func(t *testing.T, s *site) {

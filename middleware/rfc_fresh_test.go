@@ -341,7 +341,7 @@ func TestStandardResponseDirectives(t *testing.T) {
 			GET => hit #1 | Cache-Control: private, max-age=10
 			GET | as bob => run #2
 			GET | as bob => hit #2`},
-		{of: "DESIGN, rule 2: what is one user's leaves as private, public or not", only: perUser, script: `
+		{of: "what is one user's leaves as private, public or not", only: perUser, script: `
 			origin 200 | Cache-Control: public, s-maxage=10, max-age=10
 			GET => run #1 | Cache-Control: private, max-age=10
 			GET => hit #1 | Cache-Control: private, max-age=10

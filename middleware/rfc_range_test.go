@@ -53,7 +53,7 @@ func TestStandardRangesOfAWhole(t *testing.T) {
 			GET | Range: bytes=2-3 => run 206 #1[2:4] | saw If-None-Match: "a" | saw Range: -
 			origin 200 | ETag: "b" | body abcdefghij
 			GET | Range: bytes=2-3 => run #3`},
-		{of: "DESIGN, rule 2: what is one user's stays so in parts", only: perUser, script: whole + `
+		{of: "what is one user's stays so in parts", only: perUser, script: whole + `
 			GET | Range: bytes=0-1 => hit 206 #1[0:2] | Cache-Control: private, max-age=100
 			GET | Range: bytes=0-1,3-4 => hit 206 | Cache-Control: private, max-age=100
 			GET | Range: bytes=10- => hit 416 | Cache-Control: ~private
@@ -174,7 +174,7 @@ func TestStandardParts(t *testing.T) {
 			+100s
 			GET | Range: bytes=0-4 => run 206 #2
 			GET | Range: bytes=0-4 => hit 206 #2`},
-		{of: "DESIGN, rule 2: one user's parts", only: perUser, script: part + `0-4/10 | body 01234
+		{of: "one user's parts", only: perUser, script: part + `0-4/10 | body 01234
 			GET | Range: bytes=0-4 => run 206 #1 | Cache-Control: private, max-age=100
 			GET | Range: bytes=0-4 => hit 206 #1 | Cache-Control: private, max-age=100
 			GET | Range: bytes=0-4 | as bob => run 206 #2`},

@@ -73,7 +73,7 @@ func TestStandardVary(t *testing.T) {
 			` + vary + `X-A | Vary: *
 			GET => run #3
 			GET => run #4`},
-		{of: "DESIGN, rule 9: eight fields at most", script: vary + `A, B, C, D, E, F, G, H
+		{of: "eight fields at most", script: vary + `A, B, C, D, E, F, G, H
 			GET /eight => run #1
 			GET /eight => hit #1
 			` + vary + `A, B, C, D, E, F, G, H, I
@@ -208,7 +208,7 @@ func want(r *http.Request) string {
 	return fmt.Sprint(r.Header["X-A"], r.Header["X-B"], who)
 }
 
-// A client that makes up variants does not fill the cache with them, however short they live (DESIGN, rule 9).
+// A client that makes up variants does not fill the cache with them, however short they live.
 func TestStandardVariantsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		if s.router.name != "servemux" {

@@ -18,7 +18,7 @@ import (
 // stale is a policy whose answers are fresh for 10 s and may then be served for a minute while they are refreshed.
 var stale = cache.Policy{TTL: 10 * time.Second, StaleWhileRevalidate: time.Minute}
 
-// Behind a server, a refresh runs in the background, through the server's own handler (DESIGN, rule 5).
+// Behind a server, a refresh runs in the background, through the server's own handler.
 func TestStaleAnswerIsServedAndRefreshedOnce(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", stale, s.slow)
@@ -89,7 +89,7 @@ func TestMustRevalidateForbidsStale(t *testing.T) {
 	})
 }
 
-// The request of a refresh has only what selects the response (THREATS 117, 118).
+// The request of a refresh has only what selects the response.
 func TestRefreshCarriesNoCredentials(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		p := stale
@@ -146,7 +146,7 @@ func TestStaleAnswersAreServedInEveryForm(t *testing.T) {
 	})
 }
 
-// However a refresh fails, clients get the stale response, and the process goes on (THREATS 115).
+// However a refresh fails, clients get the stale response, and the process goes on.
 func TestRefreshThatFailsHurtsNobody(t *testing.T) {
 	failures := map[string]handler{
 		"panic":       func(http.ResponseWriter, *http.Request) error { panic("a bug in the refresh") },
@@ -188,7 +188,7 @@ func TestRefreshThatFailsHurtsNobody(t *testing.T) {
 	}
 }
 
-// Any number of stale hits starts one refresh (THREATS 90).
+// Any number of stale hits starts one refresh.
 func TestStaleHitsStartOneRefresh(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		release, fail := make(chan struct{}), false
@@ -271,7 +271,7 @@ func TestStaleAnswerStandsInForAFailure(t *testing.T) {
 	}
 }
 
-// An error never extends the life of a response (THREATS 58).
+// An error never extends the life of a response.
 func TestStaleIfErrorEnds(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		fail := false

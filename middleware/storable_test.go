@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache"
 )
 
-// Responses that are never stored, whatever the class (THREATS 33, 34, 37, 45, 63, 64, 100).
+// Responses that are never stored, whatever the class.
 func TestAnswersThatAreNeverKept(t *testing.T) {
 	tests := map[string][]string{
 		"Set-Cookie":             {"Set-Cookie: sid=1"},
@@ -73,8 +73,7 @@ func TestAnswersThatAreNeverKept(t *testing.T) {
 	})
 }
 
-// A private response is stored only for its user, not on shared classes (THREATS 34), and so is one that varies by identity
-// (THREATS 36).
+// A private response is stored only for its user, not on shared classes, and so is one that varies by identity.
 func TestPersonalAnswersAreKeptForTheirUserOnly(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		for i, field := range []string{"Cache-Control: private", `Cache-Control: max-age=60, PRIVATE="x"`, "Vary: Cookie", "Vary: Authorization", "Vary: accept, cookie"} {
@@ -114,7 +113,7 @@ func TestVaryByEncodingWithoutEncodingIsKept(t *testing.T) {
 	}, shared...)
 }
 
-// Responses that vary by language and encoding reach only requests that select them (THREATS 61, 64).
+// Responses that vary by language and encoding reach only requests that select them.
 func TestVariantsNeverMix(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Vary: []string{"accept-encoding", "Accept-Language"}}, func(w http.ResponseWriter, r *http.Request) error {
@@ -141,7 +140,7 @@ func TestVariantsNeverMix(t *testing.T) {
 	})
 }
 
-// A handler that copies the client's Vary into its response fills nothing (THREATS 63).
+// A handler that copies the client's Vary into its response fills nothing.
 func TestReflectedVaryFillsNothing(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{Pass: []string{"Vary"}}, func(w http.ResponseWriter, r *http.Request) error {
@@ -157,7 +156,7 @@ func TestReflectedVaryFillsNothing(t *testing.T) {
 	})
 }
 
-// Only 200 is stored by default (THREATS 51, 52, 54, 55, 57).
+// Only 200 is stored by default.
 func TestOtherStatusesAreNotKept(t *testing.T) {
 	statuses := []int{201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 410, 413, 414, 429, 431, 451, 500, 501, 502, 503, 504, 599}
 	run(t, func(t *testing.T, s *site) {
@@ -178,7 +177,7 @@ func TestOtherStatusesAreNotKept(t *testing.T) {
 	})
 }
 
-// Responses with a status that the policy allows are hits like any other (REQUIREMENTS 13).
+// Responses with a status that the policy allows are hits like any other.
 func TestChosenStatusesAreKeptForTheirOwnTime(t *testing.T) {
 	keepable := []int{203, 204, 300, 301, 302, 307, 308, 404, 410}
 	ttls := map[int]time.Duration{}
@@ -212,7 +211,7 @@ func TestChosenStatusesAreKeptForTheirOwnTime(t *testing.T) {
 	})
 }
 
-// A redirect cannot be poisoned by what does not select it (THREATS 57).
+// A redirect cannot be poisoned by what does not select it.
 func TestRedirectsShowOnlyWhatSelects(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{StatusTTL: map[int]time.Duration{301: time.Minute}}, func(w http.ResponseWriter, r *http.Request) error {
@@ -242,8 +241,7 @@ func TestTrustedProxyHeadersSelect(t *testing.T) {
 	})
 }
 
-// An empty response is stored if the handler has written it, and not if the handler has written nothing (REQUIREMENTS 13,
-// THREATS 60).
+// An empty response is stored if the handler has written it, and not if the handler has written nothing.
 func TestEmptyAnswersAreKeptIfWritten(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /header", cache.Policy{}, func(w http.ResponseWriter, _ *http.Request) error {
@@ -267,7 +265,7 @@ func TestEmptyAnswersAreKeptIfWritten(t *testing.T) {
 	})
 }
 
-// A response may shorten its life, not lengthen it (THREATS 78).
+// A response may shorten its life, not lengthen it.
 func TestAnswersOnlyShortenTheirLife(t *testing.T) {
 	tests := []struct {
 		field   string
@@ -303,7 +301,7 @@ func TestAnswersOnlyShortenTheirLife(t *testing.T) {
 	}
 }
 
-// In policy mode the client's Cache-Control has no effect (THREATS 75, 76).
+// In policy mode the client's Cache-Control has no effect.
 func TestClientDirectivesAreIgnored(t *testing.T) {
 	directives := []option{header("Cache-Control", "no-cache"), header("Cache-Control", "no-store"), header("Cache-Control", "max-age=0"),
 		header("Pragma", "no-cache"), header("Cache-Control", "only-if-cached"), header("Cache-Control", "max-stale=9999999"), header("Cache-Control", "min-fresh=9999999")}
@@ -320,7 +318,7 @@ func TestClientDirectivesAreIgnored(t *testing.T) {
 	})
 }
 
-// A response with too many header lines, or too long ones, is not stored (THREATS 85).
+// A response with too many header lines, or too long ones, is not stored.
 func TestLimitsOfAnAnswersHeader(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /fields/{id}", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {

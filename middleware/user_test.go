@@ -15,7 +15,7 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// Each user gets, and hits, only the own response (THREATS 28, 30).
+// Each user gets, and hits, only the own response.
 func TestUsersGetTheirOwnAnswers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /me", cache.Policy{}, s.mirror)
@@ -40,7 +40,7 @@ func TestCookiesOfASharedRouteAreInvisible(t *testing.T) {
 	}, shared...)
 }
 
-// On a shared route, a request with Authorization bypasses the cache (THREATS 28).
+// On a shared route, a request with Authorization bypasses the cache.
 func TestAuthorizationBypassesASharedRoute(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, s.mirror)
@@ -70,7 +70,7 @@ func TestAuthorizationCanBeIgnored(t *testing.T) {
 	}, shared...)
 }
 
-// Concurrent requests of different users share no run (THREATS 31).
+// Concurrent requests of different users share no run.
 func TestUsersAtOnceGetTheirOwnAnswers(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /me", cache.Policy{}, func(w http.ResponseWriter, r *http.Request) error {
@@ -113,7 +113,7 @@ func TestPerUserWithoutUserIsNeverKept(t *testing.T) {
 	}, perUser...)
 }
 
-// A path that looks like a static file changes nothing: the response stays per-user (THREATS 12).
+// A path that looks like a static file changes nothing: the response stays per-user.
 func TestDeceptivePathsStayPersonal(t *testing.T) {
 	suffixes := []string{".css", ".js", ".png", ".ico", ".woff2", "/x.css", "/x.js", "/robots.txt", ";x.css", "%3Bx.css", "%2Fx.css",
 		"%0Ax.css", "%0D%0Ax.css", "%3Fx.css", "%3fv=1.css", "%23x.css", "%26x.css", "%2526x.css", "%252Fx.css", "%5Cx.css", "/..%2Fstatic/x.js",
@@ -141,7 +141,7 @@ func TestDeceptivePathsStayPersonal(t *testing.T) {
 	}, cache.SharedGlobal)
 }
 
-// Authentication runs before the lookup (THREATS 40).
+// Authentication runs before the lookup.
 func TestRevokedUserGetsNoHit(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		revoked := false
@@ -163,7 +163,7 @@ func TestRevokedUserGetsNoHit(t *testing.T) {
 	})
 }
 
-// What was stored under one class is never found under another (THREATS 42).
+// What was stored under one class is never found under another.
 func TestReclassificationIsAMiss(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		near := memstore.New(memstore.Options{})
@@ -183,7 +183,7 @@ func TestReclassificationIsAMiss(t *testing.T) {
 	})
 }
 
-// A per-user response leaves as private, whatever Cache-Control the handler sets (THREATS 43).
+// A per-user response leaves as private, whatever Cache-Control the handler sets.
 func TestPerUserAnswersLeaveAsPrivate(t *testing.T) {
 	tests := []struct{ set, want string }{
 		{"", "private"},
@@ -229,7 +229,7 @@ func TestPerUserErrorsLeaveAsPrivate(t *testing.T) {
 	}, perUser...)
 }
 
-// Fields that belong to one response are not in hits (THREATS 46).
+// Fields that belong to one response are not in hits.
 func TestFieldsOfOneResponseAreNotReplayed(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		n := 0
@@ -258,7 +258,7 @@ func TestFieldsOfOneResponseAreNotReplayed(t *testing.T) {
 	})
 }
 
-// On hits as on misses, what the handler did to the fields of outer middleware is done once (THREATS 148).
+// On hits as on misses, what the handler did to the fields of outer middleware is done once.
 func TestOuterHeadersAreNeitherDoubledNorLost(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.outer = append(s.outer, func(next http.Handler) http.Handler {
@@ -289,7 +289,7 @@ func TestOuterHeadersAreNeitherDoubledNorLost(t *testing.T) {
 	})
 }
 
-// Entries share no memory with the headers of responses (THREATS 105).
+// Entries share no memory with the headers of responses.
 func TestOuterMiddlewareCannotChangeWhatIsKept(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /x", cache.Policy{}, setting("X-List: a", "X-List: b", "Link: </a>"))
@@ -324,7 +324,7 @@ func TestOuterMiddlewareCannotChangeWhatIsKept(t *testing.T) {
 	})
 }
 
-// No event shows whose request it was, or for which URL (THREATS 48).
+// No event shows whose request it was, or for which URL.
 func TestEventsNameNobody(t *testing.T) {
 	run(t, func(t *testing.T, s *site) {
 		s.handle("GET /p/{id}", cache.Policy{Tags: []string{"p:{id}"}, StaleWhileRevalidate: time.Minute}, s.mirror)

@@ -27,7 +27,7 @@ func TestFleetIsALeaser(t *testing.T) {
 	}.Run(t)
 }
 
-// THREATS 126: a load that takes longer than a lease lasts unextended still runs once.
+// A load that takes longer than a lease lasts unextended still runs once.
 func TestOneLoadPerFleet(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		var c crowd
@@ -65,7 +65,7 @@ func TestOneLoadPerFleetBehindMemory(t *testing.T) {
 	})
 }
 
-// THREATS 127.
+// A lease ends by itself when its holder is dead.
 func TestLeaseOfADeadHolderEnds(t *testing.T) {
 	inFleet(t, func(t *testing.T, f *fleet) {
 		if _, l, _ := f.Lease(t.Context(), storetest.Key("k"), store.Token{1}, 2*time.Second); l.State != store.Taken {
