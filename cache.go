@@ -21,38 +21,38 @@ import (
 	"github.com/larder-go/cache/store/memstore"
 )
 
-// A Cache stores responses, as the policies of their routes say. Make it with [New]; it is safe for concurrent use.
+// A Cache stores responses as the policies of their routes say. Make it with [New]; it is safe for concurrent use.
 type Cache struct {
 	tiers      readthrough.Tiers
-	own        *memstore.Store // tiers.Near, to be closed by us; nil if the caller gave one
-	number     uint64          // which of this process' Caches it is
-	following  *following      // nil: nobody else purges
+	own        *memstore.Store // tiers.Near, if New made it: Close closes it; otherwise nil
+	number     uint64          // tells the Caches of this process apart
+	following  *following      // nil: no other process purges
 	batches    purgeBatches
-	widened    atomic.Int64         // purges that the ledger widened and events have reported
-	widenedAt  atomic.Int64         // the time of that event, in Unix nanoseconds
-	ranking    *readthrough.Ranking // nil: Far ranks nothing
-	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there is none
+	widened    atomic.Int64         // how many widened purges events have reported
+	widenedAt  atomic.Int64         // when the last of these events was emitted, in Unix nanoseconds
+	ranking    *readthrough.Ranking // nil: Far is no Ranker
+	shortest   atomic.Int64         // the shortest near TTL of the HotShared routes, in nanoseconds; 0: there are none
 	labeler    keys.Labeler
 	common     *middleware.Common
 	user       keying.User
 	skips      map[string]func(*http.Request) bool
 	by         map[string]func(*http.Request) string
-	observe    func(Event) // nil: nobody listens to how requests are answered
+	observe    func(Event) // gets how requests are served; nil: nobody listens
 	listen     func(Event) // gets all other events; never nil
 	limiter    eventLimiter
-	traces     readthrough.Traces // of what is stored elsewhere than in memory
-	deaf       sync.Once          // the listener panics at every event
+	traces     readthrough.Traces // of entries outside memory: why they are gone
+	deaf       sync.Once          // logs once that the listener panics at every event
 	secret     []byte
 	trustProxy bool
 	farBudget  time.Duration
-	unwatch    func() // ends the events of what the far store meets in the background
+	unwatch    func() // stops what watchStore began
 }
 
 // numbers counts the Caches of this process.
 var numbers atomic.Uint64
 
-// New returns a cache. It starts no goroutine and dials nothing: a Redis that cannot be reached shows as events when it is
-// first needed. An error names the option, the fault and the remedy.
+// New returns a cache. It starts no goroutine and dials nothing: if Redis is unreachable, events say so once it is first needed. An error
+// names the option, the fault and the remedy.
 func New(o Options) (*Cache, error) {
 	name, err := memberName(o.Name)
 	if err != nil {
@@ -72,7 +72,7 @@ func New(o Options) (*Cache, error) {
 		number:     numbers.Add(1),
 	}
 	if c.listen == nil {
-		c.listen = logs
+		c.listen = logProblems
 	}
 	c.limiter.emit = c.emit
 	if c.farBudget < 0 || c.farBudget > maxFarBudget {
@@ -85,14 +85,14 @@ func New(o Options) (*Cache, error) {
 		return nil, err
 	}
 	c.common.Fault = c.panicked
-	c.warn()
+	c.warnAboutFar()
 	return c, nil
 }
 
-// minSecret is how short a secret may be.
+// minSecret is the minimum length of a secret, in bytes.
 const minSecret = 16
 
-// resolve finds out what the stores can do, for good.
+// resolve finds out what the stores can do, once and for all.
 func (c *Cache) resolve(near, far store.Store) error {
 	far, err := c.seal(far)
 	if err != nil {
@@ -112,7 +112,7 @@ func (c *Cache) resolve(near, far store.Store) error {
 	return nil
 }
 
-// seal makes the far store authenticate what it stores, if there is a secret.
+// seal makes the far store authenticate its entries, if there is a secret.
 func (c *Cache) seal(far store.Store) (store.Store, error) {
 	if len(c.secret) > 0 && len(c.secret) < minSecret {
 		return nil, fmt.Errorf("cache: Options.Secret has %d bytes; use at least %d, better 32 random ones", len(c.secret), minSecret)
@@ -122,7 +122,7 @@ func (c *Cache) seal(far store.Store) (store.Store, error) {
 	}
 	sealed, past, ok := readthrough.Seal(far, c.secret)
 	if past {
-		c.warning(ReasonOptions, "Options.Secret is set, and the method Sealed of Options.Far, a %T, is that of the %T inside it: the cache uses that one, "+
+		c.warn(ReasonOptions, "Options.Secret is set, and the method Sealed of Options.Far, a %T, is that of the %T inside it: the cache uses that one, "+
 			"and goes past the wrapper; give the wrapper a method Sealed of its own, or wrap the store that Sealed returns", far, sealed)
 	}
 	if !ok {
@@ -131,13 +131,13 @@ func (c *Cache) seal(far store.Store) (store.Store, error) {
 	return sealed, nil
 }
 
-// Close waits for refreshes in the background and for the end of following other processes' purges, as long as the context
-// allows, and lets go of what New made. Requests may still come: after Close the built-in memory always misses. Stores that
-// were given in Options are not closed. Within [Options.Observe] Close waits for nothing, since what it would wait for may be
-// waiting for the listener. It may be called more than once.
+// Close waits for background refreshes and for the goroutine that follows the purge log to end, as long as the context allows, and
+// releases what New made. The cache may still get requests: after Close the built-in memory always misses. Stores that were given in
+// Options are not closed. Within [Options.Observe] Close does not wait, because what it would wait for may be waiting for the listener.
+// It may be called more than once.
 func (c *Cache) Close(ctx context.Context) error {
 	c.unwatch()
-	if observing() {
+	if inListener() {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		_ = c.close(ended) // that it did not wait is no failure
@@ -164,25 +164,25 @@ func (c *Cache) close(ctx context.Context) error {
 	return nil
 }
 
-// Middleware caches the responses of the handler that it wraps, as the policy says. If the policy cannot work it panics at once, and says
-// what to do.
+// Middleware returns middleware that caches the responses of the handler that it wraps, as the policy says. If the policy cannot work,
+// Middleware panics at once, and the panic says what to do.
 //
-// It belongs directly around the handler, inside authentication, rate limits, CORS and compression: those then do their part on every
-// request, hit or miss. A check inside is skipped on hits. The handler of a shared class sees what outer middleware has put into the
+// It belongs directly around the handler, inside authentication, rate limits, CORS and compression: those then run for every request, hit
+// or miss. A check inside the cache is skipped on hits. The handler of a shared class sees what outer middleware has put into the
 // context, except the user, and must not let it into the response.
 //
-// With net/http's ServeMux and with chi, wrap the handlers of single routes: there the route's pattern and path parameters are known. Around a
-// router, or a part of one (chi's r.Use in a sub-router), they are known only after the handler has run. Labels, tags and events have them
-// even then, except events of requests that bypass the cache.
+// With net/http's ServeMux and with chi, wrap the handlers of single routes: there the route's pattern and path parameters are known.
+// Around a router, or a part of one (chi's r.Use in a sub-router), they are known only after the handler has run. Labels, tags and events
+// have them even then, except events of requests that bypass the cache.
 //
-// Where outer code chooses among handlers, by role for example, each of them is wrapped by itself. If several serve one pattern under
-// equal policies, each has responses of its own in memory; from the second one on they go without the cache in Redis, and an event says
-// so. Policies with another Vary, other Cookies or another VaryBy are not equal. Redis knows a handler by the name of its function or type.
-// So where processes share responses, never choose among handlers of one name, such as closures that one function returns.
+// If outer code chooses between handlers, by role for example, wrap each of them separately. If several handlers serve one pattern under
+// equal policies, each has its own responses in memory. In Redis only the first one has responses; the others bypass the cache, and an
+// event reports that. Policies with different Vary, Cookies or VaryBy are not equal. Redis knows a handler by the name of its function or
+// type. So if processes share responses, never choose between handlers of one name, such as closures that one function returns.
 //
-// A handler that requests a page of the site itself must pass its request's context on. Then a response that would wait for itself is
-// noticed: its handler runs once more, and beyond that the response is 508 (Loop Detected). A handler must not write into the elements of
-// the header slices that were set for it.
+// A handler that requests a page of its own site must pass on its request's context. Then the cache notices a request that would wait for
+// itself: its handler runs once more, and one level deeper the response is 508 (Loop Detected). A handler must not modify the elements of
+// header slices that were set for it.
 func (c *Cache) Middleware(p Policy) func(http.Handler) http.Handler {
 	route, err := c.Compile(p, "")
 	if err != nil {
@@ -196,14 +196,14 @@ type wrapped struct {
 	route   *middleware.Route
 	next    middleware.Next
 	handler middleware.Handler
-	stands  atomic.Pointer[middleware.Standing] // by the patterns of the requests so far
+	stands  atomic.Pointer[middleware.Standing] // for the patterns of the requests so far
 }
 
 func wrap(route *middleware.Route, next http.Handler) *wrapped {
 	return &wrapped{route: route, next: nextOf(next), handler: identify(next)}
 }
 
-// standing returns the handler's place among the handlers that serve the request's pattern. It is looked up once.
+// standing returns the handler's place among the handlers that serve the request's pattern. It is looked up once per pattern.
 func (h *wrapped) standing(r *http.Request) *middleware.Standing {
 	known := h.stands.Load()
 	s := known.Of(r.Pattern)
@@ -212,7 +212,7 @@ func (h *wrapped) standing(r *http.Request) *middleware.Standing {
 	}
 	s = h.route.Stand(r.Method, "", r.Pattern, h.handler)
 	if r.Method == http.MethodGet {
-		h.stands.CompareAndSwap(known, s.And(known)) // lost to another's: it is looked up once more
+		h.stands.CompareAndSwap(known, s.And(known)) // if another goroutine was faster, the next request looks it up again
 	}
 	return s
 }
@@ -231,8 +231,8 @@ func (h *wrapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// identify says which handler it is, so that a handler that is wrapped again, perhaps with each request, is the same one. Values are
-// compared. Functions cannot be compared in Go, so a function is identified by its closure.
+// identify identifies the handler, so that a handler which is wrapped again, perhaps for each request, counts as the same one. Values are
+// compared. Go cannot compare functions, so a function is identified by its closure.
 func identify(h http.Handler) middleware.Handler {
 	v := reflect.ValueOf(h)
 	switch {
@@ -243,21 +243,22 @@ func identify(h http.Handler) middleware.Handler {
 	case v.Comparable():
 		return middleware.Handler{ID: h, Code: h, Name: v.Type().String()}
 	}
-	return middleware.Handler{ID: new(byte), Code: v.Type(), Name: v.Type().String()} // of a type of its own
+	return middleware.Handler{ID: new(byte), Code: v.Type(), Name: v.Type().String()} // not comparable: never the same as another
 }
 
-// A closure identifies a function value. It holds the function, so no other one can get its place in memory.
+// A closure identifies a function value. It references the function, so no other one can get its address.
 type closure struct {
 	is reflect.Type
 	at unsafe.Pointer
 }
 
-// closureOf returns the second word of an interface that holds a function: where its closure lies.
+// closureOf returns the second word of an interface that holds a function: the address of its closure.
 func closureOf(h http.Handler) unsafe.Pointer { return (*[2]unsafe.Pointer)(unsafe.Pointer(&h))[1] }
 
 var standard atomic.Pointer[Cache]
 
-// Default returns the cache that [Middleware] uses. Until SetDefault sets another, that is one in memory alone, made by the first call.
+// Default returns the cache that [Middleware] uses. Until SetDefault sets another one, that is a cache in memory only, which the first
+// call makes.
 func Default() *Cache {
 	if c := standard.Load(); c != nil {
 		return c
@@ -267,17 +268,17 @@ func Default() *Cache {
 		panic(err) // the zero Options are valid
 	}
 	for !standard.CompareAndSwap(nil, made) {
-		if c := standard.Load(); c != nil { // not if SetDefault took it away meanwhile
-			_ = made.Close(context.Background()) // nobody has seen it
+		if c := standard.Load(); c != nil { // nil if SetDefault(nil) has removed it meanwhile
+			_ = made.Close(context.Background()) // nobody else has it
 			return c
 		}
 	}
 	return made
 }
 
-// SetDefault makes c the cache that [Middleware] uses from now on. nil lets Default make a new one. Routes that were wrapped before keep
-// their cache.
+// SetDefault makes c the cache that [Middleware] uses from now on. With nil, Default makes a new one. Routes that were wrapped before
+// keep their cache.
 func SetDefault(c *Cache) { standard.Store(c) }
 
-// Middleware caches the responses of the handler that it wraps in the [Default] cache; see [Cache.Middleware].
+// Middleware is [Cache.Middleware] of the [Default] cache.
 func Middleware(p Policy) func(http.Handler) http.Handler { return Default().Middleware(p) }

@@ -14,9 +14,9 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// Compile returns the policy in the form that adapters serve requests by, for routers other than net/http's. The pattern
-// is the route's, in the form of a [Routes] table; "" leaves it to the adapter to tell it with each request. An error names
-// the route, the fault and the remedy.
+// Compile returns the policy in the form that adapters use to serve requests, for routers other than net/http's. The pattern is the
+// route's, in the form of a [Routes] table; with "" the adapter gives it with each request. An error names the route, the fault and the
+// remedy.
 func (c *Cache) Compile(p Policy, pattern string) (*middleware.Route, error) {
 	err := checkPattern(pattern)
 	if err == nil {
@@ -84,8 +84,9 @@ func (c *Cache) scheme(p Policy) *keys.Scheme {
 	return scheme.Compile()
 }
 
-// realm is what the responses of other policies never mix with. In memory that other Caches may share it is this Cache's own,
-// unless they share a purge log, too: else its purges would be no news to them.
+// realm is a part of the key that separates the responses of different classes and modes. In memory that several Caches may share, it
+// also separates SharedGlobal responses of each Cache, unless the Caches share a purge log: without one, no Cache learns of another one's
+// purges.
 func (c *Cache) realm(p Policy) string {
 	realm := p.Class.String()
 	if p.RFC9111 {
@@ -97,7 +98,7 @@ func (c *Cache) realm(p Policy) string {
 	return realm
 }
 
-// noVarySearch is the field that tells clients the policy's rules for the query, or nil.
+// noVarySearch is the No-Vary-Search of responses: it tells clients the policy's rules for the query. nil: there are none.
 func noVarySearch(q keying.Query) []string {
 	if value := keys.NoVarySearch(q); value != "" {
 		return []string{value}
@@ -105,7 +106,7 @@ func noVarySearch(q keying.Query) []string {
 	return nil
 }
 
-// varyLine is the field that tells caches in front what the policy selects by, or nil.
+// varyLine is the Vary of responses: it tells the caches in front what the policy selects by. nil: nothing.
 func varyLine(p Policy) []string {
 	names := canonicalNames(p.Vary)
 	if len(p.Cookies) > 0 && !slices.Contains(names, "Cookie") {
@@ -117,7 +118,7 @@ func varyLine(p Policy) []string {
 	return []string{strings.Join(names, ", ")}
 }
 
-// clientLine is the Cache-Control that clients are sent, or nil.
+// clientLine is the Cache-Control that clients receive. nil: the handler's own.
 func clientLine(p Policy) []string {
 	switch {
 	case p.Client == "":
@@ -128,7 +129,7 @@ func clientLine(p Policy) []string {
 	return []string{p.Client}
 }
 
-// canonicalNames are sorted, so that the order in which a policy names them does not matter.
+// canonicalNames returns the names in canonical form, sorted, so that their order in a policy does not matter.
 func canonicalNames(names []string) []string {
 	canonical := make([]string, len(names))
 	for i, name := range names {
@@ -151,7 +152,7 @@ func tagsOf(p Policy) []surrogate.Tag {
 	return tags
 }
 
-// userOf is who is asking.
+// userOf returns the function that says who makes a request.
 func (c *Cache) userOf(p Policy) keying.User {
 	if p.User != nil {
 		return p.User
@@ -159,7 +160,7 @@ func (c *Cache) userOf(p Policy) keying.User {
 	return c.user
 }
 
-// skipOf says which requests go past the cache; nil: none do.
+// skipOf returns the function that says which requests bypass the cache; nil: none do.
 func (c *Cache) skipOf(p Policy) func(*http.Request) bool {
 	if p.SkipName != "" {
 		return c.skips[p.SkipName]
@@ -167,7 +168,7 @@ func (c *Cache) skipOf(p Policy) func(*http.Request) bool {
 	return p.Skip
 }
 
-// varyByOf is the function that selects the response; nil: none does.
+// varyByOf returns the function that selects the response; nil: there is none.
 func (c *Cache) varyByOf(p Policy) func(*http.Request) string {
 	if p.VaryByName != "" {
 		return c.by[p.VaryByName]
@@ -175,7 +176,8 @@ func (c *Cache) varyByOf(p Policy) func(*http.Request) string {
 	return p.VaryBy
 }
 
-// byName is what the function that selects is called in every process: what one says is never taken for what another says.
+// byName is the name of the function that selects, the same in every process: texts of different functions never select the same
+// response.
 func (c *Cache) byName(p Policy) string {
 	switch {
 	case p.VaryByName != "":

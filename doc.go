@@ -1,6 +1,6 @@
-// Package cache caches HTTP responses inside a web app. A route declares its [Class]: who may receive its response, and who
-// must agree on it. The class decides where the response lives: in the process, in Redis, or in both. A route without a
-// policy is never cached, and its headers are never changed. A fault of the cache never fails a request: the handler answers.
+// Package cache caches HTTP responses inside a web app. A route declares a [Class]: who may receive its responses, and whether
+// processes must agree on them. The class decides where the responses are stored: in the process, in Redis, or in both. A route
+// without a policy is never cached, and its headers are never changed. A fault of the cache never fails a request: the handler runs.
 //
 // One route, in memory:
 //
@@ -23,15 +23,15 @@
 //	`))
 //	handler, err := nethttp.Annotate(c, mux, routes)
 //
-// A purge, which cannot lose a race. First the change, then the purge:
+// A purge, which cannot lose a race. First change the data, then purge:
 //
 //	err = c.Purge(ctx, cache.Tag("product:7"), cache.User("alice"))
 //
-// Data that is no HTTP response, in the same tiers and with the same purges:
+// Data other than HTTP responses, in the same tiers and with the same purges:
 //
 //	products := cache.NewValues(c, "product", policy, loadProduct)
 //	product, err := products.Get(ctx, "7")
 //
-// Each request is one [Event] with a stable [Reason] code, for [Options.Observe]; each response says in Cache-Status (RFC 9211)
+// [Options.Observe] gets one [Event] for each request, with a stable [Reason] code. Each response says in Cache-Status (RFC 9211)
 // what the cache did.
 package cache

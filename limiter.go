@@ -9,28 +9,29 @@ import (
 	"github.com/larder-go/cache/internal/readthrough"
 )
 
-// A store that is down fails at each operation. Events must say so without becoming a flood. So:
+// If a store is down, each operation fails. Events must say so without becoming a flood. So:
 //
 //   - A fault that lasts has an event when it begins, and a Recovered event when it is over.
-//   - A fault that merely happens (a corrupt entry) has an event when it happens.
-//   - Either way there is at most one event a second for one class, route, outcome and reason. The next event counts those in between
+//   - A fault that is over at once (a corrupt entry) has an event when it happens.
+//   - In both cases there is at most one event a second for a class, route, outcome and reason. The next event counts those in between
 //     ([Event.Count]), so none is lost.
 //
 // A store that flaps shows why the state is kept per operation, and why a timer is needed:
 //
 //	0.0 s  reads fail     an event at once: Fault
-//	0.2 s  reads answer   over, but too soon after the last event: the timer is set
+//	0.2 s  reads succeed  over, but too soon after the last event: the timer is set
 //	0.5 s  reads fail     begun again, and the end not yet reported: nothing new
-//	0.7 s  reads answer
+//	0.7 s  reads succeed
 //	1.0 s  the timer      emits Recovered, and counts the second failure
 
-// eventEvery is the least time between two events of one kind.
+// eventEvery is the minimum time between two events of one kind.
 const eventEvery = time.Second
 
-// maxKinds bounds the kinds that are kept apart. Kinds beyond it share one for their outcome and reason, without class and route.
+// maxKinds bounds the kinds that are tracked separately. Beyond it, kinds with one outcome and reason count as one, without class and
+// route.
 const maxKinds = 1024
 
-// A faultKind is what events of one kind have in common.
+// A faultKind is what all events of one kind have in common.
 type faultKind struct {
 	class   Class
 	route   string
@@ -40,35 +41,36 @@ type faultKind struct {
 
 // An episode is the state of one kind.
 type episode struct {
-	lasts      bool                    // it goes on until it is over
-	failing    []readthrough.Operation // the operations that still fail
-	reported   bool                    // its beginning was reported, and not its end
+	lasts      bool                    // the fault lasts until its operations succeed
+	failing    []readthrough.Operation // the operations that are failing now
+	reported   bool                    // its beginning was reported, and its end was not
 	unreported int                     // how often it happened since the last event
-	last       Event                   // as it happened last
-	at         time.Time               // of the last event
+	last       Event                   // what happened last
+	at         time.Time               // when the last event was emitted
 }
 
-// An eventLimiter has an episode for each kind of fault of a cache. It takes its lock when something fails, and after a success only
-// while something else fails: the hit path never sees it. It is safe for concurrent use, and calls emit without the lock.
+// An eventLimiter has an episode for each kind of fault of a cache. It takes its lock when something fails; after a success it takes it
+// only while some operation fails. Hits in memory never take it. It is safe for concurrent use. It calls emit without the lock, on the
+// goroutine that called it, or on that of its timer.
 type eventLimiter struct {
 	emit    func(Event)
-	failing atomic.Int32 // operations that fail, over all kinds
+	failing atomic.Int32 // how many operations fail now, over all kinds
 
 	mu     sync.Mutex
 	all    map[faultKind]*episode
-	timer  *time.Timer // nil: nothing waits to be reported
+	timer  *time.Timer // nil: no event is waiting for its time
 	closed bool
 }
 
-// happened takes a fault that is over as it happens.
+// happened reports a fault that is over at once.
 func (l *eventLimiter) happened(ev Event) { l.note(ev, "", false) }
 
-// began takes a fault that lasts until the operation succeeds. Further failures are counted.
+// began reports a fault that lasts until the operation succeeds. Further failures are counted.
 func (l *eventLimiter) began(ev Event, op readthrough.Operation) { l.note(ev, op, true) }
 
 func (l *eventLimiter) note(ev Event, op readthrough.Operation, lasts bool) {
 	l.mu.Lock()
-	e := l.episode(&ev)
+	e := l.findOrAdd(&ev)
 	if lasts && !slices.Contains(e.failing, op) {
 		e.failing = append(e.failing, op)
 		l.failing.Add(1)
@@ -82,7 +84,7 @@ func (l *eventLimiter) note(ev Event, op readthrough.Operation, lasts bool) {
 	}
 }
 
-// ended is called when the operation succeeds. It reports whether it had failed before.
+// ended reports that the operation succeeded. It returns whether the operation had failed before.
 func (l *eventLimiter) ended(ev Event, op readthrough.Operation) bool {
 	if l.failing.Load() == 0 {
 		return false
@@ -106,8 +108,8 @@ func (l *eventLimiter) ended(ev Event, op readthrough.Operation) bool {
 	return true
 }
 
-// find returns the episode of the event's kind, or nil. Where there are too many kinds, the event loses its class and route. The
-// lock is held.
+// find returns the episode of the event's kind, or nil. If there are too many kinds, the event loses its class and route. The lock is
+// held.
 func (l *eventLimiter) find(ev *Event) *episode {
 	e := l.all[faultKind{ev.Class, ev.Route, ev.Outcome, ev.Reason}]
 	if e == nil && len(l.all) >= maxKinds {
@@ -117,8 +119,8 @@ func (l *eventLimiter) find(ev *Event) *episode {
 	return e
 }
 
-// episode is find, and makes a new episode where there is none. The lock is held.
-func (l *eventLimiter) episode(ev *Event) *episode {
+// findOrAdd is find, but adds an episode if there is none. The lock is held.
+func (l *eventLimiter) findOrAdd(ev *Event) *episode {
 	e := l.find(ev)
 	if e == nil {
 		if l.all == nil {
@@ -130,7 +132,8 @@ func (l *eventLimiter) episode(ev *Event) *episode {
 	return e
 }
 
-// due returns the episode's event, if there is one and it is time for it. If it is too soon, it sets the timer. The lock is held.
+// due returns the episode's event, if there is something to report and it is not too soon. If it is too soon, due sets the timer. The
+// lock is held.
 func (l *eventLimiter) due(e *episode, now time.Time) (ev Event, due bool) {
 	if !e.changed() {
 		return ev, false
@@ -145,7 +148,7 @@ func (l *eventLimiter) due(e *episode, now time.Time) (ev Event, due bool) {
 	return e.event(), true
 }
 
-// changed reports whether there is anything to report. That a fault goes on is nothing new.
+// changed reports whether there is something to report. That a fault continues is nothing new.
 func (e *episode) changed() bool {
 	if e.lasts && len(e.failing) > 0 {
 		return !e.reported
@@ -153,7 +156,7 @@ func (e *episode) changed() bool {
 	return e.reported || e.unreported > 0
 }
 
-// event makes the event, and starts counting anew.
+// event makes the event, and notes what is now reported.
 func (e *episode) event() Event {
 	ev := e.last
 	if e.lasts && len(e.failing) == 0 {
@@ -167,7 +170,7 @@ func (e *episode) event() Event {
 	return ev
 }
 
-// tick emits what was too soon before. If something still is, it sets the timer again.
+// tick runs on the timer's goroutine. It emits the events whose time has come; for the others due sets the timer again.
 func (l *eventLimiter) tick() {
 	l.mu.Lock()
 	l.timer = nil
@@ -184,7 +187,7 @@ func (l *eventLimiter) tick() {
 	}
 }
 
-// close emits all that waits. No timer runs from then on.
+// close emits all events that are waiting for their time. No timer is set from then on.
 func (l *eventLimiter) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -14,10 +14,11 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Where the entries of a policy live, how copies in memory learn of purges elsewhere, and how a process that starts gets them.
+// Where the entries of a policy are stored, how copies in memory learn of purges by other processes, and how a process that starts gets
+// its first copies.
 
-// readThrough returns the engine for the responses, or values, of the policy. Events name them by name if a request has no pattern. If
-// open is given, it opens each entry that comes from a store.
+// readThrough returns the engine for the responses, or values, of the policy. In events, name stands in for a missing pattern. If open is
+// not nil, it opens each entry that comes from a store.
 func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*store.Entry, error)) *readthrough.Cache {
 	tiers, o := c.tiers, readthrough.Options{
 		Budget:  c.farBudget,
@@ -30,7 +31,7 @@ func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*sto
 	if c.following != nil {
 		o.Follow = c.following.begin
 	}
-	if open == nil && !p.RFC9111 { // values have no status; in RFC 9111 mode any status is judged
+	if open == nil && !p.RFC9111 { // values have no status; in RFC 9111 mode any status may be stored
 		others := maps.Clone(p.StatusTTL)
 		o.Statuses = func(status int) bool { return others[status] > 0 }
 	}
@@ -46,9 +47,9 @@ func (c *Cache) readThrough(p Policy, name string, open func(*store.Entry) (*sto
 	return readthrough.New(tiers, o)
 }
 
-// within returns what cuts the times of an entry down to the policy's, or nil if the policy bounds none. An entry in Redis may
-// have been stored under another policy: by processes of the version before while a new one is rolled out, or by another program
-// with the same prefix. In RFC 9111 mode a response has stale windows of its own, and an index, of status 0, has no times.
+// within returns a function that shortens the times of an entry to the policy's, or nil if the policy bounds none. An entry in Redis may
+// have been stored under another policy: by processes of the previous version while a new one is rolled out, or by another program with
+// the same prefix. In RFC 9111 mode a response has its own stale windows, and an index, whose status is 0, has no times.
 func within(p Policy) func(*store.Entry) *store.Entry {
 	if p.RFC9111 && p.TTL == 0 {
 		return nil
@@ -69,29 +70,29 @@ func within(p Policy) func(*store.Entry) *store.Entry {
 	}
 }
 
-// following follows a purge log from its beginning to its end, once. It is safe for concurrent use.
+// following follows a purge log, once, from begin to end. It is safe for concurrent use.
 //
-// A near copy is served without I/O, so nothing else would tell its reader of a purge elsewhere before it ends. Reading costs
-// nothing for this: the follower brings the purge into the ledger, and each hit looks there.
+// A near copy is served without I/O, so nothing else would tell its reader of another process' purge before the copy expires. Reads pay
+// nothing for this: the follower applies the purge to the ledger, and each hit checks the ledger anyway.
 //
 //	A: stores the first entry in memory: begins to follow the log
 //	B: purges /x; the log acknowledges
-//	A: the log's connection brings the record, at once as a rule; the ledger knows it
+//	A: the log's connection delivers the record, as a rule at once; the ledger knows it
 //	A: GET /x finds its copy, which the ledger calls purged: a miss
 //
-// While the log cannot be reached, copies live on until their near TTL ends, and an event tells so. When it is reached again the
-// ledger is brought up to its head first.
+// While the log is unreachable, copies live on until their near TTL ends, and an event says so. When it is reachable again, the ledger
+// first catches up with its head.
 type following struct {
 	log     store.Follower
 	changed func(error)
 
-	begun atomic.Bool // set under mu; also by an end that came first
+	begun atomic.Bool // set under mu, by begin, or by an end without one
 	mu    sync.Mutex
 	stop  context.CancelFunc
-	ended chan struct{} // nil: it never began
+	ended chan struct{} // closed when run returns; nil: it never began
 }
 
-// begin begins to follow, once. It is called whenever an entry is stored in memory, so it is cheap afterwards. A Cache that stores
+// begin starts following, once. It is called for each entry that is stored in memory, so later calls must be cheap. A Cache that stores
 // nothing there starts no goroutine.
 func (f *following) begin() {
 	if f.begun.Load() {
@@ -107,7 +108,7 @@ func (f *following) begin() {
 	go f.run(ctx)
 }
 
-// run follows until the context ends. A panic is told like a log that cannot be reached: copies live on until their near TTL ends.
+// run follows until the context ends. A panic is reported like a log that is unreachable: copies live on until their near TTL ends.
 func (f *following) run(ctx context.Context) {
 	defer close(f.ended)
 	defer func() {
@@ -118,7 +119,7 @@ func (f *following) run(ctx context.Context) {
 	f.log.Follow(ctx, f.changed)
 }
 
-// end stops following, and waits for that as long as the context allows. What never began does not begin any more.
+// end stops following, and waits for run to return, as long as the context allows. If following never began, it no longer can.
 func (f *following) end(ctx context.Context) error {
 	f.mu.Lock()
 	f.begun.Store(true)
@@ -136,7 +137,7 @@ func (f *following) end(ctx context.Context) error {
 	}
 }
 
-// follow prepares following the log, if others append to it.
+// follow prepares following the log, if other processes append to it.
 func (c *Cache) follow() {
 	if c.tiers.Follower == nil {
 		return
@@ -156,15 +157,15 @@ const (
 	maxPreload     = 1000
 )
 
-// Preload brings into memory what is hottest on HotShared routes, of all processes that share Far, and returns how many
-// entries it brought. So a process that has just started need not read all of that from Redis at once when its first
-// requests come. Call it once the routes are registered, last before readiness is reported: the copies live as long as any
-// other, by the shortest NearTTL of the routes, and end with their purges. SharedGlobal routes do
-// not serve them, whatever their keys: what comes from Far is for routes that read Far.
+// Preload fetches into memory the entries that are hottest on HotShared routes, over all processes that share Far, and returns how many
+// it fetched. So a process that has just started need not read all of them from Redis at once when its first requests come. Call it after
+// the routes are registered, as the last step before the process reports that it is ready. The copies live as long as others do, by the
+// shortest NearTTL of the routes, and end with their purges. SharedGlobal routes never serve them, even under the same key: entries from
+// Far are for routes that read Far.
 //
-// It reads at most n keys, and never more than 1,000; 0 or less means 200. They come one after another, the hottest first,
-// until the context ends. An error says what Far failed at; the app can serve all the same. If Far does not rank keys
-// (redisstore does), or no route is HotShared, there is nothing to bring, and that is no error.
+// It reads at most n keys, and never more than 1,000; 0 or less means 200. It reads them one after another, the hottest first, until the
+// context ends. An error says what failed in Far; the app can serve requests all the same. If Far does not rank keys (redisstore does),
+// or if no route is HotShared, there is nothing to fetch, and that is no error.
 func (c *Cache) Preload(ctx context.Context, n int) (int, error) {
 	ttl := time.Duration(c.shortest.Load())
 	if c.tiers.Ranker == nil || ttl == 0 {
@@ -190,11 +191,11 @@ func (c *Cache) Preload(ctx context.Context, n int) (int, error) {
 	return brought, nil
 }
 
-// preload leaves a copy of the key's entry near, if there is one that is of use.
+// preload stores a near copy of the key's entry, if there is one that can be served.
 func (c *Cache) preload(ctx context.Context, key keying.Key, ttl time.Duration) (bool, error) {
 	e, ok, err := c.tiers.Far.Get(ctx, key)
 	if errors.Is(err, store.ErrCorrupt) {
-		return false, nil // a miss for requests, too, who report it
+		return false, nil // a miss for requests, too, and they report it
 	}
 	if err != nil || !ok || c.tiers.Log.Ledger().State(e) != store.Live {
 		return false, err
@@ -209,7 +210,7 @@ func (c *Cache) preload(ctx context.Context, key keying.Key, ttl time.Duration) 
 	return c.tiers.Near.Set(ctx, key, e, good) == nil, nil
 }
 
-// shorten notes the near TTL of a HotShared route. Whose route a preloaded key is cannot be told, so the shortest holds.
+// shorten notes the near TTL of a HotShared route. Nothing tells which route a preloaded key belongs to, so the shortest applies.
 func (c *Cache) shorten(ttl time.Duration) {
 	for {
 		was := c.shortest.Load()

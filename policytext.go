@@ -12,11 +12,11 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// The text form of a policy, in both directions. A setting stands in three places here: String, set (with settingNames), and the
-// doc comment of ParsePolicy; and its rules stand in validate.go.
+// The text form of a policy: writing and parsing. Each setting occurs in three places here: in String, in set (with settingNames), and in
+// the doc comment of ParsePolicy. Its rules are in validate.go.
 
-// String returns the policy in the form that [ParsePolicy] reads, its settings in a fixed order. What has its default is left out. User,
-// Skip and VaryBy are code and are left out, too; SkipName and VaryByName are not.
+// String returns the policy in the form that [ParsePolicy] reads, with its settings in a fixed order. Zero fields are left out. So are
+// User, Skip and VaryBy, which are code; SkipName and VaryByName are not.
 func (p Policy) String() string {
 	words := []string{p.Class.String()}
 	add := func(key, value string) { words = append(words, key+"="+value) }
@@ -75,7 +75,7 @@ func (p Policy) String() string {
 	return strings.Join(words, " ")
 }
 
-// statusText writes statuses in their order, so that equal policies have equal texts.
+// statusText writes the statuses in ascending order, so that equal policies have equal texts.
 func statusText(ttls map[int]time.Duration) string {
 	var items []string
 	for _, status := range slices.Sorted(maps.Keys(ttls)) {
@@ -84,7 +84,7 @@ func statusText(ttls map[int]time.Duration) string {
 	return strings.Join(items, ",")
 }
 
-// quoteList joins the items with commas. It quotes, as Go does, what would not be read back as one item.
+// quoteList joins the items with commas. It quotes, in Go syntax, every item that could not be read back otherwise.
 func quoteList(items []string) string {
 	quoted := make([]string, len(items))
 	for i, item := range items {
@@ -95,7 +95,7 @@ func quoteList(items []string) string {
 	return strings.Join(quoted, ",")
 }
 
-// special reports whether the character needs quotes: it would end the item or the line, begin a comment, or not be seen.
+// special reports whether the character needs quotes: it would end the item or the line, begin a comment, or be invisible.
 func special(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune("\",#\\\uFFFD\u0085\u00a0", r)
 }
@@ -104,8 +104,8 @@ func special(r rune) bool {
 //
 //	hot-shared ttl=60s near=5s swr=30s vary=Accept-Language query=page,sort tags=product:{id}
 //
-// Durations are Go's ("90s", "5m"), lists are separated by commas, and an item with a space, a comma, a quote or a "#" in
-// it is quoted as in Go.
+// Durations are written as in Go ("90s", "5m"), lists are separated by commas, and an item with a space, a comma, a quote or a "#" in it
+// is quoted as in Go.
 //
 //	ttl, near, swr, sie (or sie=off)   durations: TTL, NearTTL, StaleWhileRevalidate, StaleIfError
 //	vary, cookies, tags, pass          lists
@@ -117,9 +117,9 @@ func special(r rune) bool {
 //	client                             Cache-Control's directives: no-cache, max-age=60,must-revalidate
 //	ignore-authorization, rfc9111      flags
 //
-// A byte order mark at the beginning is passed over. An error names the column, the fault and the remedy, also where a
-// policy is well written and cannot work: then it says what registration would. What needs [Options], a Redis, an identity or
-// a function's name, is told there alone.
+// A byte order mark at the beginning is ignored. An error names the column, the fault and the remedy. A policy with correct syntax that
+// cannot work is an error, too, in the same words as at registration. Only registration checks what depends on [Options]: Redis, an
+// identity, and the names of functions.
 func ParsePolicy(text string) (Policy, error) {
 	p, _, err := parsePolicy(strings.TrimPrefix(text, byteOrderMark))
 	if err != nil {
@@ -128,7 +128,7 @@ func ParsePolicy(text string) (Policy, error) {
 	return p, nil
 }
 
-// clip shortens text of the user's that an error repeats.
+// clip shortens a text of the user's for an error.
 func clip(text string) string { return clipAt(text, 200) }
 
 func clipAt(text string, most int) string {
@@ -138,7 +138,7 @@ func clipAt(text string, most int) string {
 	return text
 }
 
-// A syntaxError is a fault at a place in the text. ParseRoutes adds the line, and moves the column to where the policy begins in it.
+// A syntaxError is a fault at a column of the text. ParseRoutes adds the line, and shifts the column by where the policy begins in it.
 type syntaxError struct {
 	column int // in bytes, from 1
 	text   string
@@ -146,11 +146,11 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("column %d: %s", e.column, e.text) }
 
-// places are the columns of a policy's settings, by their names. They give a fault that only validation finds the column of the
+// places are the columns of a policy's settings, by their names. With them, a fault that only validation finds gets the column of the
 // setting that causes it.
 type places map[string]int
 
-// of gives a refusal the column of the setting at fault; that of the class has the name "".
+// of gives a refusal the column of the setting at fault. The name of the class is "".
 func (at places) of(err error) error {
 	var r *refusal
 	if !errors.As(err, &r) {
@@ -159,8 +159,8 @@ func (at places) of(err error) error {
 	return &syntaxError{at[r.setting], clipAt(r.text, 500)}
 }
 
-// parsePolicy reads a policy and checks all that can be checked without a Cache. A setting that is given twice is a mistake: nobody
-// would know which one counts.
+// parsePolicy parses a policy and checks everything that can be checked without a Cache. A setting that is given twice is a mistake:
+// nobody would know which one counts.
 func parsePolicy(text string) (p Policy, at places, err error) {
 	words, err := splitWords(text)
 	if err != nil {
@@ -193,10 +193,10 @@ func parsePolicy(text string) (p Policy, at places, err error) {
 	return p, at, at.of(p.check())
 }
 
-// classList names the classes for errors.
+// classList lists the classes for errors.
 func classList() string { return strings.Join(classNames[1:], ", ") }
 
-// parseClass reads the first word. Names are exact: "Shared-Global" is refused rather than guessed.
+// parseClass parses the first word. Names must match exactly: "Shared-Global" is refused rather than guessed.
 func parseClass(w word) (Class, error) {
 	for c := SharedGlobal; c.valid(); c++ {
 		if c.String() == w.text {
@@ -206,7 +206,7 @@ func parseClass(w word) (Class, error) {
 	return 0, w.fault("unknown class %q; the classes are %s", clip(w.text), classList())
 }
 
-// A setting is one key=value, or a flag without "=", at its place in the text.
+// A setting is one key=value, or a flag without "=", with its place in the text.
 type setting struct {
 	word
 	key, value string
@@ -216,7 +216,7 @@ type setting struct {
 // settingNames are listed in the error about an unknown setting.
 const settingNames = "ttl, near, swr, sie, vary, cookies, query, except, tags, pass, by, skip, max-body, max-runs, status, client, ignore-authorization, rfc9111"
 
-// set puts the setting into the policy. Lists are in setList.
+// set applies the setting to the policy. Lists are in setList.
 func (p *Policy) set(s setting) (err error) {
 	switch s.key {
 	case "ignore-authorization":
@@ -253,7 +253,7 @@ func (p *Policy) set(s setting) (err error) {
 	return err
 }
 
-// setList puts a setting whose value is a list into the policy, or refuses a name that is none.
+// setList applies a setting whose value is a list. It refuses unknown settings.
 func (p *Policy) setList(s setting) error {
 	lists := map[string]*[]string{"vary": &p.Vary, "cookies": &p.Cookies, "tags": &p.Tags, "pass": &p.Pass}
 	target, known := lists[s.key]
@@ -275,7 +275,7 @@ func (p *Policy) setList(s setting) error {
 	return nil
 }
 
-// flag reads a setting that is there or is not.
+// flag parses a setting that has no value: that it is there is enough.
 func (s setting) flag() (bool, error) {
 	if s.hasValue {
 		return false, s.fault("%s takes no value; write %s", s.key, s.key)
@@ -283,7 +283,7 @@ func (s setting) flag() (bool, error) {
 	return true, nil
 }
 
-// duration reads a Go duration above zero. A bare number is refused: is it seconds, or milliseconds?
+// duration parses a Go duration above zero. A bare number is refused: it could mean seconds or milliseconds.
 func (s setting) duration() (time.Duration, error) {
 	d, err := time.ParseDuration(s.value)
 	if err != nil || d <= 0 {
@@ -292,7 +292,7 @@ func (s setting) duration() (time.Duration, error) {
 	return d, nil
 }
 
-// name reads exactly one item of a list, the name of a function in the Options.
+// name parses a list of exactly one item, the name of a function in the Options.
 func (s setting) name(example string) (string, error) {
 	if !s.hasValue || s.value == "" {
 		return "", s.fault("%s needs a name; write for example %s=%s", s.key, s.key, example)
@@ -307,7 +307,7 @@ func (s setting) name(example string) (string, error) {
 	return items[0], nil
 }
 
-// list reads a comma-separated list. An empty value is an empty list, which only "query=" may have: it selects by no parameter.
+// list parses a comma-separated list. Only "query=" may be empty: then no parameter selects.
 func (s setting) list() (items []string, err error) {
 	if !s.hasValue {
 		return nil, s.fault("%s needs a list; write for example %s=a,b", s.key, s.key)
@@ -344,7 +344,7 @@ func (s setting) list() (items []string, err error) {
 	return items, nil
 }
 
-// bytes reads a number of bytes, or of KiB or MiB: powers of 1,024, at most 1 TiB.
+// bytes parses a number of bytes, KiB or MiB (powers of 1,024), up to 1 TiB.
 func (s setting) bytes() (int64, error) {
 	digits, unit := s.value, int64(1)
 	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20} {
@@ -359,7 +359,7 @@ func (s setting) bytes() (int64, error) {
 	return n * unit, nil
 }
 
-// count reads a number above zero.
+// count parses a number above zero.
 func (s setting) count() (int, error) {
 	n, err := strconv.Atoi(s.value)
 	if err != nil || n <= 0 {
@@ -368,7 +368,7 @@ func (s setting) count() (int, error) {
 	return n, nil
 }
 
-// statuses reads lifetimes of statuses, "404:10s,301:1h". Which statuses may have one is checked later.
+// statuses parses lifetimes by status, "404:10s,301:1h". Which statuses may have one is checked later.
 func (s setting) statuses() (map[int]time.Duration, error) {
 	ttls := map[int]time.Duration{}
 	for item := range strings.SplitSeq(s.value, ",") {

@@ -11,11 +11,11 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A purge is a record in the purge log: it names labels, and every response that carries one of them and was begun before the
-// record is gone, or stale. It touches no entry. So its cost does not depend on how much it hits, and it cannot lose a race with a
-// handler that is still running: store/log.go shows how.
+// A purge is a record in the purge log. It names labels: every response that has one of them, and whose handler began before the record,
+// is gone, or stale. It touches no entry. So its cost does not depend on how much it hits, and it cannot lose a race with a handler that
+// is still running: store/log.go shows why.
 
-// A Label is what a purge names. The zero Label names nothing: to purge it is an error.
+// A Label names responses to purge. The zero Label names nothing: to purge it is an error.
 type Label struct {
 	kind labelKind
 	name string
@@ -32,55 +32,55 @@ const (
 	everythingLabel
 )
 
-// Tag names the responses that carry the tag, a surrogate key: "product:7".
+// Tag names the responses that have the tag, a surrogate key such as "product:7".
 func Tag(s string) Label { return Label{tagLabel, s} }
 
-// Route names the responses of a route, by its pattern: "GET /products/{id}", or as the router writes it, "/products/:id". Where a
-// policy stands around a router, or around a part of one, its responses are also named by the beginning that is known there,
-// "/v2/*".
+// Route names the responses of a route, by its pattern: "GET /products/{id}", or in the router's own spelling, "/products/:id". If a
+// policy is around a router, or around a part of one, the beginning of the pattern that is known there, such as "/v2/*", names its
+// responses, too.
 //
-// In a Cache whose routes all come from tables, a pattern that no route has is an error. Routes of [Cache.Middleware] tell their
-// patterns with their first request. Where there are any, or no routes at all, as in a process that only purges, an unknown pattern
-// is a warning at most.
+// In a Cache whose routes all come from tables, a pattern that no route has is an error. Routes of [Cache.Middleware] get their patterns
+// only from requests. If there are such routes, or no routes at all, as in a process that only purges, an unknown pattern is at most a
+// warning.
 func Route(pattern string) Label { return Label{routeLabel, pattern} }
 
-// URL names the responses of a URL, for all users and in all variants. With scheme and host it is that origin's; without
-// ("/products/7") it is any host's. The scheme is that of the requests as the app sees them: behind a proxy that ends TLS it is http, unless
-// [Options.TrustProxy] is set.
+// URL names the responses of a URL, for all users and in all variants. With scheme and host it names those of that origin; without
+// ("/products/7") those of any host. The scheme is the one that the app sees in requests: behind a proxy that terminates TLS it is http,
+// unless [Options.TrustProxy] is set.
 //
-// All spellings of a URL name the same (RFC 3986 §6.2.2, §6.2.3): the case of the host and of escapes, escapes of what needs none, the
-// scheme's own port, dot segments. The query is the one that selects on the route: parameters that it drops are left out, and the order of
-// different parameters does not matter.
+// All spellings of a URL name the same responses (RFC 3986 §6.2.2, §6.2.3): the case of the host and of escapes, unnecessary escapes, the
+// scheme's own port, and dot segments do not matter. The query is the one that selects on the route: leave out the parameters that the
+// policy drops. The order of different parameters does not matter.
 func URL(u string) Label { return Label{urlLabel, u} }
 
-// User names the responses that were made for the user, on every per-user route.
+// User names the responses that were made for the user, on all per-user routes.
 func User(id string) Label { return Label{userLabel, id} }
 
 // Everything names all responses.
 func Everything() Label { return Label{kind: everythingLabel} }
 
-// Purge makes the responses that carry any of the labels gone, for every process that shares the Far store. Its cost does not depend
-// on how many there are. Without labels it does nothing.
+// Purge purges the responses that have any of the labels, in every process that shares the Far store. Its cost does not depend on how
+// many there are. Without labels it does nothing.
 //
-// When it returns nil, no later read through Redis brings an older response, in any process. Copies in the memory of other processes
-// end within milliseconds; where a process is cut off from the purge log they end with their TTL (the near TTL if HotShared). A
-// response that is being made while Purge is called goes to its client, and is never served from the cache.
+// Once it has returned nil, no later read through Redis returns an older response, in any process. Copies in the memory of other
+// processes end within milliseconds; if a process is cut off from the purge log, they end with their TTL (the near TTL if HotShared). A
+// response whose handler is running while Purge is called goes to its client, and is never served from the cache.
 //
-// An error means that the purge did not reach Redis. It holds for this process all the same, and is sent to Redis when that answers again, until
-// the Far store is closed. An error also means that a label is none, or names a [Route] that does not exist: then nothing was purged. A
-// label that otherwise names nothing, as far as this process knows, is a warning event.
+// An error means that the purge did not reach Redis. It applies to this process all the same, and is pending: it is sent to Redis once
+// Redis responds again, until the Far store is closed. Purge also returns an error if a label is invalid, or names a [Route] that does
+// not exist: then nothing was purged. A label that otherwise names nothing, as far as this process knows, causes a warning event.
 func (c *Cache) Purge(ctx context.Context, labels ...Label) error {
 	return c.record(ctx, false, labels)
 }
 
-// Expire is a soft purge: it makes the responses that carry any of the labels stale. They may be served while they are refreshed
-// (StaleWhileRevalidate), or when the handler fails (StaleIfError). On a route without these windows they are gone. Otherwise it is
-// like Purge.
+// Expire is a soft purge: it makes the responses that have any of the labels stale. They may be served while they are refreshed
+// (StaleWhileRevalidate), or if the handler fails (StaleIfError). On a route without these windows they are gone. Otherwise it is like
+// Purge.
 func (c *Cache) Expire(ctx context.Context, labels ...Label) error {
 	return c.record(ctx, true, labels)
 }
 
-// record makes one record of the labels and appends it.
+// record turns the labels into one record and appends it.
 func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 	r := store.Record{Soft: soft}
 	for _, l := range labels {
@@ -101,12 +101,12 @@ func (c *Cache) record(ctx context.Context, soft bool, labels []Label) error {
 	return c.append(ctx, r)
 }
 
-// append appends the record to the log on behalf of the app, which waits until that is done.
+// append appends the record to the log for the app, which waits until that is done.
 func (c *Cache) append(ctx context.Context, r store.Record) error {
 	return c.recorded(c.tiers.Log.Append(ctx, r))
 }
 
-// recorded makes an event of a purge that the log has taken, or has not.
+// recorded emits the event of a purge that the log has accepted, or has not, and returns the error for the caller.
 func (c *Cache) recorded(err error) error {
 	if err != nil {
 		c.limiter.happened(Event{Outcome: Purged, Reason: ReasonPurge, Err: err})
@@ -120,8 +120,8 @@ func (c *Cache) recorded(err error) error {
 	return nil
 }
 
-// digest is the label in the form that entries and records carry. What the label names may be misspelt, and a purge that hits nothing
-// looks like one that worked: so what nothing here has is an error, or a warning.
+// digest is the label in the form that entries and records have. The name may be misspelt, and a purge that hits nothing looks like one
+// that worked. So a name that nothing here has is an error, or a warning.
 func (c *Cache) digest(l Label) (keying.Label, error) {
 	switch l.kind {
 	case tagLabel:
@@ -146,8 +146,8 @@ func (c *Cache) digest(l Label) (keying.Label, error) {
 	return keying.Label{}, fmt.Errorf("cache: purge: a label names nothing; make it with Tag, Route, URL, User or Everything")
 }
 
-// checkRoute refuses a pattern that no route has. Where some routes' patterns are known from requests only, such a route may be yet
-// to come, here or in another process: then it is a warning.
+// checkRoute refuses a pattern that no route has. If the patterns of some routes come only from requests, such a route may be yet to
+// come, here or in another process: then it is a warning.
 func (c *Cache) checkRoute(pattern string) error {
 	known, all, near := c.common.Names.Route(pattern)
 	if known {
@@ -165,7 +165,7 @@ func (c *Cache) checkRoute(pattern string) error {
 	return nil
 }
 
-// warnOfNothing warns of a purge that hits nothing whatever it names: the app has two Caches, and purges with the other one.
+// warnOfNothing warns of a purge that hits nothing, whatever it names: the app has two Caches, and purges with the wrong one.
 func (c *Cache) warnOfNothing() {
 	if !c.tiers.Shared && c.common.Names.None() {
 		c.warnOnce(ReasonNoRoute, "", "purge: this Cache has no route and no Values, and shares its purges with no other process; purge with the Cache "+
@@ -188,7 +188,7 @@ func (c *Cache) warnOfTag(tag string) {
 		"add it in tags= or with AddTags", outline, instead)
 }
 
-// warnOfScheme warns of a URL whose scheme no request came by.
+// warnOfScheme warns of a URL whose scheme no request had.
 func (c *Cache) warnOfScheme(scheme string) {
 	switch {
 	case scheme == "" || c.common.Names.Scheme(scheme):

@@ -2,37 +2,37 @@ package cache
 
 import "github.com/larder-go/cache/middleware"
 
-// Reason is a stable code, of an Event's Reason or its Cause. Cache-Status shows it as detail. docs/troubleshooting.md says for each what
-// it means and what to change.
+// Reason is a stable code, in an Event's Reason or its Cause. Cache-Status shows it as detail. docs/troubleshooting.md says what each
+// code means and what to change.
 type Reason = middleware.Reason
 
 // The request does not go through the cache: the outcome is Bypass.
 const (
 	// Neither GET nor HEAD.
 	ReasonMethod = middleware.ReasonMethod
-	// It carries a method override header.
+	// It has a method override header.
 	ReasonOverride = middleware.ReasonOverride
-	// It carries a body, or announces one.
+	// It has a body, or announces one.
 	ReasonBody = middleware.ReasonBody
-	// It asks for another protocol than HTTP, such as websocket.
+	// It requests another protocol than HTTP, such as websocket.
 	ReasonUpgrade = middleware.ReasonUpgrade
-	// Its Connection names a field that it carries and that the handler would see.
+	// Its Connection names a field that it has and that the handler would see.
 	ReasonConnection = middleware.ReasonConnection
-	// The policy's Skip says so, or has panicked: then a Fault with this reason tells.
+	// The policy's Skip says so, or has panicked: then a Fault with this reason reports it.
 	ReasonSkip = middleware.ReasonSkip
-	// The policy's VaryBy has panicked: a Fault with this reason tells.
+	// The policy's VaryBy has panicked: a Fault with this reason reports it.
 	ReasonVaryBy = middleware.ReasonVaryBy
-	// The route is shared, and the request carries Authorization.
+	// The route is shared, and the request has Authorization.
 	ReasonAuth = middleware.ReasonAuth
-	// The route is per-user, and nobody is known.
+	// The route is per-user, and no user is known.
 	ReasonIdentity = middleware.ReasonIdentity
 	// It has no key: it is too large, its VaryBy text is too long, or its query is ambiguous.
 	ReasonKey = middleware.ReasonKey
-	// It asks for a part of a response that is not kept; equal requests at the same time share a run.
+	// It requests a part of a response that is not stored; concurrent equal requests share a run.
 	ReasonRange = middleware.ReasonRange
-	// HEAD for a response that is not kept; equal requests at the same time share a run.
+	// HEAD for a response that is not stored; concurrent equal requests share a run.
 	ReasonHead = middleware.ReasonHead
-	// Several handlers serve one pattern, and this one cannot be told from the first.
+	// Several handlers serve one pattern, and this one cannot be distinguished from the first.
 	ReasonHandlers = middleware.ReasonHandlers
 	// RFC9111: its Cache-Control says no-store.
 	ReasonRequest = middleware.ReasonRequest
@@ -40,25 +40,25 @@ const (
 	ReasonCondition = middleware.ReasonCondition
 )
 
-// The request is answered without a handler, or against it.
+// The cache responds itself, without a handler or in its place.
 const (
-	// RFC9111: the client wants a kept response or none, and none is kept.
+	// RFC9111: the client wants a stored response or none, and none is stored.
 	ReasonOnlyIfCached = middleware.ReasonOnlyIfCached
-	// A handler asks for its own response, within a run that asks for it.
+	// A handler requests its own response, within the run that makes it.
 	ReasonLoop = middleware.ReasonLoop
 )
 
-// The response must not be kept: the outcome is Miss.
+// The response must not be stored: the outcome is Miss.
 const (
-	// The policy does not keep its status.
+	// The policy does not store its status.
 	ReasonStatus = middleware.ReasonStatus
-	// Cache-Control: no-store or no-cache; what only clients should obey belongs into Policy.Client.
+	// Cache-Control: no-store or no-cache; what only clients should obey belongs in Policy.Client.
 	ReasonNoStore = middleware.ReasonNoStore
 	// Cache-Control: private on a shared route.
 	ReasonPrivate = middleware.ReasonPrivate
 	// Its Cache-Control cannot be parsed.
 	ReasonControl = middleware.ReasonControl
-	// It says that it is stale already.
+	// Its headers say that it is already stale.
 	ReasonAge = middleware.ReasonAge
 	// It sets a cookie.
 	ReasonCookie = middleware.ReasonCookie
@@ -82,19 +82,19 @@ const (
 	ReasonSize = middleware.ReasonSize
 	// Too many bytes of responses are being recorded.
 	ReasonBusy = middleware.ReasonBusy
-	// Its body is not as long as its Content-Length.
+	// The length of its body is not its Content-Length.
 	ReasonLength = middleware.ReasonLength
-	// The handler flushed, as ReverseProxy does where the length is unknown: see the writer of examples/proxy.
+	// The handler flushed, as ReverseProxy does if the length is unknown: see the writer of examples/proxy.
 	ReasonStream = middleware.ReasonStream
-	// The handler took the connection.
+	// The handler hijacked the connection.
 	ReasonHijack = middleware.ReasonHijack
-	// The handler took the underlying writer.
+	// The handler reached around the cache's ResponseWriter, to the one underneath.
 	ReasonUnwrap = middleware.ReasonUnwrap
 	// The handler wrote nothing at all.
 	ReasonEmpty = middleware.ReasonEmpty
 	// The handler called NoStore.
 	ReasonHandler = middleware.ReasonHandler
-	// The handler returned an error; in echo one whose status the policy does not keep.
+	// The handler returned an error; in echo, one whose status the policy does not store.
 	ReasonError = middleware.ReasonError
 	// The handler failed after it had begun to write.
 	ReasonLate = middleware.ReasonLate
@@ -110,27 +110,28 @@ const (
 	ReasonRequestCookie = middleware.ReasonRequestCookie
 	// RFC9111: the same for a request with a user (WithUser, or Options.User) or a client certificate.
 	ReasonRequestUser = middleware.ReasonRequestUser
-	// A background refresh was answered before it reached the route.
+	// Outer middleware responded to a background refresh, so it did not reach the route.
 	ReasonNotReached = middleware.ReasonNotReached
 )
 
-// The response was to be kept, and is not.
+// The response should have been stored, and was not.
 const (
-	// A store fails or takes too long; of a fault, Recovered tells of the end.
+	// A store fails or takes too long; Recovered reports the end of such a fault.
 	ReasonStore = middleware.ReasonStore
-	// A store does not take the entry, for its size.
+	// A store refused the entry because of its size.
 	ReasonRefused = middleware.ReasonRefused
-	// It was purged while it was made, or a newer one has taken its place.
+	// It was purged while its handler ran, or a newer one has replaced it.
 	ReasonOvertaken = middleware.ReasonOvertaken
 )
 
 // Warnings: what was registered works, but may surprise.
 const (
-	// The handler of a shared route, or a shared load, asks who the user is or sets one: nobody is known there.
+	// The handler of a shared route, or a shared load, asks who the user is, or sets one: no user is known there.
 	ReasonUserInShared = middleware.ReasonUserInShared
 	// Middleware outside sets a cookie, or says Vary: Cookie, on responses that everyone gets.
 	ReasonOuterCookie = middleware.ReasonOuterCookie
-	// The handler of a shared route keeps some responses and refuses others (401, 403, a redirect to a login): a hit skips that check.
+	// Some responses of a shared route are stored, and its handler refuses other requests (401, 403, a redirect to a login): a hit
+	// skips that check.
 	ReasonCheckInside = middleware.ReasonCheckInside
 	// The response varies by a request header that is not in the key, and that shared routes hide.
 	ReasonHidden = middleware.ReasonHidden
@@ -140,60 +141,60 @@ const (
 	ReasonNested = middleware.ReasonNested
 )
 
-// Causes: why there was no hit, where this process knows. They say nothing of whether the response was kept.
+// Causes: why there was no hit, if this process knows. They do not say whether the response was stored.
 const (
-	// Nothing was kept, as far as this process can tell.
+	// Nothing was stored, as far as this process knows.
 	CauseCold = middleware.CauseCold
-	// Its time was over.
+	// It had expired.
 	CauseExpired = middleware.CauseExpired
 	// It was purged.
 	CausePurged = middleware.CausePurged
-	// Memory, or Redis, had let go of it before its time was over.
+	// Memory or Redis had evicted it before it expired.
 	CauseEvicted = middleware.CauseEvicted
-	// Redis could not be asked.
+	// Redis was unreachable, or its circuit open.
 	CauseAway = middleware.CauseAway
-	// Others of the URL were kept, but none for these header fields or cookies.
+	// Other variants of the URL were stored, but none for these header fields or cookies.
 	CauseVariant = middleware.CauseVariant
 )
 
-// Warnings of this package: the configuration, and purges that name what nothing has.
+// Warnings of this package: about the configuration, and about purges that name what nothing has.
 const (
-	// A near TTL above 10 s: processes may differ for that long.
+	// A near TTL is above 10 s: processes may differ for that long if a purge does not arrive.
 	ReasonNearTTL = Reason("near-ttl")
-	// Far was made in a way that works, but may surprise: Err says how.
+	// The store in Options.Far was set up in a way that works, but may surprise: Err says how.
 	ReasonOptions = Reason("options")
-	// Far is no store.Log, or hides that the store inside it is one: purges do not reach the other processes, or late.
+	// Far is no store.Log, or hides that the store inside it is one: purges do not reach the other processes, or reach them late.
 	ReasonNoLog = Reason("no-log")
-	// Far hides that the store inside it is a store.Leaser: each process runs a load of its own.
+	// Far hides that the store inside it is a store.Leaser: each process runs its own load.
 	ReasonNoLeases = Reason("no-leases")
-	// There were too many purges: the oldest ones of an area became one purge of the whole area.
+	// There were too many purges: the oldest of an area became one purge of the whole area.
 	ReasonWidened = Reason("purges-widened")
-	// A purge names a route that no request has used so far.
+	// A purge names a route that no request has used so far, or the Cache that purges has no route at all.
 	ReasonNoRoute = Reason("no-route")
-	// A purge names a tag that no policy has and that no response carried so far.
+	// A purge names a tag that no policy has and no response has had so far.
 	ReasonNoTag = Reason("no-tag")
-	// A purge names a URL by https where all requests came by http, or the other way round.
+	// A purge names an https URL, and all requests came over http, or the other way round.
 	ReasonNoScheme = Reason("no-scheme")
-	// A purge names a user, and no route is per-user.
+	// A purge names a user, and no route and no Values is per-user.
 	ReasonNoUser = Reason("no-user")
 )
 
-// Faults of this package.
+// Faults of this package. Two of these codes are not of a Fault: a Miss has ReasonValue, and a Purged has ReasonPurge.
 const (
-	// A value of Values would not come back from Redis as it was: it is not kept.
+	// A value of Values would come back from Redis changed, so it is not stored.
 	ReasonValue = Reason("value")
 	// An entry in Redis is damaged, foreign or forged: a miss.
 	ReasonCorrupt = Reason("corrupt")
-	// The circuit is open: a store keeps failing and is not asked for a while; Recovered tells of the end.
+	// The circuit is open: a store keeps failing, so only a probe reaches it now and then; Recovered reports the end.
 	ReasonRest = Reason("rest")
-	// Redis was not told of a purge.
+	// A purge did not reach Redis. It is pending until Redis is back.
 	ReasonPurge = Reason("purge-failed")
-	// Redis has lost purges that it had acknowledged, or all of them: what was made before counts as purged.
+	// Redis has lost purges that it had acknowledged, or all of them: everything made before counts as purged.
 	ReasonRecords = Reason("records-lost")
-	// Redis does not know commands that are needed, or refuses them: Err names them and the remedy.
+	// Redis does not know commands that are needed, or denies them: Err names them and the remedy.
 	ReasonCommands = Reason("commands")
-	// Purges elsewhere do not reach copies in memory at once; they end with their time to live.
+	// Purges by other processes do not reach copies in memory at once; the copies end with their TTL, or near TTL. Followed ends this.
 	ReasonLog = Reason("log-lost")
-	// Observe panicked when it was told of another event.
+	// Observe panicked at another event.
 	ReasonObserve = Reason("observe")
 )

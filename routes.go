@@ -12,15 +12,15 @@ import (
 )
 
 // Routes is a table of policies by route pattern, in the form of net/http's patterns: "GET /products/{id}". A route that is not in the
-// table is not cached. Adapters apply a table to an app's router with their Annotate. A nil table is an empty one.
+// table is not cached. The Annotate of an adapter applies a table to an app's router. A nil table is an empty one.
 type Routes map[string]Policy
 
-// ParseRoutes reads a table: one route a line, its pattern and then its policy as [ParsePolicy] reads it. Empty lines and
-// what follows a "#" at the beginning of a word are ignored, and so is a byte order mark in front.
+// ParseRoutes reads a table: one route a line, first its pattern and then its policy, as [ParsePolicy] reads it. It ignores empty lines,
+// everything after a "#" at the beginning of a word, and a byte order mark at the beginning.
 //
-// An error lists every faulty line, with line, column, fault and remedy, and there is no table then. Faulty is also what no app could
-// register: a method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have, two
-// policies of a route, as in lines for GET and HEAD. Lines may be 64 KiB long.
+// An error lists every faulty line, with line, column, fault and remedy; then there is no table. A line is also faulty if no app could
+// register it: a method that is never cached, a policy that cannot work, a tag with a path parameter that its route does not have, or two
+// policies for one route, as in lines for GET and HEAD. Lines must be shorter than 64 KiB.
 //
 //	GET /countries       shared-global ttl=10m vary=Accept-Language
 //	GET /products/{id}   hot-shared ttl=60s tags=product:{id}
@@ -59,7 +59,7 @@ func ParseRoutes(r io.Reader) (Routes, error) {
 	return routes, nil
 }
 
-// parseRoute reads one line: a pattern, whose method is a word of its own, and a policy. The pattern is "" if the line is empty.
+// parseRoute parses one line: a pattern, whose method is a separate word, and a policy. The pattern is "" if the line is empty.
 func parseRoute(line string) (pattern string, p Policy, err error) {
 	words, err := splitWords(line)
 	if err != nil || len(words) == 0 {
@@ -90,27 +90,27 @@ func parseRoute(line string) (pattern string, p Policy, err error) {
 	return pattern, p, err
 }
 
-// A word is a part of the text between spaces, and the column where it begins, from 1.
+// A word is a part of the text between spaces, with the column where it begins, from 1.
 type word struct {
 	text   string
 	column int
 }
 
-// fault is an error at the word.
+// fault returns an error at the word.
 func (w word) fault(format string, args ...any) error {
 	return &syntaxError{w.column, fmt.Sprintf(format, args...)}
 }
 
-// byteOrderMark is what some editors put in front of UTF-8.
+// byteOrderMark is what some editors write at the beginning of UTF-8 files.
 const byteOrderMark = "\ufeff"
 
-// isUTF16 reports whether the text begins as UTF-16 does. Then every line is faulty, and one error says enough.
+// isUTF16 reports whether the text begins like UTF-16. Then every line is faulty, and one error says enough.
 func isUTF16(text string) bool {
 	return strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff")
 }
 
-// checkText refuses characters that editors and parsers read differently. A lone carriage return would show a policy on a line of its
-// own that is the rest of a comment here.
+// checkText refuses characters that editors and parsers read differently. After a lone carriage return, an editor shows a policy on a
+// line of its own, although it is the rest of a comment here.
 func checkText(text string) error {
 	if isUTF16(text) {
 		return &syntaxError{1, "this is UTF-16; save the text as UTF-8"}
@@ -125,7 +125,7 @@ func checkText(text string) error {
 	}
 }
 
-// splitWords splits at spaces and tabs outside quotes; what follows a "#" at the beginning of a word is a comment.
+// splitWords splits at spaces and tabs outside quotes. A "#" at the beginning of a word begins a comment.
 func splitWords(text string) ([]word, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
@@ -149,8 +149,7 @@ func splitWords(text string) ([]word, error) {
 	return words, nil
 }
 
-// wordEnd returns where the word ends that begins at i. Quotes in it keep spaces together; they are removed later, by those who read
-// the value.
+// wordEnd returns where the word that begins at i ends. Quotes in it keep spaces together; whoever parses the value removes them.
 func wordEnd(text string, i int) (int, error) {
 	for i < len(text) && text[i] != ' ' && text[i] != '\t' {
 		if text[i] != '"' {

@@ -16,10 +16,10 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// What a policy may say is checked once, where it is read or registered, so that no request meets a policy that cannot work.
-// Each error names the setting, the fault and the remedy: it is read by somebody whose app does not start.
+// A policy is checked once, when it is parsed or registered, so that no request meets a policy that cannot work. Each error names the
+// setting, the fault and the remedy: its reader has an app that does not start.
 
-// maxLife bounds every duration of a policy: RFC 9111 knows no use for a longer one.
+// maxLife bounds every duration of a policy: RFC 9111 has no use for a longer one.
 const maxLife = 365 * 24 * time.Hour
 
 // maxSelectors bounds the headers, and the cookies, that select a response. Each multiplies the variants of a URL.
@@ -28,8 +28,8 @@ const maxSelectors = 8
 // maxNear is the near TTL above which a warning says how long processes may differ.
 const maxNear = 10 * time.Second
 
-// A refusal says why a policy cannot work: the fault and the remedy. The setting is named as text names it, "" is the class: so the
-// reader of a table can find the column that is at fault.
+// A refusal says why a policy cannot work: the fault and the remedy. The setting has its name in the text form, or "" for the class, so
+// that the error about a table can name the column.
 type refusal struct{ setting, text string }
 
 func (r *refusal) Error() string { return r.text }
@@ -38,7 +38,7 @@ func refuse(setting, format string, args ...any) error {
 	return &refusal{setting, fmt.Sprintf(format, args...)}
 }
 
-// check says why the policy cannot work in this cache: what the policy itself rules out, and what the Options lack for it.
+// check returns why the policy cannot work in this cache: because of the policy itself, or of something that the Options lack.
 func (c *Cache) check(p Policy) error {
 	if err := p.check(); err != nil {
 		return err
@@ -66,8 +66,8 @@ func oneOf[F any](functions map[string]F) string {
 	return "it has " + strings.Join(slices.Sorted(maps.Keys(functions)), ", ")
 }
 
-// check says why the policy cannot work in any cache. ParsePolicy and Compile both ask it, so that a table's mistakes are
-// found with their line and column, and those of a Policy in Go with the same words.
+// check returns why the policy cannot work in any cache. ParsePolicy and Compile both call it. So mistakes in a table are reported with
+// their line and column, and those of a Policy in Go with the same words.
 func (p Policy) check() error {
 	if !p.Class.valid() {
 		return refuse("", "the class is missing or unknown; set Class to one of SharedGlobal, PerUser, HotShared, FleetShared")
@@ -80,8 +80,8 @@ func (p Policy) check() error {
 	return nil
 }
 
-// checkPattern says why no route of the pattern can have a policy. A line for POST would never cache anything, and whoever wrote it
-// expected something else.
+// checkPattern returns why a route with the pattern cannot have a policy. A line for POST would never cache anything, and whoever wrote
+// it expects something else.
 func checkPattern(pattern string) error {
 	switch method, _, path := keying.SplitPattern(pattern); {
 	case pattern == "":
@@ -94,7 +94,8 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// checkTimes refuses durations that are negative or longer than a year, and a near TTL without a copy in memory that it could bound.
+// checkTimes refuses negative durations (StaleIfError may be negative), durations above a year, and a near TTL that is longer than the
+// TTL, or of a class that has no near copies.
 func checkTimes(p Policy) error {
 	switch {
 	case p.TTL < 0:
@@ -117,7 +118,7 @@ func checkTimes(p Policy) error {
 	return nil
 }
 
-// checkLimits refuses limits that admit nothing, and bodies that no store would take.
+// checkLimits refuses negative limits, and a MaxBody that no store would accept.
 func checkLimits(p Policy) error {
 	switch {
 	case p.MaxRuns < 0:
@@ -130,7 +131,7 @@ func checkLimits(p Policy) error {
 	return nil
 }
 
-// checkIdentity refuses settings about identity on classes whose handlers see none, or see all of it.
+// checkIdentity refuses settings about identity on classes whose handlers see no user, or the whole request.
 func checkIdentity(p Policy) error {
 	switch private := p.Class == PerUser; {
 	case !private && p.User != nil:
@@ -141,7 +142,7 @@ func checkIdentity(p Policy) error {
 	return nil
 }
 
-// checkFunctions refuses a function that is given twice: in Go and by name.
+// checkFunctions refuses a function that is set twice: in Go and by name.
 func checkFunctions(p Policy) error {
 	switch {
 	case p.Skip != nil && p.SkipName != "":
@@ -152,7 +153,7 @@ func checkFunctions(p Policy) error {
 	return nil
 }
 
-// checkStandard refuses settings that have no meaning in RFC 9111 mode, where the response's own headers rule.
+// checkStandard refuses settings that have no meaning in RFC 9111 mode, where the response's own headers decide.
 func checkStandard(p Policy) error {
 	switch {
 	case !p.RFC9111:
@@ -167,14 +168,14 @@ func checkStandard(p Policy) error {
 	return nil
 }
 
-// ownHeaders are request headers that the cache answers or hides itself, so they cannot select a response: conditions and ranges (it
-// answers them from the whole), and those of the connection (RFC 9110 §7.6.1).
+// ownHeaders are request headers that the cache evaluates or hides itself, so they cannot select a response: conditions and ranges, which
+// it evaluates on the whole response, and those of the connection (RFC 9110 §7.6.1).
 var ownHeaders = []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
 	"Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Content-Length", "Host", "Expect", "Keep-Alive",
 	"Proxy-Connection", "Proxy-Authorization", "Http2-Settings"}
 
-// checkHeaders refuses names in Vary and Pass that are no header names, that nothing can match, or by which one user's response
-// would be selected, or made, for everyone.
+// checkHeaders refuses names in Vary and Pass that are no header names, that nothing can match, or that would let one user's response be
+// selected, or made, for everyone.
 func checkHeaders(p Policy) error {
 	if len(p.Vary) > maxSelectors {
 		return refuse("vary", "its Vary names %d headers; at most %d, or there are more variants than hits", len(p.Vary), maxSelectors)
@@ -204,8 +205,8 @@ func checkHeaders(p Policy) error {
 	return nil
 }
 
-// sessions are cookie names that carry a session in widespread software. To select by one on a shared class would keep one copy per
-// user in a place for everyone, and it is nearly always a mistake for per-user.
+// sessions are the names of session cookies in widespread software. A shared class that selects by one would store a copy per user among
+// the responses for everyone. That is nearly always a mistake for per-user.
 var sessions = []string{"session", "sessionid", "session_id", "session-id", "_session", "_session_id", "sid", "connect.sid",
 	"phpsessid", "jsessionid", "asp.net_sessionid", "laravel_session", "auth", "auth_token", "authtoken", "token",
 	"access_token", "id_token", "refresh_token", "jwt", "remember_token", "remember_me"}
@@ -228,7 +229,7 @@ func checkCookies(p Policy) error {
 	return nil
 }
 
-// checkQuery refuses rules that exclude nothing, and more names than a key may have parameters.
+// checkQuery refuses an Except without names, and more names than a key may have parameters.
 func checkQuery(p Policy) error {
 	names, only := p.Query.Names()
 	if !only && !p.Query.Raw() && len(names) == 0 {
@@ -240,11 +241,11 @@ func checkQuery(p Policy) error {
 	return nil
 }
 
-// keepable are the statuses besides 200 that a policy may keep. Errors that depend on one request's headers or on the moment (400,
-// 403, 429, 5xx) are not among them: one client could spoil the response for all (cache-poisoned denial of service).
+// keepable are the statuses besides 200 that a policy may store. Errors that depend on one request's headers or on the moment (400, 403,
+// 429, 5xx) are not among them: one client could replace the response for all (cache-poisoned denial of service).
 var keepable = []int{203, 204, 300, 301, 302, 307, 308, 404, 410}
 
-// checkStatuses refuses lifetimes of statuses that must not be kept, and lifetimes that are none.
+// checkStatuses refuses statuses that must not be stored, and lifetimes that are not above zero, or above a year.
 func checkStatuses(p Policy) error {
 	for _, status := range slices.Sorted(maps.Keys(p.StatusTTL)) {
 		switch ttl := p.StatusTTL[status]; {
@@ -259,7 +260,7 @@ func checkStatuses(p Policy) error {
 	return nil
 }
 
-// checkTags refuses more tags than an entry has room for beside what handlers add, and patterns of tags that cannot be read.
+// checkTags refuses more tags than leave room in an entry for those that handlers add, and tags that cannot be parsed.
 func checkTags(p Policy) error {
 	if len(p.Tags) > store.MaxLabels/4 {
 		return refuse("tags", "there are %d tags; at most %d", len(p.Tags), store.MaxLabels/4)
@@ -272,8 +273,8 @@ func checkTags(p Policy) error {
 	return nil
 }
 
-// checkParams refuses a tag whose path parameter the pattern does not have: it would have no text, and no response would be kept. Without a
-// pattern, as around a router, it is known at the first request only.
+// checkParams refuses a tag whose path parameter the pattern does not have: the tag would have no text, and no response would be stored.
+// Without a pattern, as around a router, only requests can show that.
 func checkParams(p Policy, pattern string) error {
 	if pattern == "" {
 		return nil
@@ -290,12 +291,12 @@ func checkParams(p Policy, pattern string) error {
 	return nil
 }
 
-// directives are those of a response's Cache-Control that clients know. Any other one is taken for a misspelt one: clients would
-// ignore it without a word.
+// directives are the Cache-Control directives of responses that clients know. Any other one counts as misspelt: clients would silently
+// ignore it.
 var directives = []string{"no-cache", "no-store", "no-transform", "must-revalidate", "proxy-revalidate", "must-understand",
 	"private", "public", "max-age", "s-maxage", "immutable", "stale-while-revalidate", "stale-if-error"}
 
-// checkClient refuses a Cache-Control that clients could not read, or that contradicts the class.
+// checkClient refuses a Cache-Control that clients could not parse, or that contradicts the class.
 func checkClient(p Policy) error {
 	if p.Client == "" {
 		return nil

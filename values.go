@@ -19,15 +19,15 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// ErrLoop is the error of a load that needs its own value, again and again. The error that wraps it names the values of the circle.
+// ErrLoop is the error of a load that needs its own value, again and again. The error that wraps it names the values of the cycle.
 var ErrLoop = errors.New("cache: a load asks for its own value")
 
-// Values caches data that is no HTTP response, with the same classes, tiers, purges, and one load per key. Make it with [NewValues]. It
-// is safe for concurrent use.
+// Values caches data other than HTTP responses, with the same classes, tiers and purges, and one load per key. Make it with [NewValues].
+// It is safe for concurrent use.
 //
-// With [SharedGlobal] a value stays in memory as it is, and all callers share it: nobody may change it. With the other classes it leaves the
-// process as msgpack: whoever reads it from Redis gets T's exported fields. Times come back as the same instants in the local zone, and
-// a pointer to a nil slice, map or pointer comes back as nil.
+// With [SharedGlobal] a value stays in memory as it is, and all callers share it: nobody may change it. With the other classes values are
+// encoded as msgpack: a value that was read from Redis has T's exported fields only. Times come back as the same instants in the local
+// zone, and a pointer to a nil slice, map or pointer comes back as nil.
 type Values[T any] struct {
 	cache   *Cache
 	name    string
@@ -40,30 +40,30 @@ type Values[T any] struct {
 	load    func(ctx context.Context, id string) (T, error)
 	observe func(middleware.Event) // nil: nobody listens
 	alert   func(middleware.Event)
-	share   middleware.Share // of what routes and Values have in common
+	share   middleware.Share // of the bounds that routes and Values share
 }
 
 // NewValues returns Values under a name, which no other Values of the cache may have.
 //
-// Load makes the value of an id. Its context ends with the caller's, unless others wait for the value, too. AddTags, SetTTL and NoStore
-// work on that context. A refresh in the background has the user of the caller's context, if the class is PerUser, and nothing else of it.
-// With the other classes a load has no user.
+// load makes the value of an id. If the caller's context is canceled, the load's context may live on for up to 30 seconds, because others
+// may want the value; a deadline of the caller's always ends it. AddTags, SetTTL and NoStore work on the load's context. With PerUser, a
+// background refresh has the user of the caller's context, and nothing else of it. With the other classes a load has no user.
 //
-// Of the policy, Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags count; in a tag, {id} stands for the id. PerUser values
-// belong to the user of the context (WithUser). Without a user they are loaded and not stored.
+// Of the policy, Class, TTL, NearTTL, the stale windows, MaxBody, MaxRuns and Tags apply; in a tag, {id} stands for the id. PerUser
+// values belong to the user in the context (WithUser). Without a user they are loaded and not stored.
 //
-// MaxBody bounds the size of a value in bytes: with SharedGlobal in memory, with all that it points to, and otherwise as msgpack, which
-// may take sixteen times as much when it is decoded. A larger value is loaded each time. Redis keys depend on the fields of T and
-// their types, so a build with other fields finds none of the values.
+// MaxBody bounds the size of a value in bytes: with SharedGlobal its size in memory, with all that it points to; otherwise its size as
+// msgpack, which may take sixteen times as much once it is decoded. A larger value is loaded each time. Redis keys depend on the fields
+// of T and their types, so a build with other fields finds none of the values.
 //
 // If a load gets its own value with its context, or a value whose load waits for it, that value is loaded once more instead of waiting.
-// If this happens again within that load, it gets [ErrLoop].
+// If this happens again within that load, Get returns [ErrLoop].
 //
-// NewValues panics if the policy cannot work, and says what to do; so it does if the class needs Redis and T could not come
-// back from there as it was, with the place in T: func, chan, complex and interfaces with methods, structs without exported
-// fields, types with only one half of a pair like MarshalText and UnmarshalText, keys of maps that are pointers, omitempty
-// where msgpack leaves out more than zero values. What an any holds must be nil, bool, string, []byte, float32, float64, an
-// int or uint of a given size, time.Time, []any or map[string]any; other values are not kept, and an event says so.
+// NewValues panics if the policy cannot work, and says what to do. It also panics if the class needs Redis and T could not come back from
+// there unchanged, and names the place in T: func, chan, complex and interfaces with methods, structs without exported fields, types with
+// only one half of a pair such as MarshalText and UnmarshalText, maps whose keys are pointers, and omitempty where msgpack omits more
+// than zero values. An any must contain nil, bool, string, []byte, float32, float64, an int or uint of a given size, time.Time, []any or
+// map[string]any; a value with anything else is not stored, and an event says so.
 func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Context, id string) (T, error)) *Values[T] {
 	kept, err := checkValues[T](c, name, p)
 	if err != nil {
@@ -78,7 +78,7 @@ func NewValues[T any](c *Cache, name string, p Policy, load func(ctx context.Con
 	}
 }
 
-// checkValues returns what puts the values into entries.
+// checkValues checks the policy and the type, and returns what encodes values into entries.
 func checkValues[T any](c *Cache, name string, p Policy) (*valuecodec.Kept[T], error) {
 	if err := checkValuesPolicy(c, name, p); err != nil {
 		return nil, err
@@ -106,9 +106,9 @@ func checkValuesPolicy(c *Cache, name string, p Policy) error {
 	return checkParams(p, "/{id}")
 }
 
-// Get returns the value of the id: from memory, from Redis, from another call's load, or from its own. An error is the
-// load's, or the context's; a fault of the cache is none. A value found in memory is shared with other callers and must
-// only be read, unless T has a method Clone() T, which then makes each caller's own.
+// Get returns the value of the id: from memory, from Redis, from another call's load, or from its own. An error is the load's, the
+// context's, or [ErrLoop]; a fault of the cache is none. A value from memory is shared with other callers and must only be read, unless T
+// has a method Clone() T: then each caller gets its own clone.
 func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	var who string
 	if v.policy.Class == PerUser {
@@ -135,7 +135,7 @@ func (v *Values[T]) Get(ctx context.Context, id string) (T, error) {
 	return (&valueCall[T]{v: v, ctx: ctx, id: id, user: who, key: f.Key}).get(e, f.Use)
 }
 
-// Purge makes the values of the ids gone, as [Cache.Purge] does, for all users. Without ids it does nothing.
+// Purge purges the values of the ids, for all users, as [Cache.Purge] does. Without ids it does nothing.
 func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
 	if len(ids) == 0 {
 		return nil
@@ -147,7 +147,7 @@ func (v *Values[T]) Purge(ctx context.Context, ids ...string) error {
 	return v.cache.append(ctx, r)
 }
 
-// value returns the entry's value. Of one that has none it tells.
+// value returns the entry's value. If the entry has none, value reports that.
 func (v *Values[T]) value(e *store.Entry) (value T, ok bool) {
 	value, err := v.kept.Value(e)
 	if err != nil {
@@ -162,9 +162,9 @@ func (v *Values[T]) report(outcome Outcome, reason Reason, err error) {
 	}
 }
 
-// A valueCall is one Get that memory cannot serve at once, or one refresh. To the engine it is a [readthrough.Client], as a
-// request for a response is: the engine decides when to load, to wait, to serve what is stale and to refresh. What is left here is
-// what differs: how a value is made, how it gets into an entry and out of it, and which events there are.
+// A valueCall is one Get that memory cannot serve at once, or one refresh. To the engine it is a [readthrough.Client], like a request for
+// a response: the engine decides when to load, to wait, to serve a stale value and to refresh. What remains here is what differs: how a
+// value is made, how it gets into an entry and out of it, and which events are emitted.
 type valueCall[T any] struct {
 	v    *Values[T]
 	ctx  context.Context
@@ -172,37 +172,37 @@ type valueCall[T any] struct {
 	id   string
 	user string
 
-	refreshes bool        // nobody waits for it
+	refreshes bool        // a background refresh: nobody waits for it
 	cause     trace.Cause // why the load had to run
 
 	value T // what the caller gets
 	err   error
 
-	loaded bool   // the load has brought a value, or an error
+	loaded bool   // the load has returned a value, or an error
 	reason Reason // why the value must not be stored
-	fault  error  // of that, if it is an error's
+	fault  error  // the error behind reason, if there is one
 }
 
-// get goes on with what memory has, which is stale, or nearly so, or no value; or with the stores.
+// get serves the entry that memory has, which is stale or close to expiry, if there is one. Otherwise it goes to the stores.
 func (c *valueCall[T]) get(e *store.Entry, use readthrough.Use) (T, error) {
 	reads := c.v.reads
 	if e != nil && reads.Answer(c, readthrough.Result{Entry: e, Use: use, Source: readthrough.Stored}) {
 		return c.value, nil
 	}
 	call := reads.Call(c.ctx, "")
-	if !call.Answer(c.key, c, nil) { // the store has put something else in its place
+	if !call.Answer(c.key, c, nil) { // the entry has no value that can be served
 		c.report(Miss, ReasonCorrupt, nil)
 		return c.v.load(c.ctx, c.id)
 	}
 	return c.value, c.err
 }
 
-// Serve makes the entry's value the caller's.
+// Serve gives the caller the entry's value.
 func (c *valueCall[T]) Serve(r readthrough.Result) (ok bool) {
 	if c.value, ok = c.v.value(r.Entry); !ok {
 		return false
 	}
-	c.err = nil // a stale value stands in for it
+	c.err = nil // the stale value is served instead
 	switch {
 	case r.Source == readthrough.Shared:
 		c.report(Shared, "", nil)
@@ -214,7 +214,7 @@ func (c *valueCall[T]) Serve(r readthrough.Result) (ok bool) {
 	return true
 }
 
-// Missed tells of a Get without an entry: its own load ran, or nothing did.
+// Missed reports a Get without an entry: its own load ran, or nothing did.
 func (c *valueCall[T]) Missed(r readthrough.Result) {
 	switch r.Source {
 	case readthrough.Canceled:
@@ -228,8 +228,8 @@ func (c *valueCall[T]) Missed(r readthrough.Result) {
 	}
 }
 
-// Refresh loads the value again in the background. Nothing else of the caller's context outlives the call than the user:
-// routers reuse what they put into it.
+// Refresh loads the value again in the background. Of the caller's context, only the user outlives the call: routers reuse what they put
+// into it.
 func (c *valueCall[T]) Refresh() {
 	ctx := context.Background()
 	if c.user != "" {
@@ -254,13 +254,13 @@ func (c *valueCall[T]) refresh(timeout context.Context) {
 	c.reportLoad(call.Refresh(c.key, c))
 }
 
-// Load runs the load for the engine. Its context outlasts the caller's while others wait for the value. What becomes of an
-// outcome:
+// Load runs the load for the engine. Its context may outlast the caller's for a while, because others may wait for the value. What
+// happens with each result:
 //
 //	a value             stored and shared, unless the load said NoStore or it is too large
-//	an error            the caller's own. If there is a stale value that is good in place of an error, everybody gets that, and
-//	                    an event tells of the error
-//	cancelled           nothing is known of the value: one of those who wait loads it
+//	an error            returned to the caller alone. If a stale value may be served in its place (StaleIfError), everybody
+//	                    gets that, and an event reports the error
+//	canceled            nothing is known of the value: one of the waiters loads it
 func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	ctx, end := c.v.cache.common.Detach(c.ctx, &c.v.share)
 	defer end()
@@ -268,7 +268,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	ctx, said := steering.Start(ctx, run, c.v.name, c.id, c.v.policy.Class != PerUser)
 	returned := false
 	defer func() {
-		if !returned && !c.refreshes { // a refresh has an event that tells of the panic
+		if !returned && !c.refreshes { // a refresh has another event for the panic
 			c.report(Miss, middleware.ReasonPanic, nil)
 		}
 	}()
@@ -297,7 +297,7 @@ func (c *valueCall[T]) Load(run *readthrough.Run) readthrough.Verdict {
 	return readthrough.Uncacheable
 }
 
-// fill makes the entry, or says why the value cannot be stored.
+// fill fills the entry, or says why the value cannot be stored.
 func (c *valueCall[T]) fill(e *store.Entry, said *steering.Steering) (Reason, error) {
 	tags, ttl, noStore := said.Said()
 	if noStore {
@@ -339,14 +339,14 @@ func (c *valueCall[T]) labels(added []string) []keying.Label {
 	return labels
 }
 
-// reportLoad reports what the load has made, once it is known what became of it.
+// reportLoad reports the outcome of the load, once it is known whether the value was stored.
 func (c *valueCall[T]) reportLoad(fate readthrough.Fate) {
 	if c.loaded {
 		c.report(Miss, cmp.Or(c.reason, middleware.FateReason(fate)), c.fault)
 	}
 }
 
-// report emits what became of a run: of a refresh, that it was one.
+// report emits the outcome of a run. If it is a refresh, the outcome is Refresh.
 func (c *valueCall[T]) report(outcome Outcome, reason Reason, err error) {
 	switch {
 	case c.refreshes && err != nil:
@@ -358,7 +358,7 @@ func (c *valueCall[T]) report(outcome Outcome, reason Reason, err error) {
 	}
 }
 
-// reportHidden emits a load's error in whose place a stale value is served: no caller gets it.
+// reportHidden reports the error of a load, if a stale value is served instead: no caller gets the error.
 func (c *valueCall[T]) reportHidden(err error) {
 	outcome := Fault
 	if c.refreshes {

@@ -2,7 +2,7 @@
 //
 //	err := chicache.Annotate(c, r, routes)
 //
-// One route by itself is cached with [cache.Cache.Middleware], as in r.With(c.Middleware(p)).Get("/hour", hour).
+// A single route is cached with [cache.Cache.Middleware], as in r.With(c.Middleware(p)).Get("/hour", hour).
 package chicache
 
 import (
@@ -21,14 +21,14 @@ import (
 )
 
 // Annotate caches the routes of the table, which are written as net/http or chi writes them ("GET /files/{path...}",
-// "GET /files/*"), in full where they are a sub-router's. All routes must be registered before, and no request served yet.
-// The router is one that others are mounted on, not one of With or Group. A pattern that no route has, a method that is never
-// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then. So is a route that an
-// earlier call has given a policy; other routes may have a table of their own.
+// "GET /files/*"), in full if they are a sub-router's. All routes must be registered before, and no request served yet.
+// The router must be one that can be mounted, not one of With or Group. A pattern that no route has, a method that is never
+// cached, a policy that cannot work, or a route that has a policy from an earlier call is an error, which lists all such lines; then
+// nothing is changed. Other routes may have a table of their own.
 //
-// The handlers of the routes are registered once more, with the cache around them. All middleware that is added with Use,
-// With, Route or Group, of sub-routers also, stays outside of the cache: it runs on hits too. A check that is wrapped around
-// a handler by hand, as in r.Get("/report", members(report)), is behind the cache, and is skipped on hits.
+// Annotate registers the handlers of the routes once more, with the cache around them. All middleware that is added with Use,
+// With, Route or Group, including that of sub-routers, stays outside of the cache: it runs on hits too. A check that is wrapped
+// around a handler by hand, as in r.Get("/report", members(report)), is behind the cache, and is skipped on hits.
 func Annotate(c *cache.Cache, router chi.Router, routes cache.Routes) error {
 	a := annotations{leaves: leavesOf(router, nil), of: map[spot]map[string]annotation{}}
 	var faults []error
@@ -57,14 +57,14 @@ func Annotate(c *cache.Cache, router chi.Router, routes cache.Routes) error {
 // annotations are the routes with policies.
 type annotations struct {
 	leaves []leaf
-	of     map[spot]map[string]annotation // by the pattern that chi tells: a sub-router may be mounted twice
+	of     map[spot]map[string]annotation // by the pattern that chi reports: a sub-router may be mounted twice
 }
 
 // annotation is a route with a policy.
 type annotation struct {
 	route *middleware.Route
-	by    *middleware.Standing // of the router, among others with a route of the pattern
-	all   bool                 // its pattern names no method: a success of an unsafe one may invalidate
+	by    *middleware.Standing // the router's, among others with a route of the pattern
+	all   bool                 // its pattern names no method: a successful unsafe request may invalidate
 	param middleware.Param
 }
 
@@ -97,7 +97,7 @@ func (a *annotations) add(c *cache.Cache, router chi.Router, pattern string, p c
 	return nil
 }
 
-// find returns the leaf that answers GET where the path means. The root of a sub-router is also known without its slash.
+// find returns the leaf that serves GET for the path. The root of a sub-router is also found without its slash.
 func (a *annotations) find(path string) *leaf {
 	want := keying.NormalizePattern(path)
 	for i := range a.leaves {
@@ -113,7 +113,7 @@ func (a *annotations) find(path string) *leaf {
 	return nil
 }
 
-// instead names the route that is there in the place of the one that was meant, or the methods that it has.
+// instead names the route that is there in place of the intended one, or the methods that it has.
 func (a *annotations) instead(router chi.Router, path string) string {
 	want := keying.NormalizePattern(path)
 	for _, at := range a.leaves {
@@ -144,11 +144,11 @@ type spot struct {
 	pattern string
 }
 
-// leaf is a route of a router, or of one that is mounted there.
+// leaf is a route of a router, or of one that is mounted on it.
 type leaf struct {
 	spot
-	full     string // pattern of all the way there
-	reported string // as chi tells it with a request
+	full     string // pattern of the whole path to it
+	reported string // as chi reports it with a request
 	root     bool   // of a sub-router
 	handlers map[string]http.Handler
 }
@@ -171,7 +171,7 @@ func leavesOf(routes chi.Routes, above []string) (leaves []leaf) {
 	return leaves
 }
 
-// wrap registers the leaf's handlers once more, with the cache around those that the annotations speak of.
+// wrap registers the leaf's handlers once more, with the cache around those that have annotations.
 func (at *leaf) wrap(routes map[string]annotation) error {
 	all := false
 	for _, a := range routes {
@@ -190,8 +190,8 @@ func (at *leaf) wrap(routes map[string]annotation) error {
 	return nil
 }
 
-// annotated reports whether the leaf's GET route has a policy already. Two caches around each other would both keep a response,
-// and the outer one would outlive what the inner one is reported.
+// annotated reports whether the leaf's GET route has a policy already. If one cache wrapped another, both would store a response,
+// and the outer one's would outlive an invalidation of the inner one.
 func (at *leaf) annotated() bool {
 	for h := at.handlers[http.MethodGet]; ; {
 		switch layer := h.(type) {
@@ -201,14 +201,14 @@ func (at *leaf) annotated() bool {
 			if layer.routes[at.reported].route != nil {
 				return true
 			}
-			h = layer.handler // of a router that is mounted elsewhere, too
+			h = layer.handler // of a router that is also mounted elsewhere
 		default:
 			return false
 		}
 	}
 }
 
-// has reports whether the router has the very handler there.
+// has reports whether the router has this very handler there.
 func (at *leaf) has(method string, h http.Handler) bool {
 	for _, r := range at.router.Routes() {
 		if r.Pattern == at.pattern {
@@ -221,7 +221,7 @@ func (at *leaf) has(method string, h http.Handler) bool {
 	return false
 }
 
-// within puts the cache around a handler, and within the middleware that With or Group has put around that.
+// within puts the cache around a handler, inside the middleware that With or Group has put around it.
 func within(h http.Handler, routes map[string]annotation) http.Handler {
 	if chain, ok := h.(*chi.ChainHandler); ok {
 		return chi.Chain(chain.Middlewares...).Handler(within(chain.Endpoint, routes))
@@ -233,7 +233,7 @@ func within(h http.Handler, routes map[string]annotation) http.Handler {
 	return &annotated{routes, h, next}
 }
 
-// annotated is a handler whose routes may have policies, by the pattern that chi tells.
+// annotated is a handler whose routes may have policies, by the pattern that chi reports.
 type annotated struct {
 	routes  map[string]annotation
 	handler http.Handler

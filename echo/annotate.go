@@ -21,17 +21,17 @@ import (
 
 // Annotate caches the routes of the table, which are written as net/http writes them ("GET /products/{id}") or as echo
 // does ("GET /products/:id"). All routes must be registered before. A pattern that no route has, a method that is never
-// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then. So is a route that an
-// earlier call has given a policy; other routes may have a table of their own.
+// cached, a policy that cannot work, or a route that has a policy from an earlier call is an error, which lists all such lines; then
+// nothing is changed. Other routes may have a table of their own.
 //
 // The cache becomes the innermost of the middleware that was added with e.Use so far. Middleware of groups and routes
-// runs behind it, on misses only: a check there is skipped on hits, of which an event warns; an identity that is established
-// there is not known, and per-user routes bypass the cache. Put [Middleware] on the group, after authentication, in that case.
-// Middleware that redirects to another spelling of the path, as AddTrailingSlash, belongs outside, in e.Pre: behind the cache it
-// would not see the part of the query that the policy hides.
+// runs behind it, on misses only. A check there is skipped on hits, which an event warns about; an identity that is established
+// there is unknown, and per-user routes bypass the cache. Put [Middleware] on the group, after authentication, in that case.
+// Middleware that redirects to another spelling of the path, such as AddTrailingSlash, belongs outside, in e.Pre: behind the cache
+// it would not see the part of the query that the policy hides.
 //
-// Annotate puts a function around e.HTTPErrorHandler, which sees errors that middleware of groups, such as Recover, handles
-// when the response has begun: such a response is not kept. So set an error handler of your own before.
+// Annotate wraps e.HTTPErrorHandler, to see errors that middleware of groups, such as Recover, handles
+// when the response has begun: such a response is not stored. So set your own error handler before.
 func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	a := annotations{routes: map[place]annotation{}, heads: headPlaces(e), hosts: len(e.Routers()) > 0}
 	var faults []error
@@ -71,7 +71,7 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 // annotations are the routes with policies. Only GET and HEAD are cached, so that a path says enough.
 type annotations struct {
 	routes map[place]annotation
-	heads  map[place]bool // where HEAD has a route: elsewhere echo answers 405, with the path of the GET route
+	heads  map[place]bool // where HEAD has a route: elsewhere echo responds with 405, with the path of the GET route
 	hosts  bool           // there are routers of hosts
 }
 
@@ -79,17 +79,17 @@ type annotations struct {
 type annotation struct {
 	route *middleware.Route
 	by    *middleware.Standing
-	all   bool // its pattern names no method: a success of an unsafe one may invalidate
+	all   bool // its pattern names no method: a successful unsafe request may invalidate
 }
 
-// claimed are the places to which tables have given policies, by the echo that has them, which has no room to note it. Two
-// caches around each other would both keep a response, and the outer one would outlive what the inner one is told.
+// claimed are the places to which tables have given policies, by their echo, which has no room to record them. If one cache wrapped
+// another, both would store a response, and the outer one's would outlive an invalidation of the inner one.
 var claimed = struct {
 	sync.Mutex
 	by map[weak.Pointer[echo.Echo]]map[place]bool
 }{by: map[weak.Pointer[echo.Echo]]map[place]bool{}}
 
-// claim notes the routes of a table, or says which of them have a policy already.
+// claim records the routes of a table, or says which of them have a policy already.
 func claim(e *echo.Echo, routes map[place]annotation) (faults []error) {
 	claimed.Lock()
 	defer claimed.Unlock()
@@ -136,7 +136,7 @@ func (a annotations) find(ec echo.Context) (none annotation) {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead, found.all:
 		return found
 	}
-	return none // another handler, which the table does not speak of
+	return none // another handler, which the table does not mention
 }
 
 func headPlaces(e *echo.Echo) map[place]bool {
@@ -173,7 +173,7 @@ func (a annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.P
 	return nil
 }
 
-// registeredPath returns the path under which echo has the GET route that the pattern's path means.
+// registeredPath returns the path under which echo has the GET route that the pattern's path stands for.
 func registeredPath(e *echo.Echo, host, path string) (string, bool) {
 	registered := e.Routes()
 	if host != "" {
@@ -192,7 +192,7 @@ func registeredPath(e *echo.Echo, host, path string) (string, bool) {
 	return "", false
 }
 
-// instead names what echo has in the place of the route that was meant, or where else it may be.
+// instead names what echo has in place of the intended route, or where else it may be.
 func instead(e *echo.Echo, host, path string) string {
 	router := e.Router()
 	if host != "" {
@@ -230,7 +230,7 @@ func instead(e *echo.Echo, host, path string) string {
 	return ""
 }
 
-// matched is the path of the route that a request for the pattern's path would come to, whatever its method.
+// matched returns the path of the route that a request for the pattern's path would reach, whatever its method.
 func matched(e *echo.Echo, router *echo.Router, path string) string {
 	const anything = "any-value-of-a-path-parameter"
 	segments := strings.Split(keying.NormalizePattern(path), "/")
@@ -244,7 +244,7 @@ func matched(e *echo.Echo, router *echo.Router, path string) string {
 	return ec.Path()
 }
 
-// ending is the first GET route whose path ends as the pattern's does.
+// ending returns the first GET route whose path ends as the pattern's does.
 func ending(host string, registered []*echo.Route, path string) string {
 	var found []string
 	want := keying.NormalizePattern(path)

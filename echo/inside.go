@@ -10,21 +10,21 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// inside is the writer of the handler's Response. Echo commits a Response with the first head it writes, also with an
+// inside is the writer of the handler's Response. Echo commits a Response with the first head it writes, even an
 // interim one, and only after its writer has returned: too late for the writer to undo it. So an interim head puts a new
-// Response into the echo.Context, for handlers that ask there, and the old ones are reopened as soon as whoever kept one
-// asks for the header. That is not early enough for a second head that follows at once through the same pointer: echo
-// drops it, and the response, which is 200 then, must not be kept.
+// Response into the echo.Context, for handlers that read it there, and the old ones are reopened as soon as code that still has one
+// calls Header. That is not early enough for a second head that follows at once through the same pointer: echo
+// drops it, and the response, which is 200 then, must not be stored.
 type inside struct {
 	http.ResponseWriter // the cache's
 	ec                  echo.Context
 	response            echo.Response    // the handler's first one
-	responses           []*echo.Response // those that an interim head has passed, and those put in their place
+	responses           []*echo.Response // those that an interim head has passed, and those that replaced them
 	last                int              // the status of the last head
-	implied             bool             // the final head after an interim one is not the handler's own
+	implied             bool             // the final head after an interim one did not come from the handler
 }
 
-// newInside returns a writer for the handler of the context, and puts a Response with it there.
+// newInside returns a writer for the handler of the context, and puts a Response with that writer into the context.
 func newInside(w http.ResponseWriter, ec echo.Context) *inside {
 	in := &inside{ResponseWriter: w, ec: ec}
 	in.response = *echo.NewResponse(in.writer(), ec.Echo())
@@ -64,20 +64,20 @@ func (in *inside) WriteHeader(status int) {
 	}
 }
 
-// renew puts a Response into the context that waits for the next head. What is registered with the present one, it has
-// too; an interim head has passed the others that are wrapped around each other.
+// renew puts a Response into the context that waits for the next head. It has the functions that are registered with the present
+// one; the interim head has also passed the Responses that are wrapped around each other.
 func (in *inside) renew() {
 	present := in.ec.Response()
 	next := *present
 	next.Committed, next.Status = false, http.StatusOK
 	in.responses = slices.Concat(in.responses, passed(present), []*echo.Response{&in.response})
 	old := in.responses
-	next.Before(func() { reopen(old) }) // or they would stop the head
+	next.Before(func() { reopen(old) }) // otherwise they would stop the head
 	in.responses = append(in.responses, &next)
 	in.ec.SetResponse(&next)
 }
 
-// settle lets all Responses know of the final head, whichever it came through.
+// settle marks all Responses with the final head, whichever of them it came through.
 func (in *inside) settle(status int) {
 	in.last = status
 	for _, r := range in.responses {
@@ -85,8 +85,8 @@ func (in *inside) settle(status int) {
 	}
 }
 
-// late reports whether a Response has the status of a server's error that it was given after the head, as JSON does. Echo
-// drops the head, and most of its methods leave no trace of it.
+// late reports whether a Response was given the status of a server error after the head, as JSON does. Echo drops such a
+// head, and most of its methods leave no trace of it.
 func (in *inside) late() bool {
 	status := in.ec.Response().Status
 	return in.last != 0 && !interim(in.last) && status >= 500 && status != in.last
@@ -126,5 +126,5 @@ func (in *inside) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(in.ResponseWriter).Hijack()
 }
 
-// Unwrap returns the cache's writer, which offers the rest of what http.ResponseController asks for.
+// Unwrap returns the cache's writer, which offers the rest of what http.ResponseController uses.
 func (in *inside) Unwrap() http.ResponseWriter { return in.ResponseWriter }

@@ -22,40 +22,40 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// Middleware caches the responses of the routes that it is put on, as the policy says. It panics, now, if the policy cannot
+// Middleware caches the responses of the routes that it is put on, as the policy says. It panics immediately if the policy cannot
 // work, and says what to do. It belongs inside authentication, CORS and compression: after them in a list of middleware,
-// nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is kept; but an
-// [echo.HTTPError] whose status the policy keeps (StatusTTL) is answered by echo's error handler at once, and kept: outer
-// middleware gets no error then, as on a hit.
+// nearest to the handler. An error that the handler returns goes to echo's error handler and nothing is stored. The exception is an
+// [echo.HTTPError] whose status the policy stores (StatusTTL): echo's error handler responds at once, and the response is stored;
+// outer middleware gets no error then, as on a hit.
 //
-// echo.WrapMiddleware(c.Middleware(p)) caches, too, but does without that: there no returned error is kept, and what outer
-// middleware has registered with Before sees the request as the handler does.
+// echo.WrapMiddleware(c.Middleware(p)) caches, too, but lacks some of this: it stores no returned error, and functions that outer
+// middleware has registered with Before see the request as the handler does.
 //
-// A response that fails after its first bytes is not kept if the error is returned, or if JSON or http.Error writes it. Echo
-// itself drops the rest, so the cache cannot see it: put Recover, and whatever else calls c.Error, outside of the cache, return
+// A response that fails after its first bytes is not stored if the error is returned, or if JSON or http.Error writes it. Otherwise
+// echo itself drops the rest, so the cache cannot see it: put Recover, and whatever else calls c.Error, outside of the cache, return
 // errors, or call cache.NoStore.
 //
-// On a shared class the handler sees a request with only what the policy's key covers; what outer middleware has put into
-// the echo.Context with Set, or into the request's context, it still sees, and must not let into the response: all but the user.
-// Where the key covers not all of the query, its echo.Context is another one than that of outer middleware; but where an app has
-// a context type of its own, it is the same, and what its QueryParams returned outside of the cache must not be read while the
+// On a shared class the handler sees a request with only what the policy's key covers. It still sees what outer middleware has put
+// into the echo.Context with Set, or into the request's context, and must not let it into the response: all but the user.
+// If the key does not cover the whole query, the handler's echo.Context differs from that of outer middleware. But if an app has
+// its own context type, it is the same, and what its QueryParams returned outside of the cache must not be read while the
 // handler runs.
 //
-// Interim answers such as 103 pass, and the final one follows, which echo by itself drops. Only a handler that keeps the
-// Response must call its Header between the two heads, as handlers that set a field do.
+// Interim responses such as 103 pass, and so does the final one after them, which echo by itself drops. Only a handler that holds on
+// to the Response must call its Header between the two heads, as handlers that set a field do.
 func Middleware(c *cache.Cache, p cache.Policy) echo.MiddlewareFunc {
 	route, err := c.Compile(p, "")
 	if err != nil {
 		panic(err.Error())
 	}
-	stands := &standings{route: route} // one pointer: echo makes the closure anew with each request
+	stands := &standings{route: route} // one pointer: echo creates the closure anew with each request
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ec echo.Context) error { return serve(stands.route, stands.of(ec, next), ec, next) }
 	}
 }
 
-// User returns an identity that is read from the echo.Context: what authentication has Set there. It knows nobody outside
-// of this package's middleware.
+// User returns an identity that is read from the echo.Context: what authentication has put there with Set. Outside of this
+// package's middleware every user is unknown.
 func User(fn func(echo.Context) (id string, ok bool)) keying.User {
 	return func(r *http.Request) (string, bool) {
 		ec, ok := r.Context().Value(contextKey{}).(echo.Context)
@@ -66,15 +66,15 @@ func User(fn func(echo.Context) (id string, ok bool)) keying.User {
 	}
 }
 
-// Skip returns a [cache.Policy.Skip] that asks the echo.Context: for what authentication has Set there, or for a path
+// Skip returns a [cache.Policy.Skip] that reads the echo.Context: what authentication has put there with Set, or a path
 // parameter. Outside of this package's middleware it panics, and the request bypasses the cache.
 func Skip(fn func(echo.Context) bool) func(*http.Request) bool {
 	return func(r *http.Request) bool { return fn(contextOf(r, "Skip")) }
 }
 
-// VaryBy returns a [cache.Policy.VaryBy] that asks the echo.Context: for the tenant, or the role, that outer middleware has
-// Set there. Outside of this package's middleware it panics, and the request bypasses the cache. Processes that share Redis
-// know all functions that VaryBy has returned by one name: where policies of one path have several, name them in
+// VaryBy returns a [cache.Policy.VaryBy] that reads the echo.Context: the tenant, or the role, that outer middleware has
+// put there with Set. Outside of this package's middleware it panics, and the request bypasses the cache. Processes that share
+// Redis know all functions that VaryBy has returned by the same name: if policies of one path have several, name them in
 // [cache.Options.By].
 func VaryBy(fn func(echo.Context) string) func(*http.Request) string {
 	return func(r *http.Request) string { return fn(contextOf(r, "VaryBy")) }
@@ -91,7 +91,7 @@ func contextOf(r *http.Request, asker string) echo.Context {
 type contextKey struct{}
 
 // serve passes one request through the route. Its writer is echo's own Response, so that status, size and the functions
-// registered with Before and After are right on hits too. A long body is sent by another goroutine while its handler runs on;
+// registered with Before and After are right on hits too. Another goroutine sends a long body while its handler goes on running;
 // the functions registered with After outside of the cache then run when the handler has returned.
 func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, next echo.HandlerFunc) error {
 	r := ec.Request()
@@ -103,12 +103,12 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 	if done {
 		return nil
 	}
-	if !asks && route.AsksUser() { // a hit for everyone need not know who is asking
+	if !asks && route.AsksUser() { // a hit for everyone need not know the user
 		r = identified(ec, r)
 	}
 	if route.Private() {
 		h := ec.Response().Header()
-		ec.Response().Before(func() { // what echo's error handler says of a response that the handler left to it
+		ec.Response().Before(func() { // applies to a response that the handler left to echo's error handler
 			route.MarkPrivate(h)
 		})
 	}
@@ -122,7 +122,7 @@ func serve(route *middleware.Route, by *middleware.Standing, ec echo.Context, ne
 	return err
 }
 
-// identified is the request from which functions of the policy can read the echo.Context.
+// identified returns the request from which functions of the policy can read the echo.Context.
 func identified(ec echo.Context, r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), contextKey{}, ec))
 }
@@ -135,9 +135,9 @@ type behind struct {
 
 	response *echo.Response // of outer middleware
 	request  *http.Request
-	query    url.Values    // of outer middleware, while the handler has a narrower one in its place
+	query    url.Values    // outer middleware's, while the handler has a narrower one in its place
 	asked    *http.Request // as the cache got it
-	own      echo.Context  // the handler's, if it is not that of outer middleware
+	own      echo.Context  // the handler's, if it differs from that of outer middleware
 	running  bool
 }
 
@@ -151,7 +151,7 @@ func (b *behind) param(_ *http.Request, name string) string {
 	return ""
 }
 
-// run runs the handler with the writer and the request that the cache gives it. Both are put back afterwards: the context
+// run runs the handler with the writer and the request that the cache gives it. Both are restored afterwards: the context
 // is outer middleware's too.
 func (b *behind) run(w http.ResponseWriter, r *http.Request) error {
 	b.running = true
@@ -162,7 +162,7 @@ func (b *behind) run(w http.ResponseWriter, r *http.Request) error {
 	}()
 	in := newInside(w, b.ec)
 	err := b.next(b.seeing(r))
-	if r != b.asked && b.keeps(err) && !b.ec.Response().Committed { // what goes around the cache stays as it is
+	if r != b.asked && b.keeps(err) && !b.ec.Response().Committed { // a request that bypasses the cache is left alone
 		b.handlers().Error(err)
 		if b.ec.Response().Committed {
 			err = nil
@@ -177,7 +177,7 @@ func (b *behind) run(w http.ResponseWriter, r *http.Request) error {
 	return withStatus(err)
 }
 
-// keeps reports whether the policy keeps answers of the status that echo's error handler gives the error.
+// keeps reports whether the policy stores responses with the status that echo's error handler gives the error.
 func (b *behind) keeps(err error) bool {
 	var he *echo.HTTPError
 	if !errors.As(err, &he) {
@@ -212,7 +212,7 @@ func (b *behind) seeing(r *http.Request) echo.Context {
 	return b.handlers()
 }
 
-// handlers is the context of the handler.
+// handlers returns the context of the handler.
 func (b *behind) handlers() echo.Context {
 	if b.own != nil {
 		return b.own
@@ -220,8 +220,8 @@ func (b *behind) handlers() echo.Context {
 	return b.ec
 }
 
-// see makes the request the context's. What echo has kept of the query is brought up to date where the handler has no context
-// of its own, or it could read parameters that the key does not cover.
+// see makes the request the context's. If the handler has no context of its own, see also updates the query that echo has
+// cached: otherwise the handler could read parameters that the key does not cover.
 func (b *behind) see(r *http.Request) {
 	before := b.ec.Request()
 	if before == r {
@@ -245,7 +245,7 @@ func (b *behind) see(r *http.Request) {
 	maps.Copy(query, values)
 }
 
-// withStatus tells the status that echo's error handler answers the error with.
+// withStatus attaches the status that echo's error handler gives the error.
 func withStatus(err error) error {
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return middleware.StatusError{Status: he.Code, Err: err}

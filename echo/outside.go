@@ -8,16 +8,16 @@ import (
 )
 
 // outside is outer middleware's Response, as the cache writes to it. Echo takes the first head for the final one, calls
-// what is registered with Before, and drops the next head; so an interim one goes past it. What is registered with Before and
-// After is outer middleware's and uses the echo.Context: while the handler runs it has the context as it is outside.
+// the functions registered with Before, and drops the next head; so an interim one bypasses it. Functions registered with Before
+// and After belong to outer middleware and use the echo.Context: while the handler runs, they get the context as it is outside.
 type outside struct {
 	*echo.Response
 	b            *behind
-	pendingAfter bool // what is registered with After has not run since another goroutine wrote
-	over         bool // the passage is: echo uses the Response for another request
+	pendingAfter bool // functions registered with After have not run since another goroutine wrote
+	over         bool // the request is done: echo uses the Response for another request
 }
 
-// writer returns the Response as the cache writes to it, with Push where its writer has that.
+// writer returns the Response as the cache writes to it, with Push if its writer has that.
 func (o *outside) writer() http.ResponseWriter {
 	if push, ok := o.Response.Writer.(http.Pusher); ok {
 		return struct {
@@ -46,9 +46,9 @@ func (o *outside) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Aside returns the writer for another goroutine than the handler's, which has the context. What is registered with After
-// waits until the handler writes past the cache or has returned. There is no such writer where echo.WrapMiddleware hides
-// another Response: what is registered there cannot wait.
+// Aside returns the writer for a goroutine other than the handler's, which has the context. Functions registered with After
+// wait until the handler bypasses the cache to write, or has returned. There is no such writer if echo.WrapMiddleware hides
+// another Response: functions registered there cannot wait.
 func (o *outside) Aside() http.ResponseWriter {
 	if len(passed(o.Response.Writer)) > 0 {
 		return nil
@@ -65,7 +65,7 @@ func (a aside) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// end is called when the passage is over.
+// end is called when the request is done.
 func (o *outside) end() {
 	if o.pendingAfter {
 		_, _ = o.Write(nil) // which calls them
@@ -89,13 +89,13 @@ func (o *outside) WriteHeader(status int) {
 	reopen(passed(w))
 }
 
-// interim reports whether a head of the status is followed by another (RFC 9110 §15.2). After 101 there is no more HTTP.
+// interim reports whether a head with the status is followed by another (RFC 9110 §15.2). After 101 there is no more HTTP.
 func interim(status int) bool {
 	return 100 <= status && status < 200 && status != http.StatusSwitchingProtocols
 }
 
 // passed returns the Responses that a head passes on its way from w to the next cache or the client. There are several
-// where echo.WrapMiddleware is used.
+// if echo.WrapMiddleware is used.
 func passed(w http.ResponseWriter) (responses []*echo.Response) {
 	for {
 		switch layer := w.(type) {
@@ -112,7 +112,7 @@ func passed(w http.ResponseWriter) (responses []*echo.Response) {
 	}
 }
 
-// reopen makes Responses wait for a head again that an interim one has committed. One that is still calling its writer
+// reopen makes Responses that an interim head has committed wait for a head again. One that is still calling its writer
 // is not committed yet, and knows its own status.
 func reopen(responses []*echo.Response) {
 	for _, r := range responses {

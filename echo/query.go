@@ -10,20 +10,20 @@ import (
 )
 
 // narrowed is the context of a handler whose query is narrower than that of outer middleware. Echo parses the query once and
-// keeps it, in a map that others may hold, and does not let go of it: so the handler has a context of its own, and so has
-// whatever echo calls on its behalf.
+// caches it for good, in a map that others may hold: so the handler has a context of its own, and so has whatever echo
+// calls on its behalf.
 type narrowed struct {
 	echo.Context
 	query url.Values // nil: not parsed yet
 }
 
-// narrow returns the context that the handler is to see with the request, or nil where it must be the one that is there: an
-// app's own type, which handlers ask for.
+// narrow returns the context that the handler is to see with the request, or nil if it must be the existing one: an
+// app's own type, which handlers may assert.
 func narrow(ec echo.Context) echo.Context {
 	if reflect.TypeOf(ec) != ownContext() {
 		return nil
 	}
-	_ = ec.QueryParams() // or echo would parse the handler's query, and keep that for outer middleware
+	_ = ec.QueryParams() // otherwise echo would parse the handler's query, and cache it for outer middleware
 	return &narrowed{Context: ec}
 }
 
@@ -54,7 +54,7 @@ func (n *narrowed) Render(code int, name string, data any) error {
 	return n.HTMLBlob(code, page.Bytes())
 }
 
-// indent is what echo's answers are indented with where ?pretty asks for it.
+// indent is the indentation of echo's responses if the query has ?pretty.
 func (n *narrowed) indent() string {
 	if _, pretty := n.QueryParams()["pretty"]; pretty || n.Echo().Debug {
 		return "  "

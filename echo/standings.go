@@ -12,14 +12,14 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// standings are those of the handlers that one Middleware wraps. Echo wraps them anew with each request, and so does the
-// middleware in between: a handler is known by its code. They are read without a lock.
+// standings are those of the handlers that one Middleware wraps. Echo, and middleware in between, wraps them anew with each
+// request, so a handler is identified by its code. They are read without a lock.
 type standings struct {
 	route *middleware.Route
 	last  atomic.Pointer[standing]
 
 	mu  sync.Mutex
-	all atomic.Pointer[map[handledAt]*standing] // never changed, but replaced under mu
+	all atomic.Pointer[map[handledAt]*standing] // never changed, only replaced under mu
 }
 
 type standing struct {
@@ -33,7 +33,7 @@ type handledAt struct {
 	code       uintptr
 }
 
-// handler is what tells a handler from those of other middleware.
+// handler distinguishes a handler from those of other middleware.
 type handler struct {
 	route *middleware.Route
 	code  uintptr

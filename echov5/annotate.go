@@ -21,20 +21,20 @@ import (
 
 // Annotate caches the routes of the table, which are written as net/http writes them ("GET /products/{id}") or as echo
 // does ("GET /products/:id"). All routes must be registered before. A pattern that no route has, a method that is never
-// cached, or a policy that cannot work is an error, which lists all such lines; nothing is changed then. So is a route that an
-// earlier call has given a policy; other routes may have a table of their own.
+// cached, a policy that cannot work, or a route that has a policy from an earlier call is an error, which lists all such lines; then
+// nothing is changed. Other routes may have a table of their own.
 //
 // The cache becomes the innermost of the middleware that was added with e.Use so far. Middleware of groups and routes
-// runs behind it, on misses only: a check there is skipped on hits, of which an event warns; an identity that is established
-// there is not known, and per-user routes bypass the cache. Put [Middleware] on the group, after authentication, in that case.
-// Middleware that redirects to another spelling of the path, as AddTrailingSlash, belongs outside, in e.Pre: behind the cache it
-// would not see the part of the query that the policy hides.
+// runs behind it, on misses only. A check there is skipped on hits, which an event warns about; an identity that is established
+// there is unknown, and per-user routes bypass the cache. Put [Middleware] on the group, after authentication, in that case.
+// Middleware that redirects to another spelling of the path, such as AddTrailingSlash, belongs outside, in e.Pre: behind the cache
+// it would not see the part of the query that the policy hides.
 //
-// An Echo does not know for which host it is: in a table, "GET example.org/x" is the route /x for requests to that host. The
+// An Echo does not know which host it serves: in a table, "GET example.org/x" is the route /x for requests to that host. The
 // Echos of a virtual host handler have a table each, with their hosts in it if they have the same paths.
 //
-// Annotate puts a function around e.HTTPErrorHandler, which sees errors that middleware of groups, such as Recover, handles
-// when the response has begun: such a response is not kept. So set an error handler of your own before.
+// Annotate wraps e.HTTPErrorHandler, to see errors that middleware of groups, such as Recover, handles
+// when the response has begun: such a response is not stored. So set your own error handler before.
 func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 	a := annotations{routes: map[place]annotation{}, heads: map[string]bool{}}
 	var faults []error
@@ -75,7 +75,7 @@ func Annotate(c *cache.Cache, e *echo.Echo, routes cache.Routes) error {
 // annotations are the routes with policies. Only GET and HEAD are cached, so that a path says enough.
 type annotations struct {
 	routes map[place]annotation
-	heads  map[string]bool // paths where HEAD has a route: elsewhere echo answers 405, with the path of the GET route
+	heads  map[string]bool // paths where HEAD has a route: elsewhere echo responds with 405, with the path of the GET route
 	hosts  bool            // lines of the table name hosts
 }
 
@@ -83,17 +83,17 @@ type annotations struct {
 type annotation struct {
 	route *middleware.Route
 	by    *middleware.Standing
-	all   bool // its pattern names no method: a success of an unsafe one may invalidate
+	all   bool // its pattern names no method: a successful unsafe request may invalidate
 }
 
-// claimed are the places to which tables have given policies, by the echo that has them, which has no room to note it. Two
-// caches around each other would both keep a response, and the outer one would outlive what the inner one is told.
+// claimed are the places to which tables have given policies, by their echo, which has no room to record them. If one cache wrapped
+// another, both would store a response, and the outer one's would outlive an invalidation of the inner one.
 var claimed = struct {
 	sync.Mutex
 	by map[weak.Pointer[echo.Echo]]map[place]bool
 }{by: map[weak.Pointer[echo.Echo]]map[place]bool{}}
 
-// claim notes the routes of a table, or says which of them have a policy already.
+// claim records the routes of a table, or says which of them have a policy already.
 func claim(e *echo.Echo, routes map[place]annotation) (faults []error) {
 	claimed.Lock()
 	defer claimed.Unlock()
@@ -125,7 +125,7 @@ func unclaim(id weak.Pointer[echo.Echo]) {
 	delete(claimed.by, id)
 }
 
-// place is where a line of the table has its route: for which host, "" for all others, and the path as echo tells it.
+// place is where a line of the table has its route: for which host, "" for all others, and the path as echo reports it.
 type place struct{ host, path string }
 
 func (a annotations) find(ec *echo.Context) (none annotation) {
@@ -142,7 +142,7 @@ func (a annotations) find(ec *echo.Context) (none annotation) {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead, found.all:
 		return found
 	}
-	return none // another handler, which the table does not speak of
+	return none // another handler, which the table does not mention
 }
 
 func (a *annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.Policy) error {
@@ -165,7 +165,7 @@ func (a *annotations) add(c *cache.Cache, e *echo.Echo, pattern string, p cache.
 	return nil
 }
 
-// registeredRoute returns the route of echo's that answers GET where the pattern's path means.
+// registeredRoute returns echo's route that serves GET for the pattern's path.
 func registeredRoute(e *echo.Echo, path string) (echo.RouteInfo, bool) {
 	want := keying.NormalizePattern(path)
 	for _, r := range e.Router().Routes() {
@@ -176,8 +176,8 @@ func registeredRoute(e *echo.Echo, path string) (echo.RouteInfo, bool) {
 	return echo.RouteInfo{}, false
 }
 
-// hasHead reports whether echo answers HEAD where it has the route: by another one, or, if its router is set up so, by
-// this.
+// hasHead reports whether echo serves HEAD where it has the route: by another route, or, if its router is configured for it, by
+// the same one.
 func hasHead(e *echo.Echo, registered echo.RouteInfo) bool {
 	path := rooted(registered.Path)
 	for _, r := range e.Router().Routes() {
@@ -189,7 +189,7 @@ func hasHead(e *echo.Echo, registered echo.RouteInfo) bool {
 	return matched.RouteInfo().Method == http.MethodGet && matched.Path() == path
 }
 
-// match is the context of a request that a path comes to, with any values of its parameters.
+// match returns the context of a request for a path, with placeholder values for its parameters.
 func match(e *echo.Echo, method, path string) *echo.Context {
 	segments := strings.Split(keying.NormalizePattern(path), "/")
 	for i, s := range segments {
@@ -202,7 +202,7 @@ func match(e *echo.Echo, method, path string) *echo.Context {
 	return ec
 }
 
-// instead names what echo has in the place of the route that was meant, or where else it may be.
+// instead names what echo has in place of the intended route, or where else it may be.
 func instead(e *echo.Echo, path string) string {
 	registered := e.Router().Routes()
 	if there := match(e, http.MethodGet, path).Path(); there != "" {
@@ -226,7 +226,7 @@ func instead(e *echo.Echo, path string) string {
 	return ""
 }
 
-// ending is the first GET route whose path ends as the pattern's does.
+// ending returns the first GET route whose path ends as the pattern's does.
 func ending(registered echo.Routes, path string) string {
 	var found []string
 	want := keying.NormalizePattern(path)
@@ -242,5 +242,5 @@ func ending(registered echo.Routes, path string) string {
 	return slices.Min(found)
 }
 
-// rooted is a path as echo's router tells it with a request: it has a slash in front, also where it was registered without.
+// rooted returns a path as echo's router reports it with a request: with a leading slash, even if it was registered without one.
 func rooted(path string) string { return "/" + strings.TrimPrefix(path, "/") }

@@ -7,16 +7,16 @@ import (
 	"github.com/labstack/echo/v5"
 )
 
-// inside is the handler's writer: a Response of its own, and this in front of it, which sees the heads that a Response
-// would drop. Echo takes the first head for the final one, also an interim one; so those go past the Response. A head
-// after the head tells of a failure; so the cache hears of it, too.
+// inside is the handler's writer: it stands in front of a Response of its own, and sees the heads that a Response
+// would drop. Echo takes the first head for the final one, even an interim one; so interim heads bypass the Response. A head
+// after the final one shows a failure; so it is passed on to the cache, too.
 type inside struct {
 	*echo.Response
 	ec      *echo.Context
-	implied bool // a Response has dropped the head after an interim one: the one that was sent is not the handler's own
+	implied bool // a Response has dropped the head after an interim one: the one that was sent did not come from the handler
 }
 
-// newInside returns a writer for the handler of the context, and puts it there.
+// newInside returns a writer for the handler of the context, and puts it into the context.
 func newInside(w http.ResponseWriter, ec *echo.Context) *inside {
 	in := &inside{Response: echo.NewResponse(w, ec.Logger()), ec: ec}
 	in.Status = http.StatusOK // as echo resets it
@@ -42,8 +42,8 @@ func (in *inside) WriteHeader(status int) {
 	}
 }
 
-// renew puts a writer into the context that lets through what the handler answers after an interim head, if that has come
-// by way of a Response which holds it for the final one.
+// renew puts a writer into the context that lets the handler's response pass after an interim head, if that head came
+// through a Response which takes it for the final one.
 func (in *inside) renew() {
 	w := in.ec.Response()
 	responses, end := passed(w)
@@ -85,7 +85,7 @@ func (in *inside) Flush() {
 }
 
 // Unwrap returns the Response, which [echo.UnwrapResponse] looks for. The cache's writer, behind it, offers the rest of
-// what http.ResponseController asks for.
+// what http.ResponseController uses.
 func (in *inside) Unwrap() http.ResponseWriter { return in.Response }
 
 // renewed is a writer in front of Responses that an interim head may have misled.

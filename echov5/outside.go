@@ -10,27 +10,27 @@ import (
 	"github.com/labstack/echo/v5"
 )
 
-// outside is outer middleware's writer, as the cache writes to it. Echo takes the first head for the final one, calls what
-// is registered with Before, and drops the next head; so an interim one goes past it. What is registered with Before and
-// After is outer middleware's and uses the echo.Context: while the handler runs it has the context as it is outside.
+// outside is outer middleware's writer, as the cache writes to it. Echo takes the first head for the final one, calls the
+// functions registered with Before, and drops the next head; so an interim one bypasses it. Functions registered with Before and
+// After belong to outer middleware and use the echo.Context: while the handler runs, they get the context as it is outside.
 type outside struct {
 	w            http.ResponseWriter // as outer middleware has put it into the context
 	response     *echo.Response      // w itself, or behind it
 	b            *behind
-	pendingAfter bool // what is registered with After has not run since another goroutine wrote
-	over         bool // the passage is: echo uses the Response for another request
+	pendingAfter bool // functions registered with After have not run since another goroutine wrote
+	over         bool // the request is done: echo uses the Response for another request
 }
 
 func newOutside(w http.ResponseWriter, b *behind) *outside {
 	response, err := echo.UnwrapResponse(w)
-	if err != nil { // of middleware that hides echo's
+	if err != nil { // middleware hides echo's
 		response = echo.NewResponse(w, b.ec.Logger())
 		w = response
 	}
 	return &outside{w: w, response: response, b: b}
 }
 
-// writer returns the writer for the cache, with Push where the Response's has that.
+// writer returns the writer for the cache, with Push if the Response's writer has that.
 func (o *outside) writer() http.ResponseWriter {
 	if push, ok := o.response.ResponseWriter.(http.Pusher); ok {
 		return struct {
@@ -59,13 +59,13 @@ func (o *outside) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// ReadFrom is what handlers find that look for it behind echo's Response, as they do without a cache.
+// ReadFrom is for handlers that look for it behind echo's Response: they find it there without a cache, too.
 func (o *outside) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{o}, src)
 }
 
-// Aside returns the writer for another goroutine than the handler's, which has the context. What is registered with After
-// waits until the handler writes past the cache or has returned. There is no such writer where middleware has wrapped the
+// Aside returns the writer for a goroutine other than the handler's, which has the context. Functions registered with After
+// wait until the handler bypasses the cache to write, or has returned. There is no such writer if middleware has wrapped the
 // Response, as Gzip does: what would be called in between cannot wait.
 func (o *outside) Aside() http.ResponseWriter {
 	if o.w != http.ResponseWriter(o.response) {
@@ -86,7 +86,7 @@ func (a aside) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// end is called when the passage is over.
+// end is called when the request is done.
 func (o *outside) end() {
 	if o.pendingAfter {
 		_, _ = o.Write(nil) // which calls them
@@ -125,16 +125,16 @@ func (o *outside) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(o.w).Hijack()
 }
 
-// Unwrap returns outer middleware's writer, which offers the rest of what http.ResponseController asks for.
+// Unwrap returns outer middleware's writer, which offers the rest of what http.ResponseController uses.
 func (o *outside) Unwrap() http.ResponseWriter { return o.w }
 
-// interim reports whether a head of the status is followed by another (RFC 9110 §15.2). After 101 there is no more HTTP.
+// interim reports whether a head with the status is followed by another (RFC 9110 §15.2). After 101 there is no more HTTP.
 func interim(status int) bool {
 	return 100 <= status && status < 200 && status != http.StatusSwitchingProtocols
 }
 
-// passed returns the Responses that a head passes on its way from w to the next cache or the client, and where they end.
-// There are several where echo.WrapMiddleware is used.
+// passed returns the Responses that a head passes on its way from w to the next cache or the client, and the writer at the end.
+// There are several if echo.WrapMiddleware is used.
 func passed(w http.ResponseWriter) (responses []*echo.Response, end http.ResponseWriter) {
 	for {
 		switch layer := w.(type) {

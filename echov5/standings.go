@@ -12,15 +12,15 @@ import (
 	"github.com/larder-go/cache/middleware"
 )
 
-// standings are those of the handlers that one Middleware wraps. Some code wraps them anew with each request, as
-// middleware that is put on under a condition does: a handler is known by its code, and by its Echo. They are read without a
+// standings are those of the handlers that one Middleware wraps. Some code wraps them anew with each request, such as
+// middleware that is applied conditionally: a handler is identified by its code and its Echo. They are read without a
 // lock.
 type standings struct {
 	route *middleware.Route
 	last  atomic.Pointer[standing]
 
 	mu  sync.Mutex
-	all atomic.Pointer[map[handledAt]*standing] // never changed, but replaced under mu
+	all atomic.Pointer[map[handledAt]*standing] // never changed, only replaced under mu
 }
 
 type standing struct {
@@ -35,7 +35,7 @@ type handledAt struct {
 	code uintptr
 }
 
-// handler is what tells a handler from those of other middleware.
+// handler distinguishes a handler from those of other middleware.
 type handler struct {
 	route *middleware.Route
 	echo  *echo.Echo

@@ -2,7 +2,7 @@ package keying
 
 import "strings"
 
-// SplitPattern takes a route pattern apart: "GET example.org/x" is GET, example.org and /x. A part that is not there is "".
+// SplitPattern splits a route pattern: "GET example.org/x" is GET, example.org and /x. A part that is not there is "".
 func SplitPattern(pattern string) (method, host, path string) {
 	method, pattern = cutMethod(pattern)
 	slash := strings.IndexByte(pattern, '/')
@@ -12,7 +12,7 @@ func SplitPattern(pattern string) (method, host, path string) {
 	return method, pattern[:slash], pattern[slash:]
 }
 
-// cutMethod cuts the method off, and the spaces after it. What stands before the first space is no method if there is a slash in it.
+// cutMethod cuts off the method, and the spaces after it. The text before the first space is not a method if it has a slash.
 func cutMethod(pattern string) (method, rest string) {
 	if end := strings.IndexAny(pattern, " \t"); end >= 0 && !strings.Contains(pattern[:end], "/") {
 		return pattern[:end], strings.TrimLeft(pattern[end:], " \t")
@@ -20,8 +20,8 @@ func cutMethod(pattern string) (method, rest string) {
 	return "", pattern
 }
 
-// NormalizePattern returns a pattern in one form for all routers: without its method, each path parameter as {name}, and a wildcard at the end
-// as {*}.
+// NormalizePattern returns a pattern in one form for all routers: without its method, each path parameter as {name}, and a wildcard at
+// the end as {*}.
 //
 //	"GET /p/:id", "/p/{id}", "/p/{id:[0-9]+}"   →   "/p/{id}"
 //	"/files/*", "/files/{path...}"              →   "/files/{*}"
@@ -34,7 +34,7 @@ func NormalizePattern(pattern string) string {
 	return strings.Join(segments, "/")
 }
 
-// normalizeSegment returns a segment of a path in that form.
+// normalizeSegment returns a segment of a path in the form of NormalizePattern.
 func normalizeSegment(s string) string {
 	switch {
 	case strings.HasPrefix(s, ":") && len(s) > 1:
@@ -51,9 +51,9 @@ func normalizeSegment(s string) string {
 }
 
 // Expand returns the path of a pattern, with a value in place of each parameter. It knows the spellings of all routers: {id}, {id:[0-9]+},
-// {path...}, * and, at the beginning of a segment, :id. value is called with the name, "*" for a wildcard, and its result is not escaped.
+// {path...}, * and, at the beginning of a segment, :id. It calls value with the name, "*" for a wildcard, and does not escape the result.
 //
-// A parameter whose value is "" disappears, except :id, which stays as it is: it may be no parameter but a part of the path.
+// A parameter whose value is "" disappears, except :id, which stays as it is: it may not be a parameter but a part of the path.
 func Expand(pattern string, value func(name string) string) string {
 	_, _, path := SplitPattern(pattern)
 	var b strings.Builder
@@ -65,8 +65,8 @@ func Expand(pattern string, value func(name string) string) string {
 	return b.String()
 }
 
-// expandAt returns the text for what begins at byte i of the path, and how many bytes of the path that is. A parameter's text is its value. Anything
-// else goes byte by byte.
+// expandAt returns the text for what begins at byte i of the path, and how many bytes of the path that is. A parameter's text is its
+// value. Anything else goes byte by byte.
 func expandAt(path string, i int, value func(name string) string) (text string, length int) {
 	switch rest := path[i:]; {
 	case rest[0] == '*':
@@ -85,8 +85,8 @@ func expandAt(path string, i int, value func(name string) string) (text string, 
 	return path[i : i+1], 1
 }
 
-// braced returns the length of the text up to the brace that closes its first one, or 0 if none does. A regular expression may have braces of its
-// own, as in {id:[0-9]{4}}.
+// braced returns the length of the text up to the brace that closes its first one, or 0 if none does. A regular expression may
+// contain braces, as in {id:[0-9]{4}}.
 func braced(text string) int {
 	depth := 0
 	for i := range len(text) {

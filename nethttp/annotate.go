@@ -26,11 +26,11 @@ import (
 // lists all such lines; there is no handler then. The mux and the table are not changed.
 //
 // A pattern of the table stands for the route of the mux with the same host and path; "GET /x" also finds a route that was
-// registered as "/x" for all methods. All of these belong to it then: with RFC9111 a success of an unsafe one invalidates.
+// registered as "/x" for all methods. The policy then covers all of them: with RFC9111 a successful unsafe request invalidates.
 //
-// What a route's handler is wrapped in runs on misses only: a check there is skipped on hits, of which an event warns. Middleware
-// that must run on hits too (authentication, CORS, compression) is put around the returned handler. What the mux itself redirects,
-// to a path that ends in a slash or has no dots, never comes to the cache.
+// Wrappers around a route's handler run on misses only: a check there is skipped on hits, which an event warns about. Middleware
+// that must run on hits too (authentication, CORS, compression) belongs around the returned handler. What the mux itself redirects,
+// to a path that ends in a slash or has no dots, never reaches the cache.
 func Annotate(c *cache.Cache, mux *http.ServeMux, routes cache.Routes) (http.Handler, error) {
 	a := &annotated{mux: mux, routes: map[string]annotation{}}
 	var faults []error
@@ -58,10 +58,10 @@ type annotated struct {
 // annotation is a route with a policy.
 type annotation struct {
 	route *middleware.Route
-	by    *middleware.Standing // of the mux, among others with a route of the pattern
+	by    *middleware.Standing // the mux's, among others with a route of the pattern
 	param middleware.Param
 	moved http.Handler   // the route's own handler, if that is a redirect
-	alone *http.ServeMux // has the path values for functions of the policy; nil: nobody asks
+	alone *http.ServeMux // sets the path values for functions of the policy; nil: none needs them
 }
 
 func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
@@ -88,8 +88,8 @@ func (a *annotated) add(c *cache.Cache, pattern string, p cache.Policy) error {
 	return nil
 }
 
-// only is a mux with the route alone. It gives a request the path values of the route, where the app's own mux has not been
-// asked yet, and behind which another one may leave its own.
+// only returns a mux with this one route. It gives a request the path values of the route: the app's own mux has not matched it
+// yet, and a mux behind that one may set its own values.
 func only(pattern string) *http.ServeMux {
 	alone := http.NewServeMux()
 	alone.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
@@ -104,14 +104,14 @@ func paramOf(alone *http.ServeMux) middleware.Param {
 	}
 }
 
-// nowhere is where a redirect goes, in whose place nothing is matched.
+// nowhere discards a redirect, which the mux sends instead of matching the route.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header         { return http.Header{} }
 func (nowhere) WriteHeader(int)             {}
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
-// deepest is how far below a route that ends in / or {x...} it is looked for: narrower routes may hide it nearer by.
+// deepest is how far below a route that ends in / or {x...} find looks for it: narrower routes may hide it further up.
 const deepest = 4
 
 // find returns the pattern under which the mux has the route, or "", and its handler.
@@ -126,8 +126,8 @@ func (a *annotated) find(pattern string) (registered string, own http.Handler) {
 	return "", nil
 }
 
-// match returns the pattern of the mux that a request for the route would match, and what handles it. A mux cannot list its routes, so it is
-// asked with a path in which every wildcard is a segment that no literal pattern has, and the open end is that many.
+// match returns the pattern of the mux that a request for the route would match, and its handler. A mux cannot list its routes, so
+// match looks up a path in which every wildcard is a segment that no literal pattern has, and the open end is depth such segments.
 func (a *annotated) match(pattern string, depth int) (registered string, own http.Handler) {
 	const anything = "any-value-of-a-path-parameter"
 	_, host, path := keying.SplitPattern(pattern)
@@ -158,12 +158,12 @@ func (a *annotated) match(pattern string, depth int) (registered string, own htt
 	return registered, own
 }
 
-// redirection is the type of the handlers that the mux makes for paths that it would have in another form.
+// redirection is the type of the handlers that the mux creates for paths that it would have in another form.
 var redirection = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedirect))
 
 func redirects(h http.Handler) bool { return reflect.TypeOf(h) == redirection }
 
-// instead names the route that is there in the place of the one that was meant.
+// instead names the route that is there in place of the intended one.
 func (a *annotated) instead(pattern string) string {
 	if registered, _ := a.match(pattern, 1); registered != "" && registered != "/" {
 		return fmt.Sprintf(" (it has %q there)", registered)
@@ -174,14 +174,14 @@ func (a *annotated) instead(pattern string) string {
 func (a *annotated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, pattern := a.mux.Handler(r)
 	at := a.routes[pattern]
-	if at.route == nil || redirects(h) && h != at.moved { // where to is the mux's word, with the query as it came
+	if at.route == nil || redirects(h) && h != at.moved { // the mux decides where to, with the query as it came
 		a.mux.ServeHTTP(w, r)
 		return
 	}
 	if at.alone != nil {
 		at.alone.ServeHTTP(nowhere{}, r)
 	}
-	r.Pattern = pattern // outer middleware reads it there, as from a mux, also where the mux is not asked
+	r.Pattern = pattern // outer middleware reads it there, as from a mux, even if the mux does not see the request
 	passage, done := at.route.BeginFor(w, r, pattern, at.by)
 	if !done {
 		_ = at.route.Finish(passage, w, r, a.next, at.param) // a mux returns no error

@@ -15,9 +15,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// A Codec writes entries and purge records as bytes, and reads them back. Both are one msgpack array of a fixed schema, whose last
-// element, the seal, is computed over all before it. The zero Codec seals with a checksum (CRC-32C), which finds damage; one of
-// [NewCodec] with an HMAC, which also finds forgery. A Codec may be copied, and is safe for concurrent use.
+// A Codec writes entries and purge records as bytes, and reads them back. Both are one msgpack array with a fixed schema, whose last
+// element, the seal, is computed over everything before it. The zero Codec seals with a checksum (CRC-32C), which detects damage; one
+// from [NewCodec] seals with an HMAC, which also detects forgery. A Codec may be copied, and is safe for concurrent use.
 type Codec struct{ macs *sync.Pool }
 
 // NewCodec returns a Codec whose seal is an HMAC-SHA256 under the secret, which it copies. If the secret is empty, it is the zero
@@ -30,7 +30,7 @@ func NewCodec(secret []byte) Codec {
 	return Codec{&sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}}
 }
 
-// A mac is pooled: setting one up costs more than using it.
+// A mac is pooled, because setting it up costs more than using it.
 type mac struct {
 	hash.Hash
 	sum [sha256.Size]byte
@@ -43,10 +43,10 @@ func (m *mac) of(b, dst []byte) []byte {
 	return m.Sum(dst)
 }
 
-// castagnoli is the polynomial of CRC-32C, which processors compute by themselves.
+// castagnoli is the polynomial of CRC-32C, which processors compute in hardware.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sealSize is how many bytes the checksum, or the HMAC, has.
+// sealSize returns the length of the checksum, or of the HMAC, in bytes.
 func (c Codec) sealSize() int {
 	if c.macs == nil {
 		return crc32.Size
@@ -54,11 +54,11 @@ func (c Codec) sealSize() int {
 	return sha256.Size
 }
 
-// maxSeal is how many bytes the last element takes.
+// maxSeal returns how many bytes the last element takes.
 func (c Codec) maxSeal() int { return 2 + c.sealSize() }
 
-// seal appends the last element of the outer array, which seals everything before it: a damaged or foreign entry is found before any of it is
-// believed, and with a secret a forged one.
+// seal appends the last element of the outer array, which seals everything before it: a damaged or foreign entry, and with a secret a
+// forged one, is detected before any of it is used.
 func (c Codec) seal(b []byte) []byte {
 	sealed := appendSized(b, msgpcode.Bin8, uint64(c.sealSize()))
 	if c.macs == nil {
@@ -69,7 +69,7 @@ func (c Codec) seal(b []byte) []byte {
 	return m.of(b, sealed)
 }
 
-// open checks the seal and returns what it seals. It reads nothing but the seal's own length before that.
+// open checks the seal and returns what it covers. Before that it reads nothing but the seal's own length.
 func (c Codec) open(b []byte) ([]byte, error) {
 	size := c.sealSize()
 	at := len(b) - size - 2
@@ -82,7 +82,7 @@ func (c Codec) open(b []byte) ([]byte, error) {
 	return b[:at:at], nil
 }
 
-// sealedBy compares in constant time where there is a secret.
+// sealedBy compares in constant time if there is a secret.
 func (c Codec) sealedBy(b, seal []byte) bool {
 	if c.macs == nil {
 		return binary.BigEndian.Uint32(seal) == crc32.Checksum(b, castagnoli)
@@ -92,14 +92,14 @@ func (c Codec) sealedBy(b, seal []byte) bool {
 	return hmac.Equal(seal, m.of(b, m.sum[:0]))
 }
 
-// format is the version of the encoding. A reader treats an entry of another version as absent, so that old and new builds may share a Redis.
+// format is the version of the encoding. A reader treats an entry of another version as absent, so old and new builds may share a Redis.
 const format = 3
 
 // fields is how many elements the outer array has before the seal.
 const fields = 17
 
-// The most bytes that the parts of an entry take beside their text. Encode allocates once, for what an entry takes at most; to
-// ask for much more than that would cost as much as using it.
+// The most bytes that the parts of an entry take beside their text. Encode allocates once, for the most that an entry can take; a much
+// larger allocation would cost as much as the encoding itself.
 const (
 	maxNumber = 1 + 8
 	maxList   = 1 + 2
@@ -110,7 +110,7 @@ const (
 	maxLabel  = 2 + len(keying.Label{})
 )
 
-// Encode returns the entry as bytes, which are the caller's. It does not change the entry, nor keep any of it. An entry that Decode
+// Encode returns the entry as bytes, which are the caller's. It neither changes the entry nor retains any of it. An entry that Decode
 // would not accept is an error.
 func (c Codec) Encode(e *Entry) ([]byte, error) {
 	h, err := e.check()
@@ -121,8 +121,8 @@ func (c Codec) Encode(e *Entry) ([]byte, error) {
 	return c.seal(appendEntry(make([]byte, 0, size), e)), nil
 }
 
-// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. Maps would cost names, and arrays grow at the
-// end, by another format.
+// appendEntry appends the entry without its seal: one array, whose elements have a fixed order. A map would also store names. To add an
+// element to the array takes a new format.
 func appendEntry(b []byte, e *Entry) []byte {
 	b = appendList(b, fields+1)
 	b = appendUint(b, format)
@@ -144,11 +144,11 @@ func appendEntry(b []byte, e *Entry) []byte {
 	return appendBytes(b, e.Body)
 }
 
-// The append functions write the few msgpack types that an entry is made of, byte for byte as the msgpack library's Encoder does;
-// a test compares the two. The library writes through an interface, a byte or a string at a time, which would cost more than all
-// else that is done to encode an entry.
+// The append functions write the few msgpack types that an entry consists of, byte for byte as the msgpack library's Encoder does;
+// a test compares the two. The library writes through an interface, a byte or a string at a time, which would cost more than the
+// rest of the encoding.
 
-// appendSized appends n behind the code for its width: first is the code for one byte; those for two, four and eight follow.
+// appendSized appends n after the code for its width: first is the code for one byte; those for two, four and eight follow it.
 func appendSized(b []byte, first byte, n uint64) []byte {
 	switch {
 	case n <= math.MaxUint8:
@@ -161,7 +161,7 @@ func appendSized(b []byte, first byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, first+3), n)
 }
 
-// appendUint appends the number in its shortest form, as msgpack wants it: one entry has one encoding, so its seal can be compared.
+// appendUint appends the number in its shortest form, as msgpack recommends: one entry has one encoding, so its seal can be compared.
 func appendUint(b []byte, n uint64) []byte {
 	if n <= uint64(msgpcode.PosFixedNumHigh) {
 		return append(b, byte(n))
@@ -169,7 +169,7 @@ func appendUint(b []byte, n uint64) []byte {
 	return appendSized(b, msgpcode.Uint8, n)
 }
 
-// appendBytes never writes nil: an empty body is a response like any other.
+// appendBytes never writes nil: an empty body is a body like any other.
 func appendBytes(b, data []byte) []byte {
 	return append(appendSized(b, msgpcode.Bin8, uint64(len(data))), data...)
 }
@@ -182,7 +182,7 @@ func appendText(b []byte, s string) []byte {
 	return append(appendSized(b, msgpcode.Str8, uint64(len(s))), s...)
 }
 
-// appendList begins a list of n elements. There is no list with a length of one byte.
+// appendList begins a list of n elements. msgpack has no list with a one-byte length.
 func appendList(b []byte, n int) []byte {
 	switch {
 	case n <= int(msgpcode.FixedArrayMask):
@@ -213,7 +213,7 @@ func appendFields(b []byte, fs []Field) []byte {
 
 // appendField appends a name and the list of its lines.
 func appendField(b []byte, name string, lines []string) []byte {
-	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as most are: both lengths at once
+	if len(lines) == 1 && len(name) <= int(msgpcode.FixedStrMask) { // as for most: both lengths at once
 		b = append(append(b, msgpcode.FixedArrayLow|2, msgpcode.FixedStrLow|byte(len(name))), name...)
 		return appendText(b, lines[0])
 	}
@@ -246,11 +246,11 @@ const maxRecord = 64
 const (
 	flagSoft = 1 << iota
 	flagAll
-	flagWide // to a process that does not know it the record cannot be read: it purges everything there
+	flagWide // a process that does not know the flag cannot read the record, and purges everything
 )
 
-// EncodeRecord returns the record as bytes, sealed like an entry. Of its position only the epoch is written: the log gives the rest.
-// A record of more than MaxLabels labels is an error: append it as several.
+// EncodeRecord returns the record as bytes, sealed like an entry. Of its position only the epoch is written: the log supplies the rest.
+// A record with more than MaxLabels labels is an error: append it as several.
 func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	if len(r.Labels) > MaxLabels {
 		return nil, fmt.Errorf("store: cannot encode: a record of %d labels; at most %d", len(r.Labels), MaxLabels)
@@ -258,7 +258,7 @@ func (c Codec) EncodeRecord(r Record) ([]byte, error) {
 	return c.seal(appendRecord(make([]byte, 0, maxRecord+len(r.Labels)*maxLabel), r)), nil
 }
 
-// appendRecord appends the purge record without its seal. Its position is not part of it: the log gives it one.
+// appendRecord appends the purge record without its seal. Of its position it appends only the epoch: the log supplies the rest.
 func appendRecord(b []byte, r Record) []byte {
 	flags := uint64(0)
 	if r.Soft {
@@ -277,7 +277,7 @@ func appendRecord(b []byte, r Record) []byte {
 	return appendLabels(b, r.Labels)
 }
 
-// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. It keeps nothing of b. The caller fills in the rest of
+// DecodeRecord reads what EncodeRecord wrote, as suspiciously as Decode does. It retains nothing of b. The caller fills in the rest of
 // the position. Every error wraps [ErrCorrupt]; a log that has met one must count everything before the record as purged, since
 // nobody knows what it named.
 func (c Codec) DecodeRecord(b []byte) (Record, error) {

@@ -16,7 +16,7 @@ import (
 //
 // It trusts nothing, since others may write to the same backend. The seal is checked first. Then each length is compared with the
 // bytes that are left, and with the field's limit, before anything of that length is allocated. So a few bytes cannot make it
-// allocate gigabytes. There is one schema: no recursion that could exhaust the stack, and no field that it does not know.
+// allocate gigabytes. There is one schema: no recursion that could exhaust the stack, and no unknown field.
 func (c Codec) Decode(b []byte) (*Entry, error) {
 	e, err := c.decode(b)
 	if err != nil {
@@ -25,7 +25,7 @@ func (c Codec) Decode(b []byte) (*Entry, error) {
 	return e, nil
 }
 
-// decode is Decode without the wrapping of its errors. It allocates three times: the entry with its labels, the header's text, and the body.
+// decode is Decode without the wrapping of its errors. It allocates the entry, the header's text and lines, and the labels; see header.
 func (c Codec) decode(b []byte) (*Entry, error) {
 	b, err := c.open(b)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c Codec) decode(b []byte) (*Entry, error) {
 	return e, e.Validate()
 }
 
-// header reads both lists of header fields, twice: first to learn how much there is, then to hand it out. So it allocates once for
+// header reads both lists of header fields twice: first to measure them, then to hand out their parts. So it allocates once for
 // all text and once for all lines, however many there are, and once more for fields that are to be added.
 func (r *reader) header() (header Header, added []Field) {
 	start := r.at
@@ -77,10 +77,10 @@ func (r *reader) header() (header Header, added []Field) {
 	return headerOf(fields, lines[:n:n]), s.list(nil)
 }
 
-// fewFields is how many fields most responses have at most: that many are read without allocating the list.
+// fewFields is the most fields that most responses have: that many are read without allocating the list.
 const fewFields = 16
 
-// tally passes over a list of header fields and adds what is in it.
+// tally skips a list of header fields and counts what is in it.
 func (r *reader) tally(h *tally) {
 	n := r.list(MaxFields)
 	h.fields += n
@@ -101,7 +101,7 @@ func (r *reader) tally(h *tally) {
 // clipped: appending to one field's lines does not write into the next field's.
 type sharer struct {
 	reader
-	text  string   // what the reader began with
+	text  string   // the reader's whole input
 	lines []string // not handed out yet
 }
 
@@ -122,7 +122,7 @@ func (s *sharer) list(fields []Field) []Field {
 	return fields
 }
 
-// values takes n lines out of the shared text.
+// values reads n lines as parts of the shared text.
 func (s *sharer) values(n int) []string {
 	values := s.lines[:n:n]
 	s.lines = s.lines[n:]
@@ -138,19 +138,19 @@ func (s *sharer) next() string {
 	return s.text[s.at-n : s.at]
 }
 
-// A reader reads the few msgpack types that an entry is made of. After the first error every read returns zero, so its callers
-// check once, at the end. It counts where it is, instead of cutting b shorter: to store a pointer costs a write barrier while
-// garbage is collected.
+// A reader reads the few msgpack types that an entry consists of. After the first error every read returns zero, so its callers
+// check once, at the end. It counts its position, instead of reslicing b: storing a pointer costs a write barrier while
+// the garbage collector runs.
 type reader struct {
 	b   []byte
 	at  int // how much of b has been read
 	err error
 }
 
-// errShort is an entry that ends before its own lengths say.
+// errShort is for an entry that ends before its own lengths say.
 var errShort = errors.New("shorter than it claims")
 
-// fail notes the first error; all that is read after it is zero.
+// fail records the first error; every read after it returns zero.
 func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
@@ -158,10 +158,10 @@ func (r *reader) fail(err error) {
 	r.at = len(r.b)
 }
 
-// left is how many bytes have not been read.
+// left returns how many bytes have not been read.
 func (r *reader) left() uint64 { return uint64(len(r.b) - r.at) }
 
-// take returns the next n bytes, n being any claim that the input makes.
+// take returns the next n bytes; n may be anything that the input claims.
 func (r *reader) take(n uint64) []byte {
 	if n > r.left() {
 		r.fail(errShort)
@@ -209,7 +209,7 @@ func (r *reader) uint() uint64 {
 	return 0
 }
 
-// upTo reads a number that must not exceed the limit: sizes are checked before anything of that size is made.
+// upTo reads a number that must not exceed the limit: sizes are checked before anything of that size is allocated.
 func (r *reader) upTo(limit uint64) uint64 {
 	n := r.uint()
 	if n > limit {
@@ -219,7 +219,7 @@ func (r *reader) upTo(limit uint64) uint64 {
 	return n
 }
 
-// list reads an array's length. Every element takes at least a byte, so a claim beyond what is left is a lie.
+// list reads an array's length. Every element takes at least a byte, so a claim beyond what is left is false.
 func (r *reader) list(limit int) int {
 	var n uint64
 	switch c := r.code(); {
@@ -239,7 +239,7 @@ func (r *reader) list(limit int) int {
 	return int(n)
 }
 
-// bytes reads binary of at most so many bytes. It does not copy: the slice is of the input.
+// bytes reads binary of at most limit bytes. It does not copy: the result is a part of the input.
 func (r *reader) bytes(limit int) []byte {
 	c := r.code()
 	if c < msgpcode.Bin8 || c > msgpcode.Bin32 {
@@ -256,7 +256,7 @@ func (r *reader) fill(dst []byte) {
 	}
 }
 
-// text passes over a string and returns its length.
+// text skips a string and returns its length.
 func (r *reader) text() int {
 	var n uint64
 	switch c := r.code(); {

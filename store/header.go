@@ -18,14 +18,14 @@ type Field struct {
 	Values []string
 }
 
-// A Header is a list of fields as an entry keeps them. It is compact: the responses of a route have the same field names, which are
+// A Header is the list of fields in an entry. It is compact: the responses of a route have the same field names, which are
 // in memory once for all of them. The zero Header is empty. It is immutable, and may be read by any number of goroutines.
 type Header struct {
 	layout *layout // nil: there is no field
 	lines  []string
 }
 
-// MakeHeader returns a header of these fields, in this order. It copies their lines and keeps nothing of the slices.
+// MakeHeader returns a header with these fields, in this order. It copies their lines and does not retain the slices.
 func MakeHeader(fields ...Field) Header {
 	n := 0
 	for i := range fields {
@@ -38,7 +38,7 @@ func MakeHeader(fields ...Field) Header {
 	return headerOf(fields, lines)
 }
 
-// headerOf makes a header of the fields, whose lines are also given as one list, in order. It keeps that list.
+// headerOf makes a header of the fields, whose lines are also given as one list, in order. It retains that list.
 func headerOf(fields []Field, lines []string) Header {
 	if len(fields) == 0 {
 		return Header{}
@@ -71,7 +71,7 @@ func (h *Header) All() iter.Seq2[string, []string] {
 	}
 }
 
-// Lines returns the lines of the first field of exactly that name, clipped, or nil.
+// Lines returns the lines of the first field with exactly that name, clipped, or nil.
 func (h *Header) Lines(name string) []string {
 	for known, lines := range h.All() {
 		if known == name {
@@ -93,11 +93,11 @@ func (h *Header) Fields() []Field {
 	return fields
 }
 
-// A layout is what the headers of many entries have in common: their names, and how many lines each has. What is wrong with a name
-// is found once, when the layout is made, and not for each entry.
+// A layout is what the headers of many entries have in common: their names, and how many lines each has. Names are checked
+// once, when the layout is made, and not for each entry.
 type layout struct {
 	names  []string
-	starts []uint32 // of each field's lines, and one behind the last
+	starts []uint32 // index of each field's first line, and one past the last line
 	bytes  int      // of the names
 	length int      // the line that is the Content-Length, or -1
 	err    error    // what is wrong with a name
@@ -136,11 +136,11 @@ func (l *layout) fits(fields []Field) bool {
 	return true
 }
 
-// layouts are the last ones seen. There are two places for each. A layout that finds neither free takes that of another; entries that
-// have the other keep it. Two goroutines that make the same layout at once may each have their own, which costs memory only.
+// layouts are the ones seen last. There are two slots for each. A layout that finds neither free displaces another; entries with
+// that other one keep it. Two goroutines that make the same layout at once may each get their own, which costs only memory.
 var layouts [1024]atomic.Pointer[layout]
 
-// layoutOf returns the layout of the fields, which is most likely one that is known.
+// layoutOf returns the layout of the fields, most likely one that is known.
 func layoutOf(fields []Field) *layout {
 	hash := uint32(len(fields))
 	for i := range fields {
@@ -167,7 +167,7 @@ func layoutOf(fields []Field) *layout {
 	return l
 }
 
-// Limits of an entry. A [Codec] checks them when it writes one and when it reads one. An entry beyond them is not kept.
+// Limits of an entry. A [Codec] checks them when it writes an entry and when it reads one. An entry beyond them is not stored.
 const (
 	MaxFields     = 64       // header fields
 	MaxFieldBytes = 16 << 10 // bytes of all header names and lines
@@ -177,8 +177,8 @@ const (
 	maxLines = 1024 // lines of all header fields
 )
 
-// Validate returns what is wrong with the entry, or nil. It holds what is written and what is read to the same rules: nothing that
-// net/http would reject, or send wrongly, may come out of a store. Somebody else may write there.
+// Validate returns what is wrong with the entry, or nil. The same rules apply to what is written and what is read: nothing that
+// net/http would reject, or send wrongly, may come out of a store. Others may write to it, too.
 func (e *Entry) Validate() error {
 	_, err := e.check()
 	return err
@@ -216,10 +216,10 @@ func (e *Entry) check() (h tally, err error) {
 	return h, nil
 }
 
-// A tally counts header fields, their lines, and the bytes of both with one more a line.
+// A tally counts header fields, their lines, and the bytes of both plus one for each line.
 type tally struct{ fields, lines, bytes int }
 
-// addHeader counts the header and checks each of its names and lines. A layout that was checked before is not checked again.
+// addHeader counts the header and checks each of its names and lines. Names are checked with the layout, only once.
 func (h *tally) addHeader(of *Header, body int) error {
 	if of.layout == nil {
 		return nil
@@ -277,7 +277,7 @@ func (h *tally) addLines(lines []string) int {
 // invalidLine does not repeat the line: it may be somebody's secret.
 func invalidLine(name string) error { return fmt.Errorf("invalid value of header %s", name) }
 
-// checkName refuses what is no field name (RFC 9110 §5.1), and fields that frame a message, which are net/http's own.
+// checkName rejects what is not a field name (RFC 9110 §5.1), and fields that frame a message, which belong to net/http.
 func checkName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("invalid header name %q", name)
@@ -290,13 +290,13 @@ func checkName(name string) error {
 	return nil
 }
 
-// framing are fields that say how one message is sent on one connection (RFC 9110 §7.6.1). net/http acts on them.
+// framing are fields that say how a message is sent on one connection (RFC 9110 §7.6.1). net/http acts on them.
 var framing = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// errLength is of a response that net/http would cut short, or whose client would wait for more.
+// errLength is for a response that net/http would cut short, or whose client would wait for more.
 var errLength = errors.New("a Content-Length that is not the body's")
 
-// says reports whether the line is the number, as we write it.
+// says reports whether the line is n, as we write numbers.
 func says(line string, n int) bool {
 	var digits [20]byte
 	return line == string(strconv.AppendInt(digits[:0], int64(n), 10))
@@ -313,8 +313,8 @@ const (
 // ones has a one in every byte.
 const ones = 0x0101010101010101
 
-// printable reports whether every byte of s may stand in a header value without a further look: none below a space, no DEL. It
-// takes eight bytes at a time, the last eight once more where the length is odd, and says no to what is shorter than that.
+// printable reports whether every byte of s may stand in a header value without a further check: none below a space, no DEL. It
+// takes eight bytes at a time, then the last eight, which may overlap. It returns false for anything shorter than that.
 func printable(s string) bool {
 	if len(s) < 8 {
 		return false

@@ -9,21 +9,21 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// A Ledger is one process' view of a purge log: for each label the last purge that named it. It is bounded, and safe for concurrent use.
+// A Ledger is one process' view of a purge log: for each label, the last purge that named it. It is bounded, and safe for concurrent use.
 //
 // It compares in two ways. An entry that this process made remembers how many records the ledger had applied by then; that is exact even
-// for records that the log never accepted. An entry that was read from a store has the log's own position.
+// for records that the log never accepted. An entry that was read from a store has a position in the log itself.
 type Ledger struct {
-	count atomic.Uint64 // records applied. An entry that was found live at this count needs no further look
+	count atomic.Uint64 // records applied. An entry that was found live at this count needs no further check
 
 	mu   sync.RWMutex
 	head Position
 	hard *marks
-	soft *marks // stale, rather than gone
+	soft *marks // of purges after which an entry is stale, rather than gone
 }
 
-// Each ledger of a process counts from a number of its own, counts apart. So an entry shows which ledger it was made under, or was found live
-// by: two caches may share one memory.
+// Each ledger of a process counts from a start of its own, the starts being counts apart. So an entry shows which ledger it was made
+// under, or was found live by: two caches may share one memory.
 const counts = 1 << 40
 
 var ledgers atomic.Uint64
@@ -35,8 +35,8 @@ func NewLedger() *Ledger {
 	return l
 }
 
-// Stamp gives an entry that is about to be made its place in the log. It must be called before the handler runs: what a purge names from
-// then on, the entry does not survive.
+// Stamp gives an entry that is about to be made its place in the log. It must be called before the handler runs: a purge from then
+// on ends the entry.
 func (l *Ledger) Stamp(e *Entry) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -50,14 +50,14 @@ func (l *Ledger) Head() Position {
 	return l.head
 }
 
-// Floor returns the position before which everything is gone, because the log was trimmed or has begun anew there.
+// Floor returns the position before which everything is gone, because the log was trimmed or began anew there.
 func (l *Ledger) Floor() Position {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.hard.all.at
 }
 
-// Apply takes a record in. Records come in the log's order; one that is known already is ignored.
+// Apply applies a record. Records come in the log's order; one that is known already is ignored.
 func (l *Ledger) Apply(r Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,20 +67,20 @@ func (l *Ledger) Apply(r Record) {
 	l.apply(r)
 }
 
-// ApplyHere takes in a record that the log did not accept. It holds for this process alone, until the log is read anew. It gets a place
-// just after the head, so that it also stands after entries of other processes that were stamped with the head; the head itself does not
+// ApplyHere applies a record that the log did not accept. It holds for this process alone, until the log is read anew. It gets a place
+// just after the head, so that it also comes after other processes' entries that were stamped with the head; the head itself does not
 // move, because the next record of the log may get that very place.
 func (l *Ledger) ApplyHere(r Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	head := l.head
 	r.At = head
-	r.At.Seq++ // entries that this process makes later are told apart by the count
+	r.At.Seq++ // for later entries of this process the count decides
 	l.apply(r)
 	l.head = head
 }
 
-// apply takes the record in. The lock is held. The count is raised last: whoever reads the new count, without the lock, must find the marks.
+// apply applies the record. The lock is held. The count is raised last: whoever reads the new count, without the lock, must find the marks.
 func (l *Ledger) apply(r Record) {
 	m := mark{r.At, l.count.Load() + 1}
 	l.head = r.At
@@ -92,15 +92,15 @@ func (l *Ledger) apply(r Record) {
 	l.count.Store(m.count)
 }
 
-// Rises returns how often purges were widened: there were too many to remember one by one, so the oldest became one of their whole area.
+// Rises returns how often purges were widened: there were too many to remember one by one, so the oldest became a purge of its whole area.
 func (l *Ledger) Rises() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.hard.rises + l.soft.rises
 }
 
-// Restart begins to follow a log at a position: one that was lost, replaced or trimmed past the place that this process knew, or one that is
-// seen for the first time. Entries from before, or of another epoch, are gone; but what this process itself made before it saw its
+// Restart begins to follow a log at a position: a log that was lost, replaced or trimmed past the place that this process knew, or that
+// is seen for the first time. Entries from before, or of another epoch, are gone; but what this process itself made before it saw its
 // first log has missed no purge, and stays.
 func (l *Ledger) Restart(at Position) {
 	l.mu.Lock()
@@ -114,7 +114,7 @@ func (l *Ledger) Restart(at Position) {
 	l.count.Add(1)
 }
 
-// Replace takes over a log that was read anew, into from. It is Restart and many Apply in one step: in between, nobody must meet a ledger
+// Replace takes over a log that was read anew, into from. It is Restart and many Apply in one step: in between, nobody must find a ledger
 // that knows only half of the purges. Records of ApplyHere are forgotten. from must not be used any more.
 func (l *Ledger) Replace(from *Ledger) {
 	l.mu.Lock()
@@ -140,16 +140,16 @@ func (l *Ledger) untouched() bool {
 	return l.head == Position{} && l.hard.untouched() && l.soft.untouched()
 }
 
-// State says what the purge log knows of the entry. It is asked on every hit, so the response "live" is remembered in the entry together with
-// the count: until the next record, asking again is one comparison, without a lock. The count is read before the look:
+// State says what the purge log knows of the entry. Every hit calls it, so the result Live is remembered in the entry together with
+// the count: until the next record, another call is one comparison, without a lock. The count is read before the check:
 //
 //	State                                 apply
 //	reads the count: 7
 //	finds no purge of the labels
-//	                                      notes the purge; the count is 8
+//	                                      records the purge; the count is 8
 //	stores 7 in the entry
 //
-// So the next State reads 8, which is not 7, and looks again. Had it read the count afterwards, the entry would be live at 8.
+// So the next State reads 8, which is not 7, and checks again. Had it read the count afterwards, the entry would be live at 8.
 func (l *Ledger) State(e *Entry) Liveness {
 	count := l.count.Load()
 	if e.seen.Load() == count {
@@ -164,7 +164,7 @@ func (l *Ledger) State(e *Entry) Liveness {
 	return state
 }
 
-// state looks the entry's labels up. The lock is held.
+// state checks the entry's labels. The lock is held.
 func (l *Ledger) state(e *Entry) Liveness {
 	switch {
 	case l.hard.hits(e):
@@ -176,14 +176,14 @@ func (l *Ledger) state(e *Entry) Liveness {
 }
 
 const (
-	// maxLabels bounds the labels whose last purge a ledger remembers. When there are more, the largest share forgets its oldest label,
-	// which becomes a purge of its whole area: responses there go too early, and nothing elsewhere goes.
+	// maxLabels bounds the labels whose last purge a ledger remembers. If there are more, the largest share forgets its oldest label,
+	// which becomes a purge of its whole area: responses there go too early, and nothing elsewhere does.
 	maxLabels = 1 << 16
-	// maxAreas bounds the areas with such a purge. When there are more, they become one purge of everything.
+	// maxAreas bounds the areas with such a purge. If there are more, they become one purge of everything.
 	maxAreas = 1 << 15
 )
 
-// A mark is the place of one purge, in the log and in this process.
+// A mark is the position of one purge, in the log and in this process.
 type mark struct {
 	at    Position
 	count uint64
@@ -194,7 +194,7 @@ func (m mark) newer(than mark) bool {
 	return m.count > than.count || m.count == than.count && m.at.compare(than.at) > 0
 }
 
-// after reports whether the purge came after the handler of the entry began. The zero mark is no purge.
+// after reports whether the purge came after the handler of the entry began. The zero mark is not a purge.
 func (m mark) after(e *Entry) bool {
 	if e.born != 0 && e.born/counts == m.count/counts {
 		return m.count > e.born
@@ -202,13 +202,13 @@ func (m mark) after(e *Entry) bool {
 	return m != mark{} && e.At.Before(m.at)
 }
 
-// marks are what a ledger remembers of one kind of purges, hard or soft ones.
+// marks are what a ledger remembers of one kind of purges, hard or soft.
 type marks struct {
-	all    mark // what is older has been purged
+	all    mark // everything older has been purged
 	named  map[keying.Label]*list.Element
 	areas  map[keys.Area]mark
-	shares map[keys.Area]*list.List // the labels by their area, those whose purge is oldest first; of no area: the app's own
-	most   *list.List               // about the largest share; nil: not known
+	shares map[keys.Area]*list.List // the labels by their area, oldest purge first; the zero area: the app's own labels
+	most   *list.List               // about the largest share; nil: unknown
 	rises  int                      // how often an area was marked, because there were too many labels or a purge named it
 }
 
@@ -227,8 +227,8 @@ func newMarks() *marks {
 // untouched reports whether there is no purge.
 func (ms *marks) untouched() bool { return ms.all == mark{} && len(ms.named)+len(ms.areas) == 0 }
 
-// apply notes the purge of the record's labels. A label of a place says in which area the labels before it lie; in a Wide record the area
-// itself is purged.
+// apply records the purge of the record's labels. A place's label says in which area the labels before it lie; in a Wide record it
+// purges the area itself.
 func (ms *marks) apply(r Record, m mark) {
 	if r.All {
 		ms.all = m
@@ -249,8 +249,8 @@ func (ms *marks) apply(r Record, m mark) {
 	ms.add(r.Labels[from:], keys.Area{}, m)
 }
 
-// add notes the last purge of the labels, which share the bound of their area. So a flood of purges in one area makes only that area
-// coarse.
+// add records the last purge of the labels. The bound hits the area with the most labels: a flood of purges in one area makes only that
+// area coarse.
 func (ms *marks) add(labels []keying.Label, area keys.Area, m mark) {
 	for _, label := range labels {
 		if known := ms.named[label]; known != nil {
@@ -287,7 +287,7 @@ func (ms *marks) remove(at *list.Element) purged {
 }
 
 // widen forgets the oldest label of the largest share, and purges its whole area instead, as of that label's purge. Labels that the app
-// itself named have no place; they fall into areas by their digest.
+// itself named have no place; their digest assigns them to areas.
 func (ms *marks) widen() {
 	if ms.most == nil {
 		for _, share := range ms.shares {
@@ -303,7 +303,7 @@ func (ms *marks) widen() {
 	ms.raise(p.area, p.mark)
 }
 
-// raise notes a purge of a whole area. If there are too many areas, everything is purged as of the newest one.
+// raise records a purge of a whole area. If there are too many areas, everything is purged as of the newest such purge.
 func (ms *marks) raise(area keys.Area, m mark) {
 	ms.rises++
 	if m.newer(ms.areas[area]) {
@@ -320,7 +320,7 @@ func (ms *marks) raise(area keys.Area, m mark) {
 	clear(ms.areas)
 }
 
-// hits reports whether a purge came after the entry: of everything, of one of its labels, or of an area that it lies in.
+// hits reports whether a purge came after the entry: of everything, of one of its labels, or of an area that one of them lies in.
 func (ms *marks) hits(e *Entry) bool {
 	if ms.all.after(e) {
 		return true
@@ -351,7 +351,7 @@ func (ms *marks) hitsArea(e *Entry, label *keying.Label) bool {
 	return false
 }
 
-// recount gives all marks one count: they are older than everything that this process makes from now on.
+// recount gives all marks the same count: they are older than everything that this process makes from now on.
 func (ms *marks) recount(count uint64) {
 	for _, at := range ms.named {
 		p := at.Value.(purged)

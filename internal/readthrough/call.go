@@ -9,8 +9,8 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Call is one request's use of the stores. All that it does there shares one time budget, and it loads at most once. It
-// holds all that a load needs, so that a caller may make it a part of something larger. It is for one goroutine, and must not be
+// A Call is one request's use of the stores. All its operations share one time budget, and it loads at most once. It holds
+// everything that a load needs, so that a caller may make it a part of something larger. It is for one goroutine, and must not be
 // copied after its first use.
 //
 // Get goes like this:
@@ -25,23 +25,23 @@ import (
 //	        take it, or go round again, or load alone
 type Call struct {
 	rc    *Cache
-	ctx   context.Context // the request's: operations on a store have its values, and an end of their own
-	route string          // what the call is for, as reports name it
+	ctx   context.Context // the request's: store operations have its values, but a deadline of their own
+	route string          // what the call is for, as named in reports
 
-	left   time.Duration // for operations, where they are bounded
-	lastOp time.Time     // when the last operation was over, where they are bounded
+	left   time.Duration // time left for operations, if they are bounded
+	lastOp time.Time     // when the last operation ended, if they are bounded
 	op     operation     // the context of the first operation: most calls have no second one
 
-	came   time.Time // when the request came, if that matters to its judge
-	renews bool      // it refreshes: a fresh entry that nears its end is not good enough
-	part   bool      // it is not for the key's own response, see GetPart
+	came   time.Time // when the request came, if its judge needs that
+	renews bool      // it refreshes: a fresh entry near its end is not good enough
+	part   bool      // it is for a part, not for the key's own response: see GetPart
 	last   lookup    // the last one
 
 	flight flight // if it leads
 	run    Run    // if it loads
 }
 
-// Call begins a call for the request of the context. The route is what reports name it by, or "".
+// Call begins a call for the request of the context. Reports name the route, which may be "".
 func (rc *Cache) Call(ctx context.Context, route string) Call {
 	return Call{rc: rc, ctx: ctx, route: route, left: rc.opTime()}
 }
@@ -53,13 +53,13 @@ const (
 	Loaded   Source = iota // this call's load ran
 	Stored                 // found in the store
 	Shared                 // another call's load ran
-	Canceled               // nowhere: the call was cancelled while it waited for another's load, and nothing ran
-	Renewed                // this call's load ran, and its entry is to be served
-	Looped                 // nowhere: the load asks for itself, again and again, and nothing ran
+	Canceled               // nowhere: the call was cancelled while it waited, and nothing ran
+	Renewed                // this call's load ran, and the client is to be served its entry
+	Looped                 // nowhere: the load requests its own key, again and again, and nothing ran
 )
 
-// Result is what Get brings. Entry is what to serve. It is nil where the call's own load ran, where the client hung up, and
-// where the load asks for itself. Only a Stored one may be stale.
+// Result is what Get returns. Entry is what to serve. It is nil if the call's own load ran and served the client, if the client
+// hung up, and if the call is Looped. Only a Stored entry may be stale.
 type Result struct {
 	Entry  *store.Entry
 	Use    Use
@@ -68,20 +68,20 @@ type Result struct {
 }
 
 // Get returns the entry of the key, from the store or from another call's load under way. Otherwise it runs load, once for
-// all who ask at the same time, and keeps what load made. The judge may be nil.
+// all concurrent calls, and stores what load made. The judge may be nil.
 //
-//   - A panic in load passes through; those who wait are released.
+//   - A panic in load passes through; the waiters are released.
 //   - A call that is cancelled while it waits runs nothing: its client has gone.
 //   - A call whose deadline passes while it waits runs its own load, which can see the context.
-//   - So does a call that a load has made and that would wait for itself, see [Link]. If such a load does so again within
-//     itself, it is Looped.
+//   - So does a call made by a load that would end up waiting for itself, see [Link]. If that load calls Get for its own key again,
+//     the call is Looped.
 func (c *Call) Get(key keying.Key, load Loader, judge Judge) Result {
 	return c.get(key, key, load, judge)
 }
 
-// GetPart is Get for a response that is not the one that the key stands for, but can be made of it: one to HEAD, or to a range.
-// Calls that name the same part share a load. Those for the key's own response do not wait for it. Of what a load makes, only
-// what it says is to be kept goes to the store.
+// GetPart is Get for a response other than the key's own that can be made from it: one to HEAD, or to a range request.
+// Calls for the same part share a load. Calls for the key's own response do not wait for it. Of what such a load makes, only
+// what it marks for storing goes to the store.
 func (c *Call) GetPart(key, part keying.Key, load Loader, judge Judge) Result {
 	c.part = true
 	return c.get(key, part, load, judge)
@@ -132,7 +132,7 @@ func (c *Call) get(key, shared keying.Key, load Loader, judge Judge) Result {
 	return c.getAlone(key, load, judge)
 }
 
-// insteadOf returns what a waiter is served with instead of waiting for the flight, if that is a refresh: the stale response is as
+// insteadOf returns an entry to serve instead of waiting for the flight, if the flight is a refresh: the stale response is as
 // good for this call as for the one that has started the refresh.
 func (c *Call) insteadOf(f *flight, key keying.Key, judge Judge) (*store.Entry, Use) {
 	if !f.refresh {
@@ -158,19 +158,19 @@ func (rc *Cache) Refresh(ctx context.Context, key keying.Key, load LoaderFunc) F
 	return c.Refresh(key, load)
 }
 
-// A Client wants an entry: an HTTP request, or a caller of Values. It is what differs between the two. What happens when is the
-// same for both, see [Call.Answer].
+// A Client wants an entry: an HTTP request, or a caller of Values. The interface is what differs between the two. The order of
+// events is the same for both, see [Call.Answer].
 type Client interface {
 	Loader
-	// Serve gives the client the result's entry, and tells of it. It returns false if the entry cannot be served after all.
+	// Serve gives the client the result's entry, and reports it. It returns false if the entry cannot be served after all.
 	Serve(Result) bool
-	// Refresh has the entry that was just served loaded again, where that holds up nobody. It may decline.
+	// Refresh starts a load of the entry that was just served, without holding up anybody. It may decline.
 	Refresh()
 	// Missed is called if there is no entry to serve: the client's own load ran, or nothing did, see [Source].
 	Missed(Result)
 }
 
-// Answer gets the entry of the key, serves the client with it, and has it refreshed if that is due. It returns false if there
+// Answer gets the entry of the key, serves the client with it, and refreshes it if that is due. It returns false if there
 // was an entry that could not be served.
 func (c *Call) Answer(key keying.Key, client Client, judge Judge) bool {
 	return c.rc.Answer(client, c.Get(key, client, judge))
@@ -185,14 +185,14 @@ func (rc *Cache) Answer(client Client, r Result) bool {
 	if !client.Serve(r) {
 		return false
 	}
-	// An entry that another's load has just made is not refreshed, however short its life.
+	// An entry that another call's load has just made is not refreshed, however short its lifetime.
 	if r.Use == WhileRefreshed || r.Use == Fresh && r.Source == Stored && rc.Early(r.Entry, time.Now()) {
 		client.Refresh()
 	}
 	return true
 }
 
-// getAlone is Get without waiting for others, and without letting others wait.
+// getAlone is Get that neither waits for other calls nor lets them wait.
 func (c *Call) getAlone(key keying.Key, load Loader, judge Judge) Result {
 	c.flight.key = key
 	l := c.look(key, judge)
@@ -206,21 +206,21 @@ func (c *Call) getAlone(key keying.Key, load Loader, judge Judge) Result {
 	return r
 }
 
-// Escaped reports, of a call that has ended, whether anybody but the caller may still refer to it: others came to wait for its
-// load, or a store was given a context of its. Otherwise its memory may be used for another.
+// Escaped reports, for a call that has ended, whether anything may still refer to it: other calls waited for its load, or
+// a store was given its context. Otherwise its memory may be reused.
 func (c *Call) Escaped() bool { return c.flight.done != nil || c.op.ending != nil }
 
 // stores are the tiers that one Cache reads and writes: memory alone, a far store alone, or a far store with short-lived
 // copies near, in memory. Of two tiers Far is the truth. A near copy saves the round trip to it.
 //
-// What a near copy may be behind is bounded three ways. It lives for nearTTL at most. A purge of this process makes it absent
-// at once, since the ledger knows of it. A purge elsewhere does so as soon as the log brings its record, which follow sees to.
-// A copy that is left after a purge does no harm, for it is the same entry, with the same position in the log:
+// How far a near copy may lag behind is bounded in three ways. It lives for nearTTL at most. A purge by this process makes it
+// absent at once, since the ledger knows of it. A purge elsewhere does so as soon as its record arrives: follow makes this
+// process follow the log. A copy that is written after a purge does no harm, for it is the same entry, with the same position in the log:
 //
 //	A: reads the entry of position 7 from Far
 //	B: purges: record 8; A's ledger learns of it
-//	A: leaves a near copy, of position 7
-//	C: finds the copy in A's memory: purged, so it asks Far
+//	A: writes a near copy, of position 7
+//	C: finds the copy in A's memory: purged, so C reads Far
 type stores struct {
 	near, far store.Store  // one may be nil
 	leaser    store.Leaser // far, if processes share loads
@@ -234,7 +234,7 @@ type stores struct {
 }
 
 // read returns the entry of the key, or nil. Of two tiers it is the near copy while that is good; asked tells whether Far was
-// asked. While Far cannot be asked, a near copy stands in for as long as outage allows, along with Far's error.
+// read. While Far is unavailable, a near copy stands in for as long as outage allows, along with Far's error.
 func (s *stores) read(ctx context.Context, key keying.Key) (e *store.Entry, asked bool, err error) {
 	switch {
 	case s.near == nil:
@@ -252,13 +252,13 @@ func (s *stores) read(ctx context.Context, key keying.Key) (e *store.Entry, aske
 		return near, false, nil
 	}
 	e, err = s.readFar(ctx, key)
-	if err != nil && !errors.Is(err, store.ErrCorrupt) && near != nil && s.ledger.State(near) == store.Live { // Far may have told of a purge
+	if err != nil && !errors.Is(err, store.ErrCorrupt) && near != nil && s.ledger.State(near) == store.Live { // Far may have brought news of a purge
 		return near, true, err
 	}
 	return e, true, err
 }
 
-// readFar returns what Far has, and leaves a near copy of it. Where there is no Far it reads the only tier.
+// readFar returns the entry from Far, and writes a near copy of it. If there is no Far it reads the only tier.
 func (s *stores) readFar(ctx context.Context, key keying.Key) (*store.Entry, error) {
 	if s.far == nil {
 		return s.open(s.near.Get(ctx, key))
@@ -271,8 +271,8 @@ func (s *stores) readFar(ctx context.Context, key keying.Key) (*store.Entry, err
 	return e, err
 }
 
-// openFar is open for what Far has brought. That may have been kept under a policy of longer times than this one's, by a process
-// of the version before, say: trim cuts it down first. What memory has was trimmed when it came.
+// openFar is open for an entry from Far. It may have been stored under a policy with longer times than this one's, by a process
+// that runs an earlier version, for example: trim cuts it down first. Entries in memory were trimmed on arrival.
 func (s *stores) openFar(e *store.Entry, ok bool, err error) (*store.Entry, error) {
 	if e != nil && s.trim != nil {
 		e = s.trim(e)
@@ -280,7 +280,7 @@ func (s *stores) openFar(e *store.Entry, ok bool, err error) (*store.Entry, erro
 	return s.open(e, ok, err)
 }
 
-// open applies the hook Options.Open to what a tier has brought. An entry that does not open is a miss, with the error: the load
+// open applies the hook Options.Open to what a tier has returned. An entry that does not open is a miss, with the error: the load
 // that follows puts a sound one in its place.
 func (s *stores) open(e *store.Entry, ok bool, err error) (*store.Entry, error) {
 	if !ok || e == nil {
@@ -296,7 +296,7 @@ func (s *stores) open(e *store.Entry, ok bool, err error) (*store.Entry, error) 
 	return opened, err
 }
 
-// write keeps the entry. Of two tiers it leaves a near copy even if Far fails: this process has the response, after all.
+// write stores the entry. Of two tiers it writes a near copy even if Far fails: this process has the response, after all.
 func (s *stores) write(ctx context.Context, e *store.Entry, keep time.Duration) (err error) {
 	if s.far == nil {
 		return s.writeNear(ctx, e.Key, e, keep)
@@ -306,14 +306,14 @@ func (s *stores) write(ctx context.Context, e *store.Entry, keep time.Duration) 
 	return err
 }
 
-// writeAndRelease is write by the holder of the key's lease, which it gives back in the same round trip.
+// writeAndRelease is write by the holder of the key's lease, which it releases in the same round trip.
 func (s *stores) writeAndRelease(ctx context.Context, token store.Token, e *store.Entry, keep time.Duration) error {
 	err := s.leaser.SetAndRelease(ctx, e.Key, token, e, keep)
 	s.copyNear(ctx, e.Key, e)
 	return err
 }
 
-// lease tries to take the key's lease, and reads what Far has, in one round trip.
+// lease tries to take the key's lease, and reads the entry from Far, in one round trip.
 func (s *stores) lease(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (*store.Entry, store.Lease, error) {
 	e, lease, err := s.leaser.Lease(ctx, key, token, hold)
 	if e, err = s.openFar(e, true, err); e != nil && err == nil {
@@ -322,7 +322,7 @@ func (s *stores) lease(ctx context.Context, key keying.Key, token store.Token, h
 	return e, lease, err
 }
 
-// remove forgets the keys. Far comes first: a reader in between must not leave another near copy.
+// remove deletes the keys. Far comes first: a reader in between must not write another near copy.
 func (s *stores) remove(ctx context.Context, keys ...keying.Key) (err error) {
 	if s.far != nil {
 		err = s.far.Delete(ctx, keys...)
@@ -336,12 +336,12 @@ func (s *stores) remove(ctx context.Context, keys ...keying.Key) (err error) {
 	return err
 }
 
-// Tick is by how much the clock of those who read memory may be late, where they are many. No near copy is served for that
-// much longer: it ends so much sooner.
+// Tick is by how much the clock of memory's readers may be late, when there are many. A near copy ends up to that much sooner,
+// so that it is not served for that much longer.
 const Tick = 10 * time.Millisecond
 
-// copyNear leaves a near copy of what Far has, if there is memory. It never outlives the freshness of the entry, but for an
-// outage of Far: then it may stand in for longer.
+// copyNear writes a near copy of an entry from Far, if there is memory. The copy never outlives the freshness of the entry,
+// except during an outage of Far: then it may stand in for longer.
 func (s *stores) copyNear(ctx context.Context, key keying.Key, e *store.Entry) {
 	if s.near == nil {
 		return
@@ -359,7 +359,7 @@ func (s *stores) copyNear(ctx context.Context, key keying.Key, e *store.Entry) {
 	_ = s.writeNear(ctx, key, e, min(good+s.outage, e.Keep(now))) // if memory refuses it, Far serves
 }
 
-// writeNear keeps the entry in memory. Purges elsewhere concern it from now on: the first one begins to follow the log.
+// writeNear stores the entry in memory. From now on it depends on purges elsewhere: the first write starts following the log.
 func (s *stores) writeNear(ctx context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
 	if s.follow != nil {
 		s.follow()

@@ -12,32 +12,32 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// maxNested is how often a key's load may be under way within itself. A load that asks for its own key runs once more and
-// may well end then, for it can know from its context; one that asks again has not known.
+// maxNested is how often a key's load may be under way within itself. A load that requests its own key runs once more and
+// may well end then, because its context shows that it is nested. One that requests it again has not checked.
 const maxNested = 2
 
-// A Link is one run in the chain of those under way that have led to a call: a handler that asks for another page, whose
-// handler asks for a value. A run's context carries it, under [LinkKey]. It is memory of the run's own, because a handler may
+// A Link is one run in the chain of runs under way that have led to a call: a handler that requests another page, whose
+// handler gets a value. A run's context carries it, under [LinkKey]. It is allocated for the run alone, because a handler may
 // keep its context. A nil Link is a call that no run has made.
 //
 // The chain prevents three deadlocks:
 //
-//	a load asks for its own key            it would wait for itself: it runs once more, alone, and may know from its
-//	                                       context that it is within itself. If it asks again, the call is Looped
-//	two loads ask for each other's keys    each would wait for the other: the second does not wait, see wait
-//	a load asks for another key, and all   the other load would wait for the slot that this one holds: it needs
+//	a load requests its own key            it would wait for itself: it runs once more, alone, and can tell from its
+//	                                       context that it is within itself. If it requests it again, the call is Looped
+//	two loads request each other's keys    each would wait for the other: the second does not wait, see wait
+//	a load requests another key, and all   the other load would wait for the slot that this one holds: it needs
 //	slots of the limit are taken           none, see holds
 type Link struct {
 	outer    *Link
 	key      keying.Key
-	name, id string                   // what is loaded, as messages name it
+	name, id string                   // what is loaded, for messages
 	limit    atomic.Pointer[runLimit] // where the run has a slot, or nil
 	ended    atomic.Bool
 
-	waits []*flight // guarded by waiting: what the calls wait for that the run has led to
+	waits []*flight // guarded by waiting: the flights that calls further down the chain wait for
 }
 
-// LinkKey is the key of a context's value that is a *Link.
+// LinkKey is the key of a context value of type *Link.
 type LinkKey struct{}
 
 func linkOf(ctx context.Context) *Link {
@@ -45,7 +45,7 @@ func linkOf(ctx context.Context) *Link {
 	return l
 }
 
-// Link makes l, which is zero, the run's. It is called before the load makes anything, and l belongs to the run's context.
+// Link makes l, which must be zero, the run's. It is called before the load makes anything, and l belongs to the run's context.
 // The name and the id, which may be empty, say what is loaded.
 func (r *Run) Link(l *Link, name, id string) {
 	l.outer, l.key, l.name, l.id = linkOf(r.call.ctx), r.Entry.Key, name, id
@@ -59,7 +59,7 @@ func (r *Run) Link(l *Link, name, id string) {
 	}
 }
 
-// endLink is called when the load is over, whoever keeps its context.
+// endLink is called when the load is over; its context may live on.
 func (r *Run) endLink() {
 	if r.link != nil {
 		r.link.ended.Store(true)
@@ -93,25 +93,25 @@ func (l *Link) has(run *Link) bool {
 	return l != nil
 }
 
-// waiting guards who waits for what. Only a call that a run has made takes it, when it would wait for another's load.
+// waiting guards the record of who waits for what. Only a call made by a run takes it, to wait for another load.
 var waiting sync.Mutex
 
-// wait notes that the call at the end of the chain waits for the flight, until waited; or it returns false, because the
-// flight's leader would wait for the call in turn. Say A's handler asks for B while B's handler asks for A:
+// wait records that the call at the end of the chain waits for the flight, until waited; or it returns false, because the
+// flight's leader would wait for the call in turn. Say A's handler requests B while B's handler requests A:
 //
-//	A's run: joins B's flight. B's run waits for nothing yet, so it notes: A waits for B
+//	A's run: joins B's flight. B's run waits for nothing yet, so it records: A waits for B
 //	B's run: joins A's flight. A waits for B, and B is in this call's chain: B's run does not wait, and loads A itself
 //
-// Whoever comes second does not wait.
+// The second one never waits.
 //
-// A run that has several calls under way counts as waiting for all of them, though it may need one only: at worst a load runs
-// that need not. What cannot be seen is a wait that the chain does not reach: a request over a socket, or one with another
+// A run with several calls under way counts as waiting for all of them, though it may need only one: at worst a load runs
+// needlessly. A wait is invisible if the chain does not reach it: through a request over a socket, or one with another
 // context. It ends as every long wait does, after maxWait.
 func (l *Link) wait(f *flight, limit *runLimit) bool {
 	if l == nil {
 		return true
 	}
-	// A flight that has not begun may be waiting for the slot that the chain has.
+	// A flight whose load has not begun may be waiting for the slot that the chain holds.
 	if f.link.Load() == nil && limit.full() && l.holds(limit) {
 		return false
 	}
@@ -126,7 +126,7 @@ func (l *Link) wait(f *flight, limit *runLimit) bool {
 	return true
 }
 
-// blocks reports whether the flight waits, by however many others, for a run in the chain.
+// blocks reports whether the flight waits, through any number of others, for a run in the chain.
 func (l *Link) blocks(f *flight, seen map[*Link]bool) bool {
 	run := f.link.Load()
 	switch {
@@ -144,7 +144,7 @@ func (l *Link) blocks(f *flight, seen map[*Link]bool) bool {
 	return false
 }
 
-// waited ends what wait has noted.
+// waited undoes what wait has recorded.
 func (l *Link) waited(f *flight) {
 	if l == nil {
 		return
@@ -163,8 +163,8 @@ func (l *Link) waited(f *flight) {
 	}
 }
 
-// Cycle spells out how a call with the context has come to ask for the key within itself: what was loaded, the outermost
-// run for the key first.
+// Cycle spells out how a call with the context has come to request the key within itself: what was loaded, starting with the
+// outermost run for the key.
 func Cycle(ctx context.Context, key keying.Key) string {
 	var names []string
 	for l, left := linkOf(ctx), linkOf(ctx).nested(key); left > 0; l = l.outer {
@@ -185,14 +185,14 @@ func Cycle(ctx context.Context, key keying.Key) string {
 
 const (
 	maxRuns  = 256             // far more than a database likes; see Options.MaxRuns
-	runStall = time.Second     // if no run ends for so long, those under way are no measure for the next
+	runStall = time.Second     // if no run ends for so long, those under way say nothing about the next
 	runWait  = 5 * time.Second // the longest wait; then the load runs at once, beside the others
 )
 
-// runLimit bounds how many loads run at once: a cache that is cold, or cannot reach its store, must not drown what the loads
-// live on. Loads of one key are one already, but ten thousand keys may be missed at once. It delays a load and never fails it.
-// If a second passes without one run ending, the runs under way are stuck, or streams, and say nothing of how busy the database
-// is: the load waits no longer.
+// runLimit bounds how many loads run at once: a cold cache, or one that cannot reach its store, must not overload what the loads
+// depend on. Loads of one key are one already, but ten thousand keys may be missed at once. It delays a load and never fails it.
+// If no run ends within a second, the runs under way are stuck, or streams, and say nothing about how busy the database
+// is: the load stops waiting.
 type runLimit struct {
 	slots chan struct{}
 	ended atomic.Uint64
@@ -205,8 +205,8 @@ func (r *runLimit) init(n int) {
 	r.slots = make(chan struct{}, n)
 }
 
-// enter waits for a slot and reports whether it has one, which is to be left. A call that a run with a slot has made does not
-// wait: the run would hold the slot that the call waits for. Canceled is a call whose client has gone.
+// enter waits for a slot and reports whether it has one, which the caller must leave. A call made by a run with a slot does not
+// wait: the run would hold the slot that the call waits for. Canceled reports that the call's client has gone.
 func (r *runLimit) enter(ctx context.Context) (in, canceled bool) {
 	select {
 	case r.slots <- struct{}{}:

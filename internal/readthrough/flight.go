@@ -11,17 +11,17 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// One load per key within the process. This is singleflight with four additions: a flight lands before it ends, it can be
-// overtaken, a waiter can give up, and a leader that does not load hands its flight over.
+// One load per key within the process. This is singleflight with four additions: a flight lands before it ends, a purge can
+// overtake it, a waiter can give up, and a leader that does not load hands its flight over.
 //
 // The plain case. B comes while A loads:
 //
 //	A: join      no flight: A leads one
 //	A: load      …
 //	B: join      A's flight: B waits
-//	A: land(e)   B is released with e; so is whoever joins from now on, at once
-//	A: keep      e is written to the store, which may take a while: nobody waits for that
-//	A: leave     the flight is gone from the table: the next request finds e in the store
+//	A: land(e)   releases B with e. Requests that join from now on get e at once
+//	A: keep      writes e to the store, which may take a while: nobody waits for that
+//	A: leave     removes the flight from the table: the next request finds e in the store
 //
 // Why land comes before keep: B need not wait for the write. Why leave comes after it: a request C that came in between would
 // find neither the flight nor the entry, and load a second time.
@@ -34,25 +34,25 @@ import (
 //	B: join      no flight: B leads one, and would load a second time
 //	B: looks     finds e
 //
-// With a purge in between. C comes after it was acknowledged, and A's handler has read the data before it:
+// With a purge in between. C comes after the purge was acknowledged, but A's handler has read the data before it:
 //
 //	A: join, begin     A's entry e1 is stamped with the log's position, 7
 //	A: load            reads version 1 from the database
 //	P: purge           position 8; the ledger knows it
 //	C: join            A's flight: C waits
-//	A: land(e1)        C is released
-//	C: take            e1 is of position 7: purged. C overtakes A's flight: it leaves the table, as if it had ended
+//	A: land(e1)        releases C
+//	C: take            e1 has position 7: purged. C overtakes A's flight, which leaves the table as if it had ended
 //	C: join            no flight: C leads one, and its handler reads version 2
 //	D: join            C's flight
-//	A: keep            the store is not asked: e1 is purged. (Where the store has e1 already, e1 is absent for whoever reads it)
-//	A: leave           its flight is not in the table: C's stays
+//	A: keep            writes nothing: e1 is purged. (If e1 is in the store already, it is absent for every reader)
+//	A: leave           A's flight is not in the table: C's stays
 //
-// Who came before the purge may be served with e1: B's request was under way when the data changed.
+// A's own client may still get e1: its request was under way when the data changed.
 //
-// When a load ends without an entry. What becomes of those who wait depends on the load's verdict:
+// When a load ends without an entry. What the waiters do depends on the load's verdict:
 //
-//	Uncacheable   each loads alone, and for a second nobody waits for this key: a response for one is none for another
-//	Aborted       nothing is known of the response: one of them leads the next flight
+//	Uncacheable   each loads alone, and for a second nobody waits for this key: the response is for one client only
+//	Aborted       nothing is known about the response: one of them leads the next flight
 //	(handed over) the leader's client hung up before the load began: likewise
 type flights struct {
 	mu          sync.Mutex // never held while anything is loaded, read or written
@@ -60,30 +60,30 @@ type flights struct {
 	uncacheable keyMarks
 }
 
-// A flight is one load that other requests for its key may wait for. It is a part of its leader's Call: most flights are
-// alone with their key, so a flight is its own place in a list of the table, and a miss needs no memory for one.
+// A flight is one load that other requests for its key may wait for. It is a part of its leader's Call. Most flights are the
+// only one in their slot of the table, so the list of a slot links the flights themselves, and a miss allocates none.
 type flight struct {
-	key     keying.Key           // what is loaded, also by a call that nobody waits for
-	refresh bool                 // nobody asked for its response: there may be a stale one
-	began   atomic.Int64         // when its load began, in Unix nanoseconds; 0: not yet, for its leader waits itself
-	spent   atomic.Int64         // for how long its leader waited for the stores, in nanoseconds
+	key     keying.Key           // the key that is loaded; set even if nobody can wait
+	refresh bool                 // a refresh, which no client waits for: there may be a stale response
+	began   atomic.Int64         // when its load began, in Unix nanoseconds; 0: not yet, the leader is still waiting itself
+	spent   atomic.Int64         // how long its leader waited for the stores, in nanoseconds
 	link    atomic.Pointer[Link] // of its run, once that has begun
 
 	// Guarded by flights.mu.
 	next     *flight // in the list of its slot
 	waiters  int
 	ended    bool
-	released bool          // nobody waits any more
-	done     chan struct{} // closed when released; made by the first who waits
+	released bool          // the waiters are free to go
+	done     chan struct{} // closed when released; made by the first waiter
 
 	// Written before done is closed, read after.
 	entry    *store.Entry // what was loaded or found; nil: nothing that may be shared
-	found    bool         // it was in the store before: it may be stale, or older than a waiter would have it
-	retry    bool         // the load ended without saying anything about its response: another may try
-	unloaded bool         // the load did not even begin: its caller hung up before
+	found    bool         // it was in the store before: it may be stale, or older than a waiter accepts
+	retry    bool         // the load ended without saying anything about its response: a waiter may try
+	unloaded bool         // the load did not even begin: its caller had hung up
 }
 
-// begin notes and returns when the load of the flight begins, if there is one.
+// begin records and returns when the load begins. f may be nil: there is no flight.
 func (f *flight) begin() time.Time {
 	now := time.Now()
 	if f != nil {
@@ -92,7 +92,7 @@ func (f *flight) begin() time.Time {
 	return now
 }
 
-// await counts one more who waits.
+// await counts one more waiter.
 func (f *flight) await() {
 	f.waiters++
 	if f.done != nil {
@@ -104,7 +104,7 @@ func (f *flight) await() {
 	}
 }
 
-// release lets those go who wait.
+// release lets the waiters go.
 func (f *flight) release() {
 	f.released = true
 	if f.done != nil {
@@ -112,7 +112,7 @@ func (f *flight) release() {
 	}
 }
 
-// maxWaiters is how many requests wait for one flight. The next one runs alone.
+// maxWaiters is how many requests may wait for one flight. The next one loads alone.
 const maxWaiters = 16 << 10
 
 type role uint8
@@ -123,8 +123,8 @@ const (
 	loner
 )
 
-// join makes the caller the leader of its own new flight, or a waiter of the one under way. It makes it a loner where waiting
-// would only cost time: the key's last response could not be kept, or too many wait already.
+// join makes the caller the leader of a new flight of its own, or a waiter of the one under way. It makes the caller a loner if
+// waiting would only cost time: the key's last response was uncacheable, or too many wait already.
 func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 	own.key = key
 	fs.mu.Lock()
@@ -144,7 +144,7 @@ func (fs *flights) join(key keying.Key, own *flight) (*flight, role) {
 	return own, leader
 }
 
-// find returns what points to the key's flight, or would.
+// find returns the pointer to the key's flight, or to where it would be.
 func (fs *flights) find(key keying.Key) **flight {
 	at := &fs.flying[slotOf(key)]
 	for *at != nil && (*at).key != key {
@@ -160,15 +160,15 @@ func (fs *flights) remove(f *flight) {
 	}
 }
 
-// giveUp is called by a waiter that does not wait for the flight, or no longer.
+// giveUp is called by a waiter that will not wait for the flight, or has stopped waiting.
 func (fs *flights) giveUp(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.waiters--
 }
 
-// land hands the entry, which was made or found, to the waiters, now and until the flight ends. The leader calls it before
-// the entry is stored. A flight that has ended has let its waiters go. Without a flight (nil) nobody waits.
+// land hands the entry, which was loaded or found, to the waiters, now and until the flight ends. The leader calls it before
+// it stores the entry. A flight that has ended has already released its waiters. Without a flight (nil) nobody waits.
 func (fs *flights) land(f *flight, e *store.Entry, found bool) {
 	if f == nil || e == nil {
 		return
@@ -182,8 +182,8 @@ func (fs *flights) land(f *flight, e *store.Entry, found bool) {
 	f.release()
 }
 
-// leave ends the flight. Only the first call counts: a load may tell its verdict before it returns. A load that keeps an
-// answer after all still says so of its key. Waiters that have nothing yet are released to help themselves.
+// leave ends the flight. Only the first call does: a load may give its verdict before it returns. If the load stores its
+// response after all, a later call still removes the key's mark. Waiters that have nothing yet are released to help themselves.
 func (fs *flights) leave(f *flight, verdict Verdict) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -219,15 +219,15 @@ func (fs *flights) handOver(f *flight) {
 	f.release()
 }
 
-// overtake lets the next request for the flight's key begin a flight of its own, although what f has brought is still being
-// stored: it is of no use any more.
+// overtake lets the next request for the flight's key begin a flight of its own, although f's entry is still being stored:
+// it is no longer of use.
 func (fs *flights) overtake(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.remove(f)
 }
 
-// mark tells what became of a load without a flight: the key stays marked for as long as its responses cannot be kept.
+// mark records what became of a load without a flight: an uncacheable response marks the key, a cacheable one removes the mark.
 func (fs *flights) mark(key keying.Key, uncacheable bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -238,13 +238,13 @@ func (fs *flights) mark(key keying.Key, uncacheable bool) {
 	}
 }
 
-// uncacheableFor is how long requests for a key do not wait for each other after a response that could not be kept. Other
-// caches call such a key hit-for-miss. If its requests waited, each would wait for a response that it will not get, and they
-// would run one after the other.
+// uncacheableFor is how long requests for a key do not wait for each other after an uncacheable response. Other caches call
+// this hit-for-miss. If its requests waited, each would wait for a response that it will not get, and they would run one after
+// the other.
 const uncacheableFor = time.Second
 
-// keyMarks are marks on keys that end by themselves. The table is small, fixed and forgetful: a key that is pushed out by
-// another merely costs its next requests a wait.
+// keyMarks are marks on keys that expire by themselves. The table is small and of fixed size, and a key may push out another:
+// that merely costs the next requests for that one a wait.
 type keyMarks struct{ slots map[uint16]keyMark }
 
 type keyMark struct {
@@ -277,7 +277,7 @@ const (
 	slots    = 1 << slotBits
 )
 
-// spread is this process' own: whoever makes up keys does not know which of them share a place.
+// spread is random per process: whoever makes up keys cannot tell which of them share a slot.
 var spread = rand.Uint64() | 1
 
 func slotOf(key keying.Key) uint16 {

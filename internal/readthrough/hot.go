@@ -13,26 +13,26 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// What is done for keys that are asked for again and again: they are refreshed before they expire, and a process that starts
-// finds their names in Far.
+// What is done for keys that are requested again and again: they are refreshed before they expire, and a process that starts
+// finds them listed in Far.
 
-// Early reports whether a fresh entry that is being served is to be refreshed before it expires. If it were left to expire,
-// all who ask for a hot key at that moment would wait for one load. Chance decides, the likelier the nearer the end and the
-// longer the load took, so that one of many requests refreshes it in time (Vattani, Chierichetti, Lowenstein: Optimal
-// Probabilistic Cache Stampede Prevention, VLDB 2015). Say a load takes a second, and a key is asked for a hundred times a
+// Early reports whether a fresh entry that is being served should be refreshed before it expires. If a hot key's entry were left
+// to expire, all requests at that moment would wait for one load. Chance decides: the nearer the end and the longer the load
+// took, the likelier is a refresh, so that one of many requests refreshes it in time (Vattani, Chierichetti, Lowenstein: Optimal
+// Probabilistic Cache Stampede Prevention, VLDB 2015). Say a load takes a second, and a key is requested a hundred times a
 // second:
 //
 //	8 s before the end   each request refreshes with probability e^-8: one of three thousand, hardly any
-//	5 s                  e^-5, one of 150: within a second or two somebody does. He is served at once, and the load
+//	5 s                  e^-5, one of 150: within a second or two one of them does. It is served at once, and the load
 //	                     runs in the background
 //	4 s                  the new entry is there. Nobody has seen the old one expire
 //
-// A key that is asked for once an hour is hardly ever refreshed early. Far from its end an entry costs a comparison.
+// A key that is requested once an hour is hardly ever refreshed early. Far from its end an entry costs a comparison.
 func (rc *Cache) Early(e *store.Entry, now time.Time) bool {
 	return e.Nearing(now) && float64(e.Cost)*rand.ExpFloat64() >= float64(e.Left(now)) && rc.earlyTries.begin(e.Key, now)
 }
 
-// earlyTries are early refreshes, one per key and second: until one has brought something, every hit might begin another.
+// earlyTries limits early refreshes to one per key and second: until one has brought something, every hit might start another.
 type earlyTries struct {
 	mu    sync.Mutex
 	begun keyMarks
@@ -49,28 +49,28 @@ func (ts *earlyTries) begin(key keying.Key, now time.Time) bool {
 }
 
 const (
-	rankEvery = 10 * time.Second // above the usual near TTL: a key is hot for how steadily it is asked for, not for a short TTL
+	rankEvery = 10 * time.Second // above the usual near TTL: a key is hot because it is requested steadily, not because of a short TTL
 	rankFor   = time.Second
 	rankMost  = 500
 )
 
-// A Ranking tells a Ranker which keys this process finds hot, every ten seconds at most, 500 keys at most, and off the time
-// of requests. What a Ranker misses because it fails is lost, silently: a key that stays hot is told of again. It is safe
-// for concurrent use; a nil one tells nobody.
+// A Ranking tells a Ranker which keys this process finds hot, every ten seconds at most, 500 keys at most, and not during
+// requests. What is lost because a Ranker fails is lost silently: a key that stays hot is reported again. A Ranking is safe
+// for concurrent use; a nil one does nothing.
 type Ranking struct {
 	ranker  Ranker
 	fault   func(error)
 	life    context.Context // ends with Close, under mu
 	end     context.CancelFunc
-	telling chan struct{} // full while the ranker is told
+	telling chan struct{} // full while the ranker is called
 
 	mu   sync.Mutex
 	keys map[keying.Key]struct{}
-	due  time.Time // when the keys are to be told
+	due  time.Time // when to report the keys
 }
 
-// NewRanking returns a Ranking for one process. It starts no goroutine until there is something to tell; Close ends it.
-// Fault, which may be nil, is told when the Ranker panics.
+// NewRanking returns a Ranking for one process. It starts no goroutine until there is something to report; Close ends it.
+// Fault, which may be nil, is called when the Ranker panics.
 func NewRanking(to Ranker, fault func(error)) *Ranking {
 	if fault == nil {
 		fault = func(error) {}
@@ -80,7 +80,7 @@ func NewRanking(to Ranker, fault func(error)) *Ranking {
 	return r
 }
 
-// add notes a key that was read from afar. When it is time, what was noted is told in a goroutine that ends soon.
+// add records a key that was read from Far. When it is time, a short-lived goroutine reports what was recorded.
 func (r *Ranking) add(key keying.Key) {
 	if r == nil {
 		return
@@ -92,7 +92,7 @@ func (r *Ranking) add(key keying.Key) {
 		r.due = now.Add(rankEvery)
 	}
 	r.keys[key] = struct{}{}
-	for victim := range r.keys { // if there are too many, any one will do: what is hot comes again
+	for victim := range r.keys { // if there are too many, any one will do: a hot key comes again
 		if len(r.keys) > rankMost {
 			delete(r.keys, victim)
 		}
@@ -105,7 +105,7 @@ func (r *Ranking) add(key keying.Key) {
 	case r.telling <- struct{}{}:
 		go r.tell(slices.Collect(maps.Keys(r.keys)))
 		clear(r.keys)
-	default: // the last telling is stuck
+	default: // the last call is stuck
 	}
 }
 
@@ -113,13 +113,13 @@ func (r *Ranking) tell(keys []keying.Key) {
 	ctx, cancel := context.WithTimeout(r.life, rankFor)
 	defer cancel()
 	err := guarded(ctx, func(ctx context.Context) error { return r.ranker.Rank(ctx, keys...) })
-	<-r.telling // before the fault is told: whoever is told may call Close, which waits for this
+	<-r.telling // before fault is called: it may call Close, which waits for this
 	if errors.Is(err, errPanic) {
 		r.fault(err)
 	}
 }
 
-// Close waits for what is being told, as long as the context allows; nothing is told from then on. It may be called more
+// Close waits for a report under way, as long as the context allows; nothing is reported from then on. It may be called more
 // than once.
 func (r *Ranking) Close(ctx context.Context) error {
 	r.mu.Lock()

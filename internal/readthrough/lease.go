@@ -12,18 +12,18 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// One load per key within the fleet. A process that misses a key takes the key's lease in the far store, a token that ends by
-// itself. Who does not get it waits for the entry that its holder keeps. Within a process only the leader of a flight does
-// this: all others wait for the flight.
+// One load per key within the fleet. A process that misses a key takes the key's lease in the far store, a token that expires by
+// itself. A process that does not get it waits for the entry that the lease's holder stores. Within a process only the leader of
+// a flight does this: all others wait for the flight.
 //
 // Two processes miss the same key:
 //
 //	A: Lease       Taken: A loads. Every 0.7 s it extends the lease, which lasts 2 s
-//	B: Lease       Held, nothing to read: B asks again after 5 ms, then more and more rarely, every 75 ms at the latest
-//	A: SetAndRelease, in one step: the entry is kept and the lease given back
-//	B: Lease       reads the entry, and has been given the lease besides: it gives that back at once, and serves the entry
+//	B: Lease       Held, nothing to read: B tries again after 5 ms, then less and less often, every 75 ms at the latest
+//	A: SetAndRelease stores the entry and releases the lease, in one step
+//	B: Lease       reads the entry, and also takes the lease: B releases that at once, and serves the entry
 //
-// Lease reads the entry after it has tried to take the lease. The other way round B could read nothing, A keep and give back,
+// Lease reads the entry after it has tried to take the lease. The other way round B could read nothing, A store and release,
 // and B take the lease: B would load again.
 //
 // The holder dies:
@@ -31,41 +31,41 @@ import (
 //	A: Lease       Taken
 //	A:             killed
 //	B: Lease       Held …
-//	               2 s after A last extended it, the lease ends
+//	               2 s after A last extended it, the lease expires
 //	B: Lease       Taken: B loads
 //
-// The holder's answer cannot be kept:
+// The holder's response cannot be stored:
 //
-//	A: Release     with a second as its mark
-//	B: Lease       Uncacheable: B loads without a lease, and lets those go who wait for its flight
-//	C: Lease       the same, for a second: waiting would only line them up one behind the other
+//	A: Release     marks the key as uncacheable for a second
+//	B: Lease       Uncacheable: B loads without a lease, and releases the waiters of its flight
+//	C: Lease       the same, within that second: waiting would only line them up one behind the other
 //
 // The holder loses the lease, because it could not extend it in time:
 //
-//	A: Extend      false: it is another's. A goes on loading, and extends no more
+//	A: Extend      false: another process has it. A goes on loading, and stops extending
 //	B: Lease       Taken: B loads, too
-//	A: SetAndRelease keeps its entry. The lease is not A's, so it stays B's
-//	B: SetAndRelease keeps its entry in its place. Either was made by a load of its own, and carries its place in the purge log
+//	A: SetAndRelease stores A's entry. The lease is not A's, so it stays B's
+//	B: SetAndRelease replaces that entry with B's. Each has its own load behind it, and carries its own position in the purge log
 //
-// So a lost lease costs a second load and nothing else: a lease is a help, and no lock. For the same reason nobody waits for
-// longer than makes sense. If the store fails, the call loads without a lease: once per process. The same goes for a lease whose
-// beat has stood still for longer than the lease can last, which means that its store does not end it: see deadLeases.
+// So a lost lease costs a second load and nothing else: a lease saves loads, it is not a lock. For the same reason nobody waits
+// longer than makes sense. If the store fails, the call loads without a lease: once per process. It does the same if a lease's
+// beat has stood still for longer than the lease can last, which means that its store does not expire it: see deadLeases.
 const (
-	leaseFor     = 2 * time.Second        // how long a lease lasts that is not extended
-	leaseTimeout = 500 * time.Millisecond // for extending a lease or giving it back: no request waits for that
+	leaseFor     = 2 * time.Second        // how long a lease lasts unless extended
+	leaseTimeout = 500 * time.Millisecond // for extending or releasing a lease: no request waits for that
 
-	firstPoll = 5 * time.Millisecond // whoever waits asks more and more rarely, and not in step with others
+	firstPoll = 5 * time.Millisecond // waiters try less and less often, and out of step with each other
 	lastPoll  = 50 * time.Millisecond
 
-	refreshWait = leaseFor + leaseFor/2 // a refresh waits until the lease of a holder that has died has ended
+	refreshWait = leaseFor + leaseFor/2 // a refresh waits until the lease of a dead holder has expired
 )
 
 func newToken() (t store.Token) {
-	_, _ = rand.Read(t[:]) // never fails
+	_, _ = rand.Read(t[:]) // never returns an error
 	return t
 }
 
-// waitForLease takes the key's lease, or waits for the entry that its holder keeps. Old is what the call has seen before.
+// waitForLease takes the key's lease, or waits for the entry that its holder stores. Old is the call's lookup from before.
 func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 	rc, token, until := c.rc, newToken(), time.Now().Add(maxWait)
 	if c.renews {
@@ -96,7 +96,7 @@ func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 			old.err = l.err
 			return old
 		}
-		c.left = left // the wait is for the other process' load, and not for a slow store
+		c.left = left // the wait is for the other process' load, not for a slow store
 		if old.next = c.pause(pause, until); old.next != loadIt {
 			if old.next == tooLong && !c.renews {
 				old.next = loadIt
@@ -106,7 +106,7 @@ func (c *Call) waitForLease(key keying.Key, old lookup, judge Judge) lookup {
 	}
 }
 
-// tryLease tries to take the lease, and looks. What the old lookup has not read was made just now, by another process.
+// tryLease tries to take the lease, and reads. An entry that the old lookup has not read was made just now, by another process.
 func (c *Call) tryLease(key keying.Key, token store.Token, old lookup, judge Judge) (lookup, store.Lease) {
 	if !c.inTime() {
 		return c.judged(key, nil, Leases, errBudget, Before, judge), store.Lease{}
@@ -127,7 +127,7 @@ func (c *Call) tryLease(key keying.Key, token store.Token, old lookup, judge Jud
 	return c.judged(key, e, Leases, err, made, judge), lease
 }
 
-// pause waits for about the time. It returns loadIt if the call is to ask again.
+// pause waits for about d. It returns loadIt if the call should try again.
 func (c *Call) pause(d time.Duration, until time.Time) leadStep {
 	if !time.Now().Before(until) {
 		return tooLong
@@ -145,8 +145,8 @@ func (c *Call) pause(d time.Duration, until time.Time) leadStep {
 	return late
 }
 
-// A heldLease is a lease that a load of this process has. It is extended while the load runs, for as long as anybody would
-// wait for it, and given back when the load ends. A nil one is a load without a lease.
+// A heldLease is a lease that a load of this process holds. It is extended while the load runs, for as long as any waiter would
+// wait for it, and released when the load ends. A nil one is a load without a lease.
 type heldLease struct {
 	rc    *Cache
 	route string
@@ -159,7 +159,7 @@ type heldLease struct {
 	ended bool
 }
 
-// hold begins to extend a lease that was taken just now.
+// hold starts to extend a lease that was taken just now.
 func (rc *Cache) hold(route string, key keying.Key, token store.Token) *heldLease {
 	h := &heldLease{rc: rc, route: route, key: key, token: token, until: time.Now().Add(maxWait)}
 	h.mu.Lock()
@@ -168,8 +168,8 @@ func (rc *Cache) hold(route string, key keying.Key, token store.Token) *heldLeas
 	return h
 }
 
-// extend makes the lease last longer. After an error it asks again: there is time for that before the lease ends. A lease that
-// was lost is another's, and is extended no more.
+// extend makes the lease last longer. After an error it tries again: there is time for that before the lease expires. It stops
+// extending a lease that was lost, which another process may hold.
 func (h *heldLease) extend() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaseTimeout)
 	defer cancel()
@@ -186,7 +186,7 @@ func (h *heldLease) extend() {
 	}
 }
 
-// given notes that the lease is back.
+// given records that the lease was released with the write.
 func (h *heldLease) given() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -194,8 +194,8 @@ func (h *heldLease) given() {
 	h.timer.Stop()
 }
 
-// giveBack gives the lease back, without waiting for it; only the first call counts. Uncacheable tells those who wait that they
-// need not: what they wait for will not be in the store.
+// giveBack releases the lease in the background; only the first call does. Uncacheable tells the waiters of other processes not to
+// wait: what they wait for will not be in the store.
 func (h *heldLease) giveBack(uncacheable bool) {
 	if h == nil {
 		return
@@ -210,7 +210,7 @@ func (h *heldLease) giveBack(uncacheable bool) {
 	go h.rc.release(h.route, h.key, h.token, uncacheable)
 }
 
-// release tries again once: those who wait would otherwise wait until the lease ends.
+// release tries twice: if it failed, the waiters would have to wait until the lease expires.
 func (rc *Cache) release(route string, key keying.Key, token store.Token, uncacheable bool) {
 	var mark time.Duration
 	if uncacheable {
@@ -229,13 +229,13 @@ func (rc *Cache) release(route string, key keying.Key, token store.Token, uncach
 	}
 }
 
-// heartbeat is what a held lease shows of its holder.
+// heartbeat is the last beat seen of a held lease, and since when.
 type heartbeat struct {
 	beat  uint64
 	since time.Time
 }
 
-// stopped reports whether a lease has not been extended for longer than it lasts: there is something wrong with its store.
+// stopped reports whether a lease was not extended for longer than it lasts: something is wrong with its store.
 func (h *heartbeat) stopped(beat uint64, now time.Time) bool {
 	if h.since.IsZero() || beat != h.beat {
 		*h = heartbeat{beat, now}
@@ -243,7 +243,7 @@ func (h *heartbeat) stopped(beat uint64, now time.Time) bool {
 	return now.Sub(h.since) > leaseFor+leaseFor/4
 }
 
-// deadLeases remember leases that were held, did not beat and did not end, so that one costs one call its wait, and not each.
+// deadLeases remembers leases that were held, did not beat and did not expire: each costs one call its wait, not every call.
 type deadLeases struct {
 	mu    sync.Mutex
 	marks keyMarks

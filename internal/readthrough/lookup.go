@@ -20,7 +20,7 @@ func (c *Call) Look(key keying.Key, judge Judge) (*store.Entry, Use) {
 	return l.entry, l.use
 }
 
-// Still reports whether the store has this entry, and it is good for anything: no other has taken its place, and no purge has
+// Still reports whether the store still has this entry, and it is good for anything: no other has replaced it, and no purge has
 // come.
 func (c *Call) Still(e *store.Entry) bool {
 	l := c.look(e.Key, nil)
@@ -31,15 +31,15 @@ func (c *Call) Still(e *store.Entry) bool {
 type lookup struct {
 	entry *store.Entry // nil: nothing of use to the request
 	use   Use
-	read  *store.Entry // what was read, also if it is of no use
+	read  *store.Entry // what was read, even if it is of no use
 	fresh bool         // the entry was made just now, by another process
-	err   error        // has been reported
+	err   error        // already reported
 
-	next  leadStep   // how a call that leads goes on
+	next  leadStep   // how a leading call goes on
 	lease *heldLease // if the lease was taken
 }
 
-// failed reports whether the store could not be asked.
+// failed reports whether the store could not be read.
 func (l lookup) failed() bool { return l.err != nil && !errors.Is(l.err, store.ErrCorrupt) }
 
 // has reports whether the lookup has read this same entry, perhaps in another copy: from memory, where times are exact, or from a far
@@ -56,7 +56,7 @@ func (c *Call) good(l lookup) bool {
 	return l.use >= WhileRefreshed
 }
 
-// look reads the key: in memory, and in Far where memory does not do. Where memory did, nobody outside the process was asked,
+// look reads the key: in memory, and in Far if memory does not have it. If memory has, nothing outside the process was read,
 // and nothing is reported.
 func (c *Call) look(key keying.Key, judge Judge) lookup {
 	var e *store.Entry
@@ -72,7 +72,7 @@ func (c *Call) look(key keying.Key, judge Judge) lookup {
 	return c.judged(key, e, what, err, Before, judge)
 }
 
-// lookFar reads past near copies. A refresh does: it wants to know whether another process has refreshed the entry meanwhile, and
+// lookFar bypasses near copies. A refresh wants to know whether another process has refreshed the entry in the meantime, and
 // a near copy is older than that.
 func (c *Call) lookFar(key keying.Key) lookup {
 	var e *store.Entry
@@ -83,7 +83,7 @@ func (c *Call) lookFar(key keying.Key) lookup {
 	return c.judged(key, e, Reads, err, Before, nil)
 }
 
-// judged makes a lookup of what an operation has just brought, and reports how the operation went.
+// judged makes a lookup of an operation's outcome, and reports how the operation went.
 func (c *Call) judged(key keying.Key, e *store.Entry, what Operation, err error, made Made, judge Judge) lookup {
 	c.reportOp(what, err)
 	c.last = lookup{err: err}
@@ -100,7 +100,7 @@ func (c *Call) judged(key keying.Key, e *store.Entry, what Operation, err error,
 	return lookup{entry: e, use: use, read: e, err: err, fresh: made != Before}
 }
 
-// reportOp reports how an operation went. One without a name has asked nobody outside the process.
+// reportOp reports how an operation went. One without a name did not leave the process.
 func (c *Call) reportOp(what Operation, err error) {
 	if err != nil || c.rc.remote && what != "" {
 		c.rc.report(Report{c.route, what, err})
@@ -108,19 +108,19 @@ func (c *Call) reportOp(what Operation, err error) {
 }
 
 // The time that a request waits for the stores. A request has one budget for all of its operations: a miss looks, takes the
-// lease and keeps, and a far store that hangs must not make it wait three times. Once the budget is spent, every operation
-// fails at once, and the handler answers.
+// lease and stores, and must not wait three times for a far store that hangs. Once the budget is spent, every operation
+// fails at once, and the handler responds.
 
-// bounded reports whether calls have so much time for the stores and no more.
+// bounded reports whether calls have a budget for the stores.
 func (rc *Cache) bounded() bool { return rc.remote && rc.budget > 0 }
 
-// opTime is how much: the rest of the budget is for timers that are late.
+// opTime is the time for operations: the rest of the budget allows for timers that are late.
 func (rc *Cache) opTime() time.Duration { return rc.budget - rc.budget/8 }
 
 var errBudget = errors.New("store: the time for this request's store operations was used up")
 
-// do is an operation on a store. It does not end with the request, since others may be waiting for what it brings. What
-// panics in it is not ours, a hook of a Redis client's for example. It is a fault like any other: no request pays for it.
+// do runs a store operation. The operation does not end with the request, since others may be waiting for its outcome. A
+// panic in it is not ours; a Redis client's hook may panic, for example. It is a fault like any other: no request pays for it.
 func (c *Call) do(f func(context.Context) error) error {
 	if !c.rc.bounded() {
 		return guarded(c.ctx, f)
@@ -135,7 +135,7 @@ func (c *Call) do(f func(context.Context) error) error {
 	return err
 }
 
-// now is when the last operation was over, where that took time. So a miss asks the clock once less.
+// now is when the last operation ended, if operations are bounded. That saves a miss a reading of the clock.
 func (c *Call) now() time.Time {
 	if c.rc.bounded() {
 		return c.lastOp
@@ -143,7 +143,7 @@ func (c *Call) now() time.Time {
 	return time.Now()
 }
 
-// spent is how much of its time the call has used up.
+// spent is how much of its budget the call has used up.
 func (c *Call) spent() time.Duration {
 	if !c.rc.bounded() {
 		return 0
@@ -151,13 +151,13 @@ func (c *Call) spent() time.Duration {
 	return c.rc.opTime() - c.left
 }
 
-// spend takes off time for which the call has waited for another call's store.
+// spend deducts time for which the call has waited for another call's store operations.
 func (c *Call) spend(d time.Duration) { c.left = max(0, c.left-max(0, d)) }
 
 // inTime reports whether there is time left.
 func (c *Call) inTime() bool { return !c.rc.bounded() || c.left > 0 }
 
-// operation is the context of one operation: it has the request's values and an end of its own.
+// operation is the context of one operation: it has the request's values and a deadline of its own.
 type operation struct {
 	*ending
 	request context.Context
@@ -165,14 +165,14 @@ type operation struct {
 
 func (c *Call) operation(now time.Time) context.Context {
 	op := &c.op
-	if op.ending != nil { // somebody may have kept that one
+	if op.ending != nil { // something may have kept that one
 		op = new(operation)
 	}
 	*op = operation{c.rc.opEndings.after(now, c.left, c.rc.opTime()), c.ctx}
 	return op
 }
 
-// Value asks the ending first: it has no values but what package context finds it by.
+// Value asks the ending first: its only value is the one that package context looks for internally.
 func (o *operation) Value(key any) any {
 	if v := o.ending.Value(key); v != nil {
 		return v
@@ -180,12 +180,12 @@ func (o *operation) Value(key any) any {
 	return o.request.Value(key)
 }
 
-// endings are the ends of many waits. A context with a deadline costs a timer and three allocations, once per operation. But
-// many operations of one process end at nearly the same time, and nobody minds a 64th of the budget: so they share one
+// endings are shared deadlines. A context with a deadline costs a timer and three allocations, once per operation. But
+// many operations of one process end at nearly the same time, and a 64th of the budget does not matter: so they share one
 // context. It is never cancelled, only left to expire, because others may still use it.
 type endings struct{ last atomic.Pointer[ending] }
 
-// ending is a context that ends by itself.
+// ending is a context that expires by itself.
 type ending struct {
 	context.Context
 	at     time.Time
@@ -206,7 +206,7 @@ func (es *endings) after(now time.Time, left, longest time.Duration) *ending {
 
 var errPanic = errors.New("panic")
 
-// guarded makes an error of what f panics with.
+// guarded turns a panic of f into an error.
 func guarded(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -216,10 +216,10 @@ func guarded(ctx context.Context, f func(context.Context) error) (err error) {
 	return f(ctx)
 }
 
-// Why nothing was found: never kept, expired, purged, evicted, or the store was away. An event tells, so that whoever wonders
-// about a low hit ratio knows what to change.
+// Why nothing was found: never stored, expired, purged, evicted, or the store was unavailable. An event tells, so that a low hit
+// ratio can be explained.
 
-// Traces are what a process remembers of the entries of stores that are no Tracers, above all of those outside the process.
+// Traces are what a process remembers of entries in stores that are not Tracers, above all those outside the process.
 // The zero value is ready to use, and is safe for concurrent use. A nil *Traces remembers nothing.
 type Traces struct {
 	once  sync.Once
@@ -237,7 +237,7 @@ func (ts *Traces) of() *trace.Table {
 	return ts.table
 }
 
-// note remembers until when the entry is to be kept.
+// note remembers until when the entry is to be stored.
 func (rc *Cache) note(e *store.Entry, now time.Time) {
 	if rc.traces != nil {
 		rc.traces.of().Note(&e.Key, e.Keep(now), now)
@@ -252,8 +252,8 @@ func (rc *Cache) remembers(key keying.Key, now time.Time) trace.Cause {
 	return rc.traces.of().Of(&key, now).Cause()
 }
 
-// Cause says why the last look of the call, which was for the key, has brought nothing that the caller could be served with.
-// Nobody is asked: it is what that look has shown, or what is remembered.
+// Cause says why the call's last lookup, which was for the key, has found nothing to serve to the caller.
+// It does no I/O: the cause is what that lookup has shown, or what is remembered.
 func (c *Call) Cause(key keying.Key) trace.Cause { return c.why(key, c.last) }
 
 func (c *Call) why(key keying.Key, l lookup) trace.Cause {
@@ -261,7 +261,7 @@ func (c *Call) why(key keying.Key, l lookup) trace.Cause {
 	switch {
 	case l.failed():
 		return trace.CauseAway
-	case l.err != nil: // what is there cannot be read
+	case l.err != nil: // the entry cannot be decoded or opened
 		return ""
 	case l.read == nil:
 		return rc.remembers(key, c.now())

@@ -12,19 +12,19 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Tiers are the stores of one process, with everything that they can do. The optional interfaces of package store are
-// found out once, by [Resolve]: nothing asserts them afterwards. A field is nil where a store lacks the interface.
+// Tiers are the stores of one process, with everything that they can do. [Resolve] determines the optional interfaces of package
+// store once: nothing asserts them afterwards. A field is nil if a store lacks the interface.
 type Tiers struct {
-	Near store.Store // the process' memory; nil: nothing is kept there
-	Far  store.Store // what processes share; nil: nothing is
+	Near store.Store // the process' memory; nil: nothing is stored there
+	Far  store.Store // what processes share; nil: nothing
 	Log  store.Log   // of purges
 
-	Shared bool // the log is Far's, so that purges reach the other processes; otherwise it is this process' own
+	Shared bool // the log is Far's, so that purges reach other processes; otherwise it is this process' own
 
 	// Of Near.
-	Memory   store.Local  // it can be looked at without I/O
+	Memory   store.Local  // lookups without I/O
 	Recaller Recaller     // … by the text of a key
-	Tracer   trace.Tracer // it remembers what it has dropped
+	Tracer   trace.Tracer // remembers what it has dropped
 
 	// Of Far.
 	Leaser   store.Leaser
@@ -34,8 +34,8 @@ type Tiers struct {
 	Follower store.Follower // the log, if other processes append to it
 }
 
-// Resolve finds out what the stores can do. Either may be nil. This is the one place that asserts the optional interfaces: a store
-// that implements another one from now on is taken into account here, or nowhere.
+// Resolve determines what the stores can do. Either may be nil. This is the only place that asserts the optional interfaces:
+// support for a further one belongs here.
 func Resolve(near, far store.Store) Tiers {
 	t := Tiers{Near: near, Far: far}
 	t.Memory, _ = near.(store.Local)
@@ -65,15 +65,15 @@ func (t Tiers) NearOnly() Tiers {
 	return t
 }
 
-// FarOnly returns the tiers without Near. What Far keeps is then looked for in Far alone, also where that is memory, as in
+// FarOnly returns the tiers without Near. Entries in Far are then looked up in Far alone, even if Far is memory, as in
 // tests.
 func (t Tiers) FarOnly() Tiers {
 	t.Near, t.Memory, t.Recaller, t.Tracer = nil, nil, nil, nil
 	return t
 }
 
-// Seal returns the store with its entries authenticated under the secret, or false if it cannot do that. Past reports that what it
-// returns is a store inside far: a wrapper that embeds a Sealer has its method Sealed, and that knows nothing of the wrapper.
+// Seal returns the store with its entries authenticated under the secret, or false if it cannot do that. Past reports that the
+// result is a store inside far: a wrapper that embeds a Sealer has its method Sealed, which knows nothing of the wrapper.
 func Seal(far store.Store, secret []byte) (sealed store.Store, past, ok bool) {
 	sealer, ok := far.(store.Sealer)
 	if !ok {
@@ -94,15 +94,15 @@ var (
 	logTypes     = []reflect.Type{reflect.TypeFor[store.Log](), reflect.TypeFor[store.Follower]()}
 )
 
-// Hidden is what a store inside Far can do, and Far itself cannot.
+// Hidden is what a store inside Far can do and Far itself cannot.
 type Hidden struct {
 	Log      []string // the interfaces of purge logs, like "store.Log"
 	Leaser   bool
 	Reporter bool
 }
 
-// Hidden returns what a store inside Far implements and Far does not. A store is inside if Far's method Unwrap() store.Store returns it,
-// or if Far is a struct, or a pointer to one, that has it in a field; so on for the store inside.
+// Hidden returns what a store inside Far implements and Far does not. A store is inside if Far's method Unwrap() store.Store returns
+// it, or if Far is a struct, or a pointer to one, with a field that holds it; the same applies to the stores inside that store.
 func (t Tiers) Hidden() (h Hidden) {
 	if t.Far == nil {
 		return h
@@ -134,7 +134,7 @@ func storesInside(s store.Store) map[reflect.Type]bool {
 
 const maxDepth = 8 // of wrappers: a store may hold itself
 
-// findStores adds the types of the stores inside v, a store. Of its fields it reads those only that may hold a store: another
+// findStores adds the types of the stores inside v, a store. It reads only those fields that may hold a store: another
 // goroutine may be writing the others.
 func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
 	if depth == 0 {
@@ -174,8 +174,8 @@ func findStores(v reflect.Value, found map[reflect.Type]bool, depth int) {
 	}
 }
 
-// A Ranker is a Far store that remembers which keys are hot: those that processes read from it to keep them near, again
-// and again. A process that starts can have them in memory before its first request.
+// A Ranker is a Far store that remembers which keys are hot: those that processes keep reading from it to copy them near. A
+// process that starts can have them in memory before its first request.
 type Ranker interface {
 	// Rank counts each of the keys once more.
 	Rank(ctx context.Context, keys ...keying.Key) error
@@ -184,16 +184,16 @@ type Ranker interface {
 	Hottest(ctx context.Context, n int) ([]keying.Key, error)
 }
 
-// NewLog returns the purge log of one process. It lives in memory and ends with the process, and so does all that was made under
-// it: a purge need reach nobody else, and the log is nothing but its ledger.
+// NewLog returns the purge log of one process. It lives in memory and ends with the process, and so do all entries made under
+// it: a purge need not reach anybody else, and the log is nothing but its ledger.
 func NewLog() store.Log {
 	l := &processLog{ledger: store.NewLedger()}
-	l.ledger.Restart(store.Position{Epoch: rand.Uint64() | 1}) // another than of any log before, and never zero
+	l.ledger.Restart(store.Position{Epoch: rand.Uint64() | 1}) // differs from any earlier log, and is never zero
 	return l
 }
 
 type processLog struct {
-	mu     sync.Mutex // held from Head to Apply: no two records have one position
+	mu     sync.Mutex // held from Head to Apply: no two records share a position
 	ledger *store.Ledger
 }
 
@@ -208,13 +208,13 @@ func (l *processLog) Append(_ context.Context, r store.Record) error {
 	return nil
 }
 
-// A Recaller is memory that knows an entry again by the text that selects it, without the digest that is its key.
+// A Recaller is memory that finds an entry by the text that selects it, without the digest that is its key.
 type Recaller interface {
 	store.Local
-	// Recall returns what memory holds under the text, whose hash is given, and marks it as used, as Peek does with a key. It
-	// does not allocate. What has expired by now is absent. The text is the caller's.
+	// Recall returns the entry that memory holds under the text, whose hash is given, and marks it as used, as Peek does with a key.
+	// It does not allocate. What has expired by now is absent. The text is the caller's.
 	Recall(hash uint64, text []byte, now time.Time) (*store.Entry, bool)
-	// Remember notes the text, which it copies, of what is held under the key. Where there is nothing, or the text is known,
+	// Remember records the text, which it copies, for the entry held under the key. If there is none, or the text is known,
 	// it does nothing.
 	Remember(key keying.Key, hash uint64, text []byte)
 }

@@ -1,5 +1,5 @@
-// Package valuecodec writes Go values as msgpack and reads them again. What cannot come back as it was is refused: by its
-// type, when a codec is made, or by what is in it. What is read may be anybody's: it is measured before it is decoded.
+// Package valuecodec writes Go values as msgpack and reads them back. It refuses what would not come back unchanged: by its
+// type, when a codec is made, or by its content. Input may come from anybody, so it is measured before it is decoded.
 package valuecodec
 
 import (
@@ -15,23 +15,23 @@ import (
 
 // Bounds of a value.
 const (
-	maxDepth = 100 // lists, maps and structs inside each other
-	spread   = 16  // how many times its limit in msgpack a value may take decoded
+	maxDepth = 100 // lists, maps and structs nested in each other
+	spread   = 16  // how many times its limit in msgpack a value may take once decoded
 )
 
-// ErrTooLarge is a value that takes more room than its codec allows, in msgpack or decoded.
+// ErrTooLarge is returned for a value that takes more room than its codec allows, in msgpack or decoded.
 var ErrTooLarge = errors.New("too large")
 
 // A Codec writes and reads values of one type. It is safe for concurrent use.
 type Codec struct {
 	root   *shape
 	limit  int64 // bytes of msgpack
-	looks  bool  // what is in a value decides whether it can be written
+	looks  bool  // only a value's content shows whether it can be written
 	digest string
 }
 
 // New returns the codec of a type, for values of up to limit bytes of msgpack. An error names the part of the type that
-// would not come back as it was, and what to do about it.
+// would not come back unchanged, and the remedy.
 func New(t reflect.Type, limit int64) (*Codec, error) {
 	s := surveyor{known: map[spot]*shape{}, open: map[spot]bool{}}
 	root, err := s.shape(t, place{path: t.String(), addressable: true})
@@ -42,10 +42,10 @@ func New(t reflect.Type, limit int64) (*Codec, error) {
 	return &Codec{root: root, limit: limit, looks: s.recursive || s.dynamic, digest: hex.EncodeToString(sum[:12])}, nil
 }
 
-// Digest tells types apart whose msgpack differs, or means another thing. It is the same in all processes.
+// Digest distinguishes types whose msgpack differs, or has another meaning. It is the same in all processes.
 func (c *Codec) Digest() string { return c.digest }
 
-// Encode returns what v points to as msgpack, and about how many bytes it takes when that has been decoded.
+// Encode returns what v points to as msgpack, and about how many bytes that takes once decoded.
 func (c *Codec) Encode(v any) (b []byte, held int64, err error) {
 	defer recovered(&err)
 	if c.looks { // the library would follow a value that refers to itself until the stack is used up
@@ -64,7 +64,7 @@ func (c *Codec) Encode(v any) (b []byte, held int64, err error) {
 	return to.b, held, err
 }
 
-// written is what is written, up to a limit: of what is larger no more than that is worth making.
+// written collects what is written, up to a limit: there is no point in encoding more of a value that is too large.
 type written struct {
 	b     []byte
 	limit int64
@@ -89,7 +89,7 @@ func (c *Codec) Decode(b []byte, v any) (held int64, err error) {
 	if held, err = c.measure(b); err != nil {
 		return 0, err
 	}
-	// Unmarshal would make hundreds of each type in advance.
+	// Unmarshal would allocate hundreds of values of each type in advance.
 	d := msgpack.GetDecoder()
 	d.Reset(bytes.NewReader(b))
 	if err = d.Decode(v); err != nil {
@@ -99,7 +99,7 @@ func (c *Codec) Decode(b []byte, v any) (held int64, err error) {
 	return held, nil
 }
 
-// recovered makes an error of a panic, in a method of the value's as a rule.
+// recovered turns a panic, usually in a method of the value, into an error.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v", p)

@@ -8,7 +8,7 @@ import (
 	"github.com/vmihailenco/tagparser/v2"
 )
 
-// record finds the fields that the library writes of a struct, in its order and under its names.
+// record finds the fields of a struct that the library writes, in its order and under its names.
 func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
 	sh.kind = record
 	if hidden(t) {
@@ -18,7 +18,7 @@ func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
 	omitsAll := false
 	for f := range t.Fields() {
 		tag := tagparser.Parse(f.Tag.Get("msgpack"))
-		omitsAll = omitsAll || f.Name == "_msgpack" && tag.HasOption("omitempty") // the library's name for all that follow
+		omitsAll = omitsAll || f.Name == "_msgpack" && tag.HasOption("omitempty") // the library's name for the option of all fields that follow
 		if tag.Name == "-" || !f.IsExported() && !f.Anonymous {
 			continue
 		}
@@ -48,8 +48,8 @@ func (s *surveyor) record(sh *shape, t reflect.Type, at place) error {
 	return nil
 }
 
-// loses reports whether what omitempty leaves out may be more than the type's zero value. The library looks at what an
-// interface holds, asks pointers for what they point to, and takes a struct without exported fields for empty.
+// loses reports whether omitempty may leave out more than the type's zero value. The library looks at what an
+// interface holds, calls IsZero of what a pointer points to, and treats a struct without exported fields as empty.
 func loses(t reflect.Type, s *shape) bool {
 	zeroes := t.Implements(reflect.TypeFor[interface{ IsZero() bool }]())
 	switch t.Kind() {
@@ -63,7 +63,7 @@ func loses(t reflect.Type, s *shape) bool {
 	return false
 }
 
-// embed adds what an embedded struct brings, if its fields are written as the outer one's.
+// embed adds the fields of an embedded struct, if they are written as the outer struct's.
 func embed(sh *shape, own field, f reflect.StructField, tag *tagparser.Tag, at place) (bool, error) {
 	switch {
 	case !f.Anonymous:

@@ -8,22 +8,22 @@ import (
 
 var errCycle = errors.New("nested deeper than 100 levels, or it refers to itself")
 
-// A part of a value is still to be looked at.
+// A part of a value that is still to be inspected.
 type part struct {
 	v     reflect.Value
 	s     *shape
 	depth int
-	field string // the last one on the way there
+	field string // the last field on the way there
 }
 
-// inspect looks for what the type does not tell: values that refer to themselves, and what interfaces hold that would come
-// back as another type. It takes no stack, and no longer than a value of the codec's limit can take.
+// inspect looks for what the type does not show: values that refer to themselves, and values in interfaces that would come
+// back as another type. It does not recurse, and takes no longer than for a value of the codec's limit.
 func (c *Codec) inspect(v reflect.Value) error {
 	todo := []part{{v: v, s: c.root, field: v.Type().String()}}
 	for n := int64(0); len(todo) > 0; n++ {
 		p := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if n > c.limit { // each takes a byte at least
+		if n > c.limit { // each part takes at least a byte
 			return ErrTooLarge
 		}
 		if p.depth > maxDepth {
@@ -40,7 +40,7 @@ func (c *Codec) inspect(v reflect.Value) error {
 	return nil
 }
 
-// parts adds what is in the part to what is to be looked at.
+// parts adds the contents of the part to what is still to be inspected.
 func (p part) parts(todo []part) []part {
 	add := func(v reflect.Value, s *shape, depth int, field string) {
 		if s.kind > text && s.kind < opaque && !(s.kind == pointer && v.IsNil()) {
@@ -81,7 +81,7 @@ func init() {
 	}
 }
 
-// held returns the part that an interface holds. Of what it can hold, this comes back as the same type.
+// held returns the part that an interface holds, if it comes back as the same type: the cases below do.
 func (p part) held() (part, error) {
 	if p.v.IsNil() {
 		p.s = &shape{kind: scalar}

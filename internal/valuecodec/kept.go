@@ -7,17 +7,17 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Kept puts values of T into entries and finds them there. In memory alone an entry has the value itself. An entry that leaves
-// the process has its msgpack, and beside that the value, so that a hit in memory decodes nothing. It is safe for concurrent use.
+// Kept puts values of T into entries and finds them there. In a cache that is memory alone an entry has the value itself. An entry
+// that leaves the process has its msgpack, and the value as well, so that a hit in memory decodes nothing. It is safe for concurrent use.
 type Kept[T any] struct {
-	name  string // as errors call the values
+	name  string // for errors
 	limit int64  // of a value's bytes
 	codec *Codec // nil: values stay in the process, as they are
 	clone func(T) T
 }
 
 // NewKept returns a Kept for values of at most limit bytes. If they leave the process, the error says why T would not come back
-// as it was.
+// unchanged.
 func NewKept[T any](name string, leave bool, limit int64) (*Kept[T], error) {
 	k := &Kept[T]{name: name, limit: limit, clone: cloner[T]()}
 	if !leave {
@@ -28,8 +28,8 @@ func NewKept[T any](name string, leave bool, limit int64) (*Kept[T], error) {
 	return k, err
 }
 
-// Type tells T from all types whose values must not be taken for T's. Those that leave the process are told by their fields. In
-// memory a type is known by its address: types of two functions, or of two packages of one name, may have the same text.
+// Type distinguishes T from all types whose values must not be taken for T's. If values leave the process, it goes by their fields. In
+// memory it goes by the type's address: types declared in two functions, or in two packages of the same name, may have the same text.
 func (k *Kept[T]) Type() string {
 	if k.codec == nil {
 		return fmt.Sprintf("%x", reflect.ValueOf(reflect.TypeFor[T]()).Pointer())
@@ -37,7 +37,7 @@ func (k *Kept[T]) Type() string {
 	return k.codec.Digest()
 }
 
-// Value returns the entry's value, as a caller may have it: one of his own if T clones. An error wraps [store.ErrCorrupt].
+// Value returns the entry's value for a caller: a copy of the caller's own if T clones. An error wraps [store.ErrCorrupt].
 func (k *Kept[T]) Value(e *store.Entry) (value T, err error) {
 	kept, ok := e.Memo().(*T)
 	if !ok {
@@ -51,8 +51,8 @@ func (k *Kept[T]) Value(e *store.Entry) (value T, err error) {
 	return *kept, nil
 }
 
-// Open leaves its value with an entry that a store has brought. One without a value is of no use: with the error whoever reads it
-// finds nothing, so that the next load heals it.
+// Open attaches the value to an entry that a store has returned. An entry without a value is of no use: the error makes it a miss,
+// so that the next load replaces it.
 func (k *Kept[T]) Open(e *store.Entry) (*store.Entry, error) {
 	if _, ok := e.Memo().(*T); ok {
 		return e, nil
@@ -77,8 +77,8 @@ func (k *Kept[T]) decode(e *store.Entry) (value *T, held int64, err error) {
 	return value, held, nil
 }
 
-// Put makes the value the entry's. A caller whose type clones goes on with his own. The error is [ErrTooLarge], or says why the
-// value would not come back as it is.
+// Put makes the value the entry's. If T clones, the entry gets a copy, and the caller keeps the original. The error is [ErrTooLarge],
+// or says why the value would not come back unchanged.
 func (k *Kept[T]) Put(e *store.Entry, value T) error {
 	kept := &value
 	if k.clone != nil {
@@ -102,7 +102,7 @@ func (k *Kept[T]) Put(e *store.Entry, value T) error {
 	return nil
 }
 
-// cloner returns what makes a caller's own copy of a value, or nil if T has no Clone. It is found once: to ask each value
+// cloner returns a function that copies a value for a caller, or nil if T has no Clone. It is looked up once: checking each value
 // would cost an allocation.
 func cloner[T any]() func(T) T {
 	own := func(value T) T {
@@ -113,7 +113,7 @@ func cloner[T any]() func(T) T {
 	}
 	t := reflect.TypeFor[T]()
 	if t.Kind() == reflect.Interface || t.Implements(reflect.TypeFor[interface{ Clone() T }]()) {
-		return own // of an interface each value tells for itself
+		return own // for an interface it depends on each value
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ var (
 	errDeep  = errors.New("nested too deeply")
 )
 
-// table is about what a map of n items takes: even an empty one has a head, a small one room for eight, and of a larger one
-// half may be empty. Large keys and values are kept beside the room, one by one.
+// table is about what a map of n items takes: even an empty one has a head, a small one has room for eight, and a larger one
+// may be half empty. Large keys and values are stored outside the table, one by one.
 func table(n, key, elem int64) int64 {
 	const head, group, large = 48, 8, 128
 	switch {
@@ -33,7 +33,7 @@ func table(n, key, elem int64) int64 {
 	return size + size/8
 }
 
-// rounded is what the allocator makes of so many bytes at most.
+// rounded is the most that the allocator makes of n bytes.
 func rounded(n int64) int64 {
 	if n == 0 {
 		return 0
@@ -41,11 +41,11 @@ func rounded(n int64) int64 {
 	return n + n/8 + 64
 }
 
-// own is what a value that reads itself may have beside what it reads.
+// own is what a value that decodes itself may take beyond its input.
 const own = 64
 
-// measure returns about how many bytes the msgpack takes decoded. The library's decoder believes lengths, recurses without
-// bound and takes what the type needs for each byte of input: so it only gets what was measured.
+// measure returns about how many bytes the msgpack takes once decoded. The library's decoder believes lengths, recurses without
+// bound, and may allocate a whole element for each byte of input: so it only gets what was measured.
 func (c *Codec) measure(b []byte) (held int64, err error) {
 	if int64(len(b)) > c.limit {
 		return 0, ErrTooLarge
@@ -58,7 +58,7 @@ func (c *Codec) measure(b []byte) (held int64, err error) {
 	return m.held, m.err
 }
 
-// A meter reads msgpack as the decoder will, and adds up what that takes. After the first error it reads nothing.
+// A meter reads msgpack as the decoder will, and adds up what that allocates. After the first error it reads nothing.
 type meter struct {
 	b           []byte
 	at          int
@@ -114,7 +114,7 @@ const (
 	isMap
 )
 
-// head reads the first bytes of a value. The library's codes for the same thing in other sizes follow one another.
+// head reads the first bytes of a value. The codes of one type in its different sizes are consecutive.
 func (m *meter) head() head {
 	if m.left() == 0 {
 		m.fail(errShort)
@@ -155,7 +155,7 @@ func (m *meter) head() head {
 	return head{}
 }
 
-// value measures one value as one of the shape. What does not fit the shape the decoder will refuse.
+// value measures one value as one of the shape. The decoder will refuse what does not fit the shape.
 func (m *meter) value(s *shape, depth int) {
 	h := m.head()
 	if m.err != nil || h.form == isNil {
@@ -176,7 +176,7 @@ func (m *meter) value(s *shape, depth int) {
 			m.pairs(s, int(h.count), depth+1)
 		}
 		return
-	case h.form == isExt && s.kind == dict: // which the decoder would look for a map in
+	case h.form == isExt && s.kind == dict: // the decoder would look for a map in it
 		m.fail(errors.New("an extension where a map belongs"))
 	case s.kind == dynamic:
 		m.add(2 * anything.size)
@@ -234,7 +234,7 @@ func (m *meter) pairs(s *shape, n, depth int) {
 	}
 }
 
-// next reads the name of a field and returns its shape. One that the struct does not have is passed over by the decoder.
+// next reads the name of a field and returns its shape. The decoder skips a field that the struct does not have.
 func (s *shape) next(m *meter) *shape {
 	h := m.head()
 	if h.form != isText {

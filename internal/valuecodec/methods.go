@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// In the library's order. Of each pair both or none must be there.
+	// In the library's order. A type must have both of a pair, or neither.
 	encoders = [...]reflect.Type{reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.Marshaler](),
 		reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.TextMarshaler]()}
 	decoders = [...]reflect.Type{reflect.TypeFor[msgpack.CustomDecoder](), reflect.TypeFor[msgpack.Unmarshaler](),
@@ -29,8 +29,8 @@ func first(t reflect.Type, methods []reflect.Type) int {
 var methods = [...]string{"EncodeMsgpack and DecodeMsgpack", "MarshalMsgpack and UnmarshalMsgpack",
 	"MarshalBinary and UnmarshalBinary", "MarshalText and UnmarshalText"}
 
-// codes reports whether values of the type write and read themselves. The library asks the value's methods first, then
-// the pointer's, for writing and reading apart: what does not go together does not come back.
+// codes reports whether values of the type encode and decode themselves. The library looks at the value's methods first, then
+// at the pointer's, separately for encoding and decoding: if the two do not match, the value does not come back.
 func codes(t reflect.Type, at place) (bool, error) {
 	if t == timeType || t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
 		return false, nil
@@ -46,7 +46,7 @@ func codes(t reflect.Type, at place) (bool, error) {
 	return writes >= 0 || registered(t), nil
 }
 
-// registered reports whether the library was told how to write the type, which then is no matter of its fields.
+// registered reports whether the library was told how to write the type, so that its fields do not matter.
 func registered(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || !hidden(t) {
 		return false

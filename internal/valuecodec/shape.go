@@ -17,7 +17,7 @@ const (
 	dict                // map
 	record              // struct
 	pointer             // may be nil
-	dynamic             // an interface without methods: what is in it tells its type
+	dynamic             // an interface without methods: only its content has a type
 	opaque              // writes and reads itself
 )
 
@@ -26,10 +26,10 @@ type shape struct {
 	kind      kind
 	size      int64  // bytes of a value, without what it points to
 	title     string // of an opaque or scalar type
-	len       int    // of an array: a shorter one would be read into it without an error
+	len       int    // of an array: a shorter one would be decoded into it without an error
 	key, elem *shape
 	fields    []field          // of a record, in their order
-	named     map[string]field // the same
+	named     map[string]field // the same fields by name
 }
 
 // A field is one that a struct is written with.
@@ -45,7 +45,7 @@ var (
 	anything    = &shape{kind: dynamic, size: int64(dynamicType.Size())}
 )
 
-// A place is where in the type of a codec another one stands.
+// A place is a position inside the type of a codec.
 type place struct {
 	path        string
 	addressable bool // methods of the pointer can be called
@@ -57,15 +57,15 @@ func (p place) refuse(format string, args ...any) error {
 
 func (p place) in(step string, addressable bool) place { return place{p.path + step, addressable} }
 
-// A surveyor finds the shapes of types.
+// A surveyor determines the shapes of types.
 type surveyor struct {
 	known     map[spot]*shape
-	open      map[spot]bool // whose shapes are being found
+	open      map[spot]bool // those whose shapes are being determined
 	recursive bool          // a type leads back to itself
 	dynamic   bool          // there is an interface somewhere
 }
 
-// A spot is a type where the methods of its pointer can be called, or not.
+// A spot is a type, and whether the methods of its pointer can be called there.
 type spot struct {
 	t           reflect.Type
 	addressable bool
@@ -153,7 +153,7 @@ func (s *surveyor) dict(sh *shape, t reflect.Type, at place) (err error) {
 	return err
 }
 
-// keeps reports whether equal keys of a map are equal when they come back.
+// keeps reports whether equal map keys are still equal when they come back.
 func keeps(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Chan:
@@ -166,12 +166,12 @@ func keeps(t reflect.Type) bool {
 				return false
 			}
 		}
-		return t != timeType // its zone counts
+		return t != timeType // its time zone counts
 	}
 	return true
 }
 
-// describe spells a shape out. What it has come across already it names by its number.
+// describe spells out a shape. A shape that occurs again is named by its number.
 func describe(root *shape) string {
 	var b strings.Builder
 	numbers := map[*shape]int{}

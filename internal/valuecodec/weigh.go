@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// Weigh returns about how many bytes a value takes in memory, with all that it leads to, each part counted once. More than
-// the limit is not counted to the end. What lives is left alone: behind a struct that has a lock nothing is counted, nor
-// what a function refers to. It takes no stack, so values may refer to themselves.
+// Weigh returns about how many bytes a value takes in memory, with everything it refers to, each part counted once. It stops
+// counting above the limit. It does not follow what may be in use: neither the contents of a struct with a lock, nor what
+// a function refers to. It does not recurse, so values may refer to themselves.
 func Weigh(v reflect.Value, limit int64) int64 {
 	s := scale{n: int64(v.Type().Size()), limit: limit, leads: map[reflect.Type]bool{}}
 	for s.put(v); len(s.todo) > 0 && s.n <= limit; {
@@ -21,9 +21,9 @@ func Weigh(v reflect.Value, limit int64) int64 {
 
 type scale struct {
 	n, limit int64
-	todo     []reflect.Value // their own bytes are counted
+	todo     []reflect.Value // their own bytes are counted already
 	seen     map[seen]struct{}
-	leads    map[reflect.Type]bool // whether its values lead to more
+	leads    map[reflect.Type]bool // whether its values refer to more
 }
 
 type seen struct {
@@ -88,8 +88,8 @@ func (s *scale) all(v reflect.Value) {
 	}
 }
 
-// pairs looks into a map unless it is behind a field that is not exported: that may be written to at this moment, and then
-// reading it ends the process.
+// pairs looks into a map unless it was reached through an unexported field: another goroutine may be writing to that one, and then
+// reading it would end the process.
 func (s *scale) pairs(v reflect.Value) {
 	if !s.first(v) {
 		return
@@ -105,7 +105,7 @@ func (s *scale) pairs(v reflect.Value) {
 	}
 }
 
-// leadsOn reports whether values of the type have more than their own bytes.
+// leadsOn reports whether values of the type refer to more than their own bytes.
 func (s *scale) leadsOn(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Array, reflect.Struct:
@@ -129,7 +129,7 @@ func (s *scale) leadsOn(t reflect.Type) bool {
 	return leads
 }
 
-// lives reports whether a struct is guarded against use at once, so that others may be at it.
+// lives reports whether a struct is guarded for concurrent use, so that other goroutines may be using it.
 func lives(t reflect.Type) bool {
 	for field := range t.Fields() {
 		if from := field.Type.PkgPath(); from == "sync" || strings.HasPrefix(from, "sync/") || from == "internal/poll" {

@@ -10,29 +10,29 @@ import (
 	"github.com/larder-go/cache/keying"
 )
 
-// Eviction is S3-FIFO (Yang et al.: FIFO Queues Are All You Need for Cache Eviction, SOSP 2023). While there is room everything
-// is kept. Once a shard is full, entries requested once are evicted before entries requested twice. There are two queues and a
+// Eviction is S3-FIFO (Yang et al.: FIFO Queues Are All You Need for Cache Eviction, SOSP 2023). While there is room nothing is
+// evicted. Once the store is full, entries requested once go before entries requested twice. A shard has two queues and a
 // list of keys:
 //
-//   - small: new nodes, a tenth of the shard. Its oldest node is dropped, unless it was used meanwhile; then it moves to main.
+//   - small: new nodes, a tenth of the shard. Its oldest node is dropped, unless it was used in the meantime; then it moves to main.
 //   - main: nodes that were used again. A use is a counter on the node, and readers change nothing else. The oldest node that has
-//     no uses left is dropped; one that has loses a use and becomes the newest.
-//   - ghost: the keys that small has dropped. One that comes back is put into main at once.
+//     no uses left is dropped; one that has some loses one and becomes the newest.
+//   - ghost: the keys that small has dropped. One that comes back goes to main at once.
 //
-// Say 100 nodes have room, and a crawler asks for 1,000 pages once each, while users ask for the same 80 again and again:
+// Say 100 nodes have room, and a crawler requests 1,000 pages once each, while users request the same 80 again and again:
 //
-//	the 80 pages     are in main; each visit of the search finds uses, so they stay
+//	the 80 pages     are in main; small has more than its share, so no search for a victim gets to them
 //	the 1,000 pages  go through small one after another, and push out one another
 //
-// So the scan takes a tenth of the memory and costs the users nothing. In an LRU it would push all 80 out. A store that is
-// small is an exact LRU all the same, because a tenth of a few entries is none: it has main only, and each use reorders it.
+// So the scan takes the room that is left and costs the users nothing. In an LRU a fast crawler would push all 80 out. A small
+// store is an exact LRU all the same, because a tenth of a few entries is none: it has main only, and each use reorders it.
 
 const (
 	smallShare = 10 // one part in so many is small's
-	maxSkips   = 16 // how many nodes a search for a victim passes over
+	maxSkips   = 16 // how many used nodes a search for a victim passes over
 )
 
-// admit gives a new node its place in a queue. It also moves up to two old nodes of small that were used to main, even while
+// admit puts a new node into a queue. It also moves up to two old nodes that were used from a crowded small to main, even while
 // there is room. Otherwise they would gather, and one search for a victim would have to move them all.
 func (s *shard) admit(n *node) {
 	if s.exact || s.ghost.take(&n.entry.Load().Key, s.small.n+s.main.n) {
@@ -46,8 +46,8 @@ func (s *shard) admit(n *node) {
 	}
 }
 
-// evict drops one node, if there is one. It looks at a bounded number of nodes, because others wait for the lock: where all of them
-// were used, it drops one that was.
+// evict drops one node, if there is one. It looks at a bounded number of nodes, because others wait for the lock: if all of them
+// were used, it drops one of those.
 func (s *shard) evict(now int64) {
 	for range maxSkips {
 		q := s.overfull()
@@ -81,7 +81,7 @@ func (s *shard) crowded() bool {
 	return s.small.n*smallShare > n || s.small.bytes*smallShare > bytes
 }
 
-// overfull returns the queue that a node is to be dropped from.
+// overfull returns the queue to drop a node from.
 func (s *shard) overfull() *queue {
 	if s.main.n == 0 || s.crowded() {
 		return &s.small
@@ -89,7 +89,7 @@ func (s *shard) overfull() *queue {
 	return &s.main
 }
 
-// promote moves a node that was used from small to main. Its uses start anew: it must be used there to stay.
+// promote moves a node that was used from small to main. Its count of uses restarts: to stay, it must be used there.
 func (s *shard) promote(n *node) {
 	s.small.drop(n)
 	n.bits.And(^uint32(usesMask))
@@ -97,23 +97,23 @@ func (s *shard) promote(n *node) {
 	s.main.push(n)
 }
 
-// A ghost remembers the keys that small has dropped, until about as many others were dropped as the shard has nodes. It keeps a
-// fingerprint of 16 bits, so a key may be taken for another: that costs the wrong node a place in main, no more. It takes four to
+// A ghost remembers the keys that small has dropped, until about as many others were dropped as the shard has nodes. It stores a
+// fingerprint of 16 bits, so a key may be taken for another: that gives a wrong node a place in main, no more. It takes four to
 // eight bytes for each of the keys that it was made for. It is guarded by its shard's lock.
 type ghost struct {
 	sets   [][ghostWays]ghostMark
-	memory uint16 // in steps
-	step   uint32 // how many keys one tick of the clock takes
+	memory uint16 // how many ticks a mark lasts
+	step   uint32 // how many dropped keys one tick of the clock takes
 	count  uint32
 }
 
-// ghostWays is how many fingerprints may share a place in the table.
+// ghostWays is how many fingerprints share a set of the table.
 const ghostWays = 4
 
-// A ghostMark is a fingerprint and the step at which it came; zero is none.
+// A ghostMark is a fingerprint and the tick at which it came; zero is none.
 type ghostMark struct{ fingerprint, at uint16 }
 
-// newGhost returns a ghost for so many keys. Its clock has 16 bits, so one tick of it is many keys.
+// newGhost returns a ghost for that many keys. Its clock has 16 bits, so one tick stands for many keys.
 func newGhost(keys int) ghost {
 	sets := 1
 	for sets*ghostWays < keys {
@@ -125,13 +125,13 @@ func newGhost(keys int) ghost {
 	return g
 }
 
-// at takes other parts of the key than the index does.
+// at uses other parts of the key than the index does.
 func (g *ghost) at(key *keying.Key) (set *[ghostWays]ghostMark, fingerprint uint16) {
 	h := binary.LittleEndian.Uint64(key[24:])
 	return &g.sets[(h>>16)&uint64(len(g.sets)-1)], uint16(h)
 }
 
-// now is the time, in ticks of dropped keys. It wraps around.
+// now is the time, in ticks; keys that are dropped move it on. It wraps around.
 func (g *ghost) now() uint16 { return uint16(g.count / g.step) }
 
 // age is how many ticks ago the mark was made.
@@ -150,7 +150,7 @@ func (g *ghost) add(key *keying.Key) {
 	set[oldest] = ghostMark{fingerprint, g.now()}
 }
 
-// take reports whether the key was one of about so many that were dropped last, and forgets it: it is back.
+// take reports whether the key was one of about the last so many that were dropped, and forgets it: it is back.
 func (g *ghost) take(key *keying.Key, last int) bool {
 	memory := min(g.memory, uint16(min(uint32(last)/g.step, math.MaxUint16)))
 	set, fingerprint := g.at(key)
@@ -165,8 +165,8 @@ func (g *ghost) take(key *keying.Key, last int) bool {
 
 // A queue is an order of nodes, with their number and their cost. It is guarded by its shard's lock.
 //
-// ttlcache keeps the order, by the row: nodes that came one after another are in one item of it, so that the time and the memory
-// that an item costs are shared by a row of them. In an exact LRU each node has a row of its own. ttlcache is given neither an
+// ttlcache holds the order, by row: nodes that came one after another are in one item of it, so that a row of them shares the time
+// and the memory that an item costs. In an exact LRU each node has a row of its own. ttlcache is given neither an
 // expiry nor bounds: it would drop what the index still has.
 type queue struct {
 	order  *ttlcache.Cache[*row, struct{}]
@@ -177,10 +177,10 @@ type queue struct {
 	bytes  int64
 }
 
-// rowLength is chosen so that a row with its two counters is a size that the allocator has.
+// rowLength is chosen so that a row with its two counters has a size that the allocator uses.
 const rowLength = 31
 
-// A row is some nodes in the order in which they came, without those that were taken out.
+// A row is a number of nodes in the order in which they came, without those that were taken out.
 type row struct {
 	nodes     [rowLength]*node
 	end, left uint8
@@ -191,7 +191,7 @@ func newQueue(length int) queue {
 	return queue{order: ttlcache.New[*row, struct{}](), length: length}
 }
 
-// push adds the node as the latest.
+// push adds the node as the newest.
 func (q *queue) push(n *node) {
 	r := q.newest
 	if r == nil || int(r.end) == q.length {
@@ -229,13 +229,13 @@ func (q *queue) drop(n *node) {
 	}
 }
 
-// renew makes the node the latest.
+// renew makes the node the newest.
 func (q *queue) renew(n *node) {
 	q.drop(n)
 	q.push(n)
 }
 
-// touch makes the node of an exact LRU the latest. It changes nothing if the node is not there any more, and needs no
+// touch makes the node of an exact LRU the newest. It changes nothing if the node is no longer there, and needs no
 // lock.
 func (q *queue) touch(n *node) { q.order.Touch(n.row) }
 
@@ -251,7 +251,7 @@ func (q *queue) last() *node {
 			return false
 		})
 	}
-	if q.length > 1 { // rows of one are reordered by touch, so the oldest may be another one by now
+	if q.length > 1 { // touch reorders rows of one, so the oldest may be another one by now
 		q.oldest = r
 	}
 	for _, n := range r.nodes {
@@ -263,14 +263,14 @@ func (q *queue) last() *node {
 }
 
 const (
-	// sweepEvery is how long an expired entry that nobody asks for may take up memory.
+	// sweepEvery is how long an expired entry that nobody requests may take up memory.
 	sweepEvery = time.Second
-	// stride is how many due times are looked at under one hold of a lock; each that has come costs as much as dueCost.
+	// stride is how many due times are checked under one hold of a lock; each that has come counts as dueCost more.
 	stride, dueCost = 1024, 64
 )
 
-// arm makes sure that a sweep is due. It is a timer, not a goroutine: a Store that is forgotten without Close stops by itself
-// when its last entry has expired.
+// arm schedules a sweep, unless one is scheduled. It is a timer, not a goroutine: a Store that is forgotten without Close stops by
+// itself when its last entry has expired.
 func (s *Store) arm() {
 	if s.armed.Load() || !s.armed.CompareAndSwap(false, true) {
 		return
@@ -282,11 +282,11 @@ func (s *Store) arm() {
 	}
 }
 
-// sweep drops what has expired. It disarms first, or this could happen:
+// sweep drops expired entries. It disarms first, or this could happen:
 //
 //	sweep                               Set
 //	finds no entry left
-//	                                    keeps an entry; the timer is still armed, so it does nothing
+//	                                    stores an entry; the timer is still armed, so it does nothing
 //	disarms, and does not arm again:
 //	the entry stays when it has expired
 func (s *Store) sweep() {
@@ -309,7 +309,7 @@ func (s *Store) dropExpired(now int64) {
 	}
 }
 
-// sweep drops what has expired in the groups of buckets from at on. It returns where it stopped: it gives the lock back after a
+// sweep drops what has expired in the groups of buckets from at on. It returns where it stopped: it releases the lock after a
 // bounded amount of work.
 func (s *shard) sweep(at int, now int64) int {
 	s.mu.Lock()
@@ -324,7 +324,7 @@ func (s *shard) sweep(at int, now int64) int {
 	return at
 }
 
-// reap drops what has expired from a group and notes when the next of it will.
+// reap drops what has expired from a group and records when the group's next node will expire.
 func (s *shard) reap(at int, now int64) {
 	due := int64(math.MaxInt64)
 	for i := range group {

@@ -1,13 +1,13 @@
-// Package memstore keeps entries in the process' memory, bounded in bytes and in number.
+// Package memstore stores entries in the process' memory, bounded in bytes and in number.
 //
 //	near := memstore.New(memstore.Options{MaxBytes: 256 << 20})
 //
 // A hit reads a fixed table of atomic pointers, by the key or, which is cheaper, by the text that the key is the digest of. It takes
 // no lock, and once a key is hot it writes nothing that another processor would have to wait for.
 //
-// When the store is full, entries requested once are evicted before entries requested twice; eviction.go says how. So a crawler
-// that asks for every page once does not push out what users ask for. What has expired is dropped within about a second, a few
-// entries at a time, so that nobody waits for it.
+// When the store is full, it evicts entries requested once before entries requested twice; eviction.go says how. So a crawler
+// that requests every page once does not push out what users request. Expired entries are dropped within about a second, a few
+// at a time, so that nobody waits for it.
 package memstore
 
 import (
@@ -31,27 +31,27 @@ const (
 	DefaultMaxEntries = 5000
 )
 
-// Options bound a Store. The zero Options are ready to use. New makes tables for as many entries as both bounds allow: 20 to 40
-// bytes for each, and one of 64 KiB at most for those that were dropped.
+// Options bound a Store. The zero Options are ready to use. New allocates tables for as many entries as both bounds allow: 20 to 40
+// bytes for each, and a table of 64 KiB at most for dropped keys.
 type Options struct {
 	MaxBytes   int64 // bytes of all entries, overhead included; 0 or less: 64 MiB
 	MaxEntries int   // 0 or less: 5,000
 }
 
-// A Store is process memory. It is made by [New], safe for concurrent use, and hands out the very entries that it was
-// given. One of fewer than 128 entries or 2 MiB is an exact LRU. A larger one is divided into up to 64 shards, which share
+// A Store is process memory. Create it with [New]; it is safe for concurrent use, and returns the very entries that it was
+// given. A Store for fewer than 128 entries or 2 MiB is an exact LRU. A larger one is divided into up to 64 shards, which share
 // the bounds; they change independently of each other, and are read without a lock.
 type Store struct {
 	index    index
 	names    *names
 	shards   []shard
-	perShard uint  // buckets, as a power of two
+	perShard uint  // buckets of each shard, as a power of two
 	exact    bool  // there is one shard, an exact LRU
 	maxCost  int64 // of one entry
 	bounds   *bounds
-	dropped  *trace.Table // until when the keys were to be kept that were dropped
+	dropped  *trace.Table // keys that were dropped, and until when they were to be stored
 
-	armed   atomic.Bool // the sweep is due, or running
+	armed   atomic.Bool // a sweep is scheduled, or running
 	closed  atomic.Bool
 	timerMu sync.Mutex
 	timer   *time.Timer
@@ -95,7 +95,7 @@ func (s *Store) Get(_ context.Context, key keying.Key) (*store.Entry, bool, erro
 	return e, ok, nil
 }
 
-// Peek returns the entry kept under the key and counts as a use of it. It takes no lock, except in an exact LRU, and does
+// Peek returns the entry stored under the key, and counts as a use of it. It takes no lock, except in an exact LRU, and does
 // not allocate.
 func (s *Store) Peek(key keying.Key) (*store.Entry, bool) {
 	return s.used(s.index.find(s.index.at(&key), &key), clock())
@@ -106,7 +106,8 @@ func (s *Store) Recall(hash uint64, text []byte, now time.Time) (*store.Entry, b
 	return s.used(s.names.find(hash, text), at(now))
 }
 
-// used returns the node's entry, if there is one that has not expired.
+// used returns the node's entry, if there is one that has not expired. It checks the expiry before it loads the entry: node.keep
+// relies on this order.
 func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 	if n == nil || n.expired(now) {
 		return nil, false
@@ -119,20 +120,20 @@ func (s *Store) used(n *node, now int64) (*store.Entry, bool) {
 	return n.entry.Load(), true
 }
 
-// Trace says why nothing is kept under the key, as far as that is remembered: of up to 7,168 keys that were dropped. One that
+// Trace says why nothing is stored under the key, as far as that is remembered: for up to 7,168 keys that were dropped. One that
 // was deleted counts as evicted.
 func (s *Store) Trace(key keying.Key) trace.Cause {
 	if n := s.index.find(s.index.at(&key), &key); n != nil {
 		if n.expired(clock()) {
 			return trace.CauseExpired
 		}
-		return "" // it has come just now
+		return "" // it came just now
 	}
 	return s.dropped.Of(&key, time.Now()).Cause()
 }
 
-// Remember notes the text of what is kept under the key, which counts as bytes of it. A text of more than a kilobyte is not
-// noted.
+// Remember records the text of the entry stored under the key, and counts the text as a part of its bytes. A text of more than a
+// kilobyte is not recorded.
 func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
 	if len(text) > maxName || len(text) == 0 {
 		return
@@ -141,9 +142,9 @@ func (s *Store) Remember(key keying.Key, hash uint64, text []byte) {
 	s.shards[home].remember(&key, hash, text, clock())
 }
 
-// Set keeps the entry. One that is larger than MaxBytes, or in a larger store than a sixteenth of it, is refused with an
-// error that wraps store.ErrRefused, as is one that was made for another key; what was kept under the key is forgotten,
-// and nothing else. A keep of zero or less forgets the key.
+// Set stores the entry. It refuses an entry that was made for another key, or that is larger than MaxBytes divided by the number of
+// shards, by 16 at most, with an error that wraps store.ErrRefused; then what was stored under the key is dropped, and nothing else.
+// A keep of zero or less drops the key.
 func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time.Duration) error {
 	cost := costOf(e)
 	switch {
@@ -167,8 +168,8 @@ func (s *Store) Set(_ context.Context, key keying.Key, e *store.Entry, keep time
 	return nil
 }
 
-// keep stores the entry once there is room. Its own shard drops a few nodes for it; if that has few, the other shards drop one each
-// in turn. Between attempts nobody holds a lock, so others go on.
+// keep stores the entry once there is room. Its own shard drops a few nodes for it; if that shard has few, the other shards drop one
+// each in turn. Between attempts no lock is held, so other goroutines make progress.
 func (s *Store) keep(e *store.Entry, cost uint32, until, now int64) {
 	home := s.index.at(&e.Key) >> s.perShard
 	for other := home; !s.shards[home].keep(e, cost, until, now); {
@@ -178,10 +179,10 @@ func (s *Store) keep(e *store.Entry, cost uint32, until, now int64) {
 	}
 }
 
-// shard is the one that the key belongs to.
+// shard returns the shard of the key.
 func (s *Store) shard(key *keying.Key) *shard { return &s.shards[s.index.at(key)>>s.perShard] }
 
-// Delete forgets the keys. It never fails.
+// Delete drops the keys. It never fails.
 func (s *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	for _, key := range keys {
 		s.shard(&key).forget(&key)
@@ -189,19 +190,19 @@ func (s *Store) Delete(_ context.Context, keys ...keying.Key) error {
 	return nil
 }
 
-// Len returns the number of entries that have not expired. It drops those that have.
+// Len returns the number of entries that have not expired. It drops expired ones.
 func (s *Store) Len() int {
 	s.dropExpired(clock())
 	return int(s.bounds.entries.Load())
 }
 
-// Bytes returns what the entries take, overhead included; it is never more than MaxBytes. It drops what has expired.
+// Bytes returns what the entries take, overhead included; it is never more than MaxBytes. It drops expired entries.
 func (s *Store) Bytes() int64 {
 	s.dropExpired(clock())
 	return s.bounds.bytes.Load()
 }
 
-// Close forgets everything and stops the timer; afterwards Get misses and Set drops its entry. It may be called again
+// Close drops everything and stops the timer; afterwards Get misses and Set drops its entry. It may be called again
 // and always returns nil.
 func (s *Store) Close() error {
 	s.closed.Store(true)
@@ -217,15 +218,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// bounds are what all shards together may hold. Whoever adds something reserves it first, so no moment sees more than the bounds
-// allow. They are safe for concurrent use.
+// bounds are what all shards together may hold. Room is reserved before anything is added, so the bounds are never
+// exceeded. They are safe for concurrent use.
 type bounds struct {
 	maxEntries, maxBytes int64
 	shards               int64
 	entries, bytes       atomic.Int64
 }
 
-// reserve counts more entries and bytes, if they are within the bounds, and reports whether they are. Negative numbers take back.
+// reserve counts more entries and bytes if they fit, and reports whether they do. Negative numbers give room back.
 func (b *bounds) reserve(entries, bytes int64) bool {
 	if !take(&b.entries, entries, b.maxEntries) {
 		return false
@@ -237,8 +238,8 @@ func (b *bounds) reserve(entries, bytes int64) bool {
 	return true
 }
 
-// take adds n, unless the sum would exceed the most. It does not add first and take back afterwards: another would see the sum in
-// between, and refuse an entry for which there is room.
+// take adds n, unless the sum would exceed the most. It does not add first and subtract afterwards: another goroutine would see the
+// sum in between, and refuse an entry for which there is room.
 func take(sum *atomic.Int64, n, most int64) bool {
 	for {
 		before := sum.Load()
@@ -260,7 +261,7 @@ const (
 	largeBytes      = 8 << 20
 )
 
-// shardCount returns the largest power of two that leaves every shard enough entries and bytes to order them fairly.
+// shardCount returns the largest power of two that leaves every shard enough entries and bytes for a useful eviction order.
 func shardCount(o Options) int {
 	n, entries, bytes := 1, minShardEntries, int64(minShardBytes)
 	for n < maxShards && o.MaxEntries/(2*n) >= entries && o.MaxBytes/int64(2*n) >= bytes {
@@ -271,34 +272,34 @@ func shardCount(o Options) int {
 	return n
 }
 
-// names finds nodes by the text that selects them, as an index does by key: without a lock and without writing. To hash the text is
-// cheaper than to compute its digest, the key, so most hits need only this table.
+// names finds nodes by the text that selects them, as an index does by key: without a lock and without writing. Hashing the text is
+// cheaper than computing its digest, the key, so most hits need only this table.
 //
-// A node comes without a name. It gets one when it was first found by its key, and has it for as long as it is there. The table
-// is made once, like the index. The bucket of a text has nothing to do with the shard of its key, so the table has locks of its
-// own for changes. One is taken while a shard's lock is held, and never the other way round.
+// A new node has no name. It gets one when it is first found by its key, and has it for as long as it exists. The table
+// is allocated once, like the index. The bucket of a text has nothing to do with the shard of its key, so the table has its own
+// locks for changes. One is taken while a shard's lock is held, and never the other way round.
 type names struct {
 	buckets []atomic.Pointer[node]
 	shift   uint
 	locks   [64]sync.Mutex // each guards the changes of every 64th bucket
 }
 
-// A name is a node's text. It is written before the node is found by it, and does not change.
+// A name is a node's text. It is written before readers can find the node by it, and does not change.
 type name struct {
 	namesake atomic.Pointer[node] // the next in the same bucket
 	hash     uint64
 	text     string // "": there is none yet
 }
 
-// maxName is how many bytes a name may have: what is longer costs more than the digest that it spares.
+// maxName is how many bytes a name may have: a longer one costs more than the digest that it saves.
 const maxName = 1 << 10
 
-// newNames returns a table of so many buckets, a power of two.
+// newNames returns a table of that many buckets, a power of two.
 func newNames(buckets int) *names {
 	return &names{buckets: make([]atomic.Pointer[node], buckets), shift: uint(64 - bits.TrailingZeros(uint(buckets)))}
 }
 
-// find returns the node of that name, or nil.
+// find returns the node with that name, or nil.
 func (t *names) find(hash uint64, text []byte) *node {
 	for n := t.buckets[hash>>t.shift].Load(); n != nil; n = n.namesake.Load() {
 		if n.hash == hash && n.text == string(text) {
@@ -308,14 +309,14 @@ func (t *names) find(hash uint64, text []byte) *node {
 	return nil
 }
 
-// lock locks the bucket of the hash, and returns what unlocks it.
+// lock locks the bucket of the hash, and returns the mutex to unlock.
 func (t *names) lock(hash uint64) *sync.Mutex {
 	mu := &t.locks[hash>>t.shift%uint64(len(t.locks))]
 	mu.Lock()
 	return mu
 }
 
-// insert lets the node be found by its name.
+// insert makes the node findable by its name.
 func (t *names) insert(n *node) {
 	defer t.lock(n.hash).Unlock()
 	at := &t.buckets[n.hash>>t.shift]
@@ -323,7 +324,7 @@ func (t *names) insert(n *node) {
 	at.Store(n)
 }
 
-// remove takes the node out. The node keeps its namesake, for readers who are there just now; see the index.
+// remove takes the node out. The node keeps its namesake, for readers that are at it just now; see the index.
 func (t *names) remove(n *node) {
 	defer t.lock(n.hash).Unlock()
 	at := &t.buckets[n.hash>>t.shift]

@@ -19,7 +19,7 @@ import (
 const (
 	maxInFlight = 4       // batches under way at once
 	maxBatch    = 64      // reads in one batch
-	maxDirect   = 2       // reads that are sent directly, if the batches before were small:
+	maxDirect   = 2       // reads that are sent directly, if the last batches were small:
 	smallBatch  = 3       // reads in a batch
 	batchBytes  = 1 << 18 // bytes of values that one batch should bring at most
 
@@ -29,7 +29,7 @@ const (
 // batches gather the reads of one node while other reads are under way.
 //
 //	reader 1   nothing is under way: it sends a batch of its own, on its own goroutine
-//	readers 2, 3 and 4 come meanwhile: 2 may send its own, 3 and 4 join a batch that waits
+//	readers 2, 3 and 4 come in the meantime: 2 may send its own, 3 and 4 join a batch that waits
 //	reader 1's batch is back: a goroutine sends the waiting batch, then the next, until none waits
 //
 // A lone reader pays nothing for this: no goroutine, no channel, no wait.
@@ -44,7 +44,7 @@ type batches struct {
 	mu       sync.Mutex
 	inFlight int      // batches that were sent and are not back
 	queue    []*batch // not sent yet; only the last one can be joined
-	capacity int      // reads that fit into one batch, judging by the values of the last one; 0: none is back yet
+	capacity int      // reads that fit into one batch, going by the values of the last one; 0: none is back yet
 	size16   int      // a moving average of the batches' sizes, times 16
 }
 
@@ -60,7 +60,7 @@ type batch struct {
 	err    error                   // why nothing was read
 }
 
-// read returns what is stored under the key and the log's head after that, or why nothing was read. It leaves when ctx
+// read returns what is stored under the key and the log's head after that, or why nothing was read. It returns when ctx
 // ends; the batch goes on for its other readers.
 func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 	n := s.nodes.of(ctx, s.shared, key)
@@ -82,7 +82,7 @@ func (s *Store) read(ctx context.Context, key keying.Key) (*redis.StringCmd, *re
 	}
 }
 
-// result returns what the read at place i gets. It must not be called before the batch is back.
+// result returns the result of the read at place i. It must not be called before the batch is back.
 func (b *batch) result(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error) {
 	if b.err != nil {
 		return nil, nil, b.err
@@ -91,7 +91,7 @@ func (b *batch) result(i int) (*redis.StringCmd, *redis.XMessageSliceCmd, error)
 }
 
 // sendIfDelayed sends the batch on its own if the ones under way take longer than a millisecond. The first reader of each
-// batch waits here: a slow round trip holds up those that came after it no longer than that.
+// batch waits here, so a slow round trip holds up later reads no longer than that.
 func (s *Store) sendIfDelayed(ctx context.Context, n *node, b *batch) {
 	timer := time.NewTimer(maxBatchWait)
 	defer timer.Stop()
@@ -112,7 +112,7 @@ func (s *Store) finishBatch(n *node, b *batch) {
 	}
 }
 
-// sendQueued sends b, and after it whatever waits by then. It ends when nothing waits: no goroutine idles.
+// sendQueued sends b, and after it whatever waits by then. It returns when nothing waits: no goroutine idles.
 func (s *Store) sendQueued(n *node, b *batch) {
 	for ; b != nil; b = n.finished(b) {
 		s.sendForWaiters(n, b)
@@ -132,8 +132,8 @@ func (s *Store) sendForWaiters(n *node, b *batch) {
 	s.send(ctx, n, b)
 }
 
-// send is one operation for the circuit breaker, however many reads it has. If Redis was asked, each command knows its
-// own error; b.err is for the batch that was not sent, or panicked.
+// send is one operation for the circuit breaker, however many reads it has. If the commands were sent, each has its own
+// error; b.err is for a batch that was not sent, or panicked.
 func (s *Store) send(ctx context.Context, n *node, b *batch) {
 	err := s.guarded(ctx, s.readGate(n), func() (err error) {
 		b.values = make([]*redis.StringCmd, len(b.keys))
@@ -143,7 +143,7 @@ func (s *Store) send(ctx context.Context, n *node, b *batch) {
 		}
 		return err
 	})
-	if b.head == nil || errors.Is(err, errPanic) { // the commands do not know of either
+	if b.head == nil || errors.Is(err, errPanic) { // the commands know of neither
 		b.err = err
 	}
 }
@@ -168,7 +168,7 @@ func (s *Store) fetch(ctx context.Context, n *node, keys []keying.Key, values []
 	return head, err
 }
 
-// readCommands makes the commands that read the keys, as values and in cmds. Their arguments and names are allocated all at
+// readCommands makes the commands that read the keys, as values and in cmds. It allocates all their arguments and names at
 // once. GETRANGE never reads more than MaxBytes, whatever is stored there.
 func (s *Store) readCommands(ctx context.Context, keys []keying.Key, values []*redis.StringCmd, cmds []redis.Cmder) {
 	if len(keys) == 0 {
@@ -184,11 +184,11 @@ func (s *Store) readCommands(ctx context.Context, keys []keying.Key, values []*r
 	}
 }
 
-// fetchApart is fetch after Redis has hung up, maybe because of one entry that is larger than it allows. It finds out
+// fetchApart is fetch after Redis has hung up, perhaps because of one entry that is larger than it allows. It determines
 // which entries are large, reads each of those alone, and the rest together.
 func (s *Store) fetchApart(ctx context.Context, n *node, keys []keying.Key, values []*redis.StringCmd) (head *redis.XMessageSliceCmd, err error) {
 	defer func() {
-		if err != nil && ctx.Err() == nil { // a search that ran out of time has shown nothing
+		if err != nil && ctx.Err() == nil { // a search that ran out of time proves nothing
 			s.oversized.lastFutile.Store(time.Now().UnixNano())
 		}
 	}()
@@ -218,7 +218,7 @@ func (s *Store) fetchApart(ctx context.Context, n *node, keys []keying.Key, valu
 	return head, err
 }
 
-// findLarger reports which values have more than so many bytes, without reading them: it asks for one byte at that offset.
+// findLarger reports which values have more than the given number of bytes, without reading them: it reads one byte at that offset.
 func (s *Store) findLarger(ctx context.Context, n *node, keys []keying.Key, bytes int) ([]bool, error) {
 	probes := make([]*redis.StringCmd, len(keys))
 	err := s.retryOnDead(ctx, n, func() error {
@@ -238,7 +238,7 @@ func (s *Store) findLarger(ctx context.Context, n *node, keys []keying.Key, byte
 	return large, err
 }
 
-// isOversized finds out whether Redis has hung up because of the key's entry.
+// isOversized determines whether Redis has hung up because of the key's entry.
 func (s *Store) isOversized(ctx context.Context, n *node, key keying.Key) bool {
 	if !s.mayInspect(n) {
 		return false
@@ -248,8 +248,8 @@ func (s *Store) isOversized(ctx context.Context, n *node, key keying.Key) bool {
 	return err == nil && errors.Is(value[0].Err(), errOversized)
 }
 
-// mayInspect reports whether Redis should be searched for an oversized entry after it has hung up. One that is being
-// probed should not.
+// mayInspect reports whether Redis should be searched for an oversized entry after it has hung up: not while it is being
+// probed.
 func (s *Store) mayInspect(n *node) bool {
 	return s.reads.closed() && n.healthy() && s.oversized.mayInspect()
 }
@@ -274,7 +274,7 @@ func (q *batches) join(key keying.Key) (b *batch, place int) {
 	return b, len(b.keys) - 1
 }
 
-// leave is called by a reader who gives up.
+// leave is called by a reader that gives up.
 func (q *batches) leave(b *batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -282,7 +282,7 @@ func (q *batches) leave(b *batch) {
 }
 
 // startEarly takes b out of the queue so that it can be sent before others are back. It returns false if b was sent
-// already, or too many are under way; there may be more of those if large values make for small batches.
+// already, or too many are under way; more are allowed if large values make for small batches.
 func (q *batches) startEarly(b *batch) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -295,7 +295,7 @@ func (q *batches) startEarly(b *batch) bool {
 	return true
 }
 
-// finished returns the next batch to send, or nil. Batches that all readers have left are not sent.
+// finished returns the next batch to send, or nil. It skips batches that all readers have left.
 func (q *batches) finished(b *batch) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -319,8 +319,8 @@ func (q *batches) started(reads int) {
 	q.size16 += 4*reads - q.size16/4
 }
 
-// capacity is how many values, of the size that b has read, fit into one batch. It keeps a round trip short when entries are
-// large.
+// capacity returns how many values, of the size that b has read, fit into one batch. It keeps round trips short when entries
+// are large.
 func (b *batch) capacity() int {
 	bytes := 1
 	for _, value := range b.values {

@@ -16,21 +16,21 @@ import (
 )
 
 // ErrOpen is returned, wrapped, while the circuit is open: Redis has failed several times in a row, or half of the time,
-// and is not asked for more than half a second. Then one request probes it. Each node of a cluster has circuits of its own.
+// and gets no requests for more than half a second. Then one request probes it. Each node of a cluster has its own circuits.
 var ErrOpen = errors.New("redis keeps failing and is not asked for a while")
 
 // errShortDeadline marks a failure that says more about the caller's deadline than about Redis.
 var errShortDeadline = errors.New("too little time was left")
 
 const (
-	tripAfter  = 5  // failures in a row open the circuit
-	tripSample = 20 // or so many operations within breakerWindow, half of which failed
+	tripAfter  = 5  // failures in a row that open the circuit
+	tripSample = 20 // or this many operations within breakerWindow, half of which failed
 
 	breakerWindow = time.Second
 	openFor       = 600 * time.Millisecond // together with the follower, Redis is then tried twice a second at most
 )
 
-// breaker is a circuit breaker: it keeps a Redis that fails from costing every request its time budget.
+// breaker is a circuit breaker: it stops a failing Redis from costing every request its time budget.
 //
 //	closed      operations run; five failures in a row, or half of twenty within a second, open it
 //	open        operations return ErrOpen at once, for 600 ms
@@ -38,7 +38,7 @@ const (
 type breaker struct {
 	circuit     *gobreaker.CircuitBreaker[struct{}]
 	ofNode      bool // of one node of a cluster: failures of other nodes do not count
-	consecutive int  // failures in a row; gobreaker's own count begins again each second. Guarded by the circuit's lock.
+	consecutive int  // failures in a row; gobreaker's own count starts over each second. Guarded by the circuit's lock.
 
 	notify  func(error)                     // called with the cause when the circuit opens, and with nil when it closes
 	changed atomic.Pointer[gobreaker.State] // a change that notify was not called for yet
@@ -76,7 +76,7 @@ func (b *breaker) do(op func() error) error {
 	return err
 }
 
-// force runs op even if the circuit is open: the caller of Purge wants to know what came of it.
+// force runs op even if the circuit is open: the caller of Purge wants to know the outcome.
 func (b *breaker) force(op func() error) error {
 	if err := b.do(op); !errors.Is(err, ErrOpen) {
 		return err
@@ -84,8 +84,8 @@ func (b *breaker) force(op func() error) error {
 	return op()
 }
 
-// uncounted runs op unless the circuit is open, and does not count the outcome. What runs in the background is no measure of
-// what requests would meet.
+// uncounted runs op unless the circuit is open, and does not count the outcome: operations in the background do not show
+// what requests would experience.
 func (b *breaker) uncounted(op func() error) error {
 	if b.open() {
 		return ErrOpen
@@ -99,8 +99,8 @@ func (b *breaker) open() bool { return b.circuit.State() == gobreaker.StateOpen 
 // closed reports whether do would run every op: the circuit is neither open nor half-open.
 func (b *breaker) closed() bool { return b.circuit.State() == gobreaker.StateClosed }
 
-// notifyChange tells of a change of state. gobreaker calls back under its own lock, and a listener may want to use the
-// breaker, so the callback only notes the change.
+// notifyChange reports a change of state. gobreaker calls back under its own lock, and a listener may want to use the
+// breaker, so the callback only records the change.
 func (b *breaker) notifyChange(err error) {
 	switch to := b.changed.Swap(nil); {
 	case to == nil:
@@ -127,7 +127,7 @@ func (b *breaker) succeeded(err error) bool {
 	return true
 }
 
-// excluded are outcomes that say nothing about Redis; and, for a breaker of one node, about that node.
+// excluded reports whether an outcome says nothing about Redis, or, for a breaker of one node, about that node.
 func (b *breaker) excluded(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, errShortDeadline) || b.ofNode && err != nil && !errors.Is(err, errNode)
 }
@@ -165,10 +165,10 @@ type access struct{ read, write gate }
 // viaBreaker is the access of a request.
 func (c *circuits) viaBreaker() access { return access{c.reads.do, c.writeViaBreaker} }
 
-// evenIfOpen is the access of Purge, which waits for Redis whatever state it is in.
+// evenIfOpen is the access of Purge, which calls Redis whatever state it is in.
 func (c *circuits) evenIfOpen() access { return access{c.reads.force, c.writes.force} }
 
-// uncounted is the access of what runs in the background.
+// uncounted is the access of operations in the background.
 func (c *circuits) uncounted() access { return access{c.reads.uncounted, c.writes.uncounted} }
 
 // writeViaBreaker is the gate of a request's writes. While reads fail, writes are not tried either: one probe is enough,
@@ -186,7 +186,7 @@ func (c *circuits) writeViaBreaker(op func() error) error {
 //	reads of A            go on, because their batches do not wait for B's
 //	reads of B            fail, open B's circuit, and then fail at once
 //
-// Without that, anybody who keeps requesting pages of B would switch off the cache for all.
+// Otherwise, anybody who keeps requesting pages on B would switch off the cache for all.
 type node struct {
 	batches
 	client        atomic.Pointer[redis.Client] // nil: this is not a cluster, or the node is not known
@@ -206,9 +206,9 @@ func (n *node) wrap(err error) error {
 	return fmt.Errorf("%w, %s: %w", errNode, client.Options().Addr, err)
 }
 
-// readError returns the failure of a read: that of the purge log's head, which every read asks for, or else the node's.
-// When the time is up for one node of a cluster, go-redis reports that for all commands of the pipeline, also for those
-// that were answered. So a head with a value counts as read.
+// readError returns the failure of a read: that of the purge log's head, which every read includes, or else the node's.
+// When one node of a cluster times out, go-redis reports that for all commands of the pipeline, even for those
+// that got a reply. So a head with a value counts as read.
 func (n *node) readError(head *redis.XMessageSliceCmd, err error) error {
 	if lost := firstError(head); lost != nil && (n.client.Load() == nil || len(head.Val()) == 0) {
 		return lost
@@ -249,15 +249,15 @@ func (s *Store) writeTo(ctx context.Context, key keying.Key, op func() error) er
 	return s.roundTrip(ctx, n, s.writeGate(n), func() error { return n.wrap(op()) })
 }
 
-// nodes are the nodes that were asked, by address. Where nodes come and go with new addresses, the old ones are forgotten
+// nodes are the nodes used so far, by address. If nodes come and go with new addresses, the old ones are forgotten
 // whenever a new one appears.
 type nodes struct {
 	sync.Map      // of *node
 	fallback node // for a Redis that is not a cluster, and for keys whose node is not known
 }
 
-// forgetAfter is for how long a node must not have been used to be forgotten. If it is used again it starts with closed
-// circuits, which is no loss.
+// forgetAfter is for how long a node must be unused to be forgotten. If it is used again it starts with closed
+// circuits, which does no harm.
 const forgetAfter = 10 * time.Minute
 
 // of returns the node that has the key.
@@ -267,7 +267,7 @@ func (n *nodes) of(ctx context.Context, s *shared, key keying.Key) (its *node) {
 		return &n.fallback
 	}
 	defer func() {
-		if recover() != nil { // a hook of the client may panic; the operation will meet it, too, and report it
+		if recover() != nil { // a hook of the client may panic; the operation will run into it, too, and report it
 			its = &n.fallback
 		}
 	}()

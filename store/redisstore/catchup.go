@@ -12,7 +12,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Catching up means to read the log's new records into the ledger. It has to notice when the log is not what it was.
+// Catching up means reading the log's new records into the ledger. It has to notice when the log is not what it was.
 //
 // Trimming. The log was cut to its last records while this process did not look:
 //
@@ -28,14 +28,14 @@ import (
 //	    the replica takes over: its log ends with 5
 //	B   knew 6; XRANGE 6 + → record 6 is not there: a loss, and the purge is in no log any more
 //	B   reads the log from its first record to its last, 5, and adds the first record of a new epoch, after 6
-//	all meet the new epoch; every entry from before it counts as purged, those of record 6 among them
+//	all find the new epoch; every entry from before it counts as purged, those of record 6 among them
 //
 // The new epoch's record stands after every position that its writer has missed. That is why this comes to an end:
 //
 //	C   knew 6, too: finds the new epoch's record after 6, so its floor is above 6: nothing to do
-//	D   knew even record 7 of before: misses it, and begins one more epoch
+//	D   even knew the old record 7: misses it, and begins one more epoch
 //
-// Nothing is done if the floor is above what is missing: then the log was merely trimmed, or another process was faster.
+// If the floor is above what is missing, nothing is done: then the log was merely trimmed, or another process was faster.
 
 // CatchUp brings the ledger up to the purge log's head, with one round trip if nothing is new. When it returns nil, the ledger
 // has every purge that was acknowledged before the call. While the circuit is open the error wraps [ErrOpen].
@@ -80,7 +80,7 @@ func (s *Store) catchUpTo(ctx context.Context, via access, cmd *redis.XMessageSl
 	if known && !s.log.pending.any.Load() {
 		return nil
 	}
-	if known { // Redis answers: a good moment to write what is pending
+	if known { // Redis responds: a good moment to write what is pending
 		s.tryFlushPending(ctx, via)
 		return nil
 	}
@@ -95,7 +95,7 @@ func (s *Store) catchUpTo(ctx context.Context, via access, cmd *redis.XMessageSl
 			return err
 		}
 	}
-	_ = s.flushPending(ctx, via) // a failure is not this request's: pending purges hold in this process anyway
+	_ = s.flushPending(ctx, via) // a failure does not concern this request: pending purges hold in this process anyway
 	return nil
 }
 
@@ -105,8 +105,8 @@ func (l *purgeLog) isHead(m message) bool {
 	return head != nil && *head == m
 }
 
-// replayLog reads what the log has after the last known record. If that record is not there, or not what it was, the
-// whole log is read into a second ledger, which replaces the first one when it is complete. The caller has the log's lock.
+// replayLog reads what the log has after the last known record. If that record is gone or has changed, it reads the
+// whole log into a second ledger, which replaces the first one when it is complete. The caller has the log's lock.
 //
 //	the usual case        XRANGE from the last known record on; apply what follows; done
 //	the record is gone    note it as missing; read the log from its first record; the floor is above it: done
@@ -130,7 +130,7 @@ func (s *Store) replayLog(ctx context.Context, via access) error {
 		found, err := s.replayInto(ctx, via, l.rebuilding)
 		switch {
 		case err != nil:
-			return err // the second ledger is kept: the next caller goes on from here
+			return err // the second ledger stays: the next caller goes on from here
 		case !found: // the log was lost again
 			l.rebuilding = nil
 		case earlier(l.missing, l.rebuilding.Floor()):
@@ -153,7 +153,7 @@ func (s *Store) replayLog(ctx context.Context, via access) error {
 //	A: XADD 0-1 (epoch E) → written         B: XADD 0-1 (epoch F) → "equal or smaller": A was faster
 //	A: purges → record 2                    B: reads the first record: epoch E, and then record 2
 //
-// Both name the same id, the first after what is missing, so that Redis accepts one of them only.
+// Both use the same id, the first after what is missing, so that Redis accepts only one of them.
 func (s *Store) startRebuild(ctx context.Context, via access) error {
 	if s.log.rebuilding != nil {
 		return nil
@@ -217,7 +217,7 @@ func (s *Store) appendEpoch(ctx context.Context, via access) error {
 	return err
 }
 
-// newEpoch returns the first record of an epoch. Its number is random, so that two processes never begin the same one, and
+// newEpoch returns the first record of an epoch. Its number is random, so that no two processes begin the same one, and
 // higher than any known one: a record with a lower number was written by a process that did not know of the higher.
 func (s *Store) newEpoch() store.Record {
 	known := s.log.current.Head().Epoch
@@ -230,7 +230,7 @@ func (s *Store) newEpoch() store.Record {
 	return store.Record{At: store.Position{Epoch: known + 1 + rand.Uint64N(1<<40)}}
 }
 
-// finishRebuild puts the second ledger in the place of the first, at once, so that no request meets one that has half of the
+// finishRebuild replaces the first ledger by the second, in one step, so that no request finds one with half of the
 // purges. Pending purges are in no log, so they are applied again.
 func (l *purgeLog) finishRebuild() {
 	if epoch := l.current.Head().Epoch; epoch != 0 && epoch != l.rebuilding.Head().Epoch {
@@ -242,7 +242,7 @@ func (l *purgeLog) finishRebuild() {
 	l.caughtUp()
 }
 
-// caughtUp says that the ledger has everything up to the last record that was read. The caller has the log's lock.
+// caughtUp records that the ledger has everything up to the last record that was read. The caller has the log's lock.
 func (l *purgeLog) caughtUp() {
 	last := l.current.last
 	l.head.Store(&last)
@@ -255,15 +255,15 @@ const pageSize = 1000
 // errRecordsLost is the fault that listeners get.
 var errRecordsLost = fmt.Errorf("redisstore: %w", store.ErrRecordsLost)
 
-// messageOf takes a stream entry apart. One that is not ours has no text, and so cannot be decoded.
+// messageOf decodes a stream entry. One that is not ours has no text, and so cannot be decoded as a record.
 func messageOf(m redis.XMessage) message {
 	text, _ := m.Values[recordField].(string)
 	chain, _ := m.Values[chainField].(string)
 	return message{m.ID, text, chain}
 }
 
-// replayInto applies the records after the last one of the view. It returns false if that last one is not in the log any
-// more. The range is read from the last known record on, not from the one after it, to see that it is still there.
+// replayInto applies the records after the last one of the view. It returns false if that last one is no longer in the
+// log. It reads from the last known record on, not from the one after it, to see that it is still there.
 func (s *Store) replayInto(ctx context.Context, via access, v *view) (bool, error) {
 	for {
 		messages, err := s.readPage(ctx, via, v.last.id)
@@ -290,8 +290,8 @@ func (s *Store) replayInto(ctx context.Context, via access, v *view) (bool, erro
 	}
 }
 
-// checkChain notes records that this page should have, because the writers of others had read them. Records before the page
-// were checked by those who have read the log up to there.
+// checkChain notes records that this page should have, because the writers of later records had read them. Records before
+// the page were checked by whoever has read the log up to there.
 func (l *purgeLog) checkChain(messages []message) {
 	first := position(0, messages[0].id)
 	for i, m := range messages {
@@ -336,7 +336,7 @@ func (s *Store) apply(v *view, m message) {
 	v.last = m
 }
 
-// decodeRecord decodes a message. One that cannot be read is forged or of another version. It might have purged anything,
+// decodeRecord decodes a message. One that cannot be decoded is forged or of another version. It might have purged anything,
 // so it purges everything.
 func (s *Store) decodeRecord(m message, epoch uint64) store.Record {
 	r, err := s.codec.DecodeRecord([]byte(m.text))
@@ -364,7 +364,7 @@ func (s *Store) readPage(ctx context.Context, via access, from string) ([]messag
 	return messages, nil
 }
 
-// lastRead is the last record that this process has read.
+// lastRead returns the last record that this process has read.
 func (l *purgeLog) lastRead() message {
 	if l.rebuilding != nil {
 		return l.rebuilding.last
@@ -372,7 +372,7 @@ func (l *purgeLog) lastRead() message {
 	return l.current.last
 }
 
-// position returns the place in the log that the id of a stream entry, "time-seq", names.
+// position returns the place in the log that a stream entry's id, "time-seq", stands for.
 func position(epoch uint64, id string) store.Position {
 	time, seq, _ := strings.Cut(id, "-")
 	p := store.Position{Epoch: epoch}
@@ -381,7 +381,7 @@ func position(epoch uint64, id string) store.Position {
 	return p
 }
 
-// earlier compares places in the log, whatever their epochs.
+// earlier compares places in the log, regardless of their epochs.
 func earlier(p, q store.Position) bool {
 	p.Epoch = q.Epoch
 	return p.Before(q)

@@ -15,9 +15,9 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Which commands does Redis let us use? A proxy may know no streams, an access list may forbid scripts, and an old Redis
-// lacks options. Operations then fail in words that depend on who stands between, and a proxy may simply hang up. So all
-// commands are tried beside the first use of a Store, on keys that do not exist, and what is missing is named once, with its
+// Which commands may a Store use? A proxy may know no streams, an access list may forbid scripts, and an old Redis
+// lacks options. Operations then fail with messages that depend on what is in between, and a proxy may simply hang up. So all
+// commands are tried alongside the first use of a Store, on keys that do not exist, and what is missing is named once, with its
 // consequence and the remedy:
 //
 //	first operation        probeIfDue starts the probe on a goroutine of its own; the operation does not wait
@@ -51,14 +51,14 @@ var consequence = map[feature]string{
 type requiredCommand struct {
 	name      string
 	feature   feature
-	args      []any  // arguments with which the command changes nothing; a keyArg stands for a key that does not exist
-	wantError string // how the error begins that shows that the command works; "": it works without an error
+	args      []any  // arguments with which the command changes nothing; a keyArg is replaced by a key that does not exist
+	wantError string // the beginning of the error that shows that the command works; "": it works without an error
 }
 
-// keyArg stands for the key.
+// keyArg is a placeholder for the key.
 type keyArg struct{}
 
-// requiredCommands are all commands that a Store uses, except those that connections begin with. No trial writes anything.
+// requiredCommands are all commands that a Store uses, except those that open connections. No trial writes anything.
 var requiredCommands = []requiredCommand{
 	{"getrange", forEntries, []any{keyArg{}, 0, 0}, ""},
 	{"set", forEntries, []any{keyArg{}, "", "XX", "PX", 1}, ""},
@@ -79,7 +79,7 @@ var requiredCommands = []requiredCommand{
 	{"exec", forRankings, nil, "ERR EXEC without MULTI"},
 }
 
-// connectionCommands are commands of connections that an access list can refuse: for a database other than 0, for a client_name,
+// connectionCommands are commands for connections that an access list can refuse: for a database other than 0, for a client_name,
 // and for a cluster.
 var connectionCommands = []string{"select", "client|setname", "cluster|slots", "command", "asking"}
 
@@ -99,7 +99,7 @@ func accessRules() string {
 }
 
 const (
-	probeAgain = time.Minute     // from one probe to the next, while a command is missing or Redis cannot be reached
+	probeAgain = time.Minute     // from one probe to the next, while a command is missing or Redis is unavailable
 	probeTime  = 5 * time.Second // for all commands together
 )
 
@@ -108,10 +108,10 @@ const commandSet = "commands"
 
 // probe is the state of the search for missing commands.
 type probe struct {
-	due      atomic.Int64 // when the next operation should start it, in Unix nanoseconds; never: not before one is refused
+	due      atomic.Int64 // when the next operation should start it, in Unix nanoseconds; never: not until one is refused
 	running  sync.Mutex   // guards the fields below
 	reported string       // the missing commands that listeners know of
-	last     time.Time    // when it last came to an end
+	last     time.Time    // when it last finished
 }
 
 // never is later than any time.
@@ -131,7 +131,7 @@ func (s *Store) probeIfDenied(err error) {
 	}
 }
 
-// denied reports whether the error says that we may not use a command, or that there is no such command.
+// denied reports whether the error says that a Store may not use a command, or that there is no such command.
 func denied(err error) bool {
 	var reply redis.Error
 	if !errors.As(err, &reply) {
@@ -141,7 +141,7 @@ func denied(err error) bool {
 	return strings.HasPrefix(text, "noperm") || strings.HasPrefix(text, "err unknown command") || strings.Contains(text, "unsupported command")
 }
 
-// runProbe tries all commands, and decides when to do that again.
+// runProbe tries all commands, and decides when to try them again.
 func (s *Store) runProbe() {
 	p := &s.probe
 	if !p.running.TryLock() {
@@ -150,7 +150,7 @@ func (s *Store) runProbe() {
 	defer p.running.Unlock()
 	next := int64(never)
 	defer func() { p.due.Store(next) }()
-	if wait := time.Until(p.last.Add(probeAgain)); wait > 0 { // a command was refused so soon after the last probe
+	if wait := time.Until(p.last.Add(probeAgain)); wait > 0 { // a command was refused that soon after the last probe
 		next = time.Now().Add(wait).UnixNano()
 		return
 	}
@@ -193,7 +193,7 @@ func (s *Store) reportMissing(missing []missingCommand) {
 // missingCommand is a command that Redis does not accept.
 type missingCommand struct {
 	requiredCommand
-	reason string // one of these
+	reason string // one of the reasons below
 }
 
 // endsLeases reports whether there are no leases without the command. A Redis that accepts no connections is different:
@@ -210,7 +210,7 @@ const (
 	noConnections = "(full, asking for TLS, or behind a proxy) hangs up on each new connection at"
 )
 
-// errNoConnections says that no connection outlives its first command.
+// errNoConnections means that no connection outlives its first command.
 var errNoConnections = errors.New("connections end when they begin")
 
 // unfitError says what is missing, what does not work without it, and what to do.
@@ -239,7 +239,7 @@ func unfitError(missing []missingCommand, prefix string) error {
 	return fmt.Errorf("redisstore: %w: Redis %s; so %s; %s", store.ErrUnfit, strings.Join(reasons, "; Redis "), strings.Join(effects, "; "), remedy)
 }
 
-// probeAll tries all commands. An error says that Redis could not be asked.
+// probeAll tries all commands. An error means that Redis is unavailable.
 func (s *Store) probeAll() (missing []missingCommand, err error) {
 	defer recoverTo(&err)
 	ctx, cancel := context.WithTimeout(s.ctx, probeTime)
@@ -265,7 +265,7 @@ func (s *Store) probeAll() (missing []missingCommand, err error) {
 	return missing, nil
 }
 
-// probe tries the command and returns why it is missing, or "". An error says that Redis could not be asked, or not now.
+// probe tries the command and returns why it is missing, or "". An error means that Redis is unavailable, or not ready.
 func (c requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key string) (reason string, err error) {
 	err = c.try(ctx, conn, key)
 	if disconnected(err) { // because of the command, or by chance? Try again, and then something harmless.
@@ -290,7 +290,7 @@ func (c requiredCommand) probe(ctx context.Context, conn redis.Cmdable, key stri
 	case repliedWith(err, "ERR") || denied(err):
 		return notKnown, nil
 	}
-	return "", err // something about the state of Redis: it is loading, or a replica
+	return "", err // about the state of Redis: it is loading, or a replica
 }
 
 // try sends the command. MULTI is followed by EXEC, so that the connection can be used again.

@@ -16,7 +16,7 @@ import (
 )
 
 // Get reads the entry and the head of the purge log in one round trip, and the log's new records if there are any. If it
-// cannot find out what was purged, it returns an error and no entry. While the circuit is open the error wraps [ErrOpen];
+// cannot establish what was purged, it returns an error and no entry. While the circuit is open the error wraps [ErrOpen];
 // an entry that cannot be trusted is an error that wraps store.ErrCorrupt.
 func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, error) {
 	if s.oversized.has(key) {
@@ -42,7 +42,7 @@ func (s *Store) Get(ctx context.Context, key keying.Key) (*store.Entry, bool, er
 }
 
 // decode returns the entry that Redis had under the key, or nil for a miss. Another program may have put anything there.
-// So the size is checked, the checksum (with a secret, the MAC), and that the entry was made for this key.
+// So it checks the size, the checksum (with a secret, the MAC), and that the entry was made for this key.
 func (s *Store) decode(key keying.Key, value *redis.StringCmd) (*store.Entry, error) {
 	b, err := value.Bytes()
 	switch {
@@ -78,7 +78,7 @@ func (s *Store) Set(ctx context.Context, key keying.Key, e *store.Entry, keep ti
 	}))
 }
 
-// encode returns the entry as it is stored; entries of different layouts never meet, because the layout is in the key.
+// encode returns the entry as it is stored. Entries of different layouts are never mixed up, because the layout is in the key.
 func (s *Store) encode(e *store.Entry) ([]byte, error) {
 	b, err := s.codec.Encode(e)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Store) encode(e *store.Entry) ([]byte, error) {
 // deleteChunkSize is how many keys one round trip deletes.
 const deleteChunkSize = 1000
 
-// Delete deletes the keys' entries, a thousand per round trip. A key without an entry is no error.
+// Delete deletes the keys' entries, a thousand per round trip. A key without an entry is not an error.
 func (s *Store) Delete(ctx context.Context, keys ...keying.Key) error {
 	for some := range slices.Chunk(keys, deleteChunkSize) {
 		if err := s.deleteChunk(ctx, some); err != nil {
@@ -115,19 +115,19 @@ func (s *Store) deleteChunk(ctx context.Context, keys []keying.Key) error {
 	return s.roundTrip(ctx, n, s.writeGate(n), func() error {
 		pipe := s.client.Pipeline()
 		for _, key := range keys {
-			pipe.Unlink(ctx, s.entryName(key)) // one key a command: on a cluster a command may not name keys of several slots
+			pipe.Unlink(ctx, s.entryName(key)) // one key per command: on a cluster a command may not name keys of several slots
 		}
 		return n.wrap(firstError(exec(ctx, pipe)...))
 	})
 }
 
 // Entries that are larger than Redis' client-output-buffer-limit allows. Redis accepts such an entry, and then hangs up on
-// everybody who reads it:
+// every client that reads it:
 //
 //	a batch of 30 reads, one of them of such an entry   Redis hangs up: all 30 fail
-//	the batch is read apart (fetchApart)                29 are answered; the entry is remembered for a minute
+//	the batch is read apart (fetchApart)                29 succeed; the entry is remembered for a minute
 //	the next request for the entry                      fails at once, without a round trip, with an error that names the setting
-//	its handler's response is stored again                as large as before: still remembered
+//	its handler's response is stored again              as large as before: still remembered
 //
 // Otherwise each request for that one entry would cost others their responses, and open the circuit.
 
@@ -142,7 +142,7 @@ const (
 
 // oversizedEntries remembers entries on which Redis hangs up. The zero value is ready to use.
 type oversizedEntries struct {
-	any        atomic.Bool  // until is not empty, so that every read but few need not lock
+	any        atomic.Bool  // until is not empty; without such entries, reads need no lock
 	lastFutile atomic.Int64 // when a search found no such entry, in Unix nanoseconds
 	mu         sync.Mutex
 	until      map[keying.Key]time.Time
@@ -158,7 +158,7 @@ func (o *oversizedEntries) has(key keying.Key) bool {
 	return time.Now().Before(o.until[key])
 }
 
-// add remembers the key's entry. An attacker could make many entries that are too large, so there is a bound.
+// add remembers the key's entry. The number is bounded, since an attacker could cause many entries that are too large.
 func (o *oversizedEntries) add(key keying.Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

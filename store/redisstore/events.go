@@ -9,18 +9,18 @@ import (
 // events are what a Store reports: circuits that open and close, and faults that no operation returns.
 type events struct{ circuitEvents, faultEvents listeners }
 
-// OnCircuit has f called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
+// OnCircuit registers f to be called when a circuit of Redis, or of one node of a cluster, opens, and with nil when it closes again.
 func (s *Store) OnCircuit(f func(what string, err error)) (stop func()) {
 	return s.circuitEvents.add(f)
 }
 
-// OnFault has f called with faults that no operation returns: lost purge records (the error wraps store.ErrRecordsLost),
-// missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
+// OnFault registers f to be called with faults that no operation returns: lost purge records (the error wraps
+// store.ErrRecordsLost), missing commands (store.ErrUnfit), and a panic of the client while a pending purge is sent.
 func (s *Store) OnFault(f func(err error)) (stop func()) {
 	return s.faultEvents.add(func(_ string, err error) { f(err) })
 }
 
-// notifyCircuit tells that a circuit opens because of err, or, with nil, that it closes.
+// notifyCircuit reports that a circuit opens because of err, or, with nil, that it closes.
 func (e *events) notifyCircuit(operation string, err error) {
 	if err != nil {
 		err = fmt.Errorf("redisstore: %s: %w: %w", operation, ErrOpen, err)
@@ -37,7 +37,7 @@ type listeners struct {
 	mu         sync.Mutex
 	all        []*listener
 	queue      []notice // not delivered yet
-	delivering bool     // a goroutine is at it
+	delivering bool     // the goroutine is running
 }
 
 // listener is compared by its address: functions cannot be compared.
@@ -49,7 +49,7 @@ type notice struct {
 	err       error
 }
 
-// maxNotices is how many notices wait while a listener is slow. Later ones are dropped.
+// maxNotices is how many notices are queued while a listener is slow. Later ones are dropped.
 const maxNotices = 16
 
 // add adds a listener. Once stop has returned, no call to it begins.
@@ -104,8 +104,8 @@ func (ls *listeners) next() (first notice, all []*listener) {
 	return first, slices.Clone(ls.all)
 }
 
-// deliverTo calls a listener, unless it was removed meanwhile. A panic of one listener must not end the process, nor
-// keep the notice from the others.
+// deliverTo calls a listener, unless it was removed in the meantime. A panic of one listener must not end the process, nor
+// deprive the others of the notice.
 func (ls *listeners) deliverTo(f *listener, notice notice) {
 	defer func() { _ = recover() }()
 	ls.mu.Lock()

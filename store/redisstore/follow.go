@@ -20,10 +20,10 @@ import (
 //	purger     XADD → record 6
 //	follower   XREAD after 5 → returns record 6 at once
 //
-// XREAD names the last record that the ledger has. Had it named "$" (what comes from now on), record 6 would be noticed
-// with record 7 only.
+// XREAD names the last record that the ledger has. With "$" instead (whatever comes from now on), record 6 would only be
+// noticed with record 7.
 //
-// What XREAD brings is only a wake-up. The records themselves are read by catchUpVia, in order, with all its checks. It
+// What XREAD brings is only a wake-up. catchUpVia reads the records themselves, in order, with all its checks. It
 // also runs when XREAD brought nothing, once a second, since XREAD would wait for ever in a log that was replaced:
 //
 //	follower   XREAD after 900 …
@@ -33,16 +33,17 @@ import (
 // A connection can be cut off without a word (a firewall, a pulled cable):
 //
 //	t0          XREAD is sent, the reply never comes
-//	t0+1.25 s   time is up: XREAD should have answered after one second. The loss is reported, once
+//	t0+1.25 s   time is up: XREAD should have returned after one second. The loss is reported, once
 //	            a pause of 250 ms, doubled with each failure up to 2 s, a fifth more or less
-//	            dial, catch up: purges that were missed meanwhile are applied; it is reported that all is well again
+//	            catch up: purges that were missed in the meantime are applied; dial, and wait in XREAD again
+//	            the first XREAD returns, within a second: recovery is reported
 //
-// Between t0 and the end of that, memory may serve what was purged elsewhere. That is bounded by the copies' time to live.
+// Between t0 and the end of that, memory may serve what was purged elsewhere. The copies' time to live bounds that.
 
 const (
 	blockTime    = time.Second            // how long one XREAD waits
-	blockSlack   = 250 * time.Millisecond // how much later it may answer before its connection counts as dead
-	wakeInterval = 5 * time.Millisecond   // from one wake-up to the next, so that a flood of purges is read in few round trips
+	blockSlack   = 250 * time.Millisecond // how much later it may return before its connection counts as dead
+	wakeInterval = 5 * time.Millisecond   // between two wake-ups, so that few round trips read a flood of purges
 
 	minRetryDelay = 250 * time.Millisecond // after a failure; doubled while Redis stays away
 	maxRetryDelay = 2 * time.Second
@@ -52,8 +53,8 @@ const (
 // on a connection of its own, and checks once a second that the log is still the same.
 //
 // If the log cannot be followed, changed is called with the error, once, and with nil when it can be followed again.
-// In between, copies in memory end with their time to live. Failures of the follower do not count for the circuit
-// breaker, and a Redis whose circuit is open is not asked.
+// In between, copies in memory end with their time to live. The follower's failures do not count for the circuit
+// breaker, and while the circuit is open it does not call Redis.
 func (s *Store) Follow(ctx context.Context, changed func(error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -74,7 +75,7 @@ func (s *Store) Follow(ctx context.Context, changed func(error)) {
 // followUntilError calls up whenever the ledger has the head of the log.
 func (s *Store) followUntilError(ctx context.Context, up func()) (err error) {
 	defer recoverTo(&err)
-	// First of all: while the circuit is open this fails at once, and Redis is not dialled.
+	// This comes first: while the circuit is open it fails at once, and Redis is not dialled.
 	if err := s.catchUpVia(ctx, s.uncounted()); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (s *Store) awaitRecord(ctx context.Context, conn redis.Cmdable) (found bool
 	err = conn.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{s.log.name}, ID: s.log.head.Load().id, Count: 1, Block: blockTime,
 	}).Err()
-	// "Nothing" comes after a second. What looks like it and comes sooner is the error of a connection (see connError).
+	// "Nothing" comes after a second. What looks like it and comes sooner is a connection error (see connError).
 	if errors.Is(err, redis.Nil) && time.Since(began) >= blockTime/2 {
 		return false, nil
 	}
@@ -118,14 +119,14 @@ func (s *Store) awaitRecord(ctx context.Context, conn redis.Cmdable) (found bool
 	return true, nil
 }
 
-// follower reports losses, once each, and waits longer from one to the next.
+// follower reports each loss once, and waits longer from one attempt to the next.
 type follower struct {
 	changed func(error)
 	lost    bool
 	delay   time.Duration
 }
 
-// up says that the log is followed.
+// up records that the log is followed.
 func (f *follower) up() {
 	if f.lost {
 		f.changed(nil)
@@ -133,7 +134,7 @@ func (f *follower) up() {
 	f.lost, f.delay = false, minRetryDelay
 }
 
-// down says that it is not.
+// down records that it is not.
 func (f *follower) down(err error) {
 	if !f.lost {
 		f.changed(err)
@@ -168,11 +169,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Connections of one's own. The near follower blocks its connection for a second at a time, and the probe of the commands
+// Connections of its own. The near follower blocks its connection for a second at a time, and the probe of the commands
 // must see which command a proxy hangs up on. Neither can use the pool.
 
 // dedicatedConn returns a client with one connection to the node that has the purge log. closeConn ends it at once,
-// whatever it waits for, and so does the end of ctx. A UniversalClient of a kind that we do not know is used as it is.
+// whatever it waits for, and so does the end of ctx. A UniversalClient of an unknown kind is used as it is.
 func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeConn func(), err error) {
 	node, err := s.logNode(ctx)
 	if err != nil {
@@ -184,7 +185,7 @@ func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeCon
 	ctx, cancel := context.WithCancel(ctx)
 	client := redis.NewClient(dedicatedOptions(ctx, *node.Options(), s.sentinel))
 	stop := context.AfterFunc(ctx, func() {
-		defer func() { _ = recover() }() // a connection of the caller's own kind may panic; it is not needed any more
+		defer func() { _ = recover() }() // a dialer of the caller's may return connections that panic; they are no longer needed
 		_ = client.Close()
 	})
 	return client, func() {
@@ -194,7 +195,7 @@ func (s *Store) dedicatedConn(ctx context.Context) (conn redis.Cmdable, closeCon
 	}, nil
 }
 
-// logNode returns the client of the node that has the purge log, or nil if that cannot be found out.
+// logNode returns the client of the node that has the purge log, or nil if that cannot be determined.
 func (s *Store) logNode(ctx context.Context) (*redis.Client, error) {
 	switch c := s.client.(type) {
 	case *redis.Client:

@@ -16,17 +16,17 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A lease decides which process runs the handler when several miss the same entry. It is a key in Redis that holds the
+// A lease decides which process runs the handler when several miss the same entry. It is a key in Redis whose value is the
 // holder's token (16 bytes) and a beat (8 bytes, random, new with each extension).
 //
 // Two processes miss the same entry:
 //
 //	process A                                  process B
 //	SET lease NX → taken; GETRANGE → nothing
-//	runs the handler                           SET lease NX → held by A: waits, asks again
+//	runs the handler                           SET lease NX → held by A: waits, tries again
 //	SET entry, release the lease
 //	                                           SET lease NX → taken; GETRANGE → A's entry
-//	                                           answers with it, and releases the lease
+//	                                           serves it, and releases the lease
 //
 // The lease is taken before the entry is read. In the other order B could find no entry, A could store it and release
 // the lease, and B would take the lease and run the handler once more.
@@ -34,7 +34,7 @@ import (
 // The holder dies:
 //
 //	A   takes the lease for 2 s, and is killed: nobody extends it
-//	B   sees the same beat each time it asks; after 2 s at most Redis ends the lease, and B takes it
+//	B   sees the same beat each time it tries; after 2 s at most Redis expires the lease, and B takes it
 //
 // The holder is slow, and loses its lease:
 //
@@ -44,17 +44,17 @@ import (
 //	B   stores its own entry over A's, and releases its own lease
 //
 // Both entries are valid: each carries its position in the purge log from before its handler ran, and every reader judges
-// it by that. So a lost lease costs one run too many, never a wrong answer.
+// it by that. So a lost lease costs one run too many, never a wrong response.
 //
-// The release is lost (Redis was restarted, the connection broke): the lease ends with its time to live. On a Redis that
-// does not know the script any more, SetAndRelease releases once again, with the script's text.
+// The release is lost (Redis was restarted, the connection broke): the lease expires by itself. On a Redis that no
+// longer knows the script, SetAndRelease releases once again, with the script's text.
 //
 // The entry is stored and the lease released in one pipeline, in this order, on one node (the lease's hash tag is the
 // entry's name). So nobody finds the lease free and the entry missing.
 
 var _ store.Leaser = (*Store)(nil)
 
-// uncacheableMark stands in place of a token when the last response could not be stored: then nobody should wait for the next.
+// uncacheableMark replaces the token when the last response could not be stored: then nobody should wait for the next.
 const uncacheableMark = "-"
 
 // Lease tries to take the lease for the time hold, and reads the entry and the purge log's head, in one round trip. While
@@ -90,7 +90,7 @@ func (s *Store) Lease(ctx context.Context, key keying.Key, token store.Token, ho
 	return e, lease, wrap(err)
 }
 
-// leaseReply is what one attempt to take a lease brings back.
+// leaseReply holds the replies to one attempt to take a lease.
 type leaseReply struct {
 	holder, value *redis.StringCmd
 	left          *redis.DurationCmd
@@ -134,14 +134,14 @@ func (s *Store) sendLease(ctx context.Context, n *node, key keying.Key, token st
 	s.log.extend(ctx, pipe)
 	exec(ctx, pipe)
 	err = holderError(r.holder)
-	if denied(err) { // other writes may be allowed all the same, so the circuit stays closed
+	if denied(err) { // other writes may still be allowed, so the circuit stays closed
 		err = nil
 	}
 	return r, n.readError(r.head, cmp.Or(serverError(took, r.value), err))
 }
 
-// holderError returns the error of reading the holder that says something about Redis itself. That there is no holder does not:
-// the lease may have ended in between.
+// holderError returns the error of reading the holder if it says something about Redis itself. A missing holder does not:
+// the lease may have expired in between.
 func holderError(holder *redis.StringCmd) error {
 	if errors.Is(holder.Err(), redis.Nil) {
 		return nil
@@ -153,7 +153,7 @@ func holderError(holder *redis.StringCmd) error {
 func parseLease(holder *redis.StringCmd, token store.Token) store.Lease {
 	text, err := holder.Result()
 	switch {
-	case errors.Is(err, redis.Nil): // it was held when SET came, and ended before GET: try again
+	case errors.Is(err, redis.Nil): // it was held when SET came, and expired before GET: try again
 		return store.Lease{State: store.Held}
 	case text == uncacheableMark:
 		return store.Lease{State: store.Uncacheable}
@@ -175,7 +175,7 @@ func outlasts(left *redis.DurationCmd, hold time.Duration) bool {
 // leaseSlack is by how much the leases of another version of this package may be longer.
 const leaseSlack = 10 * time.Second
 
-// newBeat returns eight random bytes. Those who wait for a lease see by a new beat that its holder is alive.
+// newBeat returns eight random bytes. A new beat shows the waiters of a lease that its holder is alive.
 func newBeat() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
 
 // leaseName has the entry's name as its hash tag: on a cluster, entry and lease live on the same node, which runs their
@@ -184,7 +184,7 @@ func (s *shared) leaseName(key keying.Key) string {
 	return s.prefix + "lease:{" + s.entryName(key) + "}"
 }
 
-// ifHeld begins a script that only the holder of the lease may run.
+// ifHeld begins a script that only does something if the token holds the lease.
 const ifHeld = `local v = redis.call("GET", KEYS[1])
 if not v or #v ~= 24 or string.sub(v, 1, 16) ~= ARGV[1] then return 0 end
 `
@@ -192,7 +192,7 @@ if not v or #v ~= 24 or string.sub(v, 1, 16) ~= ARGV[1] then return 0 end
 // The scripts compare the token and act on it in one step. With two commands there would be a gap:
 //
 //	A   GET lease → A's token
-//	    A's lease ends; B takes it
+//	    A's lease expires; B takes it
 //	A   DEL lease: B's lease is gone, and C takes it while B's handler runs
 //
 // Each script has one key, so that a cluster can run it on the node of that key.
@@ -210,7 +210,7 @@ redis.call("SET", KEYS[1], "` + uncacheableMark + `", "PX", ARGV[2])
 return 1`)
 )
 
-// Extend lets the lease last for the time hold from now on, if it is still the token's, and gives it a new beat. It
+// Extend makes the lease last for the time hold from now on, if it is still the token's, and gives it a new beat. It
 // returns false if the lease was lost.
 func (s *Store) Extend(ctx context.Context, key keying.Key, token store.Token, hold time.Duration) (bool, error) {
 	n, err := s.runLeaseScript(ctx, extendScript, key, token, atLeastMilli(hold))
@@ -240,8 +240,8 @@ func (s *Store) SetAndRelease(ctx context.Context, key keying.Key, token store.T
 	return wrap(err)
 }
 
-// Release gives the lease back. With uncacheable above zero nobody gets it for so long. If the token does
-// not hold the lease any more, nothing changes, and that is no error.
+// Release gives up the lease. With uncacheable above zero nobody gets it for that long. If the token no longer holds
+// the lease, nothing changes, and that is not an error.
 func (s *Store) Release(ctx context.Context, key keying.Key, token store.Token, uncacheable time.Duration) error {
 	if uncacheable > 0 {
 		uncacheable = atLeastMilli(uncacheable)
@@ -250,7 +250,7 @@ func (s *Store) Release(ctx context.Context, key keying.Key, token store.Token, 
 	return err
 }
 
-// runLeaseScript runs the script as an operation of its own. A script that fails is no reason to open the circuit for
+// runLeaseScript runs the script as an operation of its own. A failing script is no reason to open the circuit for
 // other writes.
 func (s *Store) runLeaseScript(ctx context.Context, script *redis.Script, key keying.Key, token store.Token, d time.Duration) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.budget)
@@ -258,7 +258,7 @@ func (s *Store) runLeaseScript(ctx context.Context, script *redis.Script, key ke
 	var reply error
 	err = s.writeTo(ctx, key, func() error {
 		n, reply = s.evalScript(ctx, script, s.leaseName(key), token[:], d.Milliseconds(), newBeat())
-		if errors.As(reply, new(redis.Error)) && !errors.Is(reply, redis.Nil) { // Redis has answered
+		if errors.As(reply, new(redis.Error)) && !errors.Is(reply, redis.Nil) { // Redis has replied
 			return nil
 		}
 		return reply

@@ -17,8 +17,8 @@ import (
 )
 
 // The purge log is a Redis stream. Each purge is a record: the labels that it names. Every process replays the log into
-// a ledger in its memory, and asks the ledger whether an entry was purged. An entry carries the position of the log from
-// before its handler ran, so a purge beats every response that was made before it:
+// a ledger in its memory, which says whether an entry was purged. An entry carries the position of the log from
+// before its handler ran, so a purge beats every response that was begun before it:
 //
 //	request on A                      Purge("product:7") on B
 //	log's head is 5: entry.At = 5
@@ -33,14 +33,14 @@ import (
 // The log has an epoch, a random number in each record. Positions of different epochs cannot be compared: an entry of another
 // epoch counts as purged. A new epoch begins with a new log, and when records were lost (see catchup.go).
 
-// The log is bounded in length and in time. When records were trimmed that a process had not read, entries that are older
+// The log is bounded in length and in time. If records were trimmed that a process had not read, entries older
 // than the log's first record count as purged for it.
 const (
 	logLength = 100_000             // records; Redis trims whole blocks of them, so there may be some more
 	logTTL    = 30 * 24 * time.Hour // after the last purge or read
 )
 
-// The fields of a stream entry: the record, and what helps others to notice lost records (see message).
+// The fields of a stream entry: the record, and what lets others notice lost records (see message).
 const (
 	recordField = "r"
 	chainField  = "a"
@@ -48,20 +48,20 @@ const (
 
 const extendEvery = 24 * time.Hour // how often reads renew the log's time to live
 
-// errLogLost says that the log vanished while it was in use. The next operation begins a new one.
+// errLogLost means that the log vanished while it was in use. The next operation begins a new one.
 var errLogLost = errors.New("the purge log was lost while it was used")
 
 // purgeLog is one log, as this process sees it.
 type purgeLog struct {
 	name        string        // of the stream
-	headCommand []any         // reads the log's head; made once, because go-redis does not change it
-	ledger      *store.Ledger // what requests ask
+	headCommand []any         // reads the log's head; made once, since go-redis does not change it
+	ledger      *store.Ledger // what requests check
 
-	held        chan struct{}  // the log's lock, full while it is held; it guards the fields up to loss
+	held        chan struct{}  // the log's lock, full while it is held; it guards the fields down to loss
 	current     view           // of ledger
 	rebuilding  *view          // a second ledger, while the whole log is read; it may take several callers to complete it
 	missing     store.Position // the highest position without the record that should be there; its epoch means nothing
-	unconfirmed message        // what this process has written last, until it has been read back
+	unconfirmed message        // what this process wrote last, until it has been read back
 	loss        error          // to be reported when the lock is released
 
 	head     atomic.Pointer[message] // the last record that ledger has; requests compare it without the lock
@@ -70,15 +70,15 @@ type purgeLog struct {
 	extended atomic.Int64            // when the time to live was last renewed, in Unix seconds
 }
 
-// newPurgeLog returns the log of that name, of which nothing was read yet.
+// newPurgeLog returns the log of that name, nothing of which has been read yet.
 func newPurgeLog(name string) *purgeLog {
 	l := &purgeLog{name: name, headCommand: []any{"xrevrange", name, "+", "-", "count", 1}, ledger: store.NewLedger(), held: make(chan struct{}, 1)}
 	l.current.Ledger = l.ledger
 	return l
 }
 
-// lock waits for the log. It takes a free one even if ctx has ended. It is a channel, not a mutex, so that waiting can be
-// given up: no request waits behind one that has hung.
+// lock waits for the log. It takes a free one even if ctx has ended. It is a channel, not a mutex, so that a waiter can
+// give up: no request waits behind one that hangs.
 func (l *purgeLog) lock(ctx context.Context) error {
 	select {
 	case l.held <- struct{}{}:
@@ -93,7 +93,7 @@ func (l *purgeLog) lock(ctx context.Context) error {
 	}
 }
 
-// unlockLog releases the log, and then reports a loss that was found under the lock: a listener may want the lock itself.
+// unlockLog releases the log, and then reports a loss that was found under the lock: a listener may need the lock itself.
 func (s *Store) unlockLog() {
 	loss := s.log.loss
 	s.log.loss = nil
@@ -103,18 +103,18 @@ func (s *Store) unlockLog() {
 	}
 }
 
-// Ledger returns this process' view of the purge log. Whenever Get, Lease or CatchUp return no error, they have brought
+// Ledger returns this process' view of the purge log. Whenever Get, Lease or CatchUp returns no error, it has brought
 // the ledger up to the head that the log had during the call.
 func (s *Store) Ledger() *store.Ledger { return s.log.ledger }
 
 // Append writes the record to the log and applies it here. A record with more than store.MaxLabels labels is written as
 // several. When Append returns nil, every later read by any process sees the purge.
 //
-// It asks Redis even if the circuit is open, because its caller wants to know the outcome. It is bound by ctx and by the
-// client's time-outs. But it does not queue behind another purge that waits for a Redis which does not answer: a hundred
+// It calls Redis even if the circuit is open, because its caller wants to know the outcome. It is bound by ctx and by the
+// client's time-outs. But it does not queue behind another purge that waits for an unresponsive Redis: a hundred
 // purges fail together, and not one after the other.
 //
-// After an error the purge holds in this process, and is pending: other processes see it when Redis answers again, provided
+// After an error the purge holds in this process, and is pending: other processes see it when Redis responds again, provided
 // that this process still lives (see pending.go).
 func (s *Store) Append(ctx context.Context, r store.Record) error {
 	return s.appendOrQueue(ctx, s.evenIfOpen(), r, s.anyOpen)
@@ -146,13 +146,13 @@ func (s *Store) appendOrQueue(ctx context.Context, via access, r store.Record, a
 	return wrap(err)
 }
 
-// lockToAppend waits for the log's lock as long as those before it make progress: one budget at most during which nobody
-// has caught up. While Redis is known to be away it does not wait at all.
+// lockToAppend waits for the log's lock as long as those before it make progress: it gives up if nobody has caught up
+// during one budget. While Redis is known to be away it does not wait at all.
 //
 //	purge 1     has the lock, and waits for a Redis that hangs
 //	purges 2…   wait for the lock; after one budget nobody has caught up: they all give up, and are pending
 //
-//	purge 1     has the lock, and Redis is slow but answers
+//	purge 1     has the lock, and Redis is slow but responds
 //	purges 2…   after one budget somebody has caught up: they wait on
 func (s *Store) lockToAppend(ctx context.Context, away func() bool) error {
 	for {
@@ -209,7 +209,7 @@ func (s *Store) appendRecord(ctx context.Context, via access, r store.Record) er
 		// Redis may acknowledge a record and lose it at once. So it counts as missing until it has been read back.
 		s.log.unconfirmed = m
 		if s.replayLog(ctx, via) != nil {
-			s.log.ledger.ApplyHere(r) // it is in the log, and the next to catch up reads it
+			s.log.ledger.ApplyHere(r) // it is in the log, and the next process or request to catch up reads it
 		}
 		return nil
 	}
@@ -227,7 +227,7 @@ var (
 	existingLog = logTarget{id: "*", existing: true} // for purges: see appendRecord
 )
 
-// writeRecord adds a record and returns it as it stands in the log. Only the id that Redis returns is an acknowledgement.
+// writeRecord adds a record and returns it as it is in the log. Only the id that Redis returns is an acknowledgement.
 func (s *Store) writeRecord(ctx context.Context, via access, r store.Record, at logTarget) (message, error) {
 	b, err := s.codec.EncodeRecord(r)
 	if err != nil {
@@ -243,7 +243,7 @@ func (s *Store) writeRecord(ctx context.Context, via access, r store.Record, at 
 		expire := pipe.PExpire(ctx, s.log.name, logTTL)
 		exec(ctx, pipe)
 		if idTaken(add.Err()) || at.existing && noStream(add, expire) {
-			return nil // Redis is well: these are answers, which the caller handles
+			return nil // Redis is well: these are replies, which the caller handles
 		}
 		if add.Err() == nil && add.Val() == "" {
 			return errUnconfirmed
@@ -264,13 +264,13 @@ func idTaken(err error) bool {
 	return errors.As(err, new(redis.Error)) && strings.Contains(err.Error(), "equal or smaller")
 }
 
-// noStream reports whether Redis has replied that there is no log. PEXPIRE is never answered with redis.Nil: if both
-// commands look as if Redis had said "nothing", that is the error of a connection.
+// noStream reports whether Redis has replied that there is no log. PEXPIRE never replies with redis.Nil: if both
+// commands look as if Redis had said "nothing", that is a connection error.
 func noStream(add *redis.StringCmd, expire *redis.BoolCmd) bool {
 	return errors.Is(add.Err(), redis.Nil) && !errors.Is(expire.Err(), redis.Nil)
 }
 
-// extend gives the log another thirty days, along with some other command, once a day.
+// extend gives the log another thirty days, in the pipeline of some other command, once a day.
 func (l *purgeLog) extend(ctx context.Context, client redis.Cmdable) {
 	now, last := time.Now().Unix(), l.extended.Load()
 	if now-last >= int64(extendEvery/time.Second) && l.extended.CompareAndSwap(last, now) {
@@ -278,19 +278,19 @@ func (l *purgeLog) extend(ctx context.Context, client redis.Cmdable) {
 	}
 }
 
-// view is a ledger, and the last record that was replayed into it, as it stood in the log.
+// view is a ledger, and the last record that was replayed into it, as it was in the log.
 type view struct {
 	*store.Ledger
 	last message
 }
 
-// message is a stream entry as it stands in the log. The id alone does not identify it: a log that lost a record and
-// whose clock is behind may give the id again, to a purge of the same labels. The chain tells them apart: it names
+// message is a stream entry as it is in the log. The id alone does not identify it: a log that lost a record and
+// whose clock is behind may assign the id again, to a purge of the same labels. The chain tells them apart: it names
 // the record that the writer had read last, followed by a random number.
 //
-//	log of before   5   6 (chain "5 k2j")   7 (chain "6 p9x")
-//	log now         5                       7 (chain "6 p9x")   record 6 was deleted: 7 says that its writer had read it
-//	or              5   6 (chain "5 w4m")                       another record 6: those who knew "5 k2j" notice
+//	the log before  5   6 (chain "5 k2j")   7 (chain "6 p9x")
+//	the log now     5                       7 (chain "6 p9x")   record 6 was deleted: 7 says that its writer had read it
+//	or              5   6 (chain "5 w4m")                       another record 6: whoever knew "5 k2j" notices
 type message struct{ id, text, chain string }
 
 // nextChain returns the chain of a record whose writer has read m last.

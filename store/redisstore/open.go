@@ -37,7 +37,7 @@ func Open(url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}
-	o.TLS = nil // the client has it now; newStore refuses it because it serves New, too
+	o.TLS = nil // the client has it now; newStore refuses it, because it also serves New
 	s, err := o.newOwnStore(client)
 	if err != nil {
 		_ = client.Close()
@@ -48,7 +48,7 @@ func Open(url string, o Options) (*Store, error) {
 }
 
 // detectsDeadConns reports whether go-redis notices that the server has closed an idle connection, before it uses the
-// connection again. On a cluster and on Windows that is not known, so the response is no.
+// connection again. On a cluster and on Windows that is not known, so the result is false.
 func detectsDeadConns(client redis.UniversalClient) bool {
 	c, ok := client.(*redis.Client)
 	return ok && runtime.GOOS != "windows" && (c.Options().TLSConfig == nil || c.Options().Protocol == resp2)
@@ -63,19 +63,19 @@ func (o Options) newOwnStore(client redis.UniversalClient) (*Store, error) {
 	return o.newStore(client, budget)
 }
 
-// errURL is for a URL of which nothing can be said without quoting it.
+// errURL is for a URL about which nothing can be said without quoting it.
 var errURL = errors.New("the URL cannot be read; write redis://user:password@host:6379/0, " +
 	"and %-encode what the password has of : / ? # [ ] @ %")
 
-// connect makes the client that the URL describes. Errors are put in our own words: net/url and go-redis quote the part
-// that they cannot read, which may be part of a password.
+// connect makes the client that the URL describes. Errors have our own wording: net/url and go-redis quote the part
+// that they cannot parse, which may be part of a password.
 func (o *Options) connect(raw string) (client redis.UniversalClient, behind *sentinel, err error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(u.Path+u.RawQuery, "@") {
 		return nil, nil, errURL
 	}
 	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil { // go-redis would ignore what it cannot read
+	if err != nil { // go-redis would ignore what it cannot parse
 		return nil, nil, errURL
 	}
 	kind := ""
@@ -196,7 +196,7 @@ func parameter(u *url.URL, parse func(string) error) error {
 }
 
 // tlsConfig returns the TLS configuration of a client that Open makes, or nil without TLS. The caller's configuration
-// wins; what it leaves open comes from the URL. A configuration that would have no effect is an error, because the caller
+// wins; the URL supplies what it leaves open. A configuration that would have no effect is an error, because the caller
 // believes that the connections are encrypted.
 func (o *Options) tlsConfig(scheme string, ofURL *tls.Config) (*tls.Config, error) {
 	switch {
@@ -224,8 +224,8 @@ const keepAlive = 5 * time.Minute
 // tlsDialer returns a dialer for TLS connections that go-redis can check before it reuses them. Nil leaves the dialing to
 // go-redis.
 //
-// go-redis checks an idle connection by a look at its socket: if there is something to read, or the end, the connection
-// is discarded. It cannot do that with a *tls.Conn. That look is only valid if the server sends nothing unasked, so
+// go-redis checks an idle connection by peeking at its socket: if there is something to read, or the end, it discards the
+// connection. It cannot do that with a *tls.Conn. That check is only valid if the server sends nothing unsolicited, so
 // session tickets are off, and RESP3, with its push messages, gets no such dialer.
 func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc {
 	if config == nil || protocol != resp2 {
@@ -246,7 +246,7 @@ func tlsDialer(config *tls.Config, timeout time.Duration, protocol int) dialFunc
 // checkedConn is a TLS connection that gives go-redis access to its socket.
 type checkedConn struct{ *tls.Conn }
 
-// SyscallConn makes go-redis treat it as it treats an unencrypted connection.
+// SyscallConn lets go-redis treat it like an unencrypted connection.
 func (c checkedConn) SyscallConn() (syscall.RawConn, error) {
 	conn, ok := c.NetConn().(syscall.Conn)
 	if !ok {

@@ -25,10 +25,10 @@ import (
 //	t2   Redis is back
 //	t3   A's next read, or at the latest A's timer, writes the pending purge: now all others see it
 //
-// Entries that others store between t2 and t3 are purged by it, too: its position in the log is that of t3. That is on the
+// It also purges entries that others store between t2 and t3: its position in the log is that of t3. That is on the
 // safe side. If A dies before t3 the purge is lost; that is why its caller got an error at t1.
 //
-// Requests purge as well (a POST purges its URL), the same URLs again and again. So what is remembered is not each purge,
+// Requests purge as well (a POST purges its URL), the same URLs again and again. So it is not each purge that is remembered,
 // but the set of labels that purges name. It is bounded: beyond maxPending labels, URLs become the areas of the site
 // that they lie in, and if that is not enough, everything is purged.
 
@@ -37,11 +37,11 @@ const maxPending = 1 << 16
 
 // pendingPurges are the purges of one log that Redis has not received. They are safe for concurrent use.
 type pendingPurges struct {
-	any       atomic.Bool // something is pending, so that requests need not lock to find out
+	any       atomic.Bool // something is pending; requests see it without a lock
 	mu        sync.Mutex
 	sets      [len(purgeKinds)]purgeSet
 	sending   *store.Record // taken out of the sets, and not acknowledged yet
-	scheduled bool          // a timer runs that will write what is pending
+	scheduled bool          // a timer is running that will write what is pending
 }
 
 // add returns true if no timer runs; then the caller starts it.
@@ -60,7 +60,7 @@ func (p *pendingPurges) add(r store.Record) (first bool) {
 // put adds the record to the set of its kind.
 func (p *pendingPurges) put(r store.Record) { p.sets[kindOf(r.Soft, r.Wide)].add(r) }
 
-// size is how many labels are still to be taken.
+// size returns how many labels are still in the sets.
 func (p *pendingPurges) size() (n int) {
 	for i := range p.sets {
 		n += p.sets[i].size()
@@ -68,8 +68,8 @@ func (p *pendingPurges) size() (n int) {
 	return n
 }
 
-// coarsen replaces the URLs by the areas that they lie in, or, if it is still too much, everything by a purge of all:
-// then it was the app itself that has named so many labels.
+// coarsen replaces the URLs by the areas that they lie in, or, if that is still too much, everything by a purge of all:
+// then the app itself has named that many labels.
 func (p *pendingPurges) coarsen() {
 	for i, kind := range purgeKinds {
 		s := &p.sets[i]
@@ -86,7 +86,7 @@ func (p *pendingPurges) coarsen() {
 			p.put(store.Record{Labels: []keying.Label{place}, Soft: kind.Soft, Wide: true})
 		}
 	}
-	if p.size() > maxPending/2 { // or the next few purges would bring us here again
+	if p.size() > maxPending/2 { // or the next few purges would lead here again
 		p.sets = [len(purgeKinds)]purgeSet{}
 		p.put(store.Record{All: true})
 	}
@@ -104,7 +104,7 @@ func (p *pendingPurges) next() *store.Record {
 	return p.sending
 }
 
-// sent says that Redis has acknowledged the record that next returned.
+// sent records that Redis has acknowledged the record that next returned.
 func (p *pendingPurges) sent() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *pendingPurges) sent() {
 	p.any.Store(p.size() > 0)
 }
 
-// outstanding is 0 if nothing is pending; a smaller number than before means progress.
+// outstanding returns 0 if nothing is pending; a smaller number than before means progress.
 func (p *pendingPurges) outstanding() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +123,7 @@ func (p *pendingPurges) outstanding() int {
 	return n
 }
 
-// unscheduleIfDone reports whether the timer has nothing left to do, or never will have. The next pending purge starts another.
+// unscheduleIfDone reports whether the timer has nothing left to do, or never will. The next pending purge starts another.
 func (p *pendingPurges) unscheduleIfDone(closed bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +165,7 @@ func kindOf(soft, wide bool) int {
 type purgeSet struct {
 	all   bool
 	urls  map[keying.Label]keying.Label // URL to place: where on the site it lies
-	names map[keying.Label]struct{}     // labels that lie nowhere
+	names map[keying.Label]struct{}     // labels that lie nowhere on the site
 }
 
 // size is how many labels the set has; a purge of everything counts as one.
@@ -177,8 +177,8 @@ func (s *purgeSet) size() int {
 	return n
 }
 
-// add adds the record's labels. In a record, the label of a place belongs to the URLs that stand before it; in a wide one it is
-// what is purged itself.
+// add adds the record's labels. In a record, a place's label applies to the URLs before it; in a wide one the place itself is
+// purged.
 func (s *purgeSet) add(r store.Record) {
 	if s.names == nil {
 		s.urls, s.names = map[keying.Label]keying.Label{}, map[keying.Label]struct{}{}
@@ -232,7 +232,7 @@ func (s *purgeSet) take(kind store.Record) *store.Record {
 	return r
 }
 
-// addPending applies a purge here that could not be written, and has it written later.
+// addPending applies a purge here that could not be written, and schedules writing it.
 func (s *Store) addPending(r store.Record) {
 	s.log.ledger.ApplyHere(r)
 	if s.log.pending.add(r) {
@@ -264,7 +264,7 @@ func (s *Store) tryFlushPending(ctx context.Context, via access) {
 	}
 }
 
-// scheduleFlush has the pending purges written after a delay. A process that gets no requests needs this: nothing else would
+// scheduleFlush writes the pending purges after a delay. A process that gets no requests needs this: nothing else would
 // write them. The timer ends with the Store.
 func (s *Store) scheduleFlush(delay time.Duration) {
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -275,8 +275,8 @@ func (s *Store) scheduleFlush(delay time.Duration) {
 	context.AfterFunc(ctx, func() { timer.Stop() })
 }
 
-// flushAndReschedule writes what is pending. If that fails it tries again, after a delay that doubles unless some of it was
-// written.
+// flushAndReschedule writes what is pending. If that fails it tries again after twice the delay, or after the shortest one if
+// something was written.
 func (s *Store) flushAndReschedule(delay time.Duration) {
 	before := s.log.pending.outstanding()
 	err := s.flushInBackground()
@@ -289,7 +289,7 @@ func (s *Store) flushAndReschedule(delay time.Duration) {
 	s.scheduleFlush(min(2*delay, maxRetryDelay))
 }
 
-// flushInBackground is one attempt. It does not ask a Redis whose circuit is open, and does not count for the breaker.
+// flushInBackground is one attempt. It does not call Redis while the circuit is open, and does not count for the breaker.
 // A panic is reported as a fault, because there is no request that could return it.
 func (s *Store) flushInBackground() error {
 	err := s.lockAndFlush()

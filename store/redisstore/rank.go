@@ -13,7 +13,7 @@ import (
 )
 
 // Rankings tell a process that starts which entries to load ahead. There is one sorted set for each hour, next to the
-// entries; what was hot is forgotten with its set, and nothing has to be counted down. Rankings are a convenience: they
+// entries; old counts expire with their set, and nothing has to be counted down. Rankings are a convenience: they
 // never open a circuit.
 
 const (
@@ -21,8 +21,8 @@ const (
 	rankPeriod = time.Hour // after which a new ranking begins
 )
 
-// Rank counts the keys in the ranking of this hour. The ranking keeps its first thousand keys, and lives for two hours.
-// Redis is not asked while the circuit is open, and a failure does not count for the breaker.
+// Rank counts the keys in the ranking of this hour. The ranking keeps its top thousand keys, and lives for two hours.
+// Redis is not called while the circuit is open, and a failure does not count for the breaker.
 func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	if len(keys) == 0 {
 		return nil
@@ -31,7 +31,7 @@ func (s *Store) Rank(ctx context.Context, keys ...keying.Key) error {
 	defer cancel()
 	return wrap(s.roundTrip(ctx, nil, s.uncounted().write, func() error {
 		name := s.ranking(time.Now())
-		// A transaction: if only the first command were run, the ranking would have no time to live, and nobody would set one
+		// A transaction: if only the first command ran, the ranking would have no time to live, and nothing would set one
 		// once the hour is over.
 		pipe := s.client.TxPipeline()
 		for _, key := range keys {
@@ -72,7 +72,7 @@ func (s *Store) Hottest(ctx context.Context, n int) ([]keying.Key, error) {
 }
 
 // hottest returns the n keys with the highest counts. Keys with the same count come in the order of their bytes, so that
-// all processes get the same response.
+// all processes get the same result.
 func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 	keys := make([]keying.Key, 0, len(counts))
 	for key := range counts {
@@ -84,7 +84,7 @@ func hottest(counts map[keying.Key]float64, n int) []keying.Key {
 	return keys[:min(max(n, 0), rankLength, len(keys))]
 }
 
-// ranking is the name of an hour's ranking. The hour is that of the process' clock; clocks need not agree to the minute.
+// ranking returns the name of an hour's ranking. The hour is by the process' clock; clocks need not agree to the minute.
 func (s *Store) ranking(t time.Time) string {
 	return s.rankPrefix + strconv.FormatInt(t.Unix()/int64(rankPeriod/time.Second), 10)
 }

@@ -1,6 +1,6 @@
 // Package redisstore is a store that many processes share: entries, leases and the purge log live in Redis 6.2 or newer,
 // on one server, on a cluster or behind Sentinel. A Redis that is down, hung or slow costs a request at most one
-// short time-out. After a few of those a circuit breaker opens, and requests do not ask Redis for a while.
+// short time-out. After a few of those a circuit breaker opens, and requests do not call Redis for a while.
 //
 //	far, err := redisstore.Open("redis://:password@redis.internal:6379/0", redisstore.Options{Prefix: "shop"})
 //
@@ -31,7 +31,7 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// A Store offers everything that a cache can ask of a shared store.
+// A Store implements everything that a cache can use of a shared store.
 var (
 	_ store.Store    = (*Store)(nil)
 	_ store.Follower = (*Store)(nil)
@@ -42,11 +42,11 @@ var (
 // Options say how a Store uses Redis. In a program that was built from a module, the zero value is ready to use.
 type Options struct {
 	// Prefix begins the name of every key: the name of the app, up to 256 letters, digits and "._~+/:@-". Processes with
-	// the same prefix share entries and purges. So a program that purges an app's answers must use the app's prefix,
+	// the same prefix share entries and purges. So a program that purges an app's responses must use the app's prefix,
 	// and two apps on one Redis must have different ones.
 	//
-	// "" means the path of the program's main module, as "go version -m" prints it; a Cache reports by an event what that
-	// is. Tests, plugins and programs run from single files have none: they need a Prefix.
+	// "" means the path of the program's main module, as "go version -m" prints it; a Cache reports it in an event.
+	// Tests, plugins and programs run from single files have none: they need a Prefix.
 	Prefix string
 	// Build separates the entries of incompatible builds of the app, for example during a rolling deploy. A process finds
 	// only entries, leases and rankings of its own build. The purge log has no build: a purge by one build reaches the entries
@@ -63,24 +63,24 @@ type Options struct {
 	// MaxBytes is the size, in bytes, of the largest encoded entry that is written or read. 0 or less means 16 MiB.
 	MaxBytes int
 	// TLS configures the encrypted connections of [Open]: roots, client certificates, ServerName. It needs a URL that
-	// begins with rediss; with any other, and with [New], whose client has a configuration of its own, it is an error and not
-	// ignored. It is cloned. Without a ServerName the URL's host is used, and ClientSessionCache is not used. Nil means the
+	// begins with rediss. With any other URL it is an error rather than ignored, as it is with [New], whose client has its own
+	// configuration. It is cloned. Without a ServerName the URL's host is used, and ClientSessionCache is not used. Nil means the
 	// system's roots.
 	TLS *tls.Config
 }
 
-// layoutVersion stands in every key name. It changes when the layout of what is kept changes: then old and new
+// layoutVersion is part of every key name. It changes when the layout of stored data changes: then old and new
 // processes share nothing, and the old keys end with their time to live.
 const layoutVersion = "1"
 
-// A Store keeps these keys in Redis, each with a time to live:
+// A Store uses these keys in Redis, each with a time to live:
 //
 //	PREFIX:1:KEY                   an entry; with a build PREFIX:1:BUILD:KEY
 //	PREFIX:1:lease:{ENTRY'S NAME}  a lease: who runs the handler for this entry
 //	PREFIX:1:log                   the purge log, a stream that all builds share
 //	PREFIX:1:hot:HOUR              the most requested keys of an hour; with a build PREFIX:1:BUILD:hot:HOUR
 //
-// A Store is made by [New] or [Open] and is safe for concurrent use. It never keeps an entry in the memory of the process.
+// A Store is created by [New] or [Open] and is safe for concurrent use. It never holds an entry in the memory of the process.
 type Store struct {
 	*shared
 	codec      store.Codec
@@ -93,12 +93,12 @@ type Store struct {
 // breakers, one probe. They differ in codec, purge log and rankings.
 type shared struct {
 	client        redis.UniversalClient
-	prefixOption  string // Options.Prefix, or what was derived in its place
+	prefixOption  string // Options.Prefix, or what was derived instead
 	prefixDerived bool
 	prefix        string // of every key: PREFIX:1:
 	entryPrefix   string // of the entries: PREFIX:1: or PREFIX:1:BUILD:
 	maxBytes      int
-	maxBytesArg   any           // maxBytes as an argument of a command: as an int, it would be allocated for each read
+	maxBytesArg   any           // maxBytes as a command argument: as an int, it would be allocated for each read
 	budget        time.Duration // the longest that one operation may take
 	circuits                    // of Redis as a whole
 	events
@@ -112,9 +112,9 @@ type shared struct {
 	cancel      context.CancelFunc
 }
 
-// New returns a Store on a client of the caller's, which stays the caller's to close. Nothing is dialled.
+// New returns a Store on a client of the caller's, which remains the caller's to close. Nothing is dialled.
 //
-// A client is refused if one of its options could hold up a request, or if it reads from replicas. The error names every
+// New refuses a client if one of its options could hold up a request, or if it reads from replicas. The error names every
 // option to change; [Tune], [TuneCluster], [TuneFailover] and [TuneUniversal] set them. Options can only be read from a
 // *redis.Client, *redis.ClusterClient or *redis.Ring: any other UniversalClient is taken on trust.
 func New(client redis.UniversalClient, o Options) (*Store, error) {
@@ -125,7 +125,7 @@ func New(client redis.UniversalClient, o Options) (*Store, error) {
 	return o.newStore(client, budget)
 }
 
-// newStore returns a Store on a client whose options have been checked. One operation may take the budget.
+// newStore returns a Store on a client whose options have been checked. One operation may take as long as the budget.
 func (o Options) newStore(client redis.UniversalClient, budget time.Duration) (*Store, error) {
 	if !buildName.MatchString(o.Build) {
 		return nil, fmt.Errorf(`redisstore: Options.Build is %q; use at most 64 letters, digits and "._+-"`, o.Build)
@@ -186,7 +186,7 @@ func (s *shared) withBudget(ctx context.Context) (context.Context, context.Cance
 // entryName is the name of the key's entry in Redis.
 func (s *shared) entryName(key keying.Key) string { return s.entryPrefix + key.String() }
 
-// entryNames returns the names of the keys' entries, one after the other, and the length of each. A batch needs up to 64
+// entryNames returns the names of the keys' entries, concatenated, and the length of each. A batch needs up to 64
 // names: one string for all of them is one allocation.
 func (s *shared) entryNames(keys []keying.Key) (all string, each int) {
 	each = len(s.entryPrefix) + base64.RawURLEncoding.EncodedLen(len(keying.Key{}))
@@ -206,20 +206,20 @@ func (s *shared) entryNames(keys []keying.Key) (all string, each int) {
 // maxPrefix is long enough for the path of any module.
 const maxPrefix = 256
 
-// buildName has no colon: with one, a build could be named like the end of another build's keys.
+// buildName allows no colon: with one, a build could be named like the end of another build's keys.
 var buildName = regexp.MustCompile(`^[A-Za-z0-9._+-]{0,64}$`)
 
-// prefixName has no braces, which on a cluster say which keys live together, and no character that has a meaning in the
+// prefixName allows no braces, which on a cluster say which keys live together, and no character with a meaning in the
 // key patterns of an access list.
 var prefixName = regexp.MustCompile(`^[A-Za-z0-9._~+/:@-]+$`)
 
-// errNoPrefix asks for a prefix where none can be derived.
+// errNoPrefix requires a prefix if none can be derived.
 var errNoPrefix = errors.New("Options.Prefix is empty and none can be made of the app's module, because this binary has no " +
 	"module path of its own (a test, a plugin, a program run from single files); set Prefix to the app's name, the same in every " +
 	"process that shares or purges its answers")
 
-// fillPrefix checks the prefix, or derives one from the path of the main module. Without that, two apps on one Redis that
-// both leave it empty would read each other's answers.
+// fillPrefix checks the prefix, or derives one from the path of the main module. Otherwise, two apps on one Redis that
+// both leave it empty would read each other's responses.
 func (o *Options) fillPrefix() (derived bool, err error) {
 	switch {
 	case o.Prefix == "":
@@ -235,7 +235,7 @@ func (o *Options) fillPrefix() (derived bool, err error) {
 }
 
 // modulePath returns the path of the module that the running program was built from, or "". A test binary has one, too,
-// but that is its app's: a test must not read or purge what the app has in Redis.
+// but it is the app's: a test must not read or purge what the app has in Redis.
 func modulePath(info *debug.BuildInfo) string {
 	if info == nil || strings.HasSuffix(info.Path, ".test") || !prefixName.MatchString(info.Main.Path) || len(info.Main.Path) > maxPrefix {
 		return ""
@@ -243,7 +243,7 @@ func modulePath(info *debug.BuildInfo) string {
 	return info.Main.Path
 }
 
-// Warning says that the prefix was derived, and what it is. It returns nil if Options name a prefix.
+// Warning returns an error that names the derived prefix, or nil if Options have a prefix.
 func (s *Store) Warning() error {
 	if !s.prefixDerived {
 		return nil

@@ -15,9 +15,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Every command of a request takes the same way:
+// Every command of a request goes the same way:
 //
-//	guarded       asks the circuit breaker, turns a panic of the client into an error, judges the outcome
+//	guarded       passes the circuit breaker, turns a panic of the client into an error, judges the outcome
 //	retryOnDead   tries once more if the pooled connection turns out to be dead
 //	exec          sends the pipeline, and gives every command its error
 //
@@ -32,7 +32,7 @@ func (s *Store) roundTrip(ctx context.Context, n *node, gate gate, op func() err
 
 // guarded is roundTrip for an op that calls retryOnDead itself.
 //
-// An op with less than half of the budget left proves nothing about Redis if it fails: the request was late already.
+// If an op fails with less than half of the budget left, that proves nothing about Redis: the request was late already.
 // Its error is marked, and the breaker does not count it.
 func (s *Store) guarded(ctx context.Context, gate gate, op func() error) error {
 	s.probeIfDue()
@@ -54,7 +54,7 @@ func (s *Store) guarded(ctx context.Context, gate gate, op func() error) error {
 
 const (
 	maxDeadConns  = 100 // dead connections that one operation may meet before it fails
-	maxUndetected = 3   // the same if go-redis detects dead ones: then it hands out only those that died just now
+	maxUndetected = 3   // the limit if go-redis detects dead ones: then it hands out only those that died just now
 )
 
 // retryOnDead runs op, and runs it again if its connection turns out to be dead. Redis (its timeout setting) and load
@@ -64,14 +64,14 @@ const (
 //	attempt 1   go-redis takes idle connection 1 from the pool, writes, reads EOF, and discards it
 //	attempt 2   the same with idle connection 2
 //	…           no time is lost: a dead connection fails at once
-//	attempt n   the pool is empty: go-redis dials, and Redis answers
+//	attempt n   the pool is empty: go-redis dials, and Redis responds
 //
-// A server that hangs up on a connection that was dialled just now is a different matter: that is a failure, and dialling
-// again would not help. go-redis does not say which of the two it was, but the counters of the pool do: it hands out idle
+// If the server hangs up on a connection that was dialled just now, that is a failure, and dialling again would not help.
+// go-redis does not say which of the two it was, but the counters of the pool do: it hands out idle
 // connections first, and counts a miss when it has to dial. If they leave it open, there is one more attempt, unless this
 // op is the one that probes whether Redis is back.
 //
-// An op may therefore be done twice. That is harmless: a second SET or UNLINK changes nothing, a lease that was taken by
+// An op may therefore run twice. That is harmless: a second SET or UNLINK changes nothing, a lease that was taken by
 // the first attempt is recognised by its token, and a purge that is in the log twice has the effect of one.
 func (s *Store) retryOnDead(ctx context.Context, n *node, op func() error) error {
 	misses, limit := uint32(0), maxDeadConns
@@ -83,7 +83,7 @@ func (s *Store) retryOnDead(ctx context.Context, n *node, op func() error) error
 		if !disconnected(err) || attempt > limit || ctx.Err() != nil {
 			return err
 		}
-		// Was the connection an idle one? It was if there are more of them, or if nothing had to be dialled since the last attempt.
+		// Was the connection an idle one? Yes, if there are more of them, or if nothing had to be dialled since the last attempt.
 		pool := s.poolStats(ctx, n, err)
 		pooled := pool.IdleConns > 0 || attempt > 1 && pool.Misses == misses
 		if !pooled && (attempt > 1 || !s.reads.closed() || !n.healthy()) {
@@ -106,7 +106,7 @@ func disconnected(err error) bool {
 // exec sends the pipeline and returns its commands, each with its result.
 //
 // go-redis reports some failures only as the pipeline's error, above all a connection that Redis refuses by a reply
-// (wrong password, too many clients). Every command then looks as if Redis had answered "nothing": an entry would be a
+// (wrong password, too many clients). Every command then looks as if Redis had replied "nothing": an entry would be a
 // miss, and a purge would count as written. So exec gives such an error to every command. No other function sends
 // pipelines; a test checks that.
 func exec(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
@@ -142,12 +142,12 @@ func wrap(err error) error {
 
 // What a reply means. Which helper is right depends on the command:
 //
-//	serverError   reads of entries: a key of another type is a miss, and no fault of Redis
+//	serverError   reads of entries: a key of another type is a miss, not a fault of Redis
 //	firstError    writes, and everything about the purge log: any error is one
 //	confirmSet    SET: nothing but "OK" is an acknowledgement
 
-// serverError returns the first error of the commands that says something about Redis itself. That a key holds another
-// type does not.
+// serverError returns the commands' first error that says something about Redis itself. A key that holds another type does
+// not.
 func serverError(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && !wrongType(err) {
@@ -170,7 +170,7 @@ func confirmSet(set *redis.StatusCmd) error {
 }
 
 // firstError returns the first error of commands that write, or that concern the purge log. A log of another type is as
-// bad as no Redis: no entry can be judged. None of these commands is answered with "nothing", so redis.Nil is an error,
+// bad as no Redis: no entry can be judged. None of these commands replies with "nothing", so redis.Nil is an error,
 // too: it says something about the connection.
 func firstError(cmds ...redis.Cmder) error {
 	for _, cmd := range cmds {
@@ -181,7 +181,7 @@ func firstError(cmds ...redis.Cmder) error {
 	return nil
 }
 
-// wrongType reports whether the key holds another type than the command is for.
+// wrongType reports whether the key holds a type that the command is not for.
 func wrongType(err error) bool { return repliedWith(err, "WRONGTYPE") }
 
 // repliedWith reports whether Redis has replied with an error of this kind.
@@ -189,29 +189,29 @@ func repliedWith(err error, kind string) bool {
 	return errors.As(err, new(redis.Error)) && strings.HasPrefix(err.Error(), kind)
 }
 
-// Errors of connections must not be mistaken for replies. go-redis returns both as the error of a command:
+// Connection errors must not be mistaken for replies. go-redis returns both as the error of a command:
 //
 //	redis.Nil from GET        the reply: there is no such key
 //	redis.Nil from Sentinel   the connection: there is no master of this name
 //
-// If the second were taken for the first, an unreachable Redis would be an empty purge log, and this process would begin
-// a new one.
+// If the second were taken for the first, an unreachable Redis would look like an empty purge log, and this process would
+// begin a new one.
 
 // connError is why there is no connection. Whatever the reason looks like, it is not a reply.
 type connError struct {
 	err       error
-	explained bool // by the parts of a URL
+	explained bool // in terms of the URL's parts
 }
 
 func (e connError) Error() string { return "no connection: " + e.err.Error() }
 
-// Is finds in the reason whatever is looked for, except redis.Nil: see above.
+// Is matches what the reason matches, except redis.Nil: see above.
 func (e connError) Is(target error) bool { return target != redis.Nil && errors.Is(e.err, target) }
 
 // isReply reports whether the error is a reply of Redis, or looks like one.
 func isReply(err error) bool { return errors.Is(err, redis.Nil) || errors.As(err, new(redis.Error)) }
 
-// asConnError returns the error of a connection in a form that cannot be mistaken for a reply.
+// asConnError returns a connection error in a form that cannot be mistaken for a reply.
 func asConnError(err error) error {
 	switch {
 	case !isReply(err):
@@ -222,7 +222,7 @@ func asConnError(err error) error {
 	return connError{err: err}
 }
 
-// sentinel is a hook of a client that [Open] made for a Sentinel URL. It explains errors by the parts of the URL. A nil
+// sentinel is a hook of a client that [Open] made for a Sentinel URL. It explains errors in terms of the URL's parts. A nil
 // sentinel is valid: there is no Sentinel, or the client is the caller's own.
 type sentinel struct {
 	master string // as the URL names it
@@ -242,7 +242,7 @@ func (*sentinel) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return next
 }
 
-// explainDial says what an error of dialling has to do with the URL.
+// explainDial says what a dial error has to do with the URL.
 func (s *sentinel) explainDial(err error) error {
 	switch {
 	case err == nil:
@@ -274,7 +274,7 @@ func (s *sentinel) explainReply(err error) error {
 	return redacted(err)
 }
 
-// authFailed reports whether a user or a password was refused. Each version of Redis words it differently.
+// authFailed reports whether a user or a password was refused. Versions of Redis word it differently.
 func authFailed(err error) bool {
 	text := err.Error()
 	for _, sign := range []string{"NOAUTH", "WRONGPASS", "invalid password", "without any password configured"} {

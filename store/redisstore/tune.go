@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Tune sets what [New] demands of a client's options, and leaves the other options alone:
+// Tune sets what [New] requires of a client's options, and leaves the other options alone:
 //
 //   - ContextTimeoutEnabled; MaxRetries and DialerRetries, so that nothing is retried;
 //   - ReadTimeout, WriteTimeout and PoolTimeout to 50 ms unless they are 250 ms or less;
@@ -19,7 +19,7 @@ import (
 //   - ConnMaxIdleTime to 30 s unless it is set; with TLS a minute at most.
 //
 // If they are not set, Protocol becomes 2 and MaintNotificationsConfig off, because a Store does not use messages that
-// Redis pushes; and with TLS the Dialer becomes one that detects dead connections. [Open] sets the same. Tune keeps no
+// Redis pushes; and with TLS the Dialer becomes one that detects dead connections. [Open] sets the same. Tune retains no
 // reference to the options.
 func Tune(o *redis.Options) {
 	singleOptions(o).tune()
@@ -27,15 +27,15 @@ func Tune(o *redis.Options) {
 }
 
 // TuneCluster is [Tune] for the options of a cluster's client. The client also does not sleep between two nodes
-// (MinRetryBackoff, MaxRetryBackoff), does not read from replicas (ReadOnly, RouteByLatency, RouteRandomly), and looks
+// (MinRetryBackoff, MaxRetryBackoff), does not read from replicas (ReadOnly, RouteByLatency, RouteRandomly), and checks
 // every second which node has which slots, unless ClusterStateReloadInterval is set.
 func TuneCluster(o *redis.ClusterOptions) {
 	clusterOptions(o).tune()
 	o.MaintNotificationsConfig = maintenanceOff(o.MaintNotificationsConfig)
-	// Whatever MaxRetries says, a cluster's client sleeps before it asks another node.
+	// Whatever MaxRetries says, a cluster's client sleeps before it tries another node.
 	o.MinRetryBackoff, o.MaxRetryBackoff = -1, -1
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
-	// A primary that died says nothing of who has taken its place: without this its slots are lost for a minute.
+	// When a primary dies, nothing says who replaces it: without this its slots are unreachable for a minute.
 	o.ClusterStateReloadInterval = cmp.Or(o.ClusterStateReloadInterval, clusterReload)
 }
 
@@ -48,7 +48,7 @@ func TuneFailover(o *redis.FailoverOptions) {
 	o.RouteByLatency, o.RouteRandomly, o.ReplicaOnly, o.UseDisconnectedReplicas = false, false, false, false
 }
 
-// TuneUniversal is [Tune], [TuneCluster] and [TuneFailover] at once, for options that may become any of these clients.
+// TuneUniversal is [Tune], [TuneCluster] and [TuneFailover] in one, as far as these options go: they have no ClusterStateReloadInterval.
 func TuneUniversal(o *redis.UniversalOptions) {
 	universalOptions(o).tune()
 	o.MaintNotificationsConfig = maintenanceOff(o.MaintNotificationsConfig)
@@ -56,7 +56,7 @@ func TuneUniversal(o *redis.UniversalOptions) {
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 }
 
-// clientOptions points at the options that all kinds of clients have. go-redis has a struct of its own for each kind.
+// clientOptions points at the options that all kinds of clients have. go-redis has a separate struct for each kind.
 type clientOptions struct {
 	read, write, pool, dial, idle  *time.Duration
 	retries, dialRetries, protocol *int
@@ -98,14 +98,14 @@ func (c clientOptions) tune() {
 	c.setDefaults()
 }
 
-// resetAbove clears a duration that is too long or has no end.
+// resetAbove clears a duration that is too long or unlimited.
 func resetAbove(d *time.Duration, most time.Duration) {
 	if *d < 0 || *d > most {
 		*d = 0
 	}
 }
 
-// setDefaults sets the options that are clear. It is all that Open needs: an option that its URL names must not be
+// setDefaults sets the options that are clear. Open needs nothing else: an option that its URL names must not be
 // changed silently, but refused.
 func (c clientOptions) setDefaults() {
 	for _, d := range []*time.Duration{c.read, c.write, c.pool} {
@@ -119,7 +119,7 @@ func (c clientOptions) setDefaults() {
 	}
 }
 
-// setSingleDefaults and its like for the other kinds set what Open uses where the URL leaves it open. DisableIdentity keeps
+// setSingleDefaults and its like for the other kinds set what Open uses unless the URL says otherwise. DisableIdentity keeps
 // go-redis from sending its name and version, a command that an access list would have to allow.
 func setSingleDefaults(o *redis.Options) {
 	singleOptions(o).setDefaults()
@@ -142,7 +142,7 @@ func setFailoverDefaults(o *redis.FailoverOptions) {
 // before each reply, and a Store does not use any.
 const resp2 = 2
 
-// clusterReload is how often a client looks again which node has which slots.
+// clusterReload is how often a client checks which node has which slots.
 const clusterReload = time.Second
 
 // maintenanceOff returns the caller's setting for messages about maintenance, or one that turns them off.
@@ -165,7 +165,7 @@ func remedy(client redis.UniversalClient) string {
 	return "before the client is made, set"
 }
 
-// The longest time-outs that are accepted, and the defaults. A request waits for one operation no longer than ReadTimeout.
+// The longest time-outs that New accepts, and the defaults. A request waits for one operation no longer than ReadTimeout.
 const (
 	maxTimeout     = 250 * time.Millisecond
 	maxDialTimeout = 500 * time.Millisecond
@@ -217,7 +217,7 @@ func check(client redis.UniversalClient) (time.Duration, error) {
 	return l.read, l.check()
 }
 
-// check names everything that is wrong at once: to learn of one option after the other would take as many starts.
+// check names everything that is wrong at once, so that it does not take one start per option to learn it.
 func (l limits) check() error {
 	var wrong []error
 	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }

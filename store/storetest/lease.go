@@ -35,7 +35,7 @@ func leased(f func(t *testing.T, s store.Store, l leaser, c Config)) func(t *tes
 
 var alice, bob = store.Token{1}, store.Token{15: 2}
 
-// oneHolder: of many who ask at once, one takes the lease. It may ask again, when the reply was lost on the way.
+// oneHolder: of many concurrent callers, one takes the lease. It may call again, if the reply was lost on the way.
 func oneHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	var taken, held atomic.Int64
 	var wg sync.WaitGroup
@@ -56,10 +56,10 @@ func oneHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 		t.Errorf("of 32 leases %d are taken and %d held; want 1 and 31", taken.Load(), held.Load())
 	}
 	l.want("other", alice, store.Taken)
-	l.want("other", alice, store.Taken) // asked again after an answer was lost
+	l.want("other", alice, store.Taken) // called again after the reply was lost
 }
 
-// holderFinds: Lease reads the key after taking the lease, so who takes it, or waits for it, finds what was kept meanwhile.
+// holderFinds: Lease reads the key after taking the lease, so a caller that takes it, or waits for it, finds what was stored meanwhile.
 func holderFinds(t *testing.T, s store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	e := Entry(Key("k"), "body")
@@ -75,7 +75,7 @@ func holderFinds(t *testing.T, s store.Store, l leaser, _ Config) {
 	wantHit(t, s, e)
 }
 
-// keepReleases: SetAndRelease ends the lease, but only its holder's. The entry is kept in either case.
+// keepReleases: SetAndRelease ends the lease, but only its holder's. The entry is stored in either case.
 func keepReleases(t *testing.T, s store.Store, l leaser, c Config) {
 	e := Entry(Key("k"), "body")
 	l.want("k", alice, store.Taken)
@@ -106,7 +106,7 @@ func onlyTheHolder(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", bob, store.Taken)
 }
 
-// uncacheableIsNobodys: while a key is marked as uncacheable nobody takes its lease, and nobody can release the mark.
+// uncacheableIsNobodys: while a key is marked as uncacheable nobody takes its lease, and nobody can remove the mark.
 func uncacheableIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, time.Minute)
@@ -118,7 +118,7 @@ func uncacheableIsNobodys(t *testing.T, _ store.Store, l leaser, _ Config) {
 	l.want("other", alice, store.Taken)
 }
 
-// leaseEnds by itself: its holder may have died. Then another takes it, and the first one can do nothing to it.
+// leaseEnds by itself: its holder may have died. Then another process takes it, and the first one can no longer affect it.
 func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	c.Advance(59 * time.Second)
@@ -130,7 +130,7 @@ func leaseEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Held)
 }
 
-// leaseIsExtended for as long as its holder works, and its beat changes each time: so those who wait see that somebody does.
+// leaseIsExtended for as long as its holder works, and its beat changes each time: so the waiters see that the holder is alive.
 func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	beats := map[uint64]bool{}
@@ -152,7 +152,7 @@ func leaseIsExtended(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
-// uncacheableEnds: the mark goes with its time, and the key is loaded by one again.
+// uncacheableEnds: the mark expires, and the key is loaded by one process again.
 func uncacheableEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", alice, store.Taken)
 	l.release("k", alice, 10*time.Second)
@@ -162,7 +162,7 @@ func uncacheableEnds(t *testing.T, _ store.Store, l leaser, c Config) {
 	l.want("k", bob, store.Taken)
 }
 
-// leaser asks for leases of a minute.
+// leaser is a store whose leases are taken for a minute.
 type leaser struct {
 	t *testing.T
 	s store.Leaser

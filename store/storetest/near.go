@@ -20,26 +20,26 @@ import (
 type NearStore interface {
 	store.Store
 	store.Local
-	// Len returns how many entries there are that have not expired.
+	// Len returns the number of entries that have not expired.
 	Len() int
-	// Bytes returns what they take: [store.Entry.Size] and what the store adds to that.
+	// Bytes returns what they take: [store.Entry.Size] and the store's own overhead.
 	Bytes() int64
 	// Close drops all entries. Afterwards Get misses, and Set drops its entry without an error. It may be called again.
 	Close() error
 }
 
-// Near says how a store in the process' memory is tested: as every store is, and for what memory promises beside that. All fields
-// are required. The store must know the time from package time alone, because it is tested in bubbles of testing/synctest. There
+// Near says how to test a store in the process' memory: like every store, and for what memory promises beyond that. All fields
+// are required. The store must take the time from package time alone, because it is tested in bubbles of testing/synctest. There
 // all its goroutines must end with Close.
 type Near struct {
 	// Open returns an empty store with these bounds. Zero stands for the store's default.
 	Open func(maxBytes int64, maxEntries int) NearStore
-	// DefaultMaxBytes and DefaultMaxEntries are those defaults.
+	// DefaultMaxBytes and DefaultMaxEntries are the store's defaults.
 	DefaultMaxBytes   int64
 	DefaultMaxEntries int
 }
 
-// A nearTest is named by the property that it holds a store in memory to.
+// A nearTest is named after the property that a store in memory must have.
 type nearTest struct {
 	name   string
 	bubble bool // it moves the clock
@@ -104,12 +104,12 @@ type nearBounds struct {
 	entries int
 }
 
-// among returns the bounds with the defaults filled in.
+// among returns the bounds, with the defaults filled in.
 func (b nearBounds) among(n Near) nearBounds {
 	return nearBounds{cmp.Or(b.bytes, n.DefaultMaxBytes), cmp.Or(b.entries, n.DefaultMaxEntries)}
 }
 
-// boundsHold plays a random workload and looks at the bounds all the while.
+// boundsHold plays a random workload and checks the bounds all the while.
 func boundsHold(t *testing.T, n Near, b nearBounds) {
 	s, r := n.open(t, b.bytes, b.entries), rand.New(rand.NewPCG(1, 2))
 	b = b.among(n)
@@ -133,7 +133,7 @@ func boundsHold(t *testing.T, n Near, b nearBounds) {
 	}
 }
 
-// boundsHoldAtAnyMoment looks at the bounds while others write.
+// boundsHoldAtAnyMoment checks the bounds while others write.
 func boundsHoldAtAnyMoment(t *testing.T, n Near) {
 	b := nearBounds{1 << 20, 100}
 	s := n.open(t, b.bytes, b.entries)
@@ -181,8 +181,8 @@ func wantWithin(t *testing.T, s NearStore, b nearBounds) {
 	}
 }
 
-// oversizedIsRefusedAlone: one entry that is too large costs no other entry its place. What was kept under its key goes, because it
-// is older than what could not be kept.
+// oversizedIsRefusedAlone: an entry that is too large costs no other entry its place. What was stored under its key goes, because it
+// is older than what could not be stored.
 func oversizedIsRefusedAlone(t *testing.T, n Near) {
 	s := n.open(t, 100_000, 0)
 	_ = put(t, s, "other", "body", time.Minute)
@@ -202,7 +202,7 @@ func oversizedIsRefusedAlone(t *testing.T, n Near) {
 	}
 }
 
-// accountingIsHonest: what the store says it takes is what the process takes, nearly. So MaxBytes bounds memory.
+// accountingIsHonest: what the store says it takes is nearly what the process takes. So MaxBytes bounds memory.
 func accountingIsHonest(t *testing.T, n Near) {
 	const entries = 20_000
 	s := n.open(t, 1<<30, entries)
@@ -225,12 +225,12 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// put keeps an entry of the body under the name's key.
+// put stores an entry with the body under the name's key.
 func put(t *testing.T, s NearStore, name, body string, keep time.Duration) error {
 	return s.Set(t.Context(), Key(name), Entry(Key(name), body), keep)
 }
 
-// nothingIsKeptForNoTime: to set an entry for no time is to forget the key, also what was there.
+// nothingIsKeptForNoTime: setting an entry for no time drops the key, including what was there.
 func nothingIsKeptForNoTime(t *testing.T, n Near) {
 	for keep := range time.Duration(3) {
 		s := n.open(t, 0, 0)
@@ -262,7 +262,7 @@ func peekMissesAtTheInstantOfExpiry(t *testing.T, n Near) {
 	}
 }
 
-// hitDoesNotProlong: some caches count their time from the last use. Here it would keep old data for ever.
+// hitDoesNotProlong: some caches count an entry's time from its last use. Here that would keep old data for ever.
 func hitDoesNotProlong(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", 3*time.Second)
@@ -278,11 +278,11 @@ func hitDoesNotProlong(t *testing.T, n Near) {
 	}
 }
 
-// expiredIsReclaimedUnasked: an entry that nobody asks for any more gives its memory back soon after its end, and again after the
+// expiredIsReclaimedUnasked: an entry that nobody requests any more gives its memory back soon after its end, and again after the
 // store was empty in between.
 func expiredIsReclaimedUnasked(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
-	for range 2 { // what sweeps must go on, or start again
+	for range 2 { // whatever sweeps must go on, or start again
 		e := Entry(Key("k"), "body")
 		kept := weak.Make(e)
 		_ = s.Set(t.Context(), e.Key, e, 5*time.Second)
@@ -295,7 +295,7 @@ func expiredIsReclaimedUnasked(t *testing.T, n Near) {
 	}
 }
 
-// peekAllocatesNothing: it is the whole work of a hit.
+// peekAllocatesNothing: Peek is all the work of a hit.
 func peekAllocatesNothing(t *testing.T, n Near) {
 	s := n.open(t, 0, 0)
 	_ = put(t, s, "k", "body", time.Minute)
@@ -305,7 +305,7 @@ func peekAllocatesNothing(t *testing.T, n Near) {
 	}
 }
 
-// closeForgets everything, also while others write. Requests may still come.
+// closeForgets everything, even while others write. Requests may still come.
 func closeForgets(t *testing.T, n Near) {
 	s := n.Open(0, 0)
 	var writers sync.WaitGroup

@@ -4,7 +4,7 @@
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New() })
 //	}
 //
-// Each subtest is named by the property that it tests; the comment of its function here says what is asked, and why. A store
+// Each subtest is named after the property that it tests; the comment of its function here says what is required, and why. A store
 // that is also a store.Leaser is tested as one. Expiry needs a clock that the test can move: see [Config]. [Near] also tests what
 // a store in memory promises: its bounds, and hits that cost nothing.
 //
@@ -26,19 +26,19 @@ import (
 	"github.com/larder-go/cache/store"
 )
 
-// Config says how a store is tested. Only Open is required.
+// Config says how to test a store. Only Open is required.
 type Config struct {
 	// Open returns a store that is empty, or has entries of other tests only if it never finds them. It is called once per
 	// subtest. Close the store, if need be, in t.Cleanup.
 	Open func(t *testing.T) store.Store
-	// Advance moves the clock of the store that was opened last. nil: what needs it is skipped.
+	// Advance moves the clock of the store that was opened last. nil: tests that need it are skipped.
 	Advance func(d time.Duration)
-	// Around runs one subtest. nil: it is just called. A store in memory, which goes by package time, gives synctest.Test here,
+	// Around runs one subtest. nil: it is simply called. For a store in memory, which uses package time, pass synctest.Test here,
 	// and time.Sleep as Advance: then nothing really waits.
 	Around func(t *testing.T, test func(t *testing.T))
 }
 
-// Run tests the stores that open returns, but for what needs a clock; see [Config].
+// Run tests the stores that open returns, except for what needs a clock; see [Config].
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	Config{Open: open}.Run(t)
 }
@@ -59,14 +59,14 @@ func (c Config) Run(t *testing.T) {
 	}
 }
 
-// Key returns a key made of the name. Different names have different keys.
+// Key returns a key derived from the name. Different names have different keys.
 func Key(name string) keying.Key {
 	labels := keys.NewLabeler(nil)
 	a, b := labels.Tag("a "+name), labels.Tag("b "+name)
 	return keying.Key(slices.Concat(a[:], b[:]))
 }
 
-// Entry returns an entry for the key with the body. It has every field that a store must bring back, was stored just now, in whole
+// Entry returns an entry for the key with the body. It sets every field that a store must bring back, was stored just now, in whole
 // milliseconds, and is fresh for a minute.
 func Entry(key keying.Key, body string) *store.Entry {
 	labels := keys.NewLabeler(nil)
@@ -91,7 +91,7 @@ func Entry(key keying.Key, body string) *store.Entry {
 	}
 }
 
-// Equal reports whether the exported fields of the two entries are equal. Nil and empty are.
+// Equal reports whether the exported fields of the two entries are equal. Nil and empty count as equal.
 func Equal(a, b *store.Entry) bool {
 	sameField := func(a, b store.Field) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) }
 	return a.Key == b.Key && a.At == b.At && a.Status == b.Status && a.Stored.Equal(b.Stored) &&
@@ -100,7 +100,7 @@ func Equal(a, b *store.Entry) bool {
 		slices.Equal(a.Labels, b.Labels) && string(a.Body) == string(b.Body)
 }
 
-// A test is named by the property that it holds a store to.
+// A test is named after the property that a store must have.
 type test struct {
 	name  string
 	clock bool // needs Config.Advance
@@ -119,7 +119,7 @@ var tests = []test{
 	{"CancelledContext", false, cancelledContext},
 }
 
-// missIsNoError: most of what is asked for is not there. An error would count as a fault of the store.
+// missIsNoError: most keys that are requested are not there. An error would count as a fault of the store.
 func missIsNoError(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, ok, err := s.Get(t.Context(), Key("absent"))
@@ -150,7 +150,7 @@ func everyFieldComesBack(t *testing.T, c Config) {
 	}
 }
 
-// overwriteReplaces: of a shorter entry that follows a longer one nothing of the longer one is left.
+// overwriteReplaces: when a shorter entry replaces a longer one, nothing of the longer one is left.
 func overwriteReplaces(t *testing.T, c Config) {
 	s := c.Open(t)
 	for _, body := range []string{"a long first body", "second", "a third body that is the longest"} {
@@ -160,7 +160,7 @@ func overwriteReplaces(t *testing.T, c Config) {
 	}
 }
 
-// deleteForgets the keys that it is given, even if one of them is not there or is given twice, and no others.
+// deleteForgets removes the given keys, even if one of them is not there or is given twice, and no others.
 func deleteForgets(t *testing.T, c Config) {
 	s := c.Open(t)
 	a, b, kept := Entry(Key("a"), "a"), Entry(Key("b"), "b"), Entry(Key("kept"), "kept")
@@ -188,7 +188,7 @@ func keepIsKept(t *testing.T, c Config) {
 	wantMiss(t, s, e.Key)
 }
 
-// overwriteReplacesKeep: the time of the entry before does not count any more, be it longer or shorter.
+// overwriteReplacesKeep: the time of the entry before no longer counts, be it longer or shorter.
 func overwriteReplacesKeep(t *testing.T, c Config) {
 	s := c.Open(t)
 	longer, shorter := Entry(Key("longer"), "body"), Entry(Key("shorter"), "body")
@@ -201,7 +201,7 @@ func overwriteReplacesKeep(t *testing.T, c Config) {
 	wantMiss(t, s, shorter.Key)
 }
 
-// entriesAreNotShared: who appends to a slice of an entry, as a handler may, does not write into what the next one gets.
+// entriesAreNotShared: appending to a slice of an entry, as a handler may, does not write into what the next caller gets.
 func entriesAreNotShared(t *testing.T, c Config) {
 	s := c.Open(t)
 	e, want := Entry(Key("k"), "body"), Entry(Key("k"), "body")
