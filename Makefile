@@ -21,7 +21,7 @@ fleet: ## processes that share a Redis, through its faults: 4 minutes; full size
 	go run ./fleet $(ARGS)
 
 # It writes the figures in docs/performance.md, and the plots next to it.
-bench: ## hits, misses and hit ratios beside other libraries: 20 minutes; a glance: make bench ARGS=-short
+bench: ## hits, misses and hit ratios beside other libraries: 20 to 30 minutes; a glance: make bench ARGS=-short
 	go run ./bench $(ARGS)
 
 fuzz: ## every fuzz target for a minute; longer: make fuzz ARGS=10m

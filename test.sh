@@ -2,7 +2,7 @@
 # Runs every test of the project, with the race detector and on a real Redis where possible. It installs missing tools with
 # apt or brew if it can. At the end it says what it had to leave out.
 #
-#	./test.sh            all tests: about 10 minutes on two cores
+#	./test.sh            all tests: about 8 minutes on two cores
 #	./test.sh -short     the essentials: about two minutes
 #	./test.sh -run Purge any flags of go test
 set -eu
@@ -15,7 +15,7 @@ done
 if [ -n "$short" ]; then
 	echo "test.sh: the essentials, without the race detector. This takes about two minutes on two cores; more the first time, when Go builds."
 else
-	echo "test.sh: everything, in three parts. This takes about 10 minutes on two cores; ./test.sh -short proves the essentials in two."
+	echo "test.sh: everything, in three parts. This takes about 8 minutes on two cores; ./test.sh -short proves the essentials in two."
 fi
 
 as_root() {

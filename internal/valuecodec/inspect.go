@@ -19,10 +19,10 @@ type part struct {
 // inspect looks for what the type does not show: values that refer to themselves, and values in interfaces that would come
 // back as another type. It does not recurse, and takes no longer than for a value of the codec's limit.
 func (c *Codec) inspect(v reflect.Value) error {
-	todo := []part{{v: v, s: c.root, field: v.Type().String()}}
-	for n := int64(0); len(todo) > 0; n++ {
-		p := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	pending := []part{{v: v, s: c.root, field: v.Type().String()}}
+	for n := int64(0); len(pending) > 0; n++ {
+		p := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
 		if n > c.limit { // each part takes at least a byte
 			return ErrTooLarge
 		}
@@ -35,16 +35,16 @@ func (c *Codec) inspect(v reflect.Value) error {
 				return err
 			}
 		}
-		todo = p.parts(todo)
+		pending = p.parts(pending)
 	}
 	return nil
 }
 
 // parts adds the contents of the part to what is still to be inspected.
-func (p part) parts(todo []part) []part {
+func (p part) parts(pending []part) []part {
 	add := func(v reflect.Value, s *shape, depth int, field string) {
 		if s.kind > text && s.kind < opaque && !(s.kind == pointer && v.IsNil()) {
-			todo = append(todo, part{v, s, depth, field})
+			pending = append(pending, part{v, s, depth, field})
 		}
 	}
 	switch p.s.kind {
@@ -66,7 +66,7 @@ func (p part) parts(todo []part) []part {
 			add(p.v.FieldByIndex(f.index), f.shape, p.depth+1, f.name)
 		}
 	}
-	return todo
+	return pending
 }
 
 var (

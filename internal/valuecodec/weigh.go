@@ -11,9 +11,9 @@ import (
 // a function refers to. It does not recurse, so values may refer to themselves.
 func Weigh(v reflect.Value, limit int64) int64 {
 	s := scale{n: int64(v.Type().Size()), limit: limit, leads: map[reflect.Type]bool{}}
-	for s.put(v); len(s.todo) > 0 && s.n <= limit; {
-		next := s.todo[len(s.todo)-1]
-		s.todo = s.todo[:len(s.todo)-1]
+	for s.put(v); len(s.pending) > 0 && s.n <= limit; {
+		next := s.pending[len(s.pending)-1]
+		s.pending = s.pending[:len(s.pending)-1]
 		s.weigh(next)
 	}
 	return s.n
@@ -21,7 +21,7 @@ func Weigh(v reflect.Value, limit int64) int64 {
 
 type scale struct {
 	n, limit int64
-	todo     []reflect.Value // their own bytes are counted already
+	pending     []reflect.Value // their own bytes are counted already
 	seen     map[seen]struct{}
 	leads    map[reflect.Type]bool // whether its values refer to more
 }
@@ -33,7 +33,7 @@ type seen struct {
 
 func (s *scale) put(v reflect.Value) {
 	if s.n <= s.limit && s.leadsOn(v.Type()) {
-		s.todo = append(s.todo, v)
+		s.pending = append(s.pending, v)
 	}
 }
 
