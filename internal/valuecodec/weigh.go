@@ -21,7 +21,7 @@ func Weigh(v reflect.Value, limit int64) int64 {
 
 type scale struct {
 	n, limit int64
-	pending     []reflect.Value // their own bytes are counted already
+	pending  []reflect.Value // their own bytes are counted already
 	seen     map[seen]struct{}
 	leads    map[reflect.Type]bool // whether its values refer to more
 }
