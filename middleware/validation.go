@@ -77,16 +77,21 @@ func validators(e *store.Entry) (tag, modified string) {
 	return tag, modified
 }
 
-// askMissing requests the bytes that the stored part lacks, if they are contiguous. Without a strong tag the two parts could not be
-// joined, whatever the handler says.
+// askMissing requests the bytes that the stored part lacks, if they are contiguous. It does so without a tag too: a handler
+// that ignores Range sends the whole then, and only one that sends a part runs once more, because parts without a strong tag
+// cannot be joined.
 func askMissing(old *store.Entry, h http.Header, most int64) request {
 	part, ok := rfc9111.ParseContentRange(old.Lines("Content-Range"))
 	lacks, one := part.Missing()
 	tag := rfc9111.First(old.Lines("Etag"))
-	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || !rfc9111.StrongMatch(tag, tag) {
+	strong := rfc9111.StrongMatch(tag, tag)
+	if !ok || !one || part.Complete > most || !part.Fits(old.Body) || tag != "" && !strong {
 		return whole
 	}
-	h["Range"], h["If-Range"] = []string{lacks.String()}, []string{tag}
+	h["Range"] = []string{lacks.String()}
+	if strong {
+		h["If-Range"] = []string{tag}
+	}
 	return missing
 }
 
